@@ -1,0 +1,362 @@
+//! The token in an answer, read leniently: a field that is odd is absent, only the id is required.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    time::{Duration, SystemTime},
+};
+
+use serde::{Deserialize, Deserializer, de};
+use serde_json::value::RawValue;
+
+use super::{ActorToken, ActorTokenStatus, Ticket};
+
+impl ActorToken {
+    /// Reads a token from JSON as the API sends it.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not one JSON object, or has no valid `id`. Any other field may be missing,
+    /// null or odd.
+    pub fn from_json(json: &[u8]) -> Result<Self, InvalidActorToken> {
+        let wire: Wire =
+            serde_json::from_slice(json).map_err(|error| InvalidActorToken::json(&error))?;
+        let id = wire.id.0.as_deref().ok_or(InvalidActorToken(Reason::Id))?;
+        Ok(Self {
+            id: id.try_into().map_err(|_| InvalidActorToken(Reason::Id))?,
+            user_id: wire.user_id.0,
+            actor: wire
+                .actor
+                .and_then(|raw| serde_json::from_str(raw.get()).ok()),
+            status: ActorTokenStatus::from(wire.status.0.as_deref().unwrap_or_default()),
+            ticket: Ticket::new(wire.token.0, wire.url.0),
+            created_at: wire.created_at.and_then(to_time),
+            updated_at: wire.updated_at.and_then(to_time),
+            expires_at: None,
+        })
+    }
+}
+
+/// Why a text is not an actor token. The text itself is not repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct InvalidActorToken(Reason);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Reason {
+    #[error("the answer breaks off at line {line}, column {column}")]
+    Cut { line: usize, column: usize },
+    #[error("the answer is not the JSON of a token, at line {line}, column {column}")]
+    Json { line: usize, column: usize },
+    #[error("the answer has no valid id")]
+    Id,
+}
+
+impl InvalidActorToken {
+    /// Keeps where the error is; what stands there may be secret.
+    fn json(error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        Self(if error.is_eof() {
+            Reason::Cut { line, column }
+        } else {
+            Reason::Json { line, column }
+        })
+    }
+}
+
+/// The fields that are read. An array in its place is refused, which a derived visitor would take.
+#[derive(Default)]
+struct Wire<'a> {
+    id: Text,
+    user_id: Text,
+    status: Text,
+    token: Text,
+    url: Text,
+    actor: Option<&'a RawValue>,
+    created_at: Option<&'a RawValue>,
+    updated_at: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Field {
+    Id,
+    UserId,
+    Status,
+    Token,
+    Url,
+    Actor,
+    CreatedAt,
+    UpdatedAt,
+    #[serde(other)]
+    Unknown,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Wire<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(WireVisitor(PhantomData))
+    }
+}
+
+struct WireVisitor<'a>(PhantomData<&'a ()>);
+
+impl<'de: 'a, 'a> de::Visitor<'de> for WireVisitor<'a> {
+    type Value = Wire<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an actor token")
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Wire<'a>, A::Error> {
+        let mut wire = Wire::default();
+        let mut ids = 0;
+        while let Some(field) = map.next_key()? {
+            match field {
+                Field::Id => {
+                    wire.id = map.next_value()?;
+                    ids += 1;
+                }
+                Field::UserId => wire.user_id = map.next_value()?,
+                Field::Status => wire.status = map.next_value()?,
+                Field::Token => wire.token = map.next_value()?,
+                Field::Url => wire.url = map.next_value()?,
+                Field::Actor => wire.actor = Some(map.next_value()?),
+                Field::CreatedAt => wire.created_at = Some(map.next_value()?),
+                Field::UpdatedAt => wire.updated_at = Some(map.next_value()?),
+                Field::Unknown => {
+                    map.next_value::<de::IgnoredAny>()?;
+                }
+            }
+        }
+        if ids > 1 {
+            return Err(de::Error::duplicate_field("id"));
+        }
+        Ok(wire)
+    }
+}
+
+/// A text, or nothing where something else stands.
+#[derive(Default)]
+struct Text(Option<String>);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> de::Visitor<'de> for TextVisitor {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+        Ok(Text(Some(text.into())))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Text, E> {
+        Ok(Text(Some(text)))
+    }
+
+    fn visit_unit<E>(self) -> Result<Text, E> {
+        Ok(Text(None))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Text, E> {
+        Ok(Text(None))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Text, E> {
+        Ok(Text(None))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Text, E> {
+        Ok(Text(None))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Text, E> {
+        Ok(Text(None))
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Text, A::Error> {
+        while seq.next_element::<de::IgnoredAny>()?.is_some() {}
+        Ok(Text(None))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Text, A::Error> {
+        while map
+            .next_entry::<de::IgnoredAny, de::IgnoredAny>()?
+            .is_some()
+        {}
+        Ok(Text(None))
+    }
+}
+
+/// A time in milliseconds since 1970; anything else is no time.
+fn to_time(raw: &RawValue) -> Option<SystemTime> {
+    let millis: u64 = raw.get().parse().ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Actor;
+
+    fn read(json: &str) -> ActorToken {
+        ActorToken::from_json(json.as_bytes()).expect(json)
+    }
+
+    fn refused(json: impl AsRef<[u8]>) -> String {
+        ActorToken::from_json(json.as_ref())
+            .expect_err("it was accepted")
+            .to_string()
+    }
+
+    const FULL: &str = r#"{"object":"actor_token","id":"act_1","user_id":"user_1","actor":{"sub":"user_2","reason":"r"},"status":"pending","token":"eyJ","url":"https://x/v1/tickets/accept?ticket=eyJ","created_at":1700000000123,"updated_at":1700000000456}"#;
+
+    #[test]
+    fn a_full_answer_is_kept_in_full() {
+        let token = read(FULL);
+        assert_eq!(token.id().as_str(), "act_1");
+        assert_eq!(token.user_id(), Some("user_1"));
+        assert_eq!(
+            token.actor(),
+            Some(&Actor::new("user_2").claim("reason", "r"))
+        );
+        assert_eq!(token.status(), &ActorTokenStatus::Pending);
+        let ticket = token.ticket().unwrap();
+        assert_eq!(ticket.expose_token(), Some("eyJ"));
+        assert_eq!(
+            ticket.expose_url(),
+            Some("https://x/v1/tickets/accept?ticket=eyJ")
+        );
+        let millis = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+        assert_eq!(token.created_at(), Some(millis));
+        assert_eq!(String::from_utf8(token.expose_json()).unwrap(), FULL);
+    }
+
+    #[test]
+    fn the_id_alone_is_enough() {
+        let token = read(r#"{"id":"act_1","status":"revoked"}"#);
+        assert_eq!(token.status(), &ActorTokenStatus::Revoked);
+        assert!(token.ticket().is_none() && token.user_id().is_none() && token.actor().is_none());
+        assert_eq!(
+            read(r#"{"id":"act_1"}"#).status(),
+            &ActorTokenStatus::Other(String::new())
+        );
+    }
+
+    #[test]
+    fn an_odd_field_is_absent_and_costs_nothing_else() {
+        let odd = [
+            "null",
+            "7",
+            "-1",
+            "1.5",
+            "true",
+            "[\"marker\"]",
+            "{\"marker\":{}}",
+            "1e400",
+        ];
+        for field in [
+            "user_id",
+            "actor",
+            "status",
+            "url",
+            "created_at",
+            "updated_at",
+            "object",
+            "new",
+        ] {
+            for value in odd
+                .iter()
+                .filter(|value| **value != "1e400" || field.ends_with("_at"))
+            {
+                let token = read(&format!(
+                    r#"{{"{field}":{value},"id":"act_1","token":"t"}}"#
+                ));
+                assert_eq!(
+                    token.ticket().unwrap().expose_token(),
+                    Some("t"),
+                    "{field} {value}"
+                );
+                assert!(token.created_at().is_none() || field == "created_at" && *value == "7");
+            }
+        }
+        assert!(
+            read(r#"{"id":"a","created_at":"1"}"#)
+                .created_at()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn token_and_url_may_be_null_absent_or_empty() {
+        assert!(
+            read(r#"{"id":"a","token":null,"url":null}"#)
+                .ticket()
+                .is_none()
+        );
+        assert!(read(r#"{"id":"a","token":"","url":""}"#).ticket().is_none());
+        let half = read(r#"{"id":"a","token":"","url":"https://x"}"#);
+        assert_eq!(half.ticket().unwrap().expose_url(), Some("https://x"));
+        assert_eq!(half.ticket().unwrap().expose_token(), None);
+    }
+
+    #[test]
+    fn an_unknown_status_is_kept() {
+        let token = read(r#"{"id":"a","status":"paused"}"#);
+        assert_eq!(token.status(), &ActorTokenStatus::Other("paused".into()));
+    }
+
+    #[test]
+    fn what_is_not_one_object_with_one_id_is_refused_and_not_echoed() {
+        let texts = [
+            "",
+            "null",
+            "[]",
+            "\"marker\"",
+            "7",
+            "{}",
+            r#"["act_1","marker"]"#,
+            r#"{"id":7,"token":"marker"}"#,
+            r#"{"id":"../marker"}"#,
+            r#"{"id":"a","id":"b","token":"marker"}"#,
+            r#"{"id":"a"} "marker""#,
+            r#"{"id":"a","token":"\ud800marker"}"#,
+            "\u{feff}{\"id\":\"a\",\"token\":\"marker\"}",
+        ];
+        for text in texts {
+            let error = refused(text);
+            assert!(!error.contains("marker"), "{error}");
+        }
+        refused(b"{\"id\":\"a\",\"token\":\"\xff\"}");
+        for cut in 1..FULL.len() {
+            assert!(refused(&FULL[..cut]).contains("breaks off"), "{cut}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_does_not_overflow_the_stack() {
+        let deep = format!(
+            r#"{{"id":"a","actor":{}{}}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        assert!(read(&deep).actor().is_none());
+    }
+
+    #[test]
+    fn debug_shows_no_credential() {
+        let shown = format!("{:?}", read(FULL));
+        assert!(
+            !shown.contains("eyJ") && !shown.contains("user_"),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! [`ActorToken`], what the API answers.
+
+mod decode;
+mod ticket;
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use serde::Serialize;
+
+pub use self::{decode::InvalidActorToken, ticket::Ticket};
+use crate::{Actor, ActorTokenId};
+
+/// An actor token as the API describes it.
+///
+/// Only its id is certain. Whatever else the answer left out, or gave in a form that cannot be
+/// read, is absent. `Debug` shows the id, the status and the times.
+#[derive(Clone)]
+pub struct ActorToken {
+    pub(crate) id: ActorTokenId,
+    pub(crate) user_id: Option<String>,
+    pub(crate) actor: Option<Actor>,
+    pub(crate) status: ActorTokenStatus,
+    pub(crate) ticket: Option<Ticket>,
+    pub(crate) created_at: Option<SystemTime>,
+    pub(crate) updated_at: Option<SystemTime>,
+    pub(crate) expires_at: Option<SystemTime>,
+}
+
+/// The state of an actor token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ActorTokenStatus {
+    /// It can be used once, until its life ends.
+    Pending,
+    /// It was used: a session is live. It can no longer be revoked.
+    Accepted,
+    /// It is dead.
+    Revoked,
+    /// A status that this version does not know; empty when the answer had none.
+    Other(String),
+}
+
+impl ActorToken {
+    /// A token of which no more than its id and status are known.
+    #[must_use]
+    pub fn new(id: ActorTokenId, status: ActorTokenStatus) -> Self {
+        Self {
+            id,
+            user_id: None,
+            actor: None,
+            status,
+            ticket: None,
+            created_at: None,
+            updated_at: None,
+            expires_at: None,
+        }
+    }
+
+    /// The id by which the token is revoked.
+    #[must_use]
+    pub fn id(&self) -> &ActorTokenId {
+        &self.id
+    }
+
+    /// The id of the user that the token signs in as. Always present on what a create returns.
+    #[must_use]
+    pub fn user_id(&self) -> Option<&str> {
+        self.user_id.as_deref()
+    }
+
+    /// Who signs in, with all claims.
+    #[must_use]
+    pub fn actor(&self) -> Option<&Actor> {
+        self.actor.as_ref()
+    }
+
+    /// The state that the token was in when the API answered.
+    #[must_use]
+    pub fn status(&self) -> &ActorTokenStatus {
+        &self.status
+    }
+
+    /// The credential itself, if the answer had one.
+    #[must_use]
+    pub fn ticket(&self) -> Option<&Ticket> {
+        self.ticket.as_ref()
+    }
+
+    /// When the token was minted.
+    #[must_use]
+    pub fn created_at(&self) -> Option<SystemTime> {
+        self.created_at
+    }
+
+    /// When the token last changed.
+    #[must_use]
+    pub fn updated_at(&self) -> Option<SystemTime> {
+        self.updated_at
+    }
+
+    /// Until when the token can be used, computed from the request; on what a revoke returns,
+    /// absent.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.expires_at
+    }
+
+    /// The token as JSON on the wire, **with its credential**, for services that pass it on.
+    #[must_use]
+    pub fn expose_json(&self) -> Vec<u8> {
+        let ticket = self.ticket();
+        let wire = Wire {
+            object: "actor_token",
+            id: self.id.as_str(),
+            user_id: self.user_id(),
+            actor: self.actor(),
+            status: self.status.as_str(),
+            token: ticket.and_then(Ticket::expose_token),
+            url: ticket.and_then(Ticket::expose_url),
+            created_at: self.created_at.and_then(to_millis),
+            updated_at: self.updated_at.and_then(to_millis),
+        };
+        // Text, numbers and maps with text keys always encode.
+        serde_json::to_vec(&wire).unwrap_or_default()
+    }
+
+    /// Sets [`expires_at`](Self::expires_at) for a token of this life, minted now if the answer did
+    /// not say when.
+    pub(crate) fn expiring_after(mut self, life: Duration) -> Self {
+        let minted = self.created_at.unwrap_or_else(SystemTime::now);
+        self.expires_at = minted.checked_add(life);
+        self
+    }
+}
+
+impl ActorTokenStatus {
+    /// The status as it stands on the wire.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Pending => "pending",
+            Self::Accepted => "accepted",
+            Self::Revoked => "revoked",
+            Self::Other(status) => status,
+        }
+    }
+}
+
+impl From<&str> for ActorTokenStatus {
+    fn from(status: &str) -> Self {
+        match status {
+            "pending" => Self::Pending,
+            "accepted" => Self::Accepted,
+            "revoked" => Self::Revoked,
+            other => Self::Other(other.into()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    object: &'static str,
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'a Actor>,
+    status: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated_at: Option<u64>,
+}
+
+fn to_millis(time: SystemTime) -> Option<u64> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok()
+}
+
+impl fmt::Debug for ActorToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActorToken")
+            .field("id", &self.id)
+            .field("status", &self.status)
+            .field("ticket", &self.ticket)
+            .field("created_at", &self.created_at)
+            .field("updated_at", &self.updated_at)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,285 @@
+//! [`BaseUrl`], where the API is.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use http::{Uri, uri::Authority, uri::Scheme};
+
+/// The base URL of the API, like `https://api.clerk.com/v1`.
+///
+/// HTTPS only, except for loopback hosts, where plain HTTP is accepted. No user information,
+/// query, fragment or dot segments; trailing slashes are dropped. A base URL without a path gets
+/// `/v1`.
+///
+/// ```
+/// use clerk_actor_tokens::BaseUrl;
+///
+/// assert_eq!(BaseUrl::default().to_string(), "https://api.clerk.com/v1");
+/// assert_eq!("https://api.clerk.com".parse::<BaseUrl>()?, BaseUrl::default());
+/// assert!("http://api.clerk.com/v1".parse::<BaseUrl>().is_err());
+/// # Ok::<(), clerk_actor_tokens::InvalidBaseUrl>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct BaseUrl {
+    scheme: Scheme,
+    authority: Authority,
+    /// Starts with a slash and does not end with one; empty never.
+    path: String,
+}
+
+impl BaseUrl {
+    const DEFAULT_PATH: &str = "/v1";
+
+    /// Whether a request to this base URL goes to the same place as one to `uri`: same scheme,
+    /// host and port, default ports included.
+    pub(crate) fn is_authority_of(&self, uri: &Uri) -> bool {
+        uri.scheme() == Some(&self.scheme)
+            && uri.authority().is_some_and(|other| {
+                // Equal text is by far the commonest case, and cheaper than taking it apart.
+                *other == self.authority
+                    || (other.host().eq_ignore_ascii_case(self.authority.host())
+                        && port(&self.scheme, other) == port(&self.scheme, &self.authority)
+                        && !other.as_str().contains('@'))
+            })
+    }
+
+    /// Whether `other` leads to the same scheme, host and port.
+    #[must_use]
+    pub fn has_same_authority(&self, other: &Self) -> bool {
+        self.scheme == other.scheme
+            && self
+                .authority
+                .host()
+                .eq_ignore_ascii_case(other.authority.host())
+            && port(&self.scheme, &self.authority) == port(&other.scheme, &other.authority)
+    }
+
+    /// `path`, which starts with a slash, under this base URL.
+    pub(crate) fn join(&self, path: &str) -> Result<Uri, http::Error> {
+        Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query([self.path.as_str(), path].concat())
+            .build()
+    }
+}
+
+fn port(scheme: &Scheme, authority: &Authority) -> u16 {
+    let default = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    authority.port_u16().unwrap_or(default)
+}
+
+impl Default for BaseUrl {
+    /// `https://api.clerk.com/v1`.
+    fn default() -> Self {
+        Self {
+            scheme: Scheme::HTTPS,
+            authority: Authority::from_static("api.clerk.com"),
+            path: Self::DEFAULT_PATH.into(),
+        }
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = InvalidBaseUrl;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        if url.contains('#') {
+            return Err(InvalidBaseUrl::Fragment);
+        }
+        let uri: Uri = url.parse().map_err(|_| InvalidBaseUrl::Syntax)?;
+        let parts = uri.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(InvalidBaseUrl::NotAbsolute);
+        };
+        if authority.as_str().contains('@') {
+            return Err(InvalidBaseUrl::UserInfo);
+        }
+        check_port(&authority)?;
+        if scheme == Scheme::HTTP {
+            if !is_loopback(authority.host()) {
+                return Err(InvalidBaseUrl::PlainHttp);
+            }
+        } else if scheme != Scheme::HTTPS {
+            return Err(InvalidBaseUrl::Scheme);
+        }
+        let path = parts.path_and_query.as_ref().map_or("/", |path| {
+            if path.query().is_some() {
+                "?"
+            } else {
+                path.path()
+            }
+        });
+        Ok(Self {
+            scheme,
+            authority,
+            path: check_path(path)?,
+        })
+    }
+}
+
+impl TryFrom<&str> for BaseUrl {
+    type Error = InvalidBaseUrl;
+
+    fn try_from(url: &str) -> Result<Self, Self::Error> {
+        url.parse()
+    }
+}
+
+fn check_port(authority: &Authority) -> Result<(), InvalidBaseUrl> {
+    // `Authority` accepts ports that no socket has, and then reports none at all.
+    let after_host = authority
+        .as_str()
+        .get(authority.host().len()..)
+        .unwrap_or_default();
+    match after_host.strip_prefix(':') {
+        None if after_host.is_empty() => Ok(()),
+        Some(port) if !port.starts_with('+') && port.parse::<u16>().is_ok_and(|it| it > 0) => {
+            Ok(())
+        }
+        _ => Err(InvalidBaseUrl::Port),
+    }
+}
+
+fn check_path(path: &str) -> Result<String, InvalidBaseUrl> {
+    if path.starts_with('?') {
+        return Err(InvalidBaseUrl::Query);
+    }
+    let path = path.trim_end_matches('/');
+    if path.is_empty() {
+        return Ok(BaseUrl::DEFAULT_PATH.into());
+    }
+    let is_dots = |segment: &str| {
+        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+        plain == "." || plain == ".."
+    };
+    let hostile = |byte: u8| byte == b'\\' || !byte.is_ascii_graphic();
+    if path
+        .split('/')
+        .skip(1)
+        .any(|segment| segment.is_empty() || is_dots(segment))
+        || path.bytes().any(hostile)
+    {
+        return Err(InvalidBaseUrl::Path);
+    }
+    Ok(path.into())
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.path)
+    }
+}
+
+impl fmt::Debug for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BaseUrl({self})")
+    }
+}
+
+/// Why a text is not a [`BaseUrl`]. The text itself is not repeated, since it may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidBaseUrl {
+    /// Not a URL at all.
+    #[error("the base URL is not a URL of ASCII characters")]
+    Syntax,
+    /// The scheme or the host is missing.
+    #[error("the base URL needs a scheme and a host, like https://api.clerk.com/v1")]
+    NotAbsolute,
+    /// A scheme other than `https` (or `http` to a loopback host).
+    #[error("the base URL must start with https://")]
+    Scheme,
+    /// Plain HTTP to a host beyond loopback.
+    #[error("the base URL must start with https://, plain http:// is accepted for loopback only")]
+    PlainHttp,
+    /// A user name or password.
+    #[error("the base URL must not have a user name or password")]
+    UserInfo,
+    /// A port that is not a number from 1 to 65535.
+    #[error("the port of the base URL must be a number from 1 to 65535")]
+    Port,
+    /// A query.
+    #[error("the base URL must not have a query")]
+    Query,
+    /// A fragment.
+    #[error("the base URL must not have a fragment")]
+    Fragment,
+    /// Empty or dot segments, or a character that does not belong in a path.
+    #[error("the path of the base URL must not have empty or dot segments or backslashes")]
+    Path,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(url: &str) -> InvalidBaseUrl {
+        url.parse::<BaseUrl>().expect_err(url)
+    }
+
+    #[test]
+    fn what_would_send_the_key_astray_is_refused() {
+        use InvalidBaseUrl as E;
+        assert_eq!(error(""), E::Syntax);
+        assert_eq!(error("api.clerk.com"), E::NotAbsolute);
+        assert_eq!(error("/v1"), E::NotAbsolute);
+        assert_eq!(error("ftp://api.clerk.com"), E::Scheme);
+        assert_eq!(error("http://api.clerk.com"), E::PlainHttp);
+        assert_eq!(error("http://localhost.evil"), E::PlainHttp);
+        assert_eq!(error("https://user:marker@api.clerk.com"), E::UserInfo);
+        assert_eq!(error("https://api.clerk.com/v1?a=b"), E::Query);
+        assert_eq!(error("https://api.clerk.com/v1#f"), E::Fragment);
+        assert_eq!(error("https://api.clerk.com:0/v1"), E::Port);
+        for url in ["https://a:99999/v1", "https://a:/v1", "https://a:+80/v1"] {
+            assert!(url.parse::<BaseUrl>().is_err(), "{url}");
+        }
+        for path in ["/../x", "/v1/..", "/%2e%2E/x", "/./x", "//x", "/v1\\x"] {
+            assert!(
+                format!("https://api.clerk.com{path}")
+                    .parse::<BaseUrl>()
+                    .is_err(),
+                "{path}"
+            );
+        }
+        assert!("https://é.example".parse::<BaseUrl>().is_err());
+    }
+
+    #[test]
+    fn the_path_is_completed_and_trimmed() {
+        for (given, shown) in [
+            ("https://api.clerk.com", "https://api.clerk.com/v1"),
+            ("https://api.clerk.com/", "https://api.clerk.com/v1"),
+            ("https://api.clerk.com/v1/", "https://api.clerk.com/v1"),
+            (
+                "https://gate.example/clerk/api//",
+                "https://gate.example/clerk/api",
+            ),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/v1"),
+            ("http://[::1]:8080/v1", "http://[::1]:8080/v1"),
+            ("http://localhost", "http://localhost/v1"),
+        ] {
+            assert_eq!(given.parse::<BaseUrl>().unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn authorities_are_compared_with_their_default_ports() {
+        let base = BaseUrl::default();
+        assert!(base.is_authority_of(&"https://API.clerk.com:443/v9".parse().unwrap()));
+        assert!(!base.is_authority_of(&"https://api.clerk.com:444/v1".parse().unwrap()));
+        assert!(!base.is_authority_of(&"http://api.clerk.com/v1".parse().unwrap()));
+        assert!(!base.is_authority_of(&"https://evil@api.clerk.com/v1".parse().unwrap()));
+        assert!(!base.is_authority_of(&"/v1".parse().unwrap()));
+    }
+}

@@ -1,0 +1,206 @@
+//! [`Body`], the request body of an attempt.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use crate::call::{Attempt, Call};
+
+/// Which of the API's two operations a request is, for layers that see bytes only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Intent {
+    /// Mint a token. Sending it twice mints two.
+    Create,
+    /// Revoke a token. Sending it twice is harmless.
+    Revoke,
+}
+
+/// The request body of an attempt: bytes in one piece, the [`Intent`] that a retry decides on, and
+/// a note of whether the transport took it.
+///
+/// A body that no transport took cannot have been sent. That is how a failure is told to be
+/// [`NotSent`](crate::Outcome::NotSent), whatever the transport, time-outs included. Cloning shares
+/// the bytes and the note.
+///
+/// Transports read it like any [`http_body::Body`]. A transport that sends a request without
+/// reading its body must call [`Body::into_bytes`], so that the note is right.
+///
+/// ```
+/// use clerk_actor_tokens::{Body, Intent};
+///
+/// let body = Body::new(Intent::Create, r#"{"user_id":"user_1","actor":{"sub":"user_2"}}"#);
+/// assert_eq!(body.intent(), Intent::Create);
+/// assert_eq!(format!("{body:?}"), "Body { intent: Create, len: 45, .. }");
+/// ```
+#[derive(Clone)]
+pub struct Body {
+    bytes: Bytes,
+    intent: Intent,
+    call: Call,
+    attempt: Option<Arc<Attempt>>,
+}
+
+impl Body {
+    /// A body that belongs to a call of its own.
+    #[must_use]
+    pub fn new(intent: Intent, bytes: impl Into<Bytes>) -> Self {
+        Self::of_call(intent, bytes.into(), Call::default())
+    }
+
+    pub(crate) fn of_call(intent: Intent, bytes: Bytes, call: Call) -> Self {
+        Self {
+            bytes,
+            intent,
+            call,
+            attempt: None,
+        }
+    }
+
+    /// Which operation the request is.
+    #[must_use]
+    pub fn intent(&self) -> Intent {
+        self.intent
+    }
+
+    /// The number of this attempt within its call, counted from one; zero above
+    /// [`DecodeErrorLayer`](crate::layer::DecodeErrorLayer), which begins attempts.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt.as_ref().map_or(0, |attempt| attempt.number())
+    }
+
+    /// The length in bytes of what is left to send.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether nothing is left to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Takes the bytes, which counts as sending them. `None` when the attempt they belong to was
+    /// given up: then they must not be sent any more.
+    #[must_use]
+    pub fn into_bytes(self) -> Option<Bytes> {
+        self.take().then_some(self.bytes)
+    }
+
+    pub(crate) fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// Makes this the body of a new attempt of its call.
+    pub(crate) fn begin_attempt(&mut self) -> Arc<Attempt> {
+        let attempt = Attempt::begin(self.call.progress());
+        self.attempt = Some(Arc::clone(&attempt));
+        attempt
+    }
+
+    fn take(&self) -> bool {
+        self.attempt.as_ref().is_none_or(|attempt| attempt.take())
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let bytes = std::mem::take(&mut self.bytes);
+        if self.take() {
+            return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
+        }
+        // The attempt was given up. A body with content ends short of its announced length, so
+        // that no server can take it for whole. An empty one has no such mark and never ends.
+        match self.intent {
+            Intent::Create => Poll::Ready(None),
+            Intent::Revoke => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // Transports ask this of an empty body in place of polling it.
+        self.bytes.is_empty() && self.take()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.len() as u64)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body")
+            .field("intent", &self.intent)
+            .field("len", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body::Body as _;
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::Outcome;
+
+    #[tokio::test]
+    async fn reading_a_body_marks_its_attempt_as_taken() {
+        let mut body = Body::new(Intent::Create, "{}");
+        let attempt = body.begin_attempt();
+        let progress = Arc::clone(body.call().progress());
+        assert!(!body.is_end_stream());
+        assert_eq!(progress.outcome(), Outcome::NotSent);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "{}");
+        assert!(attempt.withdraw(), "it was withdrawn after it was read");
+        assert_eq!(progress.outcome(), Outcome::Unknown);
+    }
+
+    #[test]
+    fn an_empty_body_is_taken_when_its_end_is_seen() {
+        let mut body = Body::new(Intent::Revoke, "");
+        let attempt = body.begin_attempt();
+        assert!(body.is_end_stream());
+        assert!(attempt.withdraw());
+    }
+
+    #[tokio::test]
+    async fn a_withdrawn_body_hands_out_nothing() {
+        let mut body = Body::new(Intent::Create, "{}");
+        body.begin_attempt().withdraw();
+        assert!(body.clone().into_bytes().is_none());
+        assert!(body.collect().await.unwrap().to_bytes().is_empty());
+
+        let mut empty = Body::new(Intent::Revoke, "");
+        empty.begin_attempt().withdraw();
+        assert!(!empty.is_end_stream());
+        assert!(futures_util::poll!(std::pin::pin!(empty.collect())).is_pending());
+    }
+
+    #[tokio::test]
+    async fn attempts_of_one_call_are_told_apart() {
+        let first = Body::new(Intent::Create, "{}");
+        let mut second = first.clone();
+        let mut first = first;
+        let (one, two) = (first.begin_attempt(), second.begin_attempt());
+        assert_eq!((first.attempt(), second.attempt()), (1, 2));
+        let _ = second.collect().await;
+        assert!(!one.withdraw());
+        assert!(two.withdraw());
+    }
+}

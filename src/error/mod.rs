@@ -1,0 +1,285 @@
+//! [`Error`], the one error of a call, and the questions it answers.
+
+mod kind;
+
+use std::{error::Error as StdError, fmt, time::Duration};
+
+use http::StatusCode;
+
+pub use self::kind::ErrorKind;
+use crate::{ActorTokenId, ClerkErrors, Outcome};
+
+/// Any error, as layers pass them on.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why a call failed, and whether it may have happened all the same.
+///
+/// `Display` is one sentence that says what happened and what to do; it never shows a credential,
+/// and does not repeat its [`source`](StdError::source).
+///
+/// ```
+/// use clerk_actor_tokens::{ClerkError, ClerkErrors, Error, ErrorKind, Outcome};
+/// use http::StatusCode;
+///
+/// let body = ClerkErrors::new(ClerkError::new("resource_not_found", "not found", "No user was found."));
+/// let error = Error::api(StatusCode::NOT_FOUND, body);
+/// assert_eq!(error.kind(), ErrorKind::Api);
+/// assert_eq!(error.outcome(), Outcome::Rejected);
+/// assert_eq!(error.code(), Some("resource_not_found"));
+/// assert_eq!(error.to_string(), "the API answered 404 Not Found, resource_not_found: No user was found.");
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    outcome: Outcome,
+    attempts: u32,
+    permanent: bool,
+    status: Option<StatusCode>,
+    clerk_errors: Option<ClerkErrors>,
+    trace_id: Option<String>,
+    retry_after: Option<Duration>,
+    actor_token_id: Option<ActorTokenId>,
+    detail: Option<String>,
+    source: Option<BoxError>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, outcome: Outcome) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            outcome,
+            attempts: 0,
+            permanent: false,
+            status: None,
+            clerk_errors: None,
+            trace_id: None,
+            retry_after: None,
+            actor_token_id: None,
+            detail: None,
+            source: None,
+        }))
+    }
+
+    /// The error that an answer of the API with this status and body stands for.
+    ///
+    /// For services that stand in for the API, or guard it, and want to answer in its terms.
+    #[must_use]
+    pub fn api(status: StatusCode, errors: ClerkErrors) -> Self {
+        let outcome = if status.is_client_error() {
+            Outcome::Rejected
+        } else {
+            Outcome::Unknown
+        };
+        let trace_id = errors.clerk_trace_id.clone();
+        Self::new(kind::of_answer(&errors), outcome)
+            .with_status(status)
+            .with_trace_id(trace_id)
+            .with_clerk_errors(errors)
+    }
+
+    pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.0.outcome = outcome;
+        self
+    }
+
+    pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
+        self.0.attempts = attempts;
+        self
+    }
+
+    /// Marks a failure that another attempt would only repeat.
+    pub(crate) fn permanent(mut self, permanent: bool) -> Self {
+        self.0.permanent = permanent;
+        self
+    }
+
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.0.status = Some(status);
+        self
+    }
+
+    pub(crate) fn with_clerk_errors(mut self, errors: ClerkErrors) -> Self {
+        self.0.clerk_errors = Some(errors);
+        self
+    }
+
+    pub(crate) fn with_trace_id(mut self, trace_id: Option<String>) -> Self {
+        self.0.trace_id = trace_id;
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.0.retry_after = wait;
+        self
+    }
+
+    pub(crate) fn with_actor_token_id(mut self, id: Option<ActorTokenId>) -> Self {
+        self.0.actor_token_id = id;
+        self
+    }
+
+    /// What exactly happened, in a few words that hold no credential.
+    pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = Some(detail.into());
+        self
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the operation may have taken effect, all attempts considered.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.0.outcome
+    }
+
+    /// How many attempts were begun, zero when the call was refused before the first.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+
+    /// The HTTP status of the last answer, if there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.0.status
+    }
+
+    /// The error body of the last answer, if it had one that could be read.
+    #[must_use]
+    pub fn clerk_errors(&self) -> Option<&ClerkErrors> {
+        self.0.clerk_errors.as_ref()
+    }
+
+    /// The first error code of the answer, like `impersonation_limit_exceeded`.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.clerk_errors().and_then(ClerkErrors::code)
+    }
+
+    /// How long the API asked to wait, if it did.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// The id by which Clerk's support finds the request: `clerk_trace_id`, else the header
+    /// `Clerk-Trace-Id`, else `cf-ray`.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&str> {
+        self.0.trace_id.as_deref()
+    }
+
+    /// The id of a token that was minted although the call failed, when it could be read.
+    #[must_use]
+    pub fn actor_token_id(&self) -> Option<&ActorTokenId> {
+        self.0.actor_token_id.as_ref()
+    }
+
+    /// Whether time ran out: of the connect phase, of an attempt, or of the call.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind == ErrorKind::Timeout
+    }
+
+    /// Whether connecting failed.
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        self.0.kind == ErrorKind::Connect
+    }
+
+    /// Whether another attempt would only repeat the failure: a certificate that is not trusted, a
+    /// base URL that is not allowed.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        self.0.permanent
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        f.write_str(inner.kind.sentence())?;
+        if let Some(status) = inner.status {
+            write!(f, " {status}")?;
+        }
+        if let Some(first) = inner
+            .clerk_errors
+            .as_ref()
+            .and_then(|body| body.errors.first())
+        {
+            match first.code.as_str() {
+                "" => write!(f, ": {first}")?,
+                code => write!(f, ", {code}: {first}")?,
+            }
+        }
+        if let Some(detail) = &inner.detail {
+            write!(f, ": {detail}")?;
+        }
+        if let Some(wait) = inner.retry_after {
+            write!(f, "; try again in {wait:?}")?;
+        }
+        if let Some(id) = &inner.actor_token_id {
+            write!(f, "; the token is {id}")?;
+        }
+        if let Some(trace_id) = &inner.trace_id {
+            write!(f, " (trace id {trace_id})")?;
+        }
+        match (inner.outcome, inner.attempts) {
+            (Outcome::NotSent | Outcome::Rejected, ..=1) => Ok(()),
+            (Outcome::NotSent | Outcome::Rejected, attempts) => {
+                write!(f, ", after {attempts} attempts")
+            }
+            (Outcome::Unknown, 0) => f.write_str("; it may have taken effect"),
+            (Outcome::Unknown, attempts) => {
+                write!(f, " in attempt {attempts}; it may have taken effect")
+            }
+            (Outcome::Applied, _) => f.write_str("; it has taken effect"),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        let mut debug = f.debug_struct("Error");
+        debug
+            .field("kind", &inner.kind)
+            .field("outcome", &inner.outcome)
+            .field("attempts", &inner.attempts);
+        let mut optional = |name: &str, value: Option<&dyn fmt::Debug>| {
+            if let Some(value) = value {
+                debug.field(name, value);
+            }
+        };
+        optional("status", inner.status.as_ref().map(|it| it as _));
+        optional(
+            "clerk_errors",
+            inner.clerk_errors.as_ref().map(|it| it as _),
+        );
+        optional("trace_id", inner.trace_id.as_ref().map(|it| it as _));
+        optional("retry_after", inner.retry_after.as_ref().map(|it| it as _));
+        optional(
+            "actor_token_id",
+            inner.actor_token_id.as_ref().map(|it| it as _),
+        );
+        optional("detail", inner.detail.as_ref().map(|it| it as _));
+        optional("source", inner.source.as_ref().map(|it| it as _));
+        debug.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

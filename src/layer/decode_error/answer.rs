@@ -1,0 +1,87 @@
+//! An answer other than 200, as an [`Error`].
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use http_body_util::Full;
+
+use super::retry_after;
+use crate::{ClerkErrors, Error, ErrorKind, Outcome, text::presentable};
+
+/// The error that an answer stands for. Status and trace id are kept whatever the body is.
+pub(super) fn decode(response: Response<Full<Bytes>>) -> Error {
+    let (head, body) = response.into_parts();
+    let status = head.status;
+    let body = body.into_inner().unwrap_or_default();
+    let error = match ClerkErrors::from_json(&body) {
+        _ if !status.is_client_error() && !status.is_server_error() => {
+            Error::new(ErrorKind::UnexpectedStatus, Outcome::Unknown).with_status(status)
+        }
+        Some(errors) => Error::api(status, errors),
+        None => Error::api(status, ClerkErrors::default()),
+    };
+    let trace_id = error
+        .trace_id()
+        .map(str::to_owned)
+        .or_else(|| trace_id(&head.headers));
+    error
+        .with_trace_id(trace_id)
+        .with_retry_after(retry_after::wait(&head.headers))
+}
+
+/// The trace id that the head tells: `Clerk-Trace-Id`, else `cf-ray`.
+pub(super) fn trace_id(headers: &HeaderMap) -> Option<String> {
+    ["clerk-trace-id", "cf-ray"].into_iter().find_map(|name| {
+        let value = headers.get(name)?.to_str().ok()?;
+        (!value.is_empty()).then(|| presentable(value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    fn answer(status: u16, body: &'static str, headers: &[(&'static str, &'static str)]) -> Error {
+        let mut response = Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        decode(response.body(Full::from(body)).unwrap())
+    }
+
+    #[test]
+    fn the_status_decides_the_outcome() {
+        for (status, outcome) in [
+            (400, Outcome::Rejected),
+            (404, Outcome::Rejected),
+            (429, Outcome::Rejected),
+            (500, Outcome::Unknown),
+            (503, Outcome::Unknown),
+            (201, Outcome::Unknown),
+            (204, Outcome::Unknown),
+            (302, Outcome::Unknown),
+            (101, Outcome::Unknown),
+        ] {
+            assert_eq!(answer(status, "", &[]).outcome(), outcome, "{status}");
+        }
+        assert_eq!(answer(307, "", &[]).kind(), ErrorKind::UnexpectedStatus);
+    }
+
+    #[test]
+    fn html_from_the_edge_keeps_status_and_trace_id() {
+        let error = answer(502, "<html>marker</html>", &[("cf-ray", "8f-FRA")]);
+        assert_eq!(error.status(), Some(StatusCode::BAD_GATEWAY));
+        assert_eq!(error.trace_id(), Some("8f-FRA"));
+        assert!(error.code().is_none());
+        assert!(!format!("{error} {error:?}").contains("marker"));
+    }
+
+    #[test]
+    fn the_trace_id_of_the_body_goes_before_those_of_the_head() {
+        let headers = [("clerk-trace-id", "head"), ("cf-ray", "ray")];
+        let body = r#"{"errors":[],"clerk_trace_id":"body"}"#;
+        assert_eq!(answer(400, body, &headers).trace_id(), Some("body"));
+        assert_eq!(answer(400, "", &headers).trace_id(), Some("head"));
+    }
+}

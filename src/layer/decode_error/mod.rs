@@ -1,0 +1,153 @@
+//! Turns every failure of an attempt into one [`Error`] with its [`Outcome`].
+//!
+//! # Position
+//!
+//! Below retry, so that retry decides on facts, and above the attempt's time-out, whose error it
+//! classifies, too. It begins the attempt: from here on down the [`Body`] notes whether the transport
+//! took it. A 200 passes through untouched.
+//!
+//! | what came | outcome |
+//! |---|---|
+//! | connecting failed, or the body was never taken | [`Outcome::NotSent`] |
+//! | 4xx | [`Outcome::Rejected`] |
+//! | 5xx, a status that this API never gives, a failure after the body was taken | [`Outcome::Unknown`] |
+//! | a 200 that broke off or is too long | [`Outcome::Applied`] |
+//!
+//! # Example
+//!
+//! ```
+//! use bytes::Bytes;
+//! use clerk_actor_tokens::{Body, BoxError, Error, Intent, Outcome, layer::DecodeErrorLayer};
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! let mut service = ServiceBuilder::new().layer(DecodeErrorLayer::new()).service_fn(
+//!     |_: Request<Body>| async {
+//!         let answer = Bytes::from(r#"{"errors":[{"code":"clerk_key_invalid"}]}"#);
+//!         Ok::<_, BoxError>(Response::builder().status(401).body(Full::new(answer))?)
+//!     },
+//! );
+//! let request = Request::new(Body::new(Intent::Create, "{}"));
+//! let error = service.ready().await?.call(request).await.unwrap_err();
+//! let error = error.downcast::<Error>().unwrap();
+//! assert_eq!((error.outcome(), error.code()), (Outcome::Rejected, Some("clerk_key_invalid")));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Cancel safety
+//!
+//! Dropping the future takes the body back: if the transport has not taken it by then, it never
+//! will, and the attempt provably had no effect.
+
+mod answer;
+mod evidence;
+mod retry_after;
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+#[cfg(doc)]
+use crate::Error;
+use crate::{Body, BoxError, Outcome, call::Attempt};
+
+/// Layer of [`DecodeError`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DecodeErrorLayer(());
+
+impl DecodeErrorLayer {
+    /// The layer; it has nothing to configure.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+impl<S> Layer<S> for DecodeErrorLayer {
+    type Service = DecodeError<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        DecodeError { inner }
+    }
+}
+
+/// Turns every failure of an attempt into one [`Error`], see the [module](self).
+#[derive(Clone, Copy, Debug)]
+pub struct DecodeError<S> {
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for DecodeError<S>
+where
+    S: Service<Request<Body>, Response = Response<Full<Bytes>>>,
+    S::Error: Into<BoxError>,
+{
+    type Response = Response<Full<Bytes>>;
+    type Error = BoxError;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner
+            .poll_ready(cx)
+            .map_err(|error| evidence::classify(error.into(), false).into())
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let attempt = request.body_mut().begin_attempt();
+        ResponseFuture {
+            inner: self.inner.call(request),
+            attempt,
+        }
+    }
+}
+
+pin_project! {
+    /// An attempt below, on its way to an answer or a typed error.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: F,
+        attempt: Arc<Attempt>,
+    }
+
+    impl<F> PinnedDrop for ResponseFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            this.attempt.withdraw();
+        }
+    }
+}
+
+impl<F, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<Full<Bytes>>, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<Response<Full<Bytes>>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let error = match ready!(this.inner.poll(cx)) {
+            Ok(response) if response.status() == StatusCode::OK => {
+                this.attempt.end(Outcome::Applied);
+                return Poll::Ready(Ok(response));
+            }
+            Ok(response) => answer::decode(response),
+            Err(error) => evidence::classify(error.into(), this.attempt.withdraw()),
+        };
+        this.attempt.end(error.outcome());
+        Poll::Ready(Err(error.with_attempts(this.attempt.number()).into()))
+    }
+}

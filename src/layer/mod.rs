@@ -1,0 +1,47 @@
+//! The layers, one concern each, in the order in which a request passes them.
+//!
+//! ```text
+//! call level      ActorTokenRequest → ActorToken
+//!   TypedError    whatever failed below becomes one Error with its outcome
+//!   (your call layers)
+//!   Timeout       the whole budget of the call, attempts and pauses included
+//!   Json          encodes once, decodes a 200 once
+//! attempt level   http::Request<Body> → http::Response<Full<Bytes>>
+//!   Retry         begins another attempt where that is safe
+//!   DecodeError   every failure of an attempt → one Error with its outcome
+//!   Timeout       head and body of one attempt
+//!   CollectBody   streams → bytes in one piece, up to a limit
+//! wire level      http::Request<Body> → http::Response<impl http_body::Body>
+//!   BaseUri       "/actor_tokens" → "https://api.clerk.com/v1/actor_tokens"
+//!   ApiHeaders    the fixed headers of the API
+//!   (your attempt layers)
+//!   BearerAuth    the key, for the base authority only
+//! transport       any Service<http::Request<Body>>
+//! ```
+//!
+//! Each can be used alone, or from [`ClientBuilder`](crate::ClientBuilder) with the client's
+//! configuration, and none boxes its future. [`ClientBuilder::service`](crate::ClientBuilder::service)
+//! is all of them composed.
+
+pub mod api_headers;
+pub mod base_uri;
+pub mod bearer_auth;
+pub mod collect_body;
+pub mod decode_error;
+pub mod json;
+mod refusal;
+pub mod retry;
+pub mod timeout;
+pub mod typed_error;
+
+pub use self::{
+    api_headers::{ApiHeaders, ApiHeadersLayer, ApiVersion},
+    base_uri::{BaseUri, BaseUriLayer},
+    bearer_auth::{BearerAuth, BearerAuthLayer},
+    collect_body::{CollectBody, CollectBodyLayer},
+    decode_error::{DecodeError, DecodeErrorLayer},
+    json::{Json, JsonLayer},
+    retry::{Retry, RetryLayer},
+    timeout::{Timeout, TimeoutLayer},
+    typed_error::{TypedError, TypedErrorLayer},
+};

@@ -1,0 +1,60 @@
+//! The future of a layer that may refuse a request before it goes further down.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use pin_project_lite::pin_project;
+
+use crate::{BoxError, Error, ErrorKind, Outcome};
+
+/// A request that was refused here, with the reason.
+pub(super) fn refused(why: &str) -> Error {
+    Error::new(ErrorKind::InvalidRequest, Outcome::NotSent)
+        .permanent(true)
+        .with_detail(why)
+}
+
+pin_project! {
+    /// What is below, or the refusal to call it.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: Option<F>,
+        refusal: Option<Error>,
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    pub(super) fn called(inner: F) -> Self {
+        Self {
+            inner: Some(inner),
+            refusal: None,
+        }
+    }
+
+    pub(super) fn refused(error: Error) -> Self {
+        Self {
+            inner: None,
+            refusal: Some(error),
+        }
+    }
+}
+
+impl<F, T, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<T, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Some(inner) = this.inner.as_pin_mut() {
+            return inner.poll(cx).map_err(Into::into);
+        }
+        let error = this.refusal.take().expect("polled after it was ready");
+        Poll::Ready(Err(error.into()))
+    }
+}

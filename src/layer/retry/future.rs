@@ -1,0 +1,242 @@
+//! The attempts of one call, and the pauses between them.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http::Request;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep};
+use tower_service::Service;
+
+use super::{
+    budget::Budget,
+    verdict::{Verdict, verdict},
+};
+use crate::{Body, BoxError, Error, Intent, RetryConfig};
+
+/// What decides about the next attempt of one call.
+#[derive(Debug)]
+pub(super) struct Session {
+    config: Arc<RetryConfig>,
+    budget: Arc<Budget>,
+    intent: Intent,
+    retries: u32,
+    /// No attempt begins after this.
+    end: Option<Instant>,
+}
+
+impl Session {
+    pub(super) fn new(config: Arc<RetryConfig>, budget: Arc<Budget>, body: &Body) -> Self {
+        let elapsed = config
+            .max_elapsed
+            .and_then(|elapsed| Instant::now().checked_add(elapsed));
+        let end = elapsed.into_iter().chain(body.call().deadline()).min();
+        Self {
+            config,
+            budget,
+            intent: body.intent(),
+            retries: 0,
+            end,
+        }
+    }
+
+    /// Whether the number of attempts allows one more.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.retries + 1 < self.config.max_attempts
+    }
+
+    /// When the next attempt begins; `None` when `error` is the call's last word.
+    fn next_attempt_at(&mut self, error: &BoxError) -> Option<Instant> {
+        if verdict(error, self.intent, &self.config) == Verdict::Stop || !self.may_go_on() {
+            return None;
+        }
+        let pause = self.pause(error)?;
+        let at = Instant::now().checked_add(pause)?;
+        // A pause that outlasts the call would end it with a time-out in place of its reason.
+        if self.end.is_some_and(|end| at >= end) || !self.budget.withdraw() {
+            return None;
+        }
+        self.retries += 1;
+        Some(at)
+    }
+
+    /// What the API asked for, or full jitter; `None` when the API asked for too much.
+    fn pause(&self, error: &BoxError) -> Option<Duration> {
+        match error.downcast_ref::<Error>().and_then(Error::retry_after) {
+            Some(wait) => (wait <= self.config.max_retry_after).then_some(wait),
+            None => Some(
+                self.config
+                    .ceiling(self.retries + 1)
+                    .mul_f64(fastrand::f64()),
+            ),
+        }
+    }
+}
+
+pin_project! {
+    /// The attempts of one call, and the pauses between them.
+    pub struct ResponseFuture<S>
+    where
+        S: Service<Request<Body>>,
+    {
+        #[pin]
+        state: State<S::Future>,
+        next: Option<(S, Request<Body>)>,
+        session: Session,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F> {
+        Attempt {
+            #[pin]
+            future: F,
+        },
+        Pause {
+            #[pin]
+            timer: Sleep,
+        },
+        Readying,
+    }
+}
+
+impl<S> ResponseFuture<S>
+where
+    S: Service<Request<Body>>,
+{
+    /// Begins with an attempt; `next` makes those that may follow.
+    pub(super) fn new(
+        first: S::Future,
+        next: Option<(S, Request<Body>)>,
+        session: Session,
+    ) -> Self {
+        Self {
+            state: State::Attempt { future: first },
+            next,
+            session,
+        }
+    }
+}
+
+impl<S> Future for ResponseFuture<S>
+where
+    S: Service<Request<Body>>,
+    S::Error: Into<BoxError>,
+{
+    type Output = Result<S::Response, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.state.as_mut().project() {
+                StateProj::Attempt { future } => match ready!(future.poll(cx)) {
+                    Ok(response) => {
+                        this.session.budget.deposit();
+                        return Poll::Ready(Ok(response));
+                    }
+                    Err(error) => {
+                        let error = error.into();
+                        match this.session.next_attempt_at(&error) {
+                            Some(at) => {
+                                let timer = tokio::time::sleep_until(at);
+                                this.state.set(State::Pause { timer });
+                            }
+                            None => return Poll::Ready(Err(error)),
+                        }
+                    }
+                },
+                StateProj::Pause { timer } => {
+                    ready!(timer.poll(cx));
+                    this.state.set(State::Readying);
+                }
+                StateProj::Readying => {
+                    let (service, request) =
+                        this.next.as_mut().expect("kept while another may follow");
+                    ready!(service.poll_ready(cx)).map_err(Into::into)?;
+                    let future = service.call(request.clone());
+                    this.state.set(State::Attempt { future });
+                }
+            }
+        }
+    }
+}
+
+impl<S> std::fmt::Debug for ResponseFuture<S>
+where
+    S: Service<Request<Body>>,
+{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ErrorKind, Outcome};
+
+    fn session(config: RetryConfig) -> Session {
+        let body = Body::new(Intent::Revoke, "");
+        Session::new(Arc::new(config), Arc::default(), &body)
+    }
+
+    fn failure(retry_after: Option<u64>) -> BoxError {
+        Error::new(ErrorKind::Api, Outcome::Rejected)
+            .with_retry_after(retry_after.map(Duration::from_secs))
+            .into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_api_asks_for_is_waited_up_to_the_cap() {
+        let mut session = session(RetryConfig::default().max_attempts(9));
+        let at = session.next_attempt_at(&failure(Some(10)));
+        assert_eq!(at, Some(Instant::now() + Duration::from_secs(10)));
+        assert_eq!(session.next_attempt_at(&failure(Some(11))), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_pause_outlasts_the_call() {
+        let mut session = session(RetryConfig::default().max_elapsed(Duration::from_secs(5)));
+        assert_eq!(session.next_attempt_at(&failure(Some(5))), None);
+        assert!(session.next_attempt_at(&failure(Some(4))).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_are_drawn_from_zero_to_the_ceiling() {
+        let config = RetryConfig::default()
+            .max_attempts(2)
+            .initial_interval(Duration::from_secs(1));
+        let pauses: Vec<_> = (0..200)
+            .map(|_| {
+                session(config.clone())
+                    .next_attempt_at(&failure(None))
+                    .unwrap()
+            })
+            .map(|at| at - Instant::now())
+            .collect();
+        assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(1)));
+        assert!(
+            pauses
+                .iter()
+                .any(|pause| *pause < Duration::from_millis(250))
+        );
+        assert!(
+            pauses
+                .iter()
+                .any(|pause| *pause > Duration::from_millis(750))
+        );
+    }
+
+    #[test]
+    fn attempts_are_counted_with_the_first() {
+        assert!(!session(RetryConfig::disabled()).may_go_on());
+        assert!(session(RetryConfig::default().max_attempts(2)).may_go_on());
+    }
+}

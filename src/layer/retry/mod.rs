@@ -1,0 +1,141 @@
+//! Begins another attempt where that is safe.
+//!
+//! # Position
+//!
+//! Top of the attempt level: what is below is repeated, what is above happens once a call. It wants
+//! [`DecodeErrorLayer`](super::DecodeErrorLayer) below it, which says of every failure whether it may
+//! have taken effect; an error of any other type counts as [`Outcome::Unknown`].
+//!
+//! | outcome of an attempt | create | revoke |
+//! |---|---|---|
+//! | [`NotSent`](Outcome::NotSent) and transient | retry | retry |
+//! | [`NotSent`](Outcome::NotSent) and permanent | stop | stop |
+//! | [`Rejected`](Outcome::Rejected) with 421, 425, 429, or without a status | retry | retry |
+//! | [`Rejected`](Outcome::Rejected) otherwise, [`Applied`](Outcome::Applied) | stop | stop |
+//! | [`Unknown`](Outcome::Unknown) | **stop** | retry |
+//!
+//! A create is sent again only when the attempt before provably had no effect: there is no
+//! idempotency key, and a second token would be a second live link.
+//!
+//! # Example
+//!
+//! ```
+//! use std::sync::atomic::{AtomicU32, Ordering};
+//! use bytes::Bytes;
+//! use clerk_actor_tokens::{Body, BoxError, Intent, RetryConfig};
+//! use clerk_actor_tokens::layer::{DecodeErrorLayer, RetryLayer};
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), BoxError> {
+//! static SEEN: AtomicU32 = AtomicU32::new(0);
+//! let mut service = ServiceBuilder::new()
+//!     .layer(RetryLayer::new(RetryConfig::default()))
+//!     .layer(DecodeErrorLayer::new())
+//!     .service_fn(|_: Request<Body>| async {
+//!         let status = if SEEN.fetch_add(1, Ordering::Relaxed) == 0 { 429 } else { 200 };
+//!         Ok::<_, BoxError>(Response::builder().status(status).body(Full::<Bytes>::default())?)
+//!     });
+//! let request = Request::new(Body::new(Intent::Create, "{}"));
+//! assert_eq!(service.ready().await?.call(request).await?.status(), 200);
+//! assert_eq!(SEEN.load(Ordering::Relaxed), 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Cancel safety
+//!
+//! Dropping the future drops the attempt in flight; dropped during a pause, nothing more is sent.
+//!
+//! # Differences from `tower::retry`
+//!
+//! It decides on typed outcomes, keeps within the call's deadline, and never hides the last error.
+//! A `tower::retry::RetryLayer` with a policy of your own can stand in its place.
+
+mod budget;
+mod future;
+mod verdict;
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::Request;
+use tower_layer::Layer;
+use tower_service::Service;
+
+pub use self::future::ResponseFuture;
+use self::{budget::Budget, future::Session};
+#[cfg(doc)]
+use crate::Outcome;
+use crate::{Body, BoxError, RetryConfig};
+
+/// Layer of [`Retry`]. All services that one layer makes, and their clones, share one budget.
+#[derive(Clone, Debug)]
+pub struct RetryLayer {
+    config: Arc<RetryConfig>,
+    budget: Arc<Budget>,
+}
+
+impl RetryLayer {
+    /// Retries as `config` says, unless the request says otherwise.
+    #[must_use]
+    pub fn new(config: RetryConfig) -> Self {
+        Self {
+            config: Arc::new(config),
+            budget: Arc::default(),
+        }
+    }
+}
+
+impl<S> Layer<S> for RetryLayer {
+    type Service = Retry<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Retry {
+            inner,
+            config: Arc::clone(&self.config),
+            budget: Arc::clone(&self.budget),
+        }
+    }
+}
+
+/// Begins another attempt where that is safe, see the [module](self).
+#[derive(Clone, Debug)]
+pub struct Retry<S> {
+    inner: S,
+    config: Arc<RetryConfig>,
+    budget: Arc<Budget>,
+}
+
+impl<S> Service<Request<Body>> for Retry<S>
+where
+    S: Service<Request<Body>> + Clone,
+    S::Error: Into<BoxError>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<S>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let own = request
+            .body()
+            .call()
+            .options()
+            .and_then(|options| options.retry.as_ref());
+        let config = Arc::clone(own.unwrap_or(&self.config));
+        let session = Session::new(config, Arc::clone(&self.budget), request.body());
+        let next = session
+            .may_go_on()
+            .then(|| (self.inner.clone(), request.clone()));
+        // The instance that was polled ready is the one that is called; its clone waits its turn.
+        ResponseFuture::new(self.inner.call(request), next, session)
+    }
+}

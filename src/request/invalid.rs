@@ -1,0 +1,44 @@
+//! [`InvalidRequest`], what is wrong with a request and where.
+
+use http::HeaderName;
+
+/// Why a request was refused before any I/O. Values are not repeated, only where they stand.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidRequest {
+    /// The id of the user to sign in as is empty.
+    #[error("user_id is empty: pass the id of the user to sign in as")]
+    EmptyUserId,
+    /// The actor's `sub` is empty.
+    #[error("actor.sub is empty: pass the id of whoever signs in")]
+    EmptySub,
+    /// A claim of the actor is named `sub` and would shadow the actor's own.
+    #[error("actor has a claim named \"sub\", which would replace the actor's own")]
+    ShadowedSub,
+    /// The actor's claims are nested too deeply.
+    #[error("actor has claims nested deeper than {limit} levels")]
+    DeepClaims {
+        /// The deepest nesting that is accepted.
+        limit: usize,
+    },
+    /// A life time is not a positive number of whole seconds, or absurdly long.
+    #[error("{field} must be whole seconds, at least 1 and at most {max}", max = i32::MAX)]
+    Lifetime {
+        /// The name of the field on the wire.
+        field: &'static str,
+    },
+    /// The encoded request is too large.
+    #[error("the request body has {bytes} bytes, the limit is {limit}")]
+    TooLarge {
+        /// The size of the encoded body in bytes.
+        bytes: usize,
+        /// The largest size that is accepted, in bytes.
+        limit: usize,
+    },
+    /// A header that only the stack itself may set.
+    #[error("the header {name} is set by the client itself and cannot be passed with a call")]
+    ReservedHeader {
+        /// The name of the header.
+        name: HeaderName,
+    },
+}

@@ -1,0 +1,136 @@
+//! [`SecretKey`], the credential that every request carries.
+
+use std::{fmt, str::FromStr};
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// A Clerk secret key (`sk_test_…`, `sk_live_…`), never shown.
+///
+/// `Debug` prints `SecretKey([redacted])`, there is no `Display`, and the text is wiped from
+/// memory when the last copy is dropped.
+///
+/// ```
+/// use clerk_actor_tokens::SecretKey;
+///
+/// let key = SecretKey::new("sk_test_51Hk2")?;
+/// assert_eq!(format!("{key:?}"), "SecretKey([redacted])");
+/// # Ok::<(), clerk_actor_tokens::InvalidSecretKey>(())
+/// ```
+#[derive(Clone)]
+pub struct SecretKey(SecretString);
+
+impl SecretKey {
+    const MAX_LEN: usize = 1024;
+
+    /// Takes a key as it stands in Clerk's dashboard, without `Bearer`.
+    ///
+    /// # Errors
+    ///
+    /// When the text cannot be a secret key: empty, longer than 1024 bytes, with white space or
+    /// anything that is not visible ASCII, a publishable key (`pk_…`), or a whole header value.
+    pub fn new(key: impl Into<String>) -> Result<Self, InvalidSecretKey> {
+        let key = SecretString::from(key.into());
+        let text = key.expose_secret();
+        if text.is_empty() {
+            return Err(InvalidSecretKey::Empty);
+        }
+        if text.len() > Self::MAX_LEN {
+            return Err(InvalidSecretKey::TooLong { bytes: text.len() });
+        }
+        if text
+            .get(..7)
+            .is_some_and(|start| start.eq_ignore_ascii_case("bearer "))
+        {
+            return Err(InvalidSecretKey::Scheme);
+        }
+        if let Some(position) = text.bytes().position(|byte| !byte.is_ascii_graphic()) {
+            return Err(InvalidSecretKey::Character { position });
+        }
+        if text.starts_with("pk_") {
+            return Err(InvalidSecretKey::Publishable);
+        }
+        Ok(Self(key))
+    }
+
+    /// The key as text, for whoever must send or compare it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl FromStr for SecretKey {
+    type Err = InvalidSecretKey;
+
+    fn from_str(key: &str) -> Result<Self, Self::Err> {
+        Self::new(key)
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey([redacted])")
+    }
+}
+
+/// Why a text is not a [`SecretKey`]. The text itself is not repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidSecretKey {
+    /// The text is empty.
+    #[error("the secret key is empty")]
+    Empty,
+    /// The text is longer than 1024 bytes.
+    #[error("a secret key has at most 1024 bytes, this text has {bytes}")]
+    TooLong {
+        /// The length of the text in bytes.
+        bytes: usize,
+    },
+    /// White space, a line break, or another character that is not visible ASCII.
+    #[error(
+        "the secret key has white space or a character that is not visible ASCII at byte {position}"
+    )]
+    Character {
+        /// Where the first such character stands, in bytes from the start.
+        position: usize,
+    },
+    /// The text is a whole header value.
+    #[error("pass the secret key without \"Bearer\"")]
+    Scheme,
+    /// The text is a publishable key.
+    #[error("this is a publishable key (pk_…), the API needs the secret key (sk_…)")]
+    Publishable,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_a_key_is_refused_and_not_echoed() {
+        let keys = [
+            "",
+            " ",
+            " sk_test_marker",
+            "sk_test_marker\n",
+            "sk_test marker",
+            "sk_test_é_marker",
+            "Bearer sk_test_marker",
+            "bearer sk_test_marker",
+            "pk_test_marker",
+            "sk_test_\0marker",
+        ];
+        for key in keys {
+            let error = SecretKey::new(key).expect_err(key);
+            assert!(!format!("{error} {error:?}").contains("marker"), "{error}");
+        }
+        assert!(SecretKey::new("s".repeat(1 << 20)).is_err());
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_the_key() {
+        let key = SecretKey::new("sk_test_marker").unwrap();
+        assert!(!format!("{key:?} {key:#?}").contains("marker"));
+        assert_eq!(key.expose(), "sk_test_marker");
+    }
+}

@@ -1,0 +1,68 @@
+//! Text from the network, made fit to show: what a stranger wrote never reaches a terminal raw.
+
+/// The longest text kept of any field from the network, in characters.
+const MAX_CHARS: usize = 500;
+
+/// How a secret key begins, wherever it stands.
+const KEY_PREFIX: &str = "sk_";
+
+/// `text` without control and direction-changing characters, cut to a bounded length, and with
+/// whatever looks like a secret key masked.
+pub(crate) fn presentable(text: &str) -> String {
+    let mut kept: String = text
+        .chars()
+        .filter(|c| !is_unsafe(*c))
+        .take(MAX_CHARS + 1)
+        .collect();
+    if let Some((cut, _)) = kept.char_indices().nth(MAX_CHARS) {
+        kept.truncate(cut);
+        kept.push('…');
+    }
+    mask_keys(kept)
+}
+
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+fn mask_keys(text: String) -> String {
+    if !text.contains(KEY_PREFIX) {
+        return text;
+    }
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(start) = rest.find(KEY_PREFIX) {
+        let (before, key) = rest.split_at(start + KEY_PREFIX.len());
+        masked.push_str(before);
+        masked.push_str("[redacted]");
+        rest = key.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "_-+/=.".contains(c));
+    }
+    masked.push_str(rest);
+    masked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_and_direction_characters_are_stripped() {
+        assert_eq!(presentable("a\u{1b}[31mred\r\n\u{202e}b\0"), "a[31mredb");
+    }
+
+    #[test]
+    fn length_is_bounded() {
+        let shown = presentable(&"é".repeat(10_000));
+        assert_eq!(shown.chars().count(), MAX_CHARS + 1);
+        assert!(shown.ends_with('…'));
+    }
+
+    #[test]
+    fn an_echoed_key_is_masked() {
+        assert_eq!(
+            presentable("key 'sk_test_a1+/=' and sk_live_b are wrong"),
+            "key 'sk_[redacted]' and sk_[redacted] are wrong"
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! Bounds the connect phase as a whole: name resolution, TCP and TLS together.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::Uri;
+use tower_service::Service;
+
+use crate::BoxError;
+
+/// A connector with a time limit.
+#[derive(Clone, Debug)]
+pub(super) struct ConnectTimeout<C> {
+    inner: C,
+    limit: Duration,
+}
+
+impl<C> ConnectTimeout<C> {
+    pub(super) fn new(inner: C, limit: Duration) -> Self {
+        Self { inner, limit }
+    }
+}
+
+impl<C> Service<Uri> for ConnectTimeout<C>
+where
+    C: Service<Uri>,
+    C::Error: Into<BoxError>,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = BoxError;
+    // Boxed, since hyper-util wants it `Unpin`; connections are rare.
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (connecting, limit) = (self.inner.call(uri), self.limit);
+        Box::pin(async move {
+            match tokio::time::timeout(limit, connecting).await {
+                Ok(connected) => connected.map_err(Into::into),
+                Err(_) => Err(ConnectTimedOut { limit }.into()),
+            }
+        })
+    }
+}
+
+/// The error of a connect phase whose time ran out.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("connecting took longer than {limit:?}")]
+pub(crate) struct ConnectTimedOut {
+    limit: Duration,
+}

@@ -1,0 +1,68 @@
+//! The TLS configuration of the default transport.
+
+use std::sync::Arc;
+
+use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider};
+
+use crate::BoxError;
+
+/// Why TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// Neither a feature nor the process provides the cryptography.
+    #[error("no TLS cryptography: enable the feature `ring` or `aws-lc-rs`")]
+    NoProvider,
+    /// No certificate authority is trusted.
+    #[error(
+        "no root certificates: enable the feature `webpki-roots`, or `native-roots` on a system that has some"
+    )]
+    NoRoots,
+    /// The provider cannot speak any supported version of TLS.
+    #[error("the TLS cryptography does not fit")]
+    Provider(#[source] BoxError),
+}
+
+/// The configuration: `ring` before `aws-lc-rs` before what the process installed, and all root
+/// certificates that are compiled in or found.
+pub(super) fn config() -> Result<ClientConfig, TlsError> {
+    let provider = provider().ok_or(TlsError::NoProvider)?;
+    let roots = roots();
+    if roots.is_empty() {
+        return Err(TlsError::NoRoots);
+    }
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError::Provider(error.into()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+#[cfg(feature = "ring")]
+fn provider() -> Option<Arc<CryptoProvider>> {
+    Some(Arc::new(rustls::crypto::ring::default_provider()))
+}
+
+#[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]
+fn provider() -> Option<Arc<CryptoProvider>> {
+    Some(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+}
+
+#[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+fn provider() -> Option<Arc<CryptoProvider>> {
+    CryptoProvider::get_default().cloned()
+}
+
+fn roots() -> RootCertStore {
+    #[cfg_attr(
+        not(any(feature = "webpki-roots", feature = "native-roots")),
+        expect(unused_mut)
+    )]
+    let mut roots = RootCertStore::empty();
+    #[cfg(feature = "webpki-roots")]
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    #[cfg(feature = "native-roots")]
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+}
