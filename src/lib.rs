@@ -1,4 +1,81 @@
-//! Tower middleware and a layered client stack for Clerk's actor tokens.
+//! Tower middleware and a layered client stack for Clerk's actor tokens, the credentials with which
+//! support staff sign in as a customer.
+//!
+//! Clerk's API has two operations: create one, revoke one. Here each concern of calling them (auth
+//! header, retry, time-outs, error decoding, JSON, …) is a separate [`tower_layer::Layer`]; together
+//! they make a `Service<ActorTokenRequest, Response = ActorToken>`. [`Client`] is that stack behind
+//! one type. Layers of your own go in at named places, ours can be left out, the transport can be
+//! swapped.
+//!
+//! ```
+//! use clerk_actor_tokens::{Actor, Client, CreateActorToken, Ticket};
+//! # #[cfg(feature = "sandbox")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let sandbox = clerk_actor_tokens::sandbox::Sandbox::new();
+//! # let server = sandbox.spawn().await?;
+//! # let (key, base_url) = (sandbox.secret_key(), server.base_url());
+//!
+//! let client = Client::builder(key).base_url(base_url).build()?; // or Client::from_env()?
+//!
+//! let token = client.create(CreateActorToken::new("user_subject", Actor::new("user_admin"))).await?;
+//! let link = token.ticket().and_then(Ticket::expose_url);
+//! # assert!(link.is_some());
+//!
+//! client.revoke(token.id()).await?;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "sandbox"))]
+//! # fn main() {}
+//! ```
+//!
+//! # The way of one request
+//!
+//! ```text
+//!                      ActorTokenRequest                                    ActorToken | Error
+//!                             │                                                   ▲
+//!  ── call level: once per call, typed ───────────────────────────────────────────────────────────
+//!   TypedError                │    whatever failed below: one Error with its outcome
+//!   (your call layers)        │    limits, guards, audit: Service<ActorTokenRequest>
+//!   Timeout  per call         │    the whole budget, attempts and pauses included
+//!   Json                      │    encodes once; decodes a 200 once
+//!  ── attempt level: repeated, http::Request<Body> → http::Response<Full<Bytes>> ──────────────────
+//!   Retry                     │    decides on the operation and the typed failure
+//!   DecodeError               │    every failure of an attempt → one typed Error with its outcome
+//!   Timeout  per attempt      │    head and body
+//!   CollectBody               │    streams → bytes, up to a limit
+//!  ── wire level: http::Request<Body> → http::Response<impl http_body::Body> ──────────────────────
+//!   BaseUri, ApiHeaders       │    where the API is, and its fixed headers
+//!   (your attempt layers)     │    tracing, metrics, signing: on every attempt, never seeing the key
+//!   BearerAuth                │    the key, for the base authority only
+//!                             ▼
+//!   transport: any Service<http::Request<Body>, Response = http::Response<B>>
+//! ```
+//!
+//! [`layer`] has them one by one; [`ClientBuilder`] configures and assembles them.
+//!
+//! # May it have happened?
+//!
+//! There is no idempotency key and no way to list tokens: a create that is sent twice may mint two
+//! live sign-in links. So every [`Error`] says by its [`Outcome`] whether the operation may have
+//! taken effect, and a create is sent again only when the attempt before provably had none. The
+//! proof holds for every transport: a [`Body`] that no transport took cannot have been sent.
+//!
+//! # Features
+//!
+//! | feature | default | |
+//! |---|---|---|
+//! | `ring` | yes | the default transport, with ring's cryptography |
+//! | `webpki-roots` | yes | the default transport, trusting Mozilla's root certificates |
+//! | `aws-lc-rs` | | the default transport, with AWS-LC's cryptography, unless `ring` is on, too |
+//! | `native-roots` | | the default transport, trusting the system's root certificates, too |
+//! | `transport` | by the above | hyper-util's client over rustls |
+//! | `server` | | `server::ActorTokensApi`: the wire protocol over any `Service<ActorTokenRequest>` |
+//! | `sandbox` | | `sandbox::Sandbox`: a stand-in for the API, in process and over TCP |
+//!
+//! Without the default features the types and layers come without hyper's client and without TLS.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod client;
 pub mod layer;
@@ -35,3 +112,8 @@ pub use self::{
     retry_config::RetryConfig,
     secret_key::{InvalidSecretKey, SecretKey},
 };
+
+/// Compiles the code blocks of the README.
+#[cfg(all(doctest, feature = "transport"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,15 +1,10 @@
 //! The token in an answer, read leniently: a field that is odd is absent, only the id is required.
 
-use std::{
-    fmt,
-    marker::PhantomData,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
-use super::{ActorToken, ActorTokenStatus, Ticket};
+use super::{ActorToken, ActorTokenStatus, Ticket, wire::Wire};
 
 impl ActorToken {
     /// Reads a token from JSON as the API sends it.
@@ -61,138 +56,6 @@ impl InvalidActorToken {
         } else {
             Reason::Json { line, column }
         })
-    }
-}
-
-/// The fields that are read. An array in its place is refused, which a derived visitor would take.
-#[derive(Default)]
-struct Wire<'a> {
-    id: Text,
-    user_id: Text,
-    status: Text,
-    token: Text,
-    url: Text,
-    actor: Option<&'a RawValue>,
-    created_at: Option<&'a RawValue>,
-    updated_at: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "snake_case")]
-enum Field {
-    Id,
-    UserId,
-    Status,
-    Token,
-    Url,
-    Actor,
-    CreatedAt,
-    UpdatedAt,
-    #[serde(other)]
-    Unknown,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Wire<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(WireVisitor(PhantomData))
-    }
-}
-
-struct WireVisitor<'a>(PhantomData<&'a ()>);
-
-impl<'de: 'a, 'a> de::Visitor<'de> for WireVisitor<'a> {
-    type Value = Wire<'a>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an actor token")
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Wire<'a>, A::Error> {
-        let mut wire = Wire::default();
-        let mut ids = 0;
-        while let Some(field) = map.next_key()? {
-            match field {
-                Field::Id => {
-                    wire.id = map.next_value()?;
-                    ids += 1;
-                }
-                Field::UserId => wire.user_id = map.next_value()?,
-                Field::Status => wire.status = map.next_value()?,
-                Field::Token => wire.token = map.next_value()?,
-                Field::Url => wire.url = map.next_value()?,
-                Field::Actor => wire.actor = Some(map.next_value()?),
-                Field::CreatedAt => wire.created_at = Some(map.next_value()?),
-                Field::UpdatedAt => wire.updated_at = Some(map.next_value()?),
-                Field::Unknown => {
-                    map.next_value::<de::IgnoredAny>()?;
-                }
-            }
-        }
-        if ids > 1 {
-            return Err(de::Error::duplicate_field("id"));
-        }
-        Ok(wire)
-    }
-}
-
-/// A text, or nothing where something else stands.
-#[derive(Default)]
-struct Text(Option<String>);
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
-    }
-}
-
-struct TextVisitor;
-
-impl<'de> de::Visitor<'de> for TextVisitor {
-    type Value = Text;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
-        Ok(Text(Some(text.into())))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Text, E> {
-        Ok(Text(Some(text)))
-    }
-
-    fn visit_unit<E>(self) -> Result<Text, E> {
-        Ok(Text(None))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Text, E> {
-        Ok(Text(None))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Text, E> {
-        Ok(Text(None))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Text, E> {
-        Ok(Text(None))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Text, E> {
-        Ok(Text(None))
-    }
-
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Text, A::Error> {
-        while seq.next_element::<de::IgnoredAny>()?.is_some() {}
-        Ok(Text(None))
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Text, A::Error> {
-        while map
-            .next_entry::<de::IgnoredAny, de::IgnoredAny>()?
-            .is_some()
-        {}
-        Ok(Text(None))
     }
 }
 

@@ -1,7 +1,9 @@
 //! [`ActorToken`], what the API answers.
 
 mod decode;
+mod lenient;
 mod ticket;
+mod wire;
 
 use std::{
     fmt,
@@ -112,7 +114,7 @@ impl ActorToken {
     #[must_use]
     pub fn expose_json(&self) -> Vec<u8> {
         let ticket = self.ticket();
-        let wire = Wire {
+        let exposed = Exposed {
             object: "actor_token",
             id: self.id.as_str(),
             user_id: self.user_id(),
@@ -124,7 +126,7 @@ impl ActorToken {
             updated_at: self.updated_at.and_then(to_millis),
         };
         // Text, numbers and maps with text keys always encode.
-        serde_json::to_vec(&wire).unwrap_or_default()
+        serde_json::to_vec(&exposed).unwrap_or_default()
     }
 
     /// Sets [`expires_at`](Self::expires_at) for a token of this life, minted now if the answer did
@@ -161,7 +163,7 @@ impl From<&str> for ActorTokenStatus {
 }
 
 #[derive(Serialize)]
-struct Wire<'a> {
+struct Exposed<'a> {
     object: &'static str,
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,10 @@
 //! [`Client`], the whole stack behind one type.
 
+mod assemble;
 mod builder;
 mod config_error;
+#[cfg(feature = "transport")]
+mod env;
 mod stack;
 
 use std::{

@@ -1,8 +1,12 @@
 //! [`BaseUrl`], where the API is.
 
+mod invalid;
+
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use http::{Uri, uri::Authority, uri::Scheme};
+
+pub use self::invalid::InvalidBaseUrl;
 
 /// The base URL of the API, like `https://api.clerk.com/v1`.
 ///
@@ -185,39 +189,6 @@ impl fmt::Debug for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "BaseUrl({self})")
     }
-}
-
-/// Why a text is not a [`BaseUrl`]. The text itself is not repeated, since it may hold a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidBaseUrl {
-    /// Not a URL at all.
-    #[error("the base URL is not a URL of ASCII characters")]
-    Syntax,
-    /// The scheme or the host is missing.
-    #[error("the base URL needs a scheme and a host, like https://api.clerk.com/v1")]
-    NotAbsolute,
-    /// A scheme other than `https` (or `http` to a loopback host).
-    #[error("the base URL must start with https://")]
-    Scheme,
-    /// Plain HTTP to a host beyond loopback.
-    #[error("the base URL must start with https://, plain http:// is accepted for loopback only")]
-    PlainHttp,
-    /// A user name or password.
-    #[error("the base URL must not have a user name or password")]
-    UserInfo,
-    /// A port that is not a number from 1 to 65535.
-    #[error("the port of the base URL must be a number from 1 to 65535")]
-    Port,
-    /// A query.
-    #[error("the base URL must not have a query")]
-    Query,
-    /// A fragment.
-    #[error("the base URL must not have a fragment")]
-    Fragment,
-    /// Empty or dot segments, or a character that does not belong in a path.
-    #[error("the path of the base URL must not have empty or dot segments or backslashes")]
-    Path,
 }
 
 #[cfg(test)]

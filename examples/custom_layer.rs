@@ -1,0 +1,100 @@
+//! Two layers of one's own: one that sees every call, one that sees every attempt.
+//!
+//! ```text
+//! cargo run --example custom_layer
+//! ```
+//!
+//! The sandbox answers the first attempt with a rate limit, so that the call needs two.
+
+use std::{
+    error::Error,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use clerk_actor_tokens::{
+    Actor, ActorTokenRequest, Body, ClientBuilder, CreateActorToken,
+    sandbox::{Fault, Sandbox},
+};
+use http::Request;
+use tower::{Layer, Service};
+
+/// A layer like any of tower's; only the request type tells at which level it stands.
+#[derive(Clone, Copy)]
+struct PrintLayer;
+
+#[derive(Clone)]
+struct Print<S>(S);
+
+impl<S> Layer<S> for PrintLayer {
+    type Service = Print<S>;
+
+    fn layer(&self, inner: S) -> Print<S> {
+        Print(inner)
+    }
+}
+
+/// At the call level: once a call, typed, with whatever the caller put into the extensions.
+impl<S: Service<ActorTokenRequest>> Service<ActorTokenRequest> for Print<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: ActorTokenRequest) -> S::Future {
+        println!(
+            "call     {:?}, asked by {:?}",
+            request.operation(),
+            request.extensions().get::<Operator>()
+        );
+        self.0.call(request)
+    }
+}
+
+/// At the attempt level: once an attempt, as HTTP, without the key.
+impl<S: Service<Request<Body>>> Service<Request<Body>> for Print<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> S::Future {
+        let attempt = request.body().attempt();
+        println!("attempt  {attempt}: {} {}", request.method(), request.uri());
+        for (name, value) in request.headers() {
+            println!("           {name}: {value:?}");
+        }
+        self.0.call(request)
+    }
+}
+
+/// Who asked, as an application would know it.
+#[derive(Clone, Debug)]
+#[allow(dead_code, reason = "it is read through Debug")]
+struct Operator(&'static str);
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let sandbox = Sandbox::new();
+    sandbox.inject(Fault::RateLimited {
+        retry_after: Duration::ZERO,
+    });
+
+    let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+        .call_layer(PrintLayer)
+        .attempt_layer(PrintLayer)
+        .build()?;
+
+    let create = CreateActorToken::new("user_subject", Actor::new("user_admin"));
+    let mut request = ActorTokenRequest::create(create);
+    request.extensions_mut().insert(Operator("jo"));
+    let token = client.send(request).await?;
+    println!("answer   {token:?}");
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Two transports of one's own: a `service_fn`, and reqwest.
+//!
+//! ```text
+//! cargo run -p custom_transport
+//! ```
+//!
+//! A transport is any `Service<http::Request<Body>, Response = http::Response<B>>`. This package
+//! builds the crate without its default transport: neither hyper's client nor rustls comes with it.
+
+use std::{error::Error, time::Duration};
+
+use clerk_actor_tokens::{
+    Actor, Body, BoxError, Client, ClientBuilder, CreateActorToken, sandbox::Sandbox,
+};
+use http::{Request, Response, StatusCode};
+use tower::{Service, service_fn};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    canned().await?;
+    over_reqwest().await
+}
+
+/// A `service_fn` that answers without any network: enough for a unit test.
+async fn canned() -> Result<(), Box<dyn Error>> {
+    let transport = service_fn(|request: Request<Body>| async move {
+        // Whoever sends the bytes by other means than `http_body` takes them, so that a failure
+        // can tell whether the request was sent.
+        let sent = request.into_body().into_bytes();
+        println!(
+            "service_fn was handed {} bytes",
+            sent.map_or(0, |bytes| bytes.len())
+        );
+        let answer = r#"{"id":"act_1","user_id":"user_subject","status":"pending"}"#;
+        Ok::<_, BoxError>(Response::new(answer.to_owned()))
+    });
+    let client = ClientBuilder::over("sk_test_1".parse()?, transport).build()?;
+    show("service_fn", &client).await
+}
+
+/// reqwest as the transport, with its proxies, DNS and TLS.
+async fn over_reqwest() -> Result<(), Box<dyn Error>> {
+    let sandbox = Sandbox::new();
+    let server = sandbox.spawn().await?;
+    // Redirects are not followed in this stack, and its time-outs are its own.
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(3))
+        .no_proxy()
+        .build()?;
+    let transport = service_fn(move |request: Request<Body>| {
+        let mut http = http.clone();
+        async move {
+            let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap))?;
+            let response: Response<reqwest::Body> = http.call(request).await?.into();
+            Ok::<_, BoxError>(response)
+        }
+    });
+    let client = ClientBuilder::over(sandbox.secret_key(), transport)
+        .base_url(server.base_url())
+        .build()?;
+    show("reqwest", &client).await?;
+
+    drop(server);
+    let error = client
+        .revoke(&"act_1".parse()?)
+        .await
+        .expect_err("nobody listens any more");
+    assert_ne!(error.status(), Some(StatusCode::OK));
+    println!("reqwest failed, {}: {error}", error.outcome());
+    Ok(())
+}
+
+async fn show(transport: &str, client: &Client) -> Result<(), Box<dyn Error>> {
+    let create = CreateActorToken::new("user_subject", Actor::new("user_admin"));
+    let token = client.create(create).await?;
+    println!("{transport} answered {token:?}");
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! The default stack, assembled by hand with `ServiceBuilder`: every layer is a part that can be
+//! moved, replaced or left out.
+//!
+//! ```text
+//! cargo run --example hand_built_stack
+//! ```
+//!
+//! Here tower's own limits stand at the call level, and its own retry, with a policy of this
+//! example, in place of ours.
+
+use std::{error::Error, future};
+
+use bytes::Bytes;
+use clerk_actor_tokens::{
+    Actor, Body, BoxError, Client, ClientBuilder, CreateActorToken, Error as ClerkError, Outcome,
+    layer::{DecodeErrorLayer, JsonLayer, TypedErrorLayer},
+    sandbox::{Fault, Sandbox},
+};
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use tower::{
+    ServiceBuilder,
+    retry::{Policy, RetryLayer},
+};
+
+/// Tries again, up to twice and at once, what provably had no effect and may go better.
+#[derive(Clone)]
+struct Twice(u32);
+
+impl Policy<Request<Body>, Response<Full<Bytes>>, BoxError> for Twice {
+    type Future = future::Ready<()>;
+
+    fn retry(
+        &mut self,
+        _: &mut Request<Body>,
+        result: &mut Result<Response<Full<Bytes>>, BoxError>,
+    ) -> Option<Self::Future> {
+        let error = result.as_ref().err()?.downcast_ref::<ClerkError>()?;
+        let again = match error.outcome() {
+            Outcome::NotSent => !error.is_permanent(),
+            _ => error.status() == Some(StatusCode::TOO_MANY_REQUESTS),
+        };
+        println!(
+            "attempt {} failed: {error}; again: {again}",
+            error.attempts()
+        );
+        self.0 = self.0.checked_sub(1)?;
+        again.then(|| future::ready(()))
+    }
+
+    fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {
+        Some(request.clone())
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let sandbox = Sandbox::new();
+    sandbox.inject(Fault::Status(StatusCode::TOO_MANY_REQUESTS));
+    sandbox.inject(Fault::DisconnectBefore);
+
+    // The builder hands out each layer as it would configure it.
+    let parts = ClientBuilder::over(sandbox.secret_key(), sandbox.transport());
+    let stack = ServiceBuilder::new()
+        // Call level: ActorTokenRequest → ActorToken.
+        .layer(TypedErrorLayer::new())
+        .load_shed()
+        .concurrency_limit(16)
+        .layer(parts.call_timeout_layer())
+        .layer(JsonLayer::new())
+        // Attempt level: http::Request<Body> → http::Response<Full<Bytes>>.
+        .layer(RetryLayer::new(Twice(2)))
+        .layer(DecodeErrorLayer::new())
+        .layer(parts.attempt_timeout_layer())
+        .layer(parts.collect_body_layer())
+        // Wire level: http::Request<Body> → http::Response<impl http_body::Body>.
+        .layer(parts.base_uri_layer())
+        .layer(parts.api_headers_layer())
+        .layer(parts.bearer_auth_layer())
+        .service(sandbox.transport());
+    let client = Client::new(stack);
+
+    let create = || CreateActorToken::new("user_subject", Actor::new("user_admin"));
+    // The first attempt meets the rate limit. In the second the connection breaks after the request
+    // was read: that a token was minted cannot be ruled out, so there is no third.
+    let error = client
+        .create(create())
+        .await
+        .expect_err("the connection broke");
+    println!("failed, {}: {error}", error.outcome());
+
+    let token = client.create(create()).await?;
+    println!("minted {}", token.id());
+    Ok(())
+}

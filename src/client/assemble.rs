@@ -1,0 +1,120 @@
+//! The default stack assembled, and its parts one by one.
+
+use tower_layer::Layer;
+
+use super::{
+    AttemptLevel, CallLevel, CallService, Client, ClientBuilder, ConfigError,
+    stack::TransportSource,
+};
+use crate::layer::{
+    ApiHeadersLayer, BaseUriLayer, BearerAuth, BearerAuthLayer, CollectBodyLayer, DecodeErrorLayer,
+    Json, JsonLayer, RetryLayer, Timeout, TimeoutLayer, TypedErrorLayer,
+};
+
+impl<C, A, T> ClientBuilder<C, A, T> {
+    /// The call's [`TimeoutLayer`].
+    pub fn call_timeout_layer(&self) -> TimeoutLayer {
+        TimeoutLayer::new(self.settings.call_timeout)
+    }
+
+    /// The [`RetryLayer`]. Each has a budget of its own, which the services that it makes share.
+    pub fn retry_layer(&self) -> RetryLayer {
+        RetryLayer::new(self.settings.retry.clone())
+    }
+
+    /// The attempt's [`TimeoutLayer`].
+    pub fn attempt_timeout_layer(&self) -> TimeoutLayer {
+        TimeoutLayer::new(self.settings.attempt_timeout)
+    }
+
+    /// The [`CollectBodyLayer`].
+    pub fn collect_body_layer(&self) -> CollectBodyLayer {
+        self.settings
+            .max_response_bytes
+            .map_or_else(CollectBodyLayer::default, CollectBodyLayer::new)
+    }
+
+    /// The [`BaseUriLayer`].
+    pub fn base_uri_layer(&self) -> BaseUriLayer {
+        let layer = BaseUriLayer::new(self.settings.base_url.clone());
+        self.settings
+            .allowed
+            .iter()
+            .cloned()
+            .fold(layer, BaseUriLayer::allow)
+    }
+
+    /// The [`ApiHeadersLayer`].
+    pub fn api_headers_layer(&self) -> ApiHeadersLayer {
+        ApiHeadersLayer::new(self.settings.api_version.clone())
+    }
+
+    /// The [`BearerAuthLayer`].
+    pub fn bearer_auth_layer(&self) -> BearerAuthLayer {
+        let settings = &self.settings;
+        let layer = BearerAuthLayer::new(&settings.key, settings.base_url.clone());
+        settings
+            .allowed
+            .iter()
+            .cloned()
+            .fold(layer, BearerAuthLayer::allow)
+    }
+
+    /// The whole stack, unboxed, its future named.
+    ///
+    /// # Errors
+    ///
+    /// When the default transport cannot be set up; never with a transport of one's own.
+    pub fn service(self) -> Result<CallLevel<C, A, T::Transport>, ConfigError>
+    where
+        T: TransportSource,
+        A: Layer<BearerAuth<T::Transport>>,
+        C: Layer<Timeout<Json<AttemptLevel<A, T::Transport>>>>,
+    {
+        let bearer_auth = self.bearer_auth_layer();
+        let api_headers = self.api_headers_layer();
+        let base_uri = self.base_uri_layer();
+        let collect_body = self.collect_body_layer();
+        let attempt_timeout = self.attempt_timeout_layer();
+        let retry = self.retry_layer();
+        let call_timeout = self.call_timeout_layer();
+
+        // Bottom up, as a request passes it last to first.
+        let svc = self.transport.into_transport()?;
+        // The key goes in last, so that nothing above can log it.
+        let svc = bearer_auth.layer(svc);
+        // Users' attempt layers see every attempt, and what of it is not secret.
+        let svc = self.attempt_layers.layer(svc);
+        // Headers are added below retry, so that a request is cheap to clone for the next attempt.
+        let svc = api_headers.layer(svc);
+        let svc = base_uri.layer(svc);
+        // The body is read inside the attempt, so that time-out and connection reuse are right.
+        let svc = collect_body.layer(svc);
+        let svc = attempt_timeout.layer(svc);
+        // Errors are typed below retry, so that retry decides on facts.
+        let svc = DecodeErrorLayer::new().layer(svc);
+        let svc = retry.layer(svc);
+        // A 200 is decoded above retry, so that one that does not decode is never sent again.
+        let svc = JsonLayer::new().layer(svc);
+        // The call's time covers attempts and pauses.
+        let svc = call_timeout.layer(svc);
+        let svc = self.call_layers.layer(svc);
+        // Whatever failed below has an outcome, errors of users' layers included.
+        Ok(TypedErrorLayer::new().layer(svc))
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    ///
+    /// When the default transport cannot be set up; never with a transport of one's own.
+    pub fn build(self) -> Result<Client, ConfigError>
+    where
+        T: TransportSource,
+        A: Layer<BearerAuth<T::Transport>>,
+        C: Layer<Timeout<Json<AttemptLevel<A, T::Transport>>>>,
+        CallLevel<C, A, T::Transport>: CallService,
+    {
+        self.service().map(Client::from_typed)
+    }
+}

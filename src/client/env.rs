@@ -1,0 +1,52 @@
+//! A client configured by the environment.
+
+use std::env::{self, VarError};
+
+use tower_layer::Identity;
+
+use super::{Client, ClientBuilder, ConfigError, DefaultTransport};
+use crate::SecretKey;
+
+impl Client {
+    /// A client configured by the environment, see [`ClientBuilder::from_env`].
+    ///
+    /// # Errors
+    ///
+    /// When `CLERK_SECRET_KEY` is not set, a variable holds what it should not, or TLS cannot be set
+    /// up.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        ClientBuilder::from_env()?.build()
+    }
+}
+
+impl ClientBuilder<Identity, Identity, DefaultTransport> {
+    /// Begins with what the environment says: `CLERK_SECRET_KEY`, and, where they are set,
+    /// `CLERK_API_URL` and `CLERK_API_VERSION`.
+    ///
+    /// # Errors
+    ///
+    /// When `CLERK_SECRET_KEY` is not set, or a variable holds what it should not.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let key = variable("CLERK_SECRET_KEY")?.ok_or(ConfigError::Missing {
+            variable: "CLERK_SECRET_KEY",
+        })?;
+        let mut builder = Self::new(SecretKey::new(key).map_err(ConfigError::SecretKey)?);
+        if let Some(url) = variable("CLERK_API_URL")? {
+            builder = builder.base_url(url.parse().map_err(ConfigError::BaseUrl)?);
+        }
+        if let Some(version) = variable("CLERK_API_VERSION")? {
+            builder = builder.api_version(version.parse().map_err(ConfigError::ApiVersion)?);
+        }
+        Ok(builder)
+    }
+}
+
+fn variable(variable: &'static str) -> Result<Option<String>, ConfigError> {
+    match env::var(variable) {
+        // A variable set to nothing is how many a deployment says that it is not set.
+        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) => Ok(Some(value)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(ConfigError::NotUnicode { variable }),
+    }
+}

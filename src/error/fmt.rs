@@ -1,0 +1,79 @@
+//! How an [`Error`] reads.
+
+use std::fmt;
+
+use super::Error;
+use crate::Outcome;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        f.write_str(inner.kind.sentence())?;
+        if let Some(status) = inner.status {
+            write!(f, " {status}")?;
+        }
+        if let Some(first) = inner
+            .clerk_errors
+            .as_ref()
+            .and_then(|body| body.errors.first())
+        {
+            match first.code.as_str() {
+                "" => write!(f, ": {first}")?,
+                code => write!(f, ", {code}: {first}")?,
+            }
+        }
+        if let Some(detail) = &inner.detail {
+            write!(f, ": {detail}")?;
+        }
+        if let Some(wait) = inner.retry_after {
+            write!(f, "; try again in {wait:?}")?;
+        }
+        if let Some(id) = &inner.actor_token_id {
+            write!(f, "; the token is {id}")?;
+        }
+        if let Some(trace_id) = &inner.trace_id {
+            write!(f, " (trace id {trace_id})")?;
+        }
+        match (inner.outcome, inner.attempts) {
+            (Outcome::NotSent | Outcome::Rejected, ..=1) => Ok(()),
+            (Outcome::NotSent | Outcome::Rejected, attempts) => {
+                write!(f, ", after {attempts} attempts")
+            }
+            (Outcome::Unknown, 0) => f.write_str("; it may have taken effect"),
+            (Outcome::Unknown, attempts) => {
+                write!(f, " in attempt {attempts}; it may have taken effect")
+            }
+            (Outcome::Applied, _) => f.write_str("; it has taken effect"),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        let mut debug = f.debug_struct("Error");
+        debug
+            .field("kind", &inner.kind)
+            .field("outcome", &inner.outcome)
+            .field("attempts", &inner.attempts);
+        let mut optional = |name: &str, value: Option<&dyn fmt::Debug>| {
+            if let Some(value) = value {
+                debug.field(name, value);
+            }
+        };
+        optional("status", inner.status.as_ref().map(|it| it as _));
+        optional(
+            "clerk_errors",
+            inner.clerk_errors.as_ref().map(|it| it as _),
+        );
+        optional("trace_id", inner.trace_id.as_ref().map(|it| it as _));
+        optional("retry_after", inner.retry_after.as_ref().map(|it| it as _));
+        optional(
+            "actor_token_id",
+            inner.actor_token_id.as_ref().map(|it| it as _),
+        );
+        optional("detail", inner.detail.as_ref().map(|it| it as _));
+        optional("source", inner.source.as_ref().map(|it| it as _));
+        debug.finish()
+    }
+}

@@ -1,0 +1,77 @@
+//! [`Prefix`], what was read of a body so far.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+
+/// What was read so far: mostly one frame, which is then used as it came.
+#[derive(Default)]
+pub(super) struct Prefix {
+    first: Bytes,
+    rest: BytesMut,
+}
+
+impl Prefix {
+    /// Adds a frame, as much of it as the limit allows. False when that was not all of it.
+    pub(super) fn push(&mut self, mut data: Bytes, limit: usize) -> bool {
+        let room = limit - self.len();
+        let fits = data.len() <= room;
+        data.truncate(room);
+        if self.len() == 0 {
+            self.first = data;
+        } else {
+            if self.rest.is_empty() {
+                self.rest.extend_from_slice(&self.first);
+            }
+            self.rest.extend_from_slice(&data);
+        }
+        fits
+    }
+
+    fn len(&self) -> usize {
+        self.first.len().max(self.rest.len())
+    }
+
+    pub(super) fn take(&mut self) -> Bytes {
+        let Self { first, rest } = std::mem::take(self);
+        if rest.is_empty() {
+            first
+        } else {
+            rest.freeze()
+        }
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prefix")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_frame_is_used_as_it_came() {
+        let mut prefix = Prefix::default();
+        let frame = Bytes::from_static(b"one");
+        assert!(prefix.push(frame.clone(), 3));
+        assert_eq!(prefix.take().as_ptr(), frame.as_ptr());
+    }
+
+    #[test]
+    fn frames_are_joined_up_to_the_limit() {
+        let mut prefix = Prefix::default();
+        for (frame, fits) in [("", true), ("ab", true), ("cd", true), ("ef", false)] {
+            assert_eq!(
+                prefix.push(Bytes::from_static(frame.as_bytes()), 5),
+                fits,
+                "{frame}"
+            );
+        }
+        assert_eq!(prefix.take(), "abcde");
+    }
+}

@@ -1,0 +1,93 @@
+//! An operation as a request of the attempt level.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, Method, Request, Uri,
+    header::{
+        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING,
+        UPGRADE,
+    },
+};
+
+use super::Expected;
+use crate::{
+    ActorTokenRequest, Body, CreateActorToken, Error, Intent, InvalidRequest, Operation,
+    layer::refusal::refused,
+};
+
+/// Where tokens are minted, under the base URL.
+pub(crate) const CREATE_PATH: &str = "/actor_tokens";
+
+/// The largest encoded request that is sent, in bytes.
+const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+/// Headers that frame the message or carry the key; only the stack itself sets them.
+const RESERVED: [HeaderName; 9] = [
+    AUTHORIZATION,
+    CONNECTION,
+    CONTENT_LENGTH,
+    EXPECT,
+    HOST,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// The request as the attempt level knows it: a path without base URL, no headers of ours.
+pub(super) fn encode(request: ActorTokenRequest) -> Result<(Request<Body>, Expected), Error> {
+    let (operation, headers, extensions, call) = request.into_parts();
+    check_headers(&headers)?;
+    let (uri, intent, bytes, expected) = match operation {
+        Operation::Create(create) => {
+            create.validate().map_err(|error| invalid(&error))?;
+            let bytes = encode_create(&create)?;
+            let life = create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE);
+            let user_id = create.into_user_id();
+            let uri = Uri::from_static(CREATE_PATH);
+            (
+                uri,
+                Intent::Create,
+                bytes,
+                Expected::Minted { user_id, life },
+            )
+        }
+        Operation::Revoke(id) => {
+            let path = [CREATE_PATH, "/", id.as_str(), "/revoke"].concat();
+            let uri = Uri::try_from(path)
+                .map_err(|error| refused("its path is not valid in a URL").with_source(error))?;
+            (uri, Intent::Revoke, Bytes::new(), Expected::Revoked { id })
+        }
+    };
+    let mut request = Request::new(Body::of_call(intent, bytes, call));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    *request.extensions_mut() = extensions;
+    Ok((request, expected))
+}
+
+fn check_headers(headers: &HeaderMap) -> Result<(), Error> {
+    if headers.is_empty() {
+        return Ok(());
+    }
+    match RESERVED.into_iter().find(|name| headers.contains_key(name)) {
+        Some(name) => Err(invalid(&InvalidRequest::ReservedHeader { name })),
+        None => Ok(()),
+    }
+}
+
+fn encode_create(create: &CreateActorToken) -> Result<Bytes, Error> {
+    let mut json = Vec::with_capacity(256);
+    serde_json::to_writer(&mut json, create)
+        .map_err(|_| refused("its claims cannot be written as JSON"))?;
+    if json.len() > MAX_REQUEST_BYTES {
+        let (bytes, limit) = (json.len(), MAX_REQUEST_BYTES);
+        return Err(invalid(&InvalidRequest::TooLarge { bytes, limit }));
+    }
+    Ok(json.into())
+}
+
+fn invalid(error: &InvalidRequest) -> Error {
+    refused(&error.to_string())
+}

@@ -1,0 +1,150 @@
+//! Encodes an operation once, and decodes a 200 once.
+//!
+//! # Position
+//!
+//! Between the two levels. It stands above retry, so that encoding is not repeated, and so that a
+//! 200 whose JSON does not decode can never be sent again: the token behind it exists.
+//!
+//! # Example
+//!
+//! ```
+//! use bytes::Bytes;
+//! use clerk_actor_tokens::{ActorTokenRequest, ActorTokenStatus, Body, BoxError, layer::JsonLayer};
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! let mut service = ServiceBuilder::new().layer(JsonLayer::new()).service_fn(
+//!     |request: Request<Body>| async move {
+//!         assert_eq!(request.uri(), "/actor_tokens/act_1/revoke");
+//!         let answer = Bytes::from(r#"{"id":"act_1","status":"revoked"}"#);
+//!         Ok::<_, BoxError>(Response::new(Full::new(answer)))
+//!     },
+//! );
+//! let request = ActorTokenRequest::revoke("act_1".parse()?);
+//! let token = service.ready().await?.call(request).await?;
+//! assert_eq!(token.status(), &ActorTokenStatus::Revoked);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Cancel safety
+//!
+//! Dropping the future drops the attempts below, nothing else.
+
+mod encode;
+mod expected;
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+pub(crate) use self::encode::CREATE_PATH;
+use self::expected::Expected;
+use crate::{ActorToken, ActorTokenRequest, Body, BoxError, Error, call::Progress};
+
+/// Layer of [`Json`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JsonLayer(());
+
+impl JsonLayer {
+    /// The layer; it has nothing to configure.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+impl<S> Layer<S> for JsonLayer {
+    type Service = Json<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Json { inner }
+    }
+}
+
+/// Encodes an operation and decodes its answer, see the [module](self).
+#[derive(Clone, Copy, Debug)]
+pub struct Json<S> {
+    inner: S,
+}
+
+impl<S> Service<ActorTokenRequest> for Json<S>
+where
+    S: Service<Request<Body>, Response = Response<Full<Bytes>>>,
+    S::Error: Into<BoxError>,
+{
+    type Response = ActorToken;
+    type Error = BoxError;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
+        let progress = Arc::clone(request.call().progress());
+        match encode::encode(request) {
+            Ok((request, expected)) => ResponseFuture {
+                inner: Some(self.inner.call(request)),
+                expected: Some(expected),
+                refusal: None,
+                progress,
+            },
+            Err(error) => ResponseFuture {
+                inner: None,
+                expected: None,
+                refusal: Some(error),
+                progress,
+            },
+        }
+    }
+}
+
+pin_project! {
+    /// The attempts below, and what their answer must be about.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: Option<F>,
+        expected: Option<Expected>,
+        refusal: Option<Error>,
+        progress: Arc<Progress>,
+    }
+}
+
+impl<F, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<Full<Bytes>>, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<ActorToken, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Some(inner) = this.inner.as_pin_mut() else {
+            let error = this.refusal.take().expect("polled after it was ready");
+            return Poll::Ready(Err(error.into()));
+        };
+        let result = ready!(inner.poll(cx)).map_err(Into::into);
+        let expected = this.expected.take().expect("polled after it was ready");
+        Poll::Ready(match result {
+            Ok(response) => {
+                let body = response.into_body().into_inner().unwrap_or_default();
+                expected.decode(&body).map_err(Into::into)
+            }
+            Err(error) => expected.converge(error, this.progress),
+        })
+    }
+}
