@@ -39,22 +39,42 @@ pub(super) fn classify(error: BoxError, taken: bool) -> Error {
         Facts { connect: true, .. } => ErrorKind::Connect,
         _ => ErrorKind::Transport,
     };
-    let outcome = if facts.connect {
-        Outcome::NotSent
-    } else {
-        outcome
+    let outcome = match facts {
+        Facts { connect: true, .. }
+        | Facts {
+            never_written: true,
+            ..
+        } => Outcome::NotSent,
+        Facts {
+            refused_by_peer: true,
+            ..
+        } => outcome.min(Outcome::Rejected),
+        _ => outcome,
     };
-    Error::new(kind, outcome)
+    let typed = Error::new(kind, outcome)
         .permanent(facts.permanent)
-        .with_source(error)
+        .with_source(error);
+    match facts.cause {
+        Some(cause) => typed.with_detail(cause),
+        None => typed,
+    }
 }
 
-/// What the chain of an error's sources tells.
+/// What the chain of an error's sources tells. Types that are not known tell nothing.
 #[derive(Default)]
 struct Facts {
+    /// The connect phase failed.
     connect: bool,
+    /// It did so for want of time.
     connect_timed_out: bool,
+    /// Another attempt would only repeat it.
     permanent: bool,
+    /// hyper gave the request back before it wrote any of it.
+    never_written: bool,
+    /// The peer said, in HTTP/2's own words, that it did not process the stream.
+    refused_by_peer: bool,
+    /// What exactly went wrong, in words for whoever configured the client.
+    cause: Option<String>,
 }
 
 impl Facts {
@@ -74,16 +94,54 @@ impl Facts {
 
     #[cfg(feature = "transport")]
     fn note(&mut self, error: &(dyn StdError + 'static)) {
-        use crate::transport::ConnectTimedOut;
-
         if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
             self.connect |= error.is_connect();
         }
-        self.connect_timed_out |= error.is::<ConnectTimedOut>();
-        // TLS that was spoken and found wrong stays wrong; a connection that broke is an io error.
-        self.permanent |= self.connect && error.is::<rustls::Error>();
+        if self.connect {
+            self.note_connecting(error);
+        }
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            self.never_written |= error.is_canceled();
+        }
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            // A GOAWAY reaches only the streams above the last one that the peer will answer.
+            let refused = error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            self.refused_by_peer |= error.is_remote() && refused;
+        }
+    }
+
+    #[cfg(feature = "transport")]
+    fn note_connecting(&mut self, error: &(dyn StdError + 'static)) {
+        use crate::transport::ConnectTimedOut;
+
+        let cause = if let Some(time) = error.downcast_ref::<ConnectTimedOut>() {
+            self.connect_timed_out = true;
+            time.to_string()
+        } else if let Some(error) = error.downcast_ref::<rustls::Error>() {
+            // TLS that was spoken and found wrong stays wrong; a connection that broke is an io
+            // error.
+            self.permanent = true;
+            match error {
+                rustls::Error::InvalidCertificate(_) => "the server's certificate is not trusted",
+                _ => "the server does not speak TLS, or none that fits",
+            }
+            .into()
+        } else if error.to_string() == "dns error" {
+            "the host name could not be resolved".into()
+        } else if is_refused(error) {
+            "the server refuses connections".into()
+        } else {
+            return;
+        };
+        self.cause.get_or_insert(cause);
     }
 
     #[cfg(not(feature = "transport"))]
     fn note(&mut self, _: &(dyn StdError + 'static)) {}
+}
+
+#[cfg(feature = "transport")]
+fn is_refused(error: &(dyn StdError + 'static)) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
