@@ -107,6 +107,10 @@ impl Body {
         attempt
     }
 
+    pub(crate) fn attempt_handle(&self) -> Option<Arc<Attempt>> {
+        self.attempt.clone()
+    }
+
     fn take(&self) -> bool {
         self.attempt.as_ref().is_none_or(|attempt| attempt.take())
     }

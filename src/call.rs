@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -99,6 +99,7 @@ pub(crate) struct Attempt {
     progress: Arc<Progress>,
     number: u32,
     claim: AtomicU8,
+    stale_key: AtomicBool,
 }
 
 const OPEN: u8 = 0;
@@ -114,6 +115,7 @@ impl Attempt {
             progress: Arc::clone(progress),
             number,
             claim: AtomicU8::new(OPEN),
+            stale_key: AtomicBool::new(false),
         })
     }
 
@@ -143,6 +145,15 @@ impl Attempt {
         self.claim
             .compare_exchange(OPEN, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire)
             .is_err_and(|claim| claim != WITHDRAWN)
+    }
+
+    /// The API refused the key, and another one may be had by now.
+    pub(crate) fn note_stale_key(&self) {
+        self.stale_key.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_stale_key(&self) -> bool {
+        self.stale_key.load(Ordering::Acquire)
     }
 
     /// The attempt has ended with `outcome`.

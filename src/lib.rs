@@ -93,6 +93,7 @@ mod body;
 mod call;
 mod clerk_errors;
 mod error;
+mod key_source;
 mod outcome;
 mod request;
 mod retry_config;
@@ -107,6 +108,7 @@ pub use self::{
     clerk_errors::{ClerkError, ClerkErrors},
     client::{Client, ClientBuilder, ConfigError},
     error::{BoxError, Error, ErrorKind},
+    key_source::{KeyProvider, KeySource, RotatingKey},
     outcome::Outcome,
     request::{Actor, ActorTokenRequest, CreateActorToken, InvalidRequest, Operation},
     retry_config::RetryConfig,

@@ -52,7 +52,7 @@ impl<C, A, T> ClientBuilder<C, A, T> {
     /// The [`BearerAuthLayer`].
     pub fn bearer_auth_layer(&self) -> BearerAuthLayer {
         let settings = &self.settings;
-        let layer = BearerAuthLayer::new(&settings.key, settings.base_url.clone());
+        let layer = BearerAuthLayer::new(settings.key.clone(), settings.base_url.clone());
         settings
             .allowed
             .iter()

@@ -7,7 +7,7 @@ use tower_layer::{Identity, Stack};
 #[cfg(feature = "transport")]
 use super::{Client, DefaultTransport};
 use super::{CustomTransport, Transport};
-use crate::{BaseUrl, RetryConfig, SecretKey, layer::ApiVersion};
+use crate::{BaseUrl, KeySource, RetryConfig, layer::ApiVersion};
 
 /// Configures the stack, and where the layers of users stand in it.
 ///
@@ -34,7 +34,7 @@ pub struct ClientBuilder<C, A, T> {
 
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
-    pub(super) key: SecretKey,
+    pub(super) key: KeySource,
     pub(super) base_url: BaseUrl,
     pub(super) allowed: Vec<BaseUrl>,
     pub(super) api_version: ApiVersion,
@@ -45,7 +45,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    fn new(key: SecretKey) -> Self {
+    fn new(key: KeySource) -> Self {
         Self {
             key,
             base_url: BaseUrl::default(),
@@ -72,7 +72,9 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn builder(key: SecretKey) -> ClientBuilder<Identity, Identity, DefaultTransport> {
+    pub fn builder(
+        key: impl Into<KeySource>,
+    ) -> ClientBuilder<Identity, Identity, DefaultTransport> {
         ClientBuilder::new(key)
     }
 }
@@ -80,9 +82,9 @@ impl Client {
 #[cfg(feature = "transport")]
 impl ClientBuilder<Identity, Identity, DefaultTransport> {
     /// Begins to configure a client that sends over the default transport.
-    pub fn new(key: SecretKey) -> Self {
+    pub fn new(key: impl Into<KeySource>) -> Self {
         Self {
-            settings: Settings::new(key),
+            settings: Settings::new(key.into()),
             call_layers: Identity::new(),
             attempt_layers: Identity::new(),
             transport: DefaultTransport {
@@ -104,9 +106,9 @@ impl<C, A> ClientBuilder<C, A, DefaultTransport> {
 
 impl<T: Transport> ClientBuilder<Identity, Identity, CustomTransport<T>> {
     /// Begins to configure a client that sends over `transport`; for builds without the default one.
-    pub fn over(key: SecretKey, transport: T) -> Self {
+    pub fn over(key: impl Into<KeySource>, transport: T) -> Self {
         Self {
-            settings: Settings::new(key),
+            settings: Settings::new(key.into()),
             call_layers: Identity::new(),
             attempt_layers: Identity::new(),
             transport: CustomTransport(transport),

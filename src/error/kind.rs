@@ -8,6 +8,8 @@ use crate::ClerkErrors;
 pub enum ErrorKind {
     /// The request cannot be right and was refused before any I/O.
     InvalidRequest,
+    /// The secret key could not be had from its [`KeyProvider`](crate::KeyProvider).
+    Key,
     /// Connecting failed: name resolution, TCP or TLS.
     Connect,
     /// Time ran out: of the connect phase, of an attempt, or of the call.
@@ -35,6 +37,7 @@ impl ErrorKind {
     pub(super) fn sentence(self) -> &'static str {
         match self {
             Self::InvalidRequest => "the request was refused before it was sent",
+            Self::Key => "the secret key could not be had, nothing was sent",
             Self::Connect => "connecting to the API failed, nothing was sent",
             Self::Timeout => "time ran out",
             Self::Transport => "the exchange with the API broke off",

@@ -36,6 +36,7 @@ struct Inner {
     outcome: Outcome,
     attempts: u32,
     permanent: bool,
+    stale_key: bool,
     status: Option<StatusCode>,
     clerk_errors: Option<ClerkErrors>,
     trace_id: Option<String>,
@@ -52,6 +53,7 @@ impl Error {
             outcome,
             attempts: 0,
             permanent: false,
+            stale_key: false,
             status: None,
             clerk_errors: None,
             trace_id: None,
@@ -93,6 +95,16 @@ impl Error {
     pub(crate) fn permanent(mut self, permanent: bool) -> Self {
         self.0.permanent = permanent;
         self
+    }
+
+    /// Marks a refusal of a key in whose place another may be had by now.
+    pub(crate) fn with_stale_key(mut self, stale: bool) -> Self {
+        self.0.stale_key = stale;
+        self
+    }
+
+    pub(crate) fn has_stale_key(&self) -> bool {
+        self.0.stale_key
     }
 
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {

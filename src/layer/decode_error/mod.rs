@@ -144,7 +144,7 @@ where
                 this.attempt.end(Outcome::Applied);
                 return Poll::Ready(Ok(response));
             }
-            Ok(response) => answer::decode(response),
+            Ok(response) => answer::decode(response).with_stale_key(this.attempt.has_stale_key()),
             Err(error) => evidence::classify(error.into(), this.attempt.withdraw()),
         };
         this.attempt.end(error.outcome());

@@ -25,6 +25,7 @@ pub(super) struct Session {
     budget: Arc<Budget>,
     intent: Intent,
     retries: u32,
+    key_renewed: bool,
     /// No attempt begins after this.
     end: Option<Instant>,
 }
@@ -40,6 +41,7 @@ impl Session {
             budget,
             intent: body.intent(),
             retries: 0,
+            key_renewed: false,
             end,
         }
     }
@@ -51,10 +53,16 @@ impl Session {
 
     /// When the next attempt begins; `None` when `error` is the call's last word.
     fn next_attempt_at(&mut self, error: &BoxError) -> Option<Instant> {
-        if verdict(error, self.intent, &self.config) == Verdict::Stop || !self.may_go_on() {
+        if !self.may_go_on() {
             return None;
         }
-        let pause = self.pause(error)?;
+        let pause = if self.may_renew_key(error) {
+            Duration::ZERO
+        } else if verdict(error, self.intent, &self.config) == Verdict::Retry {
+            self.pause(error)?
+        } else {
+            return None;
+        };
         let at = Instant::now().checked_add(pause)?;
         // A pause that outlasts the call would end it with a time-out in place of its reason.
         if self.end.is_some_and(|end| at >= end) || !self.budget.withdraw() {
@@ -62,6 +70,14 @@ impl Session {
         }
         self.retries += 1;
         Some(at)
+    }
+
+    /// Whether the API refused a key in whose place there may be another; true once a call.
+    fn may_renew_key(&mut self, error: &BoxError) -> bool {
+        let stale = error
+            .downcast_ref::<Error>()
+            .is_some_and(Error::has_stale_key);
+        stale && !std::mem::replace(&mut self.key_renewed, true)
     }
 
     /// What the API asked for, or full jitter; `None` when the API asked for too much.

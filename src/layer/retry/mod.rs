@@ -11,6 +11,7 @@
 //! | [`NotSent`](Outcome::NotSent) and transient | retry | retry |
 //! | [`NotSent`](Outcome::NotSent) and permanent | stop | stop |
 //! | [`Rejected`](Outcome::Rejected) with 421, 425, 429, or without a status | retry | retry |
+//! | [`Rejected`](Outcome::Rejected) with 401, another key may be had | once | once |
 //! | [`Rejected`](Outcome::Rejected) otherwise, [`Applied`](Outcome::Applied) | stop | stop |
 //! | [`Unknown`](Outcome::Unknown) | **stop** | retry |
 //!

@@ -6,6 +6,10 @@
 //! whatever `Authorization` a request brings, and it gives the key to the base authority only: a
 //! request that was led elsewhere is refused before any I/O.
 //!
+//! Every attempt takes the key anew from its [`KeySource`], so that a key that was replaced is picked
+//! up. When the API answers 401 and the source may have another key by now, retry repeats the
+//! attempt, once a call.
+//!
 //! # Example
 //!
 //! ```
@@ -16,7 +20,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
 //! let mut service = ServiceBuilder::new()
-//!     .layer(BearerAuthLayer::new(&SecretKey::new("sk_test_1")?, BaseUrl::default()))
+//!     .layer(BearerAuthLayer::new(SecretKey::new("sk_test_1")?, BaseUrl::default()))
 //!     .service_fn(|request: Request<Body>| async move { Ok::<_, BoxError>(request) });
 //! let body = || Body::new(Intent::Revoke, "");
 //! let request = Request::post("https://api.clerk.com/v1/actor_tokens/act_1/revoke").body(body())?;
@@ -33,36 +37,34 @@
 //!
 //! Dropping the future drops what is below, nothing else.
 
+mod future;
+
 use std::{
     sync::Arc,
     task::{Context, Poll},
 };
 
-use http::{HeaderValue, Request, Uri, header::AUTHORIZATION};
+use http::{Request, Response, Uri};
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub use super::refusal::ResponseFuture;
+pub use self::future::ResponseFuture;
 use super::refusal::refused;
-use crate::{BaseUrl, Body, BoxError, SecretKey};
+use crate::{BaseUrl, Body, BoxError, KeySource};
 
 /// Layer of [`BearerAuth`].
 #[derive(Clone, Debug)]
 pub struct BearerAuthLayer {
-    /// Marked sensitive, so `Debug` does not show it.
-    value: HeaderValue,
+    source: KeySource,
     bases: Vec<BaseUrl>,
 }
 
 impl BearerAuthLayer {
-    /// Gives `key` to requests that go to the scheme, host and port of `base`.
+    /// Gives the key to requests that go to the scheme, host and port of `base`.
     #[must_use]
-    pub fn new(key: &SecretKey, base: BaseUrl) -> Self {
-        let mut value = HeaderValue::try_from(["Bearer ", key.expose()].concat())
-            .unwrap_or(HeaderValue::from_static(""));
-        value.set_sensitive(true);
+    pub fn new(source: impl Into<KeySource>, base: BaseUrl) -> Self {
         Self {
-            value,
+            source: source.into(),
             bases: vec![base],
         }
     }
@@ -81,7 +83,7 @@ impl<S> Layer<S> for BearerAuthLayer {
     fn layer(&self, inner: S) -> Self::Service {
         BearerAuth {
             inner,
-            value: self.value.clone(),
+            source: self.source.clone(),
             bases: self.bases.clone().into(),
         }
     }
@@ -91,7 +93,7 @@ impl<S> Layer<S> for BearerAuthLayer {
 #[derive(Clone, Debug)]
 pub struct BearerAuth<S> {
     inner: S,
-    value: HeaderValue,
+    source: KeySource,
     bases: Arc<[BaseUrl]>,
 }
 
@@ -101,28 +103,32 @@ impl<S> BearerAuth<S> {
     }
 }
 
-impl<S> Service<Request<Body>> for BearerAuth<S>
+impl<S, B> Service<Request<Body>> for BearerAuth<S>
 where
-    S: Service<Request<Body>>,
+    S: Service<Request<Body>, Response = Response<B>> + Clone,
     S::Error: Into<BoxError>,
 {
     type Response = S::Response;
     type Error = BoxError;
-    type Future = ResponseFuture<S::Future>;
+    type Future = ResponseFuture<S>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         if !self.may_see_the_key(request.uri()) {
-            return ResponseFuture::refused(refused(
-                "it was led to a host that the secret key is not for",
-            ));
+            let why = "it was led to a host that the secret key is not for";
+            return ResponseFuture::refused(refused(why));
         }
-        request
-            .headers_mut()
-            .insert(AUTHORIZATION, self.value.clone());
-        ResponseFuture::called(self.inner.call(request))
+        match self.source.current() {
+            Some(key) => ResponseFuture::sent(&mut self.inner, request, key, &self.source),
+            None => {
+                // The instance that was polled ready waits for the key with the request.
+                let clone = self.inner.clone();
+                let ready = std::mem::replace(&mut self.inner, clone);
+                ResponseFuture::asking(ready, request, self.source.clone())
+            }
+        }
     }
 }

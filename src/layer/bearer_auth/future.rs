@@ -1,0 +1,169 @@
+//! An attempt that waits for the key, and one that carries it.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderValue, Request, Response, StatusCode, header::AUTHORIZATION};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::{Body, BoxError, Error, ErrorKind, KeySource, Outcome, call::Attempt};
+
+pin_project! {
+    /// An attempt that waits for the key, and one that carries it.
+    pub struct ResponseFuture<S>
+    where
+        S: Service<Request<Body>>,
+    {
+        #[pin]
+        state: State<S, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, F> {
+        Refused {
+            error: Option<Error>,
+        },
+        Asking {
+            // Boxed, since a provider is asked rarely.
+            key: Pin<Box<dyn Future<Output = Result<HeaderValue, BoxError>> + Send>>,
+            waiting: Option<(S, Request<Body>)>,
+            source: KeySource,
+        },
+        Sent {
+            #[pin]
+            future: F,
+            watch: Option<Watch>,
+        },
+    }
+}
+
+/// What is needed to notice that a key which can change was refused.
+struct Watch {
+    key: HeaderValue,
+    source: KeySource,
+    attempt: Option<Arc<Attempt>>,
+}
+
+impl Watch {
+    fn note(&self, status: StatusCode) {
+        if status == StatusCode::UNAUTHORIZED && self.source.refuse(&self.key) {
+            if let Some(attempt) = &self.attempt {
+                attempt.note_stale_key();
+            }
+        }
+    }
+}
+
+impl<S> ResponseFuture<S>
+where
+    S: Service<Request<Body>>,
+{
+    pub(super) fn refused(error: Error) -> Self {
+        Self {
+            state: State::Refused { error: Some(error) },
+        }
+    }
+
+    pub(super) fn asking(ready: S, request: Request<Body>, source: KeySource) -> Self {
+        let key = Box::pin(source.clone().fetch());
+        Self {
+            state: State::Asking {
+                key,
+                waiting: Some((ready, request)),
+                source,
+            },
+        }
+    }
+
+    pub(super) fn sent(
+        service: &mut S,
+        request: Request<Body>,
+        key: HeaderValue,
+        source: &KeySource,
+    ) -> Self {
+        Self {
+            state: send(service, request, key, source),
+        }
+    }
+}
+
+fn send<S>(
+    service: &mut S,
+    mut request: Request<Body>,
+    key: HeaderValue,
+    source: &KeySource,
+) -> State<S, S::Future>
+where
+    S: Service<Request<Body>>,
+{
+    let watch = source.can_change().then(|| Watch {
+        key: key.clone(),
+        source: source.clone(),
+        attempt: request.body().attempt_handle(),
+    });
+    request.headers_mut().insert(AUTHORIZATION, key);
+    State::Sent {
+        future: service.call(request),
+        watch,
+    }
+}
+
+impl<S, B> Future for ResponseFuture<S>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+{
+    type Output = Result<Response<B>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let sent = match this.state.as_mut().project() {
+                StateProj::Refused { error } => {
+                    let error = error.take().expect("polled after it was ready");
+                    return Poll::Ready(Err(error.into()));
+                }
+                StateProj::Asking {
+                    key,
+                    waiting,
+                    source,
+                } => {
+                    let key = ready!(key.as_mut().poll(cx)).map_err(no_key)?;
+                    let (mut service, request) = waiting.take().expect("polled after it was ready");
+                    send(&mut service, request, key, source)
+                }
+                StateProj::Sent { future, watch } => {
+                    let response = ready!(future.poll(cx)).map_err(Into::into)?;
+                    if let Some(watch) = watch {
+                        watch.note(response.status());
+                    }
+                    return Poll::Ready(Ok(response));
+                }
+            };
+            this.state.set(sent);
+        }
+    }
+}
+
+fn no_key(error: BoxError) -> Error {
+    Error::new(ErrorKind::Key, Outcome::NotSent)
+        .permanent(true)
+        .with_source(error)
+}
+
+impl<S> fmt::Debug for ResponseFuture<S>
+where
+    S: Service<Request<Body>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,187 @@
+//! A key that changes is picked up by the next attempt, asked for once, and a 401 with the key of
+//! before is repeated once.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU32, Ordering},
+};
+
+use clerk_actor_tokens::{
+    Actor, Body, BoxError, Client, ClientBuilder, CreateActorToken, ErrorKind, KeyProvider,
+    KeySource, Outcome, RetryConfig, RotatingKey, SecretKey,
+};
+use http::{Request, Response, StatusCode, header::AUTHORIZATION};
+use tower::service_fn;
+
+/// Accepts one key, and notes every key that it was shown.
+#[derive(Clone)]
+struct Api {
+    accepted: &'static str,
+    shown: Arc<Mutex<Vec<String>>>,
+}
+
+impl Api {
+    fn accepting(accepted: &'static str) -> Self {
+        Self {
+            accepted,
+            shown: Arc::default(),
+        }
+    }
+
+    fn client(&self, keys: impl Into<KeySource>, retry: RetryConfig) -> Client {
+        let api = self.clone();
+        let transport = service_fn(move |request: Request<Body>| {
+            let answer = api.answer(&request);
+            async move { Ok::<_, BoxError>(answer) }
+        });
+        ClientBuilder::over(keys, transport)
+            .retry(retry)
+            .build()
+            .unwrap()
+    }
+
+    fn answer(&self, request: &Request<Body>) -> Response<String> {
+        let shown = request.headers()[AUTHORIZATION]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let accepted = shown == self.accepted;
+        self.shown.lock().unwrap().push(shown);
+        if accepted {
+            return Response::new(r#"{"id":"act_1","user_id":"user_1","status":"pending"}"#.into());
+        }
+        let mut refusal = Response::new(r#"{"errors":[{"code":"clerk_key_invalid"}]}"#.into());
+        *refusal.status_mut() = StatusCode::UNAUTHORIZED;
+        refusal
+    }
+
+    fn shown(&self) -> Vec<String> {
+        self.shown.lock().unwrap().clone()
+    }
+}
+
+fn key(text: &str) -> SecretKey {
+    SecretKey::new(text).unwrap()
+}
+
+fn create() -> CreateActorToken {
+    CreateActorToken::new("user_1", Actor::new("user_2"))
+}
+
+/// Hands out `sk_1`, `sk_2`, … until there are no more.
+#[derive(Clone)]
+struct Vault {
+    asked: Arc<AtomicU32>,
+    holds: u32,
+}
+
+impl Vault {
+    fn holding(holds: u32) -> Self {
+        Self {
+            asked: Arc::default(),
+            holds,
+        }
+    }
+
+    fn asked(&self) -> u32 {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+impl KeyProvider for Vault {
+    async fn key(&self) -> Result<SecretKey, BoxError> {
+        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        tokio::task::yield_now().await;
+        if number > self.holds {
+            return Err("the vault is sealed".into());
+        }
+        Ok(key(&format!("sk_{number}")))
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_key_is_picked_up_by_the_next_call() {
+    let api = Api::accepting("Bearer sk_2");
+    let rotating = RotatingKey::new(key("sk_1"));
+    let client = api.client(rotating.clone(), RetryConfig::default());
+    rotating.replace(key("sk_2"));
+    client.create(create()).await.unwrap();
+    assert_eq!(api.shown(), ["Bearer sk_2"]);
+}
+
+#[tokio::test]
+async fn a_key_that_stays_is_not_tried_again_after_a_401() {
+    let api = Api::accepting("Bearer sk_2");
+    let client = api.client(key("sk_1"), RetryConfig::default());
+    let error = client.create(create()).await.unwrap_err();
+    assert_eq!(
+        (error.status(), error.attempts()),
+        (Some(StatusCode::UNAUTHORIZED), 1)
+    );
+    let rotating = api.client(RotatingKey::new(key("sk_1")), RetryConfig::default());
+    assert_eq!(rotating.create(create()).await.unwrap_err().attempts(), 1);
+}
+
+#[tokio::test]
+async fn a_provider_is_asked_once_for_many_calls() {
+    let api = Api::accepting("Bearer sk_1");
+    let vault = Vault::holding(9);
+    let client = api.client(KeySource::provider(vault.clone()), RetryConfig::default());
+    let calls = (0..50).map(|_| {
+        let client = client.clone();
+        tokio::spawn(async move { client.create(create()).await.unwrap() })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
+    }
+    assert_eq!(vault.asked(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_401_asks_the_provider_again_and_is_repeated_once() {
+    let api = Api::accepting("Bearer sk_2");
+    let vault = Vault::holding(9);
+    let client = api.client(KeySource::provider(vault.clone()), RetryConfig::default());
+    client.create(create()).await.unwrap();
+    assert_eq!(api.shown(), ["Bearer sk_1", "Bearer sk_2"]);
+
+    let never = Api::accepting("Bearer sk_0");
+    let client = never.client(
+        KeySource::provider(Vault::holding(9)),
+        RetryConfig::default(),
+    );
+    let error = client.create(create()).await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.outcome()),
+        (Some("clerk_key_invalid"), Outcome::Rejected)
+    );
+    assert_eq!(never.shown().len(), 2);
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_ends_the_call_before_anything_is_sent() {
+    let api = Api::accepting("Bearer sk_1");
+    let vault = Vault::holding(0);
+    let client = api.client(KeySource::provider(vault.clone()), RetryConfig::default());
+    let error = client.create(create()).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Key, Outcome::NotSent)
+    );
+    let source = std::error::Error::source(&error).unwrap();
+    assert_eq!(source.to_string(), "the vault is sealed");
+    assert_eq!((vault.asked(), api.shown().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn neither_source_shows_its_key() {
+    let sources = [
+        KeySource::from(key("sk_marker")),
+        RotatingKey::new(key("sk_marker")).into(),
+        KeySource::provider(Vault::holding(1)),
+    ];
+    for source in sources {
+        assert!(!format!("{source:?} {source:#?}").contains("marker"));
+    }
+    assert!(!format!("{:?}", RotatingKey::new(key("sk_marker"))).contains("marker"));
+}
