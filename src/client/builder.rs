@@ -5,8 +5,10 @@ use std::time::Duration;
 use tower_layer::{Identity, Stack};
 
 #[cfg(feature = "transport")]
-use super::{Client, DefaultTransport};
+use super::Client;
 use super::{CustomTransport, Transport};
+#[cfg(feature = "transport")]
+use crate::transport::TransportConfig;
 use crate::{BaseUrl, KeySource, RetryConfig, layer::ApiVersion};
 
 /// Configures the stack, and where the layers of users stand in it.
@@ -74,32 +76,36 @@ impl Client {
     /// ```
     pub fn builder(
         key: impl Into<KeySource>,
-    ) -> ClientBuilder<Identity, Identity, DefaultTransport> {
+    ) -> ClientBuilder<Identity, Identity, TransportConfig> {
         ClientBuilder::new(key)
     }
 }
 
 #[cfg(feature = "transport")]
-impl ClientBuilder<Identity, Identity, DefaultTransport> {
+impl ClientBuilder<Identity, Identity, TransportConfig> {
     /// Begins to configure a client that sends over the default transport.
     pub fn new(key: impl Into<KeySource>) -> Self {
         Self {
             settings: Settings::new(key.into()),
             call_layers: Identity::new(),
             attempt_layers: Identity::new(),
-            transport: DefaultTransport {
-                connect_timeout: Duration::from_secs(3),
-            },
+            transport: TransportConfig::default(),
         }
     }
 }
 
 #[cfg(feature = "transport")]
-impl<C, A> ClientBuilder<C, A, DefaultTransport> {
+impl<C, A> ClientBuilder<C, A, TransportConfig> {
     /// The longest the connect phase of an attempt may take: name resolution, TCP and TLS together.
     /// Default: 3 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.transport.connect_timeout = limit;
+        self.transport = self.transport.connect_timeout(limit);
+        self
+    }
+
+    /// Trusts this certificate authority, too: its certificate as DER. For a gateway of one's own.
+    pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
+        self.transport = self.transport.root_certificate(der);
         self
     }
 }

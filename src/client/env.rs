@@ -4,8 +4,8 @@ use std::env::{self, VarError};
 
 use tower_layer::Identity;
 
-use super::{Client, ClientBuilder, ConfigError, DefaultTransport};
-use crate::SecretKey;
+use super::{Client, ClientBuilder, ConfigError};
+use crate::{SecretKey, transport::TransportConfig};
 
 impl Client {
     /// A client configured by the environment, see [`ClientBuilder::from_env`].
@@ -19,7 +19,7 @@ impl Client {
     }
 }
 
-impl ClientBuilder<Identity, Identity, DefaultTransport> {
+impl ClientBuilder<Identity, Identity, TransportConfig> {
     /// Begins with what the environment says: `CLERK_SECRET_KEY`, and, where they are set,
     /// `CLERK_API_URL` and `CLERK_API_VERSION`.
     ///

@@ -16,8 +16,6 @@ use tower::{ServiceExt, util::BoxCloneSyncService};
 use tower_layer::Layer;
 use tower_service::Service;
 
-#[cfg(feature = "transport")]
-pub use self::stack::DefaultTransport;
 pub use self::{
     builder::ClientBuilder,
     config_error::ConfigError,

@@ -74,13 +74,6 @@ where
 {
 }
 
-/// Stands in a [`ClientBuilder`](super::ClientBuilder) for the transport that it makes itself.
-#[cfg(feature = "transport")]
-#[derive(Clone, Copy, Debug)]
-pub struct DefaultTransport {
-    pub(super) connect_timeout: std::time::Duration,
-}
-
 /// Stands in a [`ClientBuilder`](super::ClientBuilder) for a transport of the user's.
 #[derive(Clone, Copy, Debug)]
 pub struct CustomTransport<T>(pub(super) T);
@@ -103,11 +96,11 @@ impl<T> TransportSource for CustomTransport<T> {
 }
 
 #[cfg(feature = "transport")]
-impl TransportSource for DefaultTransport {
+impl TransportSource for crate::transport::TransportConfig {
     type Transport = crate::transport::HyperTransport;
 
     fn into_transport(self) -> Result<Self::Transport, ConfigError> {
-        Ok(crate::transport::HyperTransport::new(self.connect_timeout)?)
+        Ok(crate::transport::HyperTransport::new(&self)?)
     }
 }
 
@@ -117,5 +110,5 @@ mod sealed {
     impl<T> Sealed for super::CustomTransport<T> {}
 
     #[cfg(feature = "transport")]
-    impl Sealed for super::DefaultTransport {}
+    impl Sealed for crate::transport::TransportConfig {}
 }

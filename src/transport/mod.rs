@@ -3,6 +3,7 @@
 //! Any other `Service<http::Request<Body>>` can stand in its place, see
 //! [`ClientBuilder::transport`](crate::ClientBuilder::transport).
 
+mod config;
 mod connect;
 mod tls;
 
@@ -27,7 +28,7 @@ use tower_service::Service;
 
 pub(crate) use self::connect::ConnectTimedOut;
 use self::connect::ConnectTimeout;
-pub use self::tls::TlsError;
+pub use self::{config::TransportConfig, tls::TlsError};
 use crate::{Body, BoxError};
 
 /// How long an idle connection is kept.
@@ -46,19 +47,19 @@ pub struct HyperTransport {
 type Connector = ConnectTimeout<hyper_rustls::HttpsConnector<HttpConnector>>;
 
 impl HyperTransport {
-    /// A transport whose connect phase takes at most `connect_timeout`.
+    /// A transport with connections of its own.
     ///
     /// # Errors
     ///
-    /// When TLS cannot be set up: no cryptography provider, or no root certificates.
-    pub fn new(connect_timeout: Duration) -> Result<Self, TlsError> {
+    /// When TLS cannot be set up: no cryptography provider, no root certificates, or one that is none.
+    pub fn new(config: &TransportConfig) -> Result<Self, TlsError> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         // Spread over the addresses of a host, so that a dead one leaves time for the next.
-        tcp.set_connect_timeout(Some(connect_timeout));
+        tcp.set_connect_timeout(Some(config.connect_timeout));
         let tls = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls::config()?)
+            .with_tls_config(tls::config(&config.root_certificates)?)
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(tcp);
@@ -66,7 +67,7 @@ impl HyperTransport {
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .build(ConnectTimeout::new(tls, connect_timeout));
+            .build(ConnectTimeout::new(tls, config.connect_timeout));
         Ok(Self { client })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider};
+use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider, pki_types::CertificateDer};
 
 use crate::BoxError;
 
@@ -18,16 +18,23 @@ pub enum TlsError {
         "no root certificates: enable the feature `webpki-roots`, or `native-roots` on a system that has some"
     )]
     NoRoots,
+    /// A root certificate that was added is not one.
+    #[error("a root certificate is not a certificate in DER")]
+    RootCertificate(#[source] BoxError),
     /// The provider cannot speak any supported version of TLS.
     #[error("the TLS cryptography does not fit")]
     Provider(#[source] BoxError),
 }
 
 /// The configuration: `ring` before `aws-lc-rs` before what the process installed, and all root
-/// certificates that are compiled in or found.
-pub(super) fn config() -> Result<ClientConfig, TlsError> {
+/// certificates that are compiled in, found, or given.
+pub(super) fn config(given: &[Vec<u8>]) -> Result<ClientConfig, TlsError> {
     let provider = provider().ok_or(TlsError::NoProvider)?;
-    let roots = roots();
+    let mut roots = roots();
+    for der in given {
+        let added = roots.add(CertificateDer::from_slice(der));
+        added.map_err(|error| TlsError::RootCertificate(error.into()))?;
+    }
     if roots.is_empty() {
         return Err(TlsError::NoRoots);
     }

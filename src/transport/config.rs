@@ -1,0 +1,36 @@
+//! [`TransportConfig`], what can be chosen of the default transport.
+
+use std::time::Duration;
+
+/// What can be chosen of the default transport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransportConfig {
+    pub(super) connect_timeout: Duration,
+    pub(super) root_certificates: Vec<Vec<u8>>,
+}
+
+impl Default for TransportConfig {
+    /// A connect phase of 3 s, and no root certificates besides those of the features.
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(3),
+            root_certificates: Vec::new(),
+        }
+    }
+}
+
+impl TransportConfig {
+    /// The longest the connect phase may take: name resolution, TCP and TLS together. Default: 3 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// Trusts this certificate authority, too: its certificate as DER. For a gateway of one's own.
+    #[must_use]
+    pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
+        self.root_certificates.push(der.into());
+        self
+    }
+}
