@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         served = sandbox.serve(listener) => served?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
-    for entry in sandbox.ledger().entries() {
+    for entry in sandbox.ledger().minted() {
         println!("{} {}", entry.id(), entry.status().as_str());
     }
     Ok(())

@@ -7,11 +7,12 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering},
     },
     time::Duration,
 };
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::{BaseUrl, Outcome, RetryConfig};
@@ -87,6 +88,11 @@ impl Progress {
         }
     }
 
+    /// Notes what is known to have become of the call.
+    pub(crate) fn note(&self, outcome: Outcome) {
+        self.worst.fetch_max(outcome.code(), Ordering::AcqRel);
+    }
+
     /// The greatest outcome of the attempts that have ended.
     pub(crate) fn settled_outcome(&self) -> Outcome {
         Outcome::from_code(self.worst.load(Ordering::Acquire))
@@ -100,6 +106,8 @@ pub(crate) struct Attempt {
     number: u32,
     claim: AtomicU8,
     stale_key: AtomicBool,
+    /// The status of the answer once its head is there, else zero.
+    status: AtomicU16,
 }
 
 const OPEN: u8 = 0;
@@ -116,6 +124,7 @@ impl Attempt {
             number,
             claim: AtomicU8::new(OPEN),
             stale_key: AtomicBool::new(false),
+            status: AtomicU16::new(0),
         })
     }
 
@@ -145,6 +154,16 @@ impl Attempt {
         self.claim
             .compare_exchange(OPEN, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire)
             .is_err_and(|claim| claim != WITHDRAWN)
+    }
+
+    /// The head of the answer is there.
+    pub(crate) fn note_status(&self, status: StatusCode) {
+        self.status.store(status.as_u16(), Ordering::Release);
+    }
+
+    /// The status of the answer, if its head came.
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        StatusCode::from_u16(self.status.load(Ordering::Acquire)).ok()
     }
 
     /// The API refused the key, and another one may be had by now.

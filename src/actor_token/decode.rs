@@ -48,6 +48,11 @@ enum Reason {
 }
 
 impl InvalidActorToken {
+    /// Whether the answer is a JSON object in full, so that it does speak of a token.
+    pub(crate) fn is_whole(self) -> bool {
+        matches!(self.0, Reason::Id)
+    }
+
     /// Keeps where the error is; what stands there may be secret.
     fn json(error: &serde_json::Error) -> Self {
         let (line, column) = (error.line(), error.column());

@@ -2,6 +2,7 @@
 
 mod decode;
 mod lenient;
+mod salvage;
 mod ticket;
 mod wire;
 

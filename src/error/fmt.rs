@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Error;
+use super::{Error, ErrorKind};
 use crate::Outcome;
 
 impl fmt::Display for Error {
@@ -34,16 +34,20 @@ impl fmt::Display for Error {
         if let Some(trace_id) = &inner.trace_id {
             write!(f, " (trace id {trace_id})")?;
         }
-        match (inner.outcome, inner.attempts) {
-            (Outcome::NotSent | Outcome::Rejected, ..=1) => Ok(()),
-            (Outcome::NotSent | Outcome::Rejected, attempts) => {
-                write!(f, ", after {attempts} attempts")
-            }
-            (Outcome::Unknown, 0) => f.write_str("; it may have taken effect"),
-            (Outcome::Unknown, attempts) => {
-                write!(f, " in attempt {attempts}; it may have taken effect")
-            }
-            (Outcome::Applied, _) => f.write_str("; it has taken effect"),
+        let says_so = matches!(
+            inner.kind,
+            ErrorKind::InvalidRequest | ErrorKind::Key | ErrorKind::Connect
+        );
+        match inner.outcome {
+            Outcome::NotSent if says_so => {}
+            Outcome::NotSent => f.write_str("; nothing was sent")?,
+            Outcome::Rejected => {}
+            Outcome::Unknown => f.write_str("; it may have taken effect")?,
+            Outcome::Applied => f.write_str("; it has taken effect")?,
+        }
+        match inner.attempts {
+            0 | 1 => Ok(()),
+            attempts => write!(f, " (attempt {attempts})"),
         }
     }
 }

@@ -10,7 +10,7 @@
 use std::{error::Error, time::Duration};
 
 use clerk_actor_tokens::{
-    Actor, Body, BoxError, Client, ClientBuilder, CreateActorToken, sandbox::Sandbox,
+    Actor, Body, BoxError, Client, ClientBuilder, CreateActorToken, SecretKey, sandbox::Sandbox,
 };
 use http::{Request, Response, StatusCode};
 use tower::{Service, service_fn};
@@ -34,7 +34,7 @@ async fn canned() -> Result<(), Box<dyn Error>> {
         let answer = r#"{"id":"act_1","user_id":"user_subject","status":"pending"}"#;
         Ok::<_, BoxError>(Response::new(answer.to_owned()))
     });
-    let client = ClientBuilder::over("sk_test_1".parse()?, transport).build()?;
+    let client = ClientBuilder::over(SecretKey::new("sk_test_1")?, transport).build()?;
     show("service_fn", &client).await
 }
 

@@ -14,18 +14,20 @@
 //!
 //! ```
 //! use clerk_actor_tokens::{BaseUrl, Body, BoxError, Intent, SecretKey, layer::BearerAuthLayer};
-//! use http::Request;
+//! use http::{Request, Response};
 //! use tower::{Service, ServiceBuilder, ServiceExt};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
 //! let mut service = ServiceBuilder::new()
 //!     .layer(BearerAuthLayer::new(SecretKey::new("sk_test_1")?, BaseUrl::default()))
-//!     .service_fn(|request: Request<Body>| async move { Ok::<_, BoxError>(request) });
+//!     .service_fn(|request: Request<Body>| async move {
+//!         assert!(request.headers()["authorization"].is_sensitive());
+//!         Ok::<_, BoxError>(Response::new("it was sent"))
+//!     });
 //! let body = || Body::new(Intent::Revoke, "");
 //! let request = Request::post("https://api.clerk.com/v1/actor_tokens/act_1/revoke").body(body())?;
-//! let sent = service.ready().await?.call(request).await?;
-//! assert!(sent.headers()["authorization"].is_sensitive());
+//! service.ready().await?.call(request).await?;
 //!
 //! let astray = Request::post("https://elsewhere.example/").body(body())?;
 //! assert!(service.ready().await?.call(astray).await.is_err());

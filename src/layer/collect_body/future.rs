@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -15,7 +16,7 @@ use super::{
     error::{CollectBodyError, Failure},
     prefix::Prefix,
 };
-use crate::BoxError;
+use crate::{BoxError, call::Attempt};
 
 pin_project! {
     /// The exchange below: first its head, then its body.
@@ -24,6 +25,7 @@ pin_project! {
         #[pin]
         state: State<F, B>,
         limit: usize,
+        attempt: Option<Arc<Attempt>>,
     }
 }
 
@@ -45,10 +47,11 @@ pin_project! {
 }
 
 impl<F, B> ResponseFuture<F, B> {
-    pub(super) fn new(future: F, limit: usize) -> Self {
+    pub(super) fn new(future: F, limit: usize, attempt: Option<Arc<Attempt>>) -> Self {
         Self {
             state: State::Head { future },
             limit,
+            attempt,
         }
     }
 }
@@ -69,6 +72,9 @@ where
             let (head, body, read) = match this.state.as_mut().project() {
                 StateProj::Head { future } => {
                     let (head, body) = ready!(future.poll(cx)).map_err(Into::into)?.into_parts();
+                    if let Some(attempt) = this.attempt {
+                        attempt.note_status(head.status);
+                    }
                     let read = Prefix::default();
                     this.state.set(State::Body {
                         head: Some(head),

@@ -9,18 +9,17 @@
 //! # Example
 //!
 //! ```
-//! use bytes::Bytes;
-//! use clerk_actor_tokens::{BoxError, layer::CollectBodyLayer};
-//! use http_body_util::Full;
+//! use clerk_actor_tokens::{Body, BoxError, Intent, layer::CollectBodyLayer};
+//! use http::{Request, Response};
 //! use tower::{Service, ServiceBuilder, ServiceExt};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
-//! let mut service = ServiceBuilder::new()
-//!     .layer(CollectBodyLayer::new(8))
-//!     .service_fn(|body: Bytes| async { Ok::<_, BoxError>(http::Response::new(Full::new(body))) });
-//! assert!(service.ready().await.unwrap().call("8 bytes!".into()).await.is_ok());
-//! let error = service.ready().await.unwrap().call("9 bytes!!".into()).await.unwrap_err();
+//! let mut service = ServiceBuilder::new().layer(CollectBodyLayer::new(8)).service_fn(
+//!     |_: Request<Body>| async { Ok::<_, BoxError>(Response::new("9 bytes!!".to_owned())) },
+//! );
+//! let request = Request::new(Body::new(Intent::Revoke, ""));
+//! let error = service.ready().await.unwrap().call(request).await.unwrap_err();
 //! assert_eq!(error.to_string(), "the answer is longer than 8 bytes");
 //! # }
 //! ```
@@ -42,14 +41,14 @@ mod prefix;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::Response;
+use http::{Request, Response};
 use http_body::Body as HttpBody;
 use http_body_util::Full;
 use tower_layer::Layer;
 use tower_service::Service;
 
 pub use self::{error::CollectBodyError, future::ResponseFuture};
-use crate::BoxError;
+use crate::{Body, BoxError};
 
 /// Layer of [`CollectBody`].
 #[derive(Clone, Copy, Debug)]
@@ -90,9 +89,9 @@ pub struct CollectBody<S> {
     limit: usize,
 }
 
-impl<S, R, B> Service<R> for CollectBody<S>
+impl<S, B> Service<Request<Body>> for CollectBody<S>
 where
-    S: Service<R, Response = Response<B>>,
+    S: Service<Request<Body>, Response = Response<B>>,
     S::Error: Into<BoxError>,
     B: HttpBody,
     B::Data: Into<Bytes>,
@@ -106,7 +105,8 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: R) -> Self::Future {
-        ResponseFuture::new(self.inner.call(request), self.limit)
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let attempt = request.body().attempt_handle();
+        ResponseFuture::new(self.inner.call(request), self.limit, attempt)
     }
 }

@@ -1,7 +1,7 @@
 //! An answer other than 200, as an [`Error`].
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, StatusCode};
 use http_body_util::Full;
 
 use super::retry_after;
@@ -28,6 +28,26 @@ pub(super) fn decode(response: Response<Full<Bytes>>) -> Error {
         .with_retry_after(retry_after::wait(&head.headers))
 }
 
+/// What a status says about the operation. Of a 200 only the body tells.
+pub(super) fn outcome(status: StatusCode) -> Outcome {
+    if status.is_client_error() {
+        Outcome::Rejected
+    } else {
+        Outcome::Unknown
+    }
+}
+
+/// The error of an attempt that ended after the head of its answer: the status is known all the
+/// same, and decides.
+pub(super) fn complete(error: Error, status: Option<StatusCode>) -> Error {
+    match status {
+        Some(status) if status != StatusCode::OK && error.status().is_none() => {
+            error.with_status(status).with_outcome(outcome(status))
+        }
+        _ => error,
+    }
+}
+
 /// The trace id that the head tells: `Clerk-Trace-Id`, else `cf-ray`.
 pub(super) fn trace_id(headers: &HeaderMap) -> Option<String> {
     ["clerk-trace-id", "cf-ray"].into_iter().find_map(|name| {
@@ -38,8 +58,6 @@ pub(super) fn trace_id(headers: &HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
-
     use super::*;
 
     fn answer(status: u16, body: &'static str, headers: &[(&'static str, &'static str)]) -> Error {

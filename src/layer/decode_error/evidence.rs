@@ -4,7 +4,7 @@ use std::{error::Error as StdError, io};
 
 use super::answer::trace_id;
 use crate::{
-    BoxError, Error, ErrorKind, Outcome,
+    ActorToken, BoxError, Error, ErrorKind, Outcome,
     layer::{collect_body::CollectBodyError, timeout::TimedOut},
 };
 
@@ -22,7 +22,14 @@ pub(super) fn classify(error: BoxError, taken: bool) -> Error {
     };
     if let Some(cut) = error.downcast_ref::<CollectBodyError>() {
         let (status, trace_id) = (cut.head().status, trace_id(&cut.head().headers));
-        return Error::new(ErrorKind::UnreadableAnswer, Outcome::Applied)
+        let id = ActorToken::salvage_id(cut.expose_prefix());
+        let applied = if id.is_some() {
+            Outcome::Applied
+        } else {
+            Outcome::Unknown
+        };
+        return Error::new(ErrorKind::UnreadableAnswer, applied)
+            .with_actor_token_id(id)
             .with_status(status)
             .with_trace_id(trace_id)
             .with_source(error);

@@ -11,7 +11,8 @@
 //! | connecting failed, or the body was never taken | [`Outcome::NotSent`] |
 //! | 4xx | [`Outcome::Rejected`] |
 //! | 5xx, a status that this API never gives, a failure after the body was taken | [`Outcome::Unknown`] |
-//! | a 200 that broke off or is too long | [`Outcome::Applied`] |
+//! | a 200 that broke off or is too long | [`Outcome::Applied`] once the id of a token came, before that [`Outcome::Unknown`] |
+//! | an error whose body did not end in time | as its status |
 //!
 //! # Example
 //!
@@ -125,7 +126,10 @@ pin_project! {
 
     impl<F> PinnedDrop for ResponseFuture<F> {
         fn drop(this: Pin<&mut Self>) {
-            this.attempt.withdraw();
+            let taken = this.attempt.withdraw();
+            if let (true, Some(status)) = (taken, this.attempt.status()) {
+                this.attempt.end(answer::outcome(status));
+            }
         }
     }
 }
@@ -141,11 +145,16 @@ where
         let this = self.project();
         let error = match ready!(this.inner.poll(cx)) {
             Ok(response) if response.status() == StatusCode::OK => {
-                this.attempt.end(Outcome::Applied);
+                // Until its body is read, nobody knows whether it is an answer of the API.
+                this.attempt.end(Outcome::Unknown);
                 return Poll::Ready(Ok(response));
             }
             Ok(response) => answer::decode(response).with_stale_key(this.attempt.has_stale_key()),
-            Err(error) => evidence::classify(error.into(), this.attempt.withdraw()),
+            Err(error) => {
+                let taken = this.attempt.withdraw();
+                let error = evidence::classify(error.into(), taken);
+                answer::complete(error, this.attempt.status())
+            }
         };
         this.attempt.end(error.outcome());
         Poll::Ready(Err(error.with_attempts(this.attempt.number()).into()))

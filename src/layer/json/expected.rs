@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::{
-    ActorToken, ActorTokenId, ActorTokenStatus, BoxError, Error, ErrorKind, Outcome, call::Progress,
+    ActorToken, ActorTokenId, ActorTokenStatus, BoxError, Error, ErrorKind, InvalidActorToken,
+    Outcome, call::Progress,
 };
 
 /// What the answer must be about.
@@ -18,7 +19,7 @@ pub(super) enum Expected {
 impl Expected {
     /// The token in a 200, if it is the one that was asked for.
     pub(super) fn decode(self, body: &[u8]) -> Result<ActorToken, Error> {
-        let token = ActorToken::from_json(body).map_err(|error| unreadable(&error.to_string()))?;
+        let token = ActorToken::from_json(body).map_err(|error| undecodable(error, body))?;
         match self {
             Self::Minted { user_id, life } => match token.user_id() {
                 Some(answered) if answered == user_id => Ok(token.expiring_after(life)),
@@ -50,6 +51,20 @@ impl Expected {
             _ => Err(error),
         }
     }
+}
+
+/// The error of a 200 that does not decode. Without any trace of a token it may be no answer of the
+/// API at all.
+fn undecodable(error: InvalidActorToken, body: &[u8]) -> Error {
+    let id = ActorToken::salvage_id(body);
+    let applied = error.is_whole() || id.is_some();
+    unreadable(&error.to_string())
+        .with_outcome(if applied {
+            Outcome::Applied
+        } else {
+            Outcome::Unknown
+        })
+        .with_actor_token_id(id)
 }
 
 fn unreadable(why: &str) -> Error {

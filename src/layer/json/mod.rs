@@ -52,7 +52,7 @@ use tower_service::Service;
 
 pub(crate) use self::encode::CREATE_PATH;
 use self::expected::Expected;
-use crate::{ActorToken, ActorTokenRequest, Body, BoxError, Error, call::Progress};
+use crate::{ActorToken, ActorTokenRequest, Body, BoxError, Error, Outcome, call::Progress};
 
 /// Layer of [`Json`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -142,7 +142,9 @@ where
         Poll::Ready(match result {
             Ok(response) => {
                 let body = response.into_body().into_inner().unwrap_or_default();
-                expected.decode(&body).map_err(Into::into)
+                let token = expected.decode(&body)?;
+                this.progress.note(Outcome::Applied);
+                Ok(token)
             }
             Err(error) => expected.converge(error, this.progress),
         })

@@ -1,0 +1,138 @@
+//! A world without sockets: connections are in-memory pipes and the clock is paused, so that a time
+//! limit of ten seconds costs nothing.
+
+use std::{
+    future::{Ready, ready},
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use clerk_actor_tokens::Body;
+use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::{
+    client::legacy::{
+        Client,
+        connect::{Connected, Connection},
+    },
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use tokio::io::DuplexStream;
+use tower::Service;
+
+use super::script::{Op, Step, play};
+
+/// What the peer saw.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) connections: AtomicU32,
+    pub(crate) requests: AtomicU32,
+}
+
+/// Connects to a peer that plays the next script on every connection, the last one for ever.
+#[derive(Clone)]
+pub(crate) struct PipeConnector {
+    scripts: Arc<Mutex<Vec<Vec<Step>>>>,
+    op: Op,
+    http2: bool,
+    seen: Arc<Seen>,
+}
+
+/// hyper-util's client over pipes, configured like the default transport.
+pub(crate) fn transport(
+    scripts: Vec<Vec<Step>>,
+    op: Op,
+    http2: bool,
+) -> (Client<PipeConnector, Body>, Arc<Seen>) {
+    let seen = Arc::<Seen>::default();
+    let connector = PipeConnector {
+        scripts: Arc::new(Mutex::new(scripts)),
+        op,
+        http2,
+        seen: Arc::clone(&seen),
+    };
+    let client = Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .build(connector);
+    (client, seen)
+}
+
+impl Service<Uri> for PipeConnector {
+    type Response = Pipe;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Pipe>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let script = {
+            let mut scripts = self.scripts.lock().unwrap();
+            if scripts.len() > 1 {
+                scripts.remove(0)
+            } else {
+                scripts[0].clone()
+            }
+        };
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let (op, seen) = (self.op, Arc::clone(&self.seen));
+        seen.connections.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(async move { play(theirs, &script, op, &seen.requests).await });
+        ready(Ok(Pipe {
+            io: TokioIo::new(ours),
+            http2: self.http2,
+        }))
+    }
+}
+
+/// The client's end of a connection.
+pub(crate) struct Pipe {
+    io: TokioIo<DuplexStream>,
+    http2: bool,
+}
+
+impl Connection for Pipe {
+    fn connected(&self) -> Connected {
+        let connected = Connected::new();
+        if self.http2 {
+            connected.negotiated_h2()
+        } else {
+            connected
+        }
+    }
+}
+
+impl Read for Pipe {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl Write for Pipe {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

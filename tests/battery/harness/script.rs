@@ -1,0 +1,137 @@
+//! The peer's side of a connection, as a script.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::h2_frames;
+
+/// What the peer does next. After its last step it closes the connection.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// Reads one whole request, which is then counted.
+    Request,
+    /// Reads this many bytes, or up to the end of the client's.
+    Bytes(usize),
+    /// Writes these bytes.
+    Write(Vec<u8>),
+    /// Writes these bytes one by one, each after a pause.
+    Drip(Vec<u8>, Duration),
+    /// Writes these bytes again and again, each time after a pause, for ever.
+    Repeat(Vec<u8>, Duration),
+    /// Answers with the token that was asked for, by HTTP/1.1.
+    Answer,
+    /// Answers so by HTTP/2, on this stream.
+    AnswerStream(u32),
+    /// Begins HTTP/2: reads the preface and sends settings with this limit of streams.
+    Http2(Option<u32>),
+    /// Does nothing any more, and keeps the connection open.
+    Hang,
+}
+
+/// Which operation a row is run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    Create,
+    Revoke,
+}
+
+impl Op {
+    /// The API's answer, with a marker in place of the credential.
+    pub(crate) fn answer(self) -> &'static str {
+        match self {
+            Self::Create => {
+                r#"{"object":"actor_token","id":"act_1","user_id":"user_1","actor":{"sub":"user_2"},"status":"pending","token":"MARKER","url":"https://x.example/v1/tickets/accept?ticket=MARKER","created_at":1700000000000,"updated_at":1700000000000}"#
+            }
+            Self::Revoke => r#"{"id":"act_1","user_id":"user_1","status":"revoked"}"#,
+        }
+    }
+
+    pub(crate) fn http1_answer(self) -> Vec<u8> {
+        http1(200, "content-type: application/json\r\n", self.answer())
+    }
+}
+
+/// An HTTP/1.1 answer with a content length.
+pub(crate) fn http1(status: u16, headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+/// Plays a script on one connection.
+pub(crate) async fn play<C>(mut connection: C, script: &[Step], op: Op, requests: &AtomicU32)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut http2 = false;
+    for step in script {
+        let played = match step {
+            Step::Request if http2 => {
+                let read = h2_frames::read_request(&mut connection).await;
+                read.map(|()| requests.fetch_add(1, Ordering::SeqCst))
+                    .map(drop)
+            }
+            Step::Request => {
+                let read = read_http1(&mut connection).await;
+                read.map(|()| requests.fetch_add(1, Ordering::SeqCst))
+                    .map(drop)
+            }
+            Step::Bytes(count) => {
+                let mut bytes = vec![0; *count];
+                connection.read_exact(&mut bytes).await.map(drop)
+            }
+            Step::Write(bytes) => connection.write_all(bytes).await,
+            Step::Drip(bytes, pause) => drip(&mut connection, bytes, *pause).await,
+            Step::Repeat(bytes, pause) => loop {
+                if let Err(error) = drip(&mut connection, bytes, *pause).await {
+                    break Err(error);
+                }
+            },
+            Step::Answer => connection.write_all(&op.http1_answer()).await,
+            Step::AnswerStream(stream) => {
+                let frames = h2_frames::answer(*stream, op.answer().as_bytes());
+                connection.write_all(&frames).await
+            }
+            Step::Http2(limit) => {
+                http2 = true;
+                h2_frames::begin(&mut connection, *limit).await
+            }
+            Step::Hang => {
+                let mut rest = Vec::new();
+                let read = connection.read_to_end(&mut rest).await;
+                read.map(drop)
+            }
+        };
+        if played.is_err() {
+            return;
+        }
+    }
+    let _ = connection.shutdown().await;
+}
+
+async fn drip<C>(connection: &mut C, bytes: &[u8], pause: Duration) -> std::io::Result<()>
+where
+    C: AsyncWrite + Unpin,
+{
+    for byte in bytes {
+        tokio::time::sleep(pause).await;
+        connection.write_all(&[*byte]).await?;
+    }
+    Ok(())
+}
+
+async fn read_http1<C: AsyncRead + Unpin>(connection: &mut C) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(connection.read_u8().await?);
+    }
+    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.and_then(|length| length.parse().ok()).unwrap_or(0)];
+    connection.read_exact(&mut body).await.map(drop)
+}

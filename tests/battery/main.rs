@@ -1,0 +1,49 @@
+//! The battery: every way in which a network, a server or a proxy can fail, as rows of data.
+//!
+//! A row is a script for the peer and what must come of it, for a create and for a revoke. Each is
+//! checked for its outcome, the number of requests that the peer saw, its deadline, and that no
+//! secret shows. A new row is one line in a file under `rows/`.
+//!
+//! `cargo test --test battery -- <part of a row's name>` runs some of them.
+
+mod harness;
+mod rows;
+
+use std::collections::BTreeMap;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// How many rows of a section were run, and how many passed.
+#[derive(Default)]
+struct Tally {
+    run: AtomicU32,
+    passed: AtomicU32,
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let mut tallies: BTreeMap<&'static str, Arc<Tally>> = BTreeMap::new();
+    let mut trials = Vec::new();
+    for (section, name, check) in rows::all() {
+        let tally = Arc::clone(tallies.entry(section).or_default());
+        trials.push(Trial::test(format!("{section}: {name}"), move || {
+            tally.run.fetch_add(1, Ordering::Relaxed);
+            check().map_err(Failed::from)?;
+            tally.passed.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }));
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    for (section, tally) in tallies {
+        let (run, passed) = (
+            tally.run.load(Ordering::Relaxed),
+            tally.passed.load(Ordering::Relaxed),
+        );
+        println!("{section}: {run} rows run, {passed} passed");
+    }
+    conclusion.exit();
+}

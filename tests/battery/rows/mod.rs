@@ -1,0 +1,34 @@
+//! The rows, a file a section.
+
+mod connecting;
+mod rate_limits;
+mod request;
+mod request_http2;
+mod response_body;
+mod response_head;
+
+use crate::harness::row::Row;
+
+/// A row ready to be run: section, name, check.
+pub(crate) type Runnable = (
+    &'static str,
+    String,
+    Box<dyn FnOnce() -> Result<(), String> + Send>,
+);
+
+pub(crate) fn all() -> Vec<Runnable> {
+    let sections: [(&'static str, Vec<Row>); 5] = [
+        ("Request on the wire", request::rows()),
+        ("Request on the wire, HTTP/2", request_http2::rows()),
+        ("Response head", response_head::rows()),
+        ("Response body", response_body::rows()),
+        ("Rate limits and time", rate_limits::rows()),
+    ];
+    let mut all: Vec<Runnable> = connecting::rows();
+    for (section, rows) in sections {
+        for row in rows {
+            all.push((section, row.name.clone(), Box::new(move || row.check())));
+        }
+    }
+    all
+}

@@ -1,0 +1,166 @@
+//! What can come in place of a response head.
+
+use std::time::Duration;
+
+use Step::{Answer, Drip, Hang, Repeat, Request, Write};
+
+use crate::harness::{
+    row::{OK, Row, UN, row},
+    script::{Op, Step, http1},
+};
+
+pub(crate) fn rows() -> Vec<Row> {
+    let mut rows = vec![
+        row("nothing", vec![Request, Hang], (UN, 1), (UN, 3)),
+        row(
+            "one byte every 5 ms",
+            vec![
+                Request,
+                Drip(Op::Create.http1_answer(), Duration::from_millis(5)),
+                Hang,
+            ],
+            (OK, 1),
+            (OK, 1),
+        ),
+        row(
+            "a header that never ends",
+            vec![
+                Request,
+                Write(b"HTTP/1.1 200 OK\r\nx: ".to_vec()),
+                Repeat(b"x".to_vec(), Duration::from_secs(1)),
+            ],
+            (UN, 1),
+            (UN, 3),
+        ),
+        row(
+            "103 for ever",
+            vec![
+                Request,
+                Repeat(
+                    b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec(),
+                    Duration::from_millis(10),
+                ),
+            ],
+            (UN, 1),
+            (UN, 3),
+        ),
+        row(
+            "103, then the answer",
+            vec![
+                Request,
+                Write(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".to_vec()),
+                Answer,
+                Hang,
+            ],
+            (OK, 1),
+            (OK, 1),
+        ),
+        row(
+            "a second answer glued on",
+            vec![Request, Answer, Write(http1(500, "", "")), Hang],
+            (OK, 1),
+            (OK, 1),
+        ),
+    ];
+    // None of these is an answer of the API: the create is not sent again.
+    let garbage: [(&str, Vec<u8>); 13] = [
+        (
+            "101",
+            b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n".to_vec(),
+        ),
+        (
+            "600 KB of header",
+            format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(600_000)).into_bytes(),
+        ),
+        (
+            "101 headers",
+            format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(101)).into_bytes(),
+        ),
+        (
+            "NUL in a header",
+            b"HTTP/1.1 200 OK\r\nx: \0\r\ncontent-length: 0\r\n\r\n".to_vec(),
+        ),
+        (
+            "status 99",
+            b"HTTP/1.1 99 X\r\ncontent-length: 0\r\n\r\n".to_vec(),
+        ),
+        ("HTTP/0.9", b"<html>MARKER</html>".to_vec()),
+        ("TLS bytes", vec![0x15, 3, 1, 0, 2, 2, 70]),
+        ("an SSH banner", b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()),
+        (
+            "two content lengths",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}".to_vec(),
+        ),
+        (
+            "content length +3",
+            b"HTTP/1.1 200 OK\r\ncontent-length: +3\r\n\r\n{ }".to_vec(),
+        ),
+        (
+            "content length 2^64",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 18446744073709551616\r\n\r\n{}".to_vec(),
+        ),
+        ("a blank line", b"\r\n\r\n".to_vec()),
+        ("a head cut short", b"HTTP/1.1 200 O".to_vec()),
+    ];
+    for (name, bytes) in garbage {
+        rows.push(row(name, vec![Request, Write(bytes)], (UN, 1), (UN, 3)));
+    }
+    for status in [301, 302, 303, 307, 308] {
+        for location in [
+            "/v1/other",
+            "https://MARKER.example/",
+            "http://127.0.0.1/MARKER",
+        ] {
+            let answer = http1(status, &format!("location: {location}\r\n"), "");
+            let name = format!("{status} to {location}");
+            rows.push(row(name, vec![Request, Write(answer)], (UN, 1), (UN, 3)));
+        }
+    }
+    for status in [201, 202, 206] {
+        let answer = http1(status, "", Op::Create.answer());
+        rows.push(row(
+            format!("{status}"),
+            vec![Request, Write(answer)],
+            (UN, 1),
+            (UN, 3),
+        ));
+    }
+    let no_content = b"HTTP/1.1 204 No Content\r\n\r\n".to_vec();
+    rows.push(row(
+        "204",
+        vec![Request, Write(no_content)],
+        (UN, 1),
+        (UN, 3),
+    ));
+    for kind in [
+        "text/json",
+        "application/json; charset=utf-8",
+        "application/problem+json",
+        "",
+    ] {
+        let header = if kind.is_empty() {
+            String::new()
+        } else {
+            format!("content-type: {kind}\r\n")
+        };
+        let answer = http1(200, &header, r#"{"id":"act_1","user_id":"user_1"}"#);
+        rows.push(row(
+            format!("content type {kind:?}"),
+            vec![Request, Write(answer), Hang],
+            (OK, 1),
+            (OK, 1),
+        ));
+    }
+    let cookie = http1(
+        200,
+        "set-cookie: a=MARKER\r\n",
+        r#"{"id":"act_1","user_id":"user_1"}"#,
+    );
+    rows.push(row(
+        "a cookie",
+        vec![Request, Write(cookie), Hang],
+        (OK, 1),
+        (OK, 1),
+    ));
+    rows
+}

@@ -1,0 +1,606 @@
+//! What `ActorTokensApi` checks, in which order, and how failures of its service are answered.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use clerk_actor_tokens::{
+    Actor, ActorToken, ActorTokenRequest, ActorTokenStatus, BoxError, ClerkError, ClerkErrors,
+    Client, ClientBuilder, CreateActorToken, Error, ErrorKind, Operation, Outcome, RetryConfig,
+    SecretKey,
+    layer::TimeoutLayer,
+    sandbox::{Fault, Sandbox},
+    server::{ActorTokensApi, Inbound},
+};
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+use tower::{Layer, Service, ServiceExt};
+
+const CREATE: &str = "/v1/actor_tokens";
+const REVOKE: &str = "/v1/actor_tokens/act_1/revoke";
+
+fn key() -> SecretKey {
+    SecretKey::new("sk_test_gateway").unwrap()
+}
+
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Value,
+}
+
+impl Answer {
+    fn code(&self) -> &str {
+        self.body["errors"][0]["code"].as_str().unwrap_or_default()
+    }
+
+    fn is(&self, status: u16, code: &str) -> bool {
+        assert_eq!(self.headers["content-type"], "application/json");
+        assert_eq!(self.headers["cache-control"], "no-store");
+        assert_eq!(
+            self.headers["clerk-trace-id"],
+            self.body["clerk_trace_id"].as_str().unwrap()
+        );
+        assert_eq!((self.status, self.code()), (status, code), "{}", self.body);
+        true
+    }
+}
+
+async fn ask<S>(api: S, request: Request<Full<Bytes>>) -> Answer
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>, Error = Infallible>,
+{
+    let Ok(response) = api.oneshot(request).await;
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    assert_eq!(head.headers["content-length"], body.len().to_string());
+    Answer {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body: serde_json::from_slice(&body).unwrap(),
+    }
+}
+
+fn post(path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    let mut request = Request::post(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Full::new(body.into())).unwrap()
+}
+
+const AUTH: (&str, &str) = ("authorization", "Bearer sk_test_gateway");
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+fn create(body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    post(CREATE, &[AUTH, JSON], body)
+}
+
+/// Remembers what it was called with, and answers with a token that has a ticket.
+#[derive(Clone, Default)]
+struct Recorder(Arc<Mutex<Vec<ActorTokenRequest>>>);
+
+impl Recorder {
+    fn calls(&self) -> Vec<ActorTokenRequest> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+const MINTED: &str = r#"{"object":"actor_token","id":"act_1","user_id":"user_1","actor":{"sub":"user_2"},"status":"pending","token":"eyJ","url":"https://x/?ticket=eyJ","created_at":1,"updated_at":2}"#;
+
+impl Service<ActorTokenRequest> for Recorder {
+    type Response = ActorToken;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<ActorToken, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
+        self.0.lock().unwrap().push(request);
+        std::future::ready(Ok(ActorToken::from_json(MINTED.as_bytes()).unwrap()))
+    }
+}
+
+fn recorded() -> (Recorder, ActorTokensApi<Recorder>) {
+    let recorder = Recorder::default();
+    (recorder.clone(), ActorTokensApi::new(recorder, key()))
+}
+
+#[tokio::test]
+async fn checks_come_in_order_and_a_refused_request_never_reaches_the_service() {
+    let (recorder, api) = recorded();
+    let (wrong, no_version) = (
+        ("authorization", "Bearer sk_test_other"),
+        ("clerk-api-version", "2020-01-01"),
+    );
+    let get = Request::get(CREATE).body(Full::default()).unwrap();
+    let answer = ask(api.clone(), get).await;
+    assert!(answer.is(405, "method_not_allowed"));
+    assert_eq!(answer.headers["allow"], "POST");
+
+    for (path, headers, body, status, code) in [
+        ("/v1/x", &[][..], "", 404, "resource_not_found"),
+        (
+            "/v1/actor_tokens/a%2fb/revoke",
+            &[],
+            "",
+            404,
+            "resource_not_found",
+        ),
+        (
+            CREATE,
+            &[no_version],
+            "",
+            401,
+            "authorization_header_format_invalid",
+        ),
+        (
+            REVOKE,
+            &[("authorization", "Basic x"), no_version],
+            "",
+            401,
+            "authorization_header_format_invalid",
+        ),
+        (CREATE, &[wrong, no_version], "", 401, "clerk_key_invalid"),
+        (CREATE, &[AUTH, no_version], "", 400, "api_version_invalid"),
+        (REVOKE, &[AUTH, no_version], "", 400, "api_version_invalid"),
+        (
+            "/v1/actor_tokens?__clerk_api_version=1",
+            &[AUTH],
+            "",
+            400,
+            "api_version_invalid",
+        ),
+        (
+            "/v1/actor_tokens?__clerk_api_version=2026-05-12",
+            &[AUTH, ("clerk-api-version", "2026-05-12")],
+            "",
+            400,
+            "api_version_invalid",
+        ),
+        (CREATE, &[AUTH], "7", 415, "unsupported_content_type"),
+        (CREATE, &[AUTH, JSON], "7", 400, "request_body_invalid"),
+    ] {
+        assert!(
+            ask(api.clone(), post(path, headers, body))
+                .await
+                .is(status, code),
+            "{path}"
+        );
+    }
+    let long = vec![b' '; 64 * 1024 + 1];
+    assert!(
+        ask(api.clone(), create(long.clone()))
+            .await
+            .is(413, "request_body_invalid")
+    );
+    assert!(
+        ask(api, post(REVOKE, &[AUTH], long))
+            .await
+            .is(413, "request_body_invalid")
+    );
+    assert!(recorder.calls().is_empty());
+}
+
+#[tokio::test]
+async fn the_body_of_a_create_is_closed_and_errors_name_the_field() {
+    let (recorder, api) = recorded();
+    for (body, code, field) in [
+        (
+            json!({"user_id": "u", "actor": {"sub": "a"}, "expires_in": 5}),
+            "form_param_unknown",
+            "expires_in",
+        ),
+        (json!({"x": 1}), "form_param_unknown", "x"),
+        (json!({}), "form_param_missing", "user_id"),
+        (
+            json!({"actor": {"sub": "a"}}),
+            "form_param_missing",
+            "user_id",
+        ),
+        (json!({"user_id": "u"}), "form_param_missing", "actor"),
+        (
+            json!({"user_id": "u", "actor": {}}),
+            "form_param_missing",
+            "actor.sub",
+        ),
+        (
+            json!({"user_id": "u", "actor": []}),
+            "form_param_value_invalid",
+            "actor",
+        ),
+        (
+            json!({"user_id": "", "actor": {"sub": "a"}}),
+            "form_param_value_invalid",
+            "user_id",
+        ),
+        (
+            json!({"user_id": 7, "actor": {"sub": "a"}}),
+            "form_param_value_invalid",
+            "user_id",
+        ),
+        (
+            json!({"user_id": "u", "actor": {"sub": " "}}),
+            "form_param_value_invalid",
+            "actor.sub",
+        ),
+        (
+            json!({"user_id": "u", "actor": {"sub": 7}}),
+            "form_param_value_invalid",
+            "actor.sub",
+        ),
+        (
+            json!({"user_id": "u", "actor": {"sub": "a"}, "expires_in_seconds": 0}),
+            "form_param_value_invalid",
+            "expires_in_seconds",
+        ),
+        (
+            json!({"user_id": "u", "actor": {"sub": "a"}, "session_max_duration_in_seconds": "5"}),
+            "form_param_value_invalid",
+            "session_max_duration_in_seconds",
+        ),
+    ] {
+        let answer = ask(api.clone(), create(body.to_string())).await;
+        assert!(answer.is(422, code), "{body}");
+        assert_eq!(
+            answer.body["errors"][0]["meta"]["param_name"], field,
+            "{body}"
+        );
+    }
+    let no_sub = ask(api, create(r#"{"user_id":"u","actor":{"a":1}}"#)).await;
+    let sentence = &no_sub.body["errors"][0]["long_message"];
+    assert_eq!(sentence, "actor.sub must be included.");
+    assert!(recorder.calls().is_empty());
+}
+
+#[tokio::test]
+async fn the_service_gets_the_operation_and_the_answer_has_the_credential() {
+    let (recorder, api) = recorded();
+    let body = json!({
+        "user_id": "user_1",
+        "actor": {"sub": "user_2", "n": u64::MAX, "deep": {"a": [1, null]}},
+        "expires_in_seconds": 300,
+        "session_max_duration_in_seconds": null,
+    });
+    let answer = ask(api.clone(), create(body.to_string())).await;
+    assert_eq!(
+        (answer.status, answer.body),
+        (200, serde_json::from_str(MINTED).unwrap())
+    );
+    let query = "/v1/actor_tokens/act_7/revoke?__clerk_api_version=2021-02-05";
+    assert_eq!(ask(api, post(query, &[AUTH], "")).await.status, 200);
+
+    let actor = Actor::new("user_2")
+        .claim("n", u64::MAX)
+        .claim("deep", json!({"a": [1, null]}));
+    let expected = CreateActorToken::new("user_1", actor).expires_in(Duration::from_secs(300));
+    let calls = recorder.calls();
+    assert_eq!(calls[0].operation(), &Operation::Create(expected));
+    assert_eq!(
+        calls[1].operation(),
+        &Operation::Revoke("act_7".parse().unwrap())
+    );
+}
+
+#[tokio::test]
+async fn inbound_headers_are_at_hand_and_not_passed_on() {
+    #[derive(Clone, Debug, PartialEq)]
+    struct Operator(&'static str);
+
+    let (recorder, api) = recorded();
+    let mut request = post(
+        REVOKE,
+        &[AUTH, ("x-operator", "marker"), ("x-operator", "b")],
+        "",
+    );
+    request.extensions_mut().insert(Operator("jo"));
+    assert_eq!(ask(api, request).await.status, 200);
+
+    let calls = recorder.calls();
+    assert!(calls[0].headers().is_empty());
+    let inbound = calls[0].extensions().get::<Inbound>().unwrap();
+    assert_eq!(inbound.headers().get_all("x-operator").iter().count(), 2);
+    assert!(!inbound.headers().contains_key("authorization"));
+    assert!(!format!("{inbound:?}").contains("marker"));
+    // What an authentication in front has found out reaches every layer.
+    assert_eq!(
+        calls[0].extensions().get::<Operator>(),
+        Some(&Operator("jo"))
+    );
+}
+
+#[tokio::test]
+async fn keys_can_be_added_and_left_out() {
+    let revoke = |bearer: &str| post(REVOKE, &[("authorization", bearer)], "");
+    let other = || SecretKey::new("sk_test_other").unwrap();
+    let api = ActorTokensApi::new(Recorder::default(), key()).accept_key(other());
+    for bearer in ["Bearer sk_test_gateway", "Bearer sk_test_other"] {
+        assert_eq!(ask(api.clone(), revoke(bearer)).await.status, 200);
+    }
+    assert!(!format!("{api:?}").contains("sk_test"));
+
+    let open = ActorTokensApi::unauthenticated(Recorder::default());
+    assert_eq!(ask(open.clone(), post(REVOKE, &[], "")).await.status, 200);
+    let closed = open.accept_key(other());
+    assert_eq!(ask(closed, post(REVOKE, &[], "")).await.status, 401);
+}
+
+#[tokio::test]
+async fn the_base_path_can_be_chosen() {
+    let (_, api) = recorded();
+    for (base, path, status) in [
+        ("/clerk/v1", "/clerk/v1/actor_tokens/act_1/revoke", 200),
+        ("", "/actor_tokens/act_1/revoke", 200),
+        ("/clerk", REVOKE, 404),
+    ] {
+        let api = api.clone().base_path(base);
+        assert_eq!(
+            ask(api, post(path, &[AUTH], "")).await.status,
+            status,
+            "{path}"
+        );
+    }
+}
+
+/// The answer when the service fails with this.
+async fn answer_to<E>(error: impl Fn() -> E + Clone) -> Answer
+where
+    E: Into<BoxError>,
+{
+    let service = tower::service_fn(move |_: ActorTokenRequest| {
+        let error = error();
+        async move { Err::<ActorToken, _>(error) }
+    });
+    ask(
+        ActorTokensApi::new(service, key()),
+        post(REVOKE, &[AUTH], ""),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn an_answer_of_the_api_is_passed_on() {
+    let answer = answer_to(|| {
+        let entry = ClerkError::new("impersonation_limit_exceeded", "m", "l");
+        let mut errors = ClerkErrors::new(entry.with_meta("limit", 5));
+        errors.clerk_trace_id = Some("upstream".into());
+        Error::api(StatusCode::UNPROCESSABLE_ENTITY, errors)
+    })
+    .await;
+    assert!(answer.is(422, "impersonation_limit_exceeded"));
+    assert_eq!(answer.body["errors"][0]["meta"]["limit"], 5);
+    assert_eq!(answer.headers["clerk-trace-id"], "upstream");
+
+    let empty = answer_to(|| Error::api(StatusCode::BAD_GATEWAY, ClerkErrors::default())).await;
+    assert_eq!((empty.status, &empty.body["errors"]), (502, &json!([])));
+    assert_eq!(empty.headers["clerk-trace-id"].len(), 32);
+}
+
+#[tokio::test]
+async fn nothing_of_a_foreign_error_is_shown() {
+    let answer = answer_to(|| "marker: the pool is empty").await;
+    assert!(answer.is(500, "internal_clerk_error"));
+    assert!(!answer.body.to_string().contains("marker"));
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_ready_for_an_error_is_answered_too() {
+    #[derive(Clone)]
+    struct Broken;
+
+    impl Service<ActorTokenRequest> for Broken {
+        type Response = ActorToken;
+        type Error = BoxError;
+        type Future = std::future::Pending<Result<ActorToken, BoxError>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+            Poll::Ready(Err("marker".into()))
+        }
+
+        fn call(&mut self, _: ActorTokenRequest) -> Self::Future {
+            panic!("called unready")
+        }
+    }
+
+    let answer = ask(
+        ActorTokensApi::new(Broken, key()),
+        post(REVOKE, &[AUTH], ""),
+    )
+    .await;
+    assert!(answer.is(500, "internal_clerk_error"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bare_time_out_of_this_crate_is_a_gateway_timeout() {
+    let never = tower::service_fn(|_: ActorTokenRequest| {
+        std::future::pending::<Result<ActorToken, BoxError>>()
+    });
+    let service = TimeoutLayer::new(Duration::from_secs(1)).layer(never);
+    let answer = ask(
+        ActorTokensApi::new(service, key()),
+        post(REVOKE, &[AUTH], ""),
+    )
+    .await;
+    assert!(answer.is(504, "gateway_timeout"));
+}
+
+/// A gateway over a client, which sends once, over the sandbox.
+fn gateway(sandbox: &Sandbox) -> ActorTokensApi<Client> {
+    let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+        .retry(RetryConfig::disabled())
+        .build()
+        .unwrap();
+    ActorTokensApi::new(client, key())
+}
+
+const BODY: &str = r#"{"user_id":"user_1","actor":{"sub":"user_2"}}"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_tells_what_may_have_happened() {
+    let sandbox = Sandbox::new();
+    for (fault, status, code) in [
+        (
+            Fault::Status(StatusCode::SERVICE_UNAVAILABLE),
+            503,
+            "service_unavailable",
+        ),
+        (
+            Fault::Status(StatusCode::FORBIDDEN),
+            403,
+            "authorization_invalid",
+        ),
+        (Fault::Status(StatusCode::FOUND), 502, "bad_gateway"),
+        (Fault::DisconnectAfter, 502, "bad_gateway"),
+        (Fault::HangAfter, 504, "gateway_timeout"),
+        (Fault::Truncate(10), 502, "bad_gateway"),
+        (Fault::Body(Bytes::from_static(b"{}")), 502, "bad_gateway"),
+        (
+            Fault::RateLimited {
+                retry_after: Duration::from_millis(1500),
+            },
+            429,
+            "too_many_requests",
+        ),
+    ] {
+        sandbox.inject(fault.clone());
+        let answer = ask(gateway(&sandbox), create(BODY)).await;
+        assert!(answer.is(status, code), "{fault:?}");
+        let wait = answer
+            .headers
+            .get("retry-after")
+            .map(|wait| wait.to_str().unwrap());
+        assert_eq!(wait, (status == 429).then_some("2"), "{fault:?}");
+    }
+    sandbox.inject(Fault::Html(StatusCode::BAD_GATEWAY));
+    let html = ask(gateway(&sandbox), create(BODY)).await;
+    assert_eq!((html.status, &html.body["errors"]), (502, &json!([])));
+    assert!(
+        html.headers["clerk-trace-id"]
+            .to_str()
+            .unwrap()
+            .ends_with("-FRA")
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_was_minted_but_cannot_be_delivered_is_named() {
+    let sandbox = Sandbox::new();
+    let other = r#"{"id":"act_7","user_id":"another","status":"pending","token":"eyJmarker"}"#;
+    sandbox.inject(Fault::Body(Bytes::from_static(other.as_bytes())));
+    let answer = ask(gateway(&sandbox), create(BODY)).await;
+    assert!(answer.is(502, "bad_gateway"));
+    assert_eq!(answer.body["errors"][0]["meta"]["actor_token_id"], "act_7");
+    assert!(!answer.body.to_string().contains("marker"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_4xx_after_an_attempt_in_doubt_is_not_passed_on() {
+    let sandbox = Sandbox::new();
+    let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+        .build()
+        .unwrap();
+    sandbox.inject(Fault::DisconnectBefore);
+    sandbox.inject(Fault::Status(StatusCode::FORBIDDEN));
+    let answer = ask(
+        ActorTokensApi::new(client, key()),
+        post(REVOKE, &[AUTH], ""),
+    )
+    .await;
+    assert!(answer.is(502, "bad_gateway"));
+}
+
+#[tokio::test]
+async fn a_client_over_a_gateway_sees_what_a_client_over_the_api_sees() {
+    let sandbox = Sandbox::new().known_users(["user_1"]);
+    let client = ClientBuilder::over(key(), gateway(&sandbox))
+        .build()
+        .unwrap();
+    let actor = Actor::new("user_2").claim("reason", "ticket 4711");
+    let life = Duration::from_secs(300);
+    let create = |user: &str| CreateActorToken::new(user, actor.clone()).expires_in(life);
+
+    let token = client.create(create("user_1")).await.unwrap();
+    assert_eq!(token.actor(), Some(&actor));
+    assert_eq!(
+        token.expires_at(),
+        token.created_at().map(|at: SystemTime| at + life)
+    );
+    let ticket = token.ticket().unwrap().expose_token().unwrap().to_owned();
+
+    let error = client.create(create("user_9")).await.unwrap_err();
+    assert_eq!(
+        (error.status(), error.code()),
+        (Some(StatusCode::NOT_FOUND), Some("resource_not_found"))
+    );
+    assert_eq!(error.outcome(), Outcome::Rejected);
+
+    let revoked = client.revoke(token.id()).await.unwrap();
+    assert_eq!(revoked.status(), &ActorTokenStatus::Revoked);
+    assert!(sandbox.accept(&ticket).is_err());
+    let again = client.revoke(token.id()).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::AlreadyRevoked);
+}
+
+/// Panics when it is called without having been polled ready; its clones are not ready.
+#[derive(Default)]
+struct Strict {
+    is_ready: bool,
+    clones: Arc<Mutex<u32>>,
+}
+
+impl Clone for Strict {
+    fn clone(&self) -> Self {
+        *self.clones.lock().unwrap() += 1;
+        Self {
+            is_ready: false,
+            clones: Arc::clone(&self.clones),
+        }
+    }
+}
+
+impl Service<ActorTokenRequest> for Strict {
+    type Response = ActorToken;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<ActorToken, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        if !std::mem::replace(&mut self.is_ready, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
+        assert!(std::mem::take(&mut self.is_ready), "called unready");
+        let Operation::Revoke(id) = request.operation() else {
+            panic!("only revokes are asked for")
+        };
+        let token = ActorToken::new(id.clone(), ActorTokenStatus::Revoked);
+        std::future::ready(Ok(token))
+    }
+}
+
+#[tokio::test]
+async fn the_instance_polled_ready_is_called_and_refused_requests_take_none() {
+    let service = Strict::default();
+    let clones = Arc::clone(&service.clones);
+    let mut api = ActorTokensApi::new(service, key());
+    let Ok(refused) = api.call(post(REVOKE, &[], "")).await;
+    assert_eq!(
+        (refused.status().as_u16(), *clones.lock().unwrap()),
+        (401, 0)
+    );
+    for _ in 0..2 {
+        let Ok(answer) = api.call(post(REVOKE, &[AUTH], "")).await;
+        assert_eq!(answer.status(), 200);
+    }
+    assert_eq!(*clones.lock().unwrap(), 2);
+}
