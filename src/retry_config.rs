@@ -27,6 +27,7 @@ pub struct RetryConfig {
     pub(crate) max_retry_after: Duration,
     pub(crate) retry_connection_errors: bool,
     pub(crate) replay_unknown_create: bool,
+    pub(crate) budget: bool,
 }
 
 impl Default for RetryConfig {
@@ -41,6 +42,7 @@ impl Default for RetryConfig {
             max_retry_after: Duration::from_secs(10),
             retry_connection_errors: true,
             replay_unknown_create: false,
+            budget: true,
         }
     }
 }
@@ -50,6 +52,26 @@ impl RetryConfig {
     #[must_use]
     pub fn disabled() -> Self {
         Self::default().max_attempts(1)
+    }
+
+    /// **Dangerous.** The parameters that Clerk's Python SDK uses by default: pauses from 500 ms
+    /// growing by half up to 60 s, for up to an hour, after every 5xx, connection error and time-out,
+    /// creates included, and without a budget.
+    ///
+    /// One create may so mint many tokens, all but the last of them live sign-in links that nobody
+    /// knows of; see [`replay_unknown_create`](Self::replay_unknown_create). It is here for who must
+    /// behave alike. The client's call time-out still bounds the whole, 30 s by default.
+    #[must_use]
+    pub fn python_sdk() -> Self {
+        Self::default()
+            .max_attempts(u32::MAX)
+            .initial_interval(Duration::from_millis(500))
+            .max_interval(Duration::from_secs(60))
+            .exponent(1.5)
+            .max_elapsed(Duration::from_secs(3600))
+            .max_retry_after(Duration::from_secs(60))
+            .replay_unknown_create(true)
+            .budget(false)
     }
 
     /// The most attempts of one call, the first included. Default: 3. Zero means one.
@@ -113,6 +135,15 @@ impl RetryConfig {
     #[must_use]
     pub fn replay_unknown_create(mut self, replay: bool) -> Self {
         self.replay_unknown_create = replay;
+        self
+    }
+
+    /// Whether retries are taken from the budget that all clones of a client share: ten, and one more
+    /// for every ten successes. With nothing left, failures come through as they are, flagged by
+    /// [`Error::is_out_of_budget`](crate::Error::is_out_of_budget). Default: true.
+    #[must_use]
+    pub fn budget(mut self, budget: bool) -> Self {
+        self.budget = budget;
         self
     }
 

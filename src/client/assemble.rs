@@ -20,6 +20,7 @@ impl<C, A, T> ClientBuilder<C, A, T> {
     /// The [`RetryLayer`]. Each has a budget of its own, which the services that it makes share.
     pub fn retry_layer(&self) -> RetryLayer {
         RetryLayer::new(self.settings.retry.clone())
+            .with_classifier(self.settings.classifier.clone())
     }
 
     /// The attempt's [`TimeoutLayer`].

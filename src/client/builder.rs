@@ -9,7 +9,13 @@ use super::Client;
 use super::{CustomTransport, Transport};
 #[cfg(feature = "transport")]
 use crate::transport::TransportConfig;
-use crate::{BaseUrl, KeySource, RetryConfig, layer::ApiVersion};
+use crate::{
+    BaseUrl, Error, Intent, KeySource, RetryConfig,
+    layer::{
+        ApiVersion,
+        retry::{Classifier, Verdict},
+    },
+};
 
 /// Configures the stack, and where the layers of users stand in it.
 ///
@@ -43,6 +49,7 @@ pub(super) struct Settings {
     pub(super) call_timeout: Duration,
     pub(super) attempt_timeout: Duration,
     pub(super) retry: RetryConfig,
+    pub(super) classifier: Option<Classifier>,
     pub(super) max_response_bytes: Option<usize>,
 }
 
@@ -56,6 +63,7 @@ impl Settings {
             call_timeout: Duration::from_secs(30),
             attempt_timeout: Duration::from_secs(10),
             retry: RetryConfig::default(),
+            classifier: None,
             max_response_bytes: None,
         }
     }
@@ -158,6 +166,16 @@ impl<C, A, T> ClientBuilder<C, A, T> {
     /// How often and how patiently calls are tried.
     pub fn retry(mut self, config: RetryConfig) -> Self {
         self.settings.retry = config;
+        self
+    }
+
+    /// Lets `classifier` turn the verdict on a failed attempt down or up, see
+    /// [`RetryLayer::classifier`](crate::layer::RetryLayer::classifier). Default: none.
+    pub fn retry_classifier<F>(mut self, classifier: F) -> Self
+    where
+        F: Fn(&Error, Intent, Verdict) -> Verdict + Send + Sync + 'static,
+    {
+        self.settings.classifier = Some(Classifier::new(classifier));
         self
     }
 

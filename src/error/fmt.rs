@@ -46,9 +46,14 @@ impl fmt::Display for Error {
             Outcome::Applied => f.write_str("; it has taken effect")?,
         }
         match inner.attempts {
-            0 | 1 => Ok(()),
-            attempts => write!(f, " (attempt {attempts})"),
+            0 => {}
+            1 if inner.kind != ErrorKind::Timeout => {}
+            attempts => write!(f, " (attempt {attempts})")?,
         }
+        if inner.out_of_budget {
+            f.write_str("; not retried, for the budget of retries is used up")?;
+        }
+        Ok(())
     }
 }
 

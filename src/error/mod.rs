@@ -37,6 +37,7 @@ struct Inner {
     attempts: u32,
     permanent: bool,
     stale_key: bool,
+    out_of_budget: bool,
     status: Option<StatusCode>,
     clerk_errors: Option<ClerkErrors>,
     trace_id: Option<String>,
@@ -54,6 +55,7 @@ impl Error {
             attempts: 0,
             permanent: false,
             stale_key: false,
+            out_of_budget: false,
             status: None,
             clerk_errors: None,
             trace_id: None,
@@ -101,6 +103,11 @@ impl Error {
     pub(crate) fn with_stale_key(mut self, stale: bool) -> Self {
         self.0.stale_key = stale;
         self
+    }
+
+    /// Marks a failure that would have been retried, had the budget allowed it.
+    pub(crate) fn mark_out_of_budget(&mut self) {
+        self.0.out_of_budget = true;
     }
 
     pub(crate) fn has_stale_key(&self) -> bool {
@@ -208,6 +215,13 @@ impl Error {
     #[must_use]
     pub fn is_connect(&self) -> bool {
         self.0.kind == ErrorKind::Connect
+    }
+
+    /// Whether it would have been retried, had the budget that all clones of the client share
+    /// allowed it: the API fails more often than it succeeds.
+    #[must_use]
+    pub fn is_out_of_budget(&self) -> bool {
+        self.0.out_of_budget
     }
 
     /// Whether another attempt would only repeat the failure: a certificate that is not trusted, a

@@ -56,3 +56,42 @@ where
 pub(crate) struct ConnectTimedOut {
     limit: Duration,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Pending, pending};
+
+    use hyper_util::client::legacy::connect::{HttpConnector, dns::Name};
+
+    use super::*;
+
+    /// Never resolves anything.
+    #[derive(Clone)]
+    struct Hanging;
+
+    impl Service<Name> for Hanging {
+        type Response = std::vec::IntoIter<std::net::SocketAddr>;
+        type Error = BoxError;
+        type Future = Pending<Result<Self::Response, BoxError>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Name) -> Self::Future {
+            pending()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_never_resolves_ends_at_the_limit() {
+        let limit = Duration::from_secs(3);
+        let begun = tokio::time::Instant::now();
+        let mut connector = ConnectTimeout::new(HttpConnector::new_with_resolver(Hanging), limit);
+        let connecting = connector.call(Uri::from_static("http://api.clerk.com"));
+        let error = connecting.await.map(drop).unwrap_err();
+        assert_eq!(error.to_string(), "connecting took longer than 3s");
+        assert!(error.is::<ConnectTimedOut>());
+        assert_eq!(begun.elapsed(), limit);
+    }
+}

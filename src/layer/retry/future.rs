@@ -12,16 +12,13 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 use tower_service::Service;
 
-use super::{
-    budget::Budget,
-    verdict::{Verdict, verdict},
-};
-use crate::{Body, BoxError, Error, Intent, RetryConfig};
+use super::{budget::Budget, policy::Policy, verdict::Verdict};
+use crate::{Body, BoxError, Error, Intent};
 
 /// What decides about the next attempt of one call.
 #[derive(Debug)]
 pub(super) struct Session {
-    config: Arc<RetryConfig>,
+    policy: Policy,
     budget: Arc<Budget>,
     intent: Intent,
     retries: u32,
@@ -31,13 +28,14 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(config: Arc<RetryConfig>, budget: Arc<Budget>, body: &Body) -> Self {
-        let elapsed = config
+    pub(super) fn new(policy: Policy, budget: Arc<Budget>, body: &Body) -> Self {
+        let elapsed = policy
+            .config()
             .max_elapsed
             .and_then(|elapsed| Instant::now().checked_add(elapsed));
         let end = elapsed.into_iter().chain(body.call().deadline()).min();
         Self {
-            config,
+            policy,
             budget,
             intent: body.intent(),
             retries: 0,
@@ -48,24 +46,30 @@ impl Session {
 
     /// Whether the number of attempts allows one more.
     pub(super) fn may_go_on(&self) -> bool {
-        self.retries + 1 < self.config.max_attempts
+        self.retries.saturating_add(1) < self.policy.config().max_attempts
     }
 
     /// When the next attempt begins; `None` when `error` is the call's last word.
-    fn next_attempt_at(&mut self, error: &BoxError) -> Option<Instant> {
+    fn next_attempt_at(&mut self, error: &mut BoxError) -> Option<Instant> {
         if !self.may_go_on() {
             return None;
         }
         let pause = if self.may_renew_key(error) {
             Duration::ZERO
-        } else if verdict(error, self.intent, &self.config) == Verdict::Retry {
+        } else if self.policy.verdict(error, self.intent) == Verdict::Retry {
             self.pause(error)?
         } else {
             return None;
         };
         let at = Instant::now().checked_add(pause)?;
         // A pause that outlasts the call would end it with a time-out in place of its reason.
-        if self.end.is_some_and(|end| at >= end) || !self.budget.withdraw() {
+        if self.end.is_some_and(|end| at >= end) {
+            return None;
+        }
+        if self.policy.config().budget && !self.budget.withdraw() {
+            if let Some(error) = error.downcast_mut::<Error>() {
+                error.mark_out_of_budget();
+            }
             return None;
         }
         self.retries += 1;
@@ -83,9 +87,10 @@ impl Session {
     /// What the API asked for, or full jitter; `None` when the API asked for too much.
     fn pause(&self, error: &BoxError) -> Option<Duration> {
         match error.downcast_ref::<Error>().and_then(Error::retry_after) {
-            Some(wait) => (wait <= self.config.max_retry_after).then_some(wait),
+            Some(wait) => (wait <= self.policy.config().max_retry_after).then_some(wait),
             None => Some(
-                self.config
+                self.policy
+                    .config()
                     .ceiling(self.retries + 1)
                     .mul_f64(fastrand::f64()),
             ),
@@ -156,8 +161,8 @@ where
                         return Poll::Ready(Ok(response));
                     }
                     Err(error) => {
-                        let error = error.into();
-                        match this.session.next_attempt_at(&error) {
+                        let mut error = error.into();
+                        match this.session.next_attempt_at(&mut error) {
                             Some(at) => {
                                 let timer = tokio::time::sleep_until(at);
                                 this.state.set(State::Pause { timer });
@@ -196,11 +201,11 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ErrorKind, Outcome};
+    use crate::{ErrorKind, Outcome, RetryConfig};
 
     fn session(config: RetryConfig) -> Session {
         let body = Body::new(Intent::Revoke, "");
-        Session::new(Arc::new(config), Arc::default(), &body)
+        Session::new(Policy::new(config), Arc::default(), &body)
     }
 
     fn failure(retry_after: Option<u64>) -> BoxError {
@@ -212,16 +217,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_the_api_asks_for_is_waited_up_to_the_cap() {
         let mut session = session(RetryConfig::default().max_attempts(9));
-        let at = session.next_attempt_at(&failure(Some(10)));
+        let at = session.next_attempt_at(&mut failure(Some(10)));
         assert_eq!(at, Some(Instant::now() + Duration::from_secs(10)));
-        assert_eq!(session.next_attempt_at(&failure(Some(11))), None);
+        assert_eq!(session.next_attempt_at(&mut failure(Some(11))), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_pause_outlasts_the_call() {
         let mut session = session(RetryConfig::default().max_elapsed(Duration::from_secs(5)));
-        assert_eq!(session.next_attempt_at(&failure(Some(5))), None);
-        assert!(session.next_attempt_at(&failure(Some(4))).is_some());
+        assert_eq!(session.next_attempt_at(&mut failure(Some(5))), None);
+        assert!(session.next_attempt_at(&mut failure(Some(4))).is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -232,7 +237,7 @@ mod tests {
         let pauses: Vec<_> = (0..200)
             .map(|_| {
                 session(config.clone())
-                    .next_attempt_at(&failure(None))
+                    .next_attempt_at(&mut failure(None))
                     .unwrap()
             })
             .map(|at| at - Instant::now())

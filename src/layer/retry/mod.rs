@@ -57,6 +57,7 @@
 
 mod budget;
 mod future;
+mod policy;
 mod verdict;
 
 use std::{
@@ -68,16 +69,17 @@ use http::Request;
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub use self::future::ResponseFuture;
-use self::{budget::Budget, future::Session};
+pub(crate) use self::policy::Classifier;
+use self::{budget::Budget, future::Session, policy::Policy};
+pub use self::{future::ResponseFuture, verdict::Verdict};
 #[cfg(doc)]
 use crate::Outcome;
-use crate::{Body, BoxError, RetryConfig};
+use crate::{Body, BoxError, Error, Intent, RetryConfig};
 
 /// Layer of [`Retry`]. All services that one layer makes, and their clones, share one budget.
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
-    config: Arc<RetryConfig>,
+    policy: Policy,
     budget: Arc<Budget>,
 }
 
@@ -86,9 +88,29 @@ impl RetryLayer {
     #[must_use]
     pub fn new(config: RetryConfig) -> Self {
         Self {
-            config: Arc::new(config),
+            policy: Policy::new(config),
             budget: Arc::default(),
         }
+    }
+
+    /// Lets `classifier` turn a verdict down or up. It is given the failure of the attempt, which
+    /// operation it was, and the verdict of the table above. It decides whether another attempt may
+    /// follow at all; number, time and budget still bound it.
+    ///
+    /// To turn up the verdict of a create whose outcome is [`Outcome::Unknown`] is
+    /// [dangerous](RetryConfig::replay_unknown_create).
+    #[must_use]
+    pub fn classifier<F>(mut self, classifier: F) -> Self
+    where
+        F: Fn(&Error, Intent, Verdict) -> Verdict + Send + Sync + 'static,
+    {
+        self.policy.classifier = Some(Classifier::new(classifier));
+        self
+    }
+
+    pub(crate) fn with_classifier(mut self, classifier: Option<Classifier>) -> Self {
+        self.policy.classifier = classifier;
+        self
     }
 }
 
@@ -98,7 +120,7 @@ impl<S> Layer<S> for RetryLayer {
     fn layer(&self, inner: S) -> Self::Service {
         Retry {
             inner,
-            config: Arc::clone(&self.config),
+            policy: self.policy.clone(),
             budget: Arc::clone(&self.budget),
         }
     }
@@ -108,7 +130,7 @@ impl<S> Layer<S> for RetryLayer {
 #[derive(Clone, Debug)]
 pub struct Retry<S> {
     inner: S,
-    config: Arc<RetryConfig>,
+    policy: Policy,
     budget: Arc<Budget>,
 }
 
@@ -126,13 +148,10 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let own = request
-            .body()
-            .call()
-            .options()
-            .and_then(|options| options.retry.as_ref());
-        let config = Arc::clone(own.unwrap_or(&self.config));
-        let session = Session::new(config, Arc::clone(&self.budget), request.body());
+        let options = request.body().call().options();
+        let own = options.and_then(|options| options.retry.as_ref());
+        let policy = self.policy.with_config(own);
+        let session = Session::new(policy, Arc::clone(&self.budget), request.body());
         let next = session
             .may_go_on()
             .then(|| (self.inner.clone(), request.clone()));

@@ -5,9 +5,11 @@ use http::StatusCode;
 use crate::{BoxError, Error, Intent, Outcome, RetryConfig};
 
 /// What to do after a failed attempt, as far as its evidence goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Another attempt may follow, if number, time and budget allow it.
     Retry,
+    /// The failure is the call's last word.
     Stop,
 }
 

@@ -24,7 +24,8 @@ const CALL: Duration = Duration::from_secs(30);
 pub(crate) enum End {
     Token,
     Failure(Outcome),
-    /// However it ends, as long as the peer saw no more requests than a safe client sends.
+    /// However it ends, as long as the peer saw no more requests than a safe client sends, and no
+    /// more than are wanted, zero being no bound.
     Safe,
 }
 
@@ -40,6 +41,10 @@ pub(crate) type Want = (End, u32);
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) http2: bool,
+    /// Whether a call that goes well comes first, on the same connection.
+    pub(crate) warm: bool,
+    /// How many calls are made at once; each must end alike, and the requests are those of all.
+    pub(crate) calls: usize,
     /// One script a connection; the last one is played for ever.
     pub(crate) scripts: Vec<Vec<Step>>,
     pub(crate) create: Want,
@@ -51,6 +56,8 @@ pub(crate) fn row(name: impl Into<String>, script: Vec<Step>, create: Want, revo
     Row {
         name: name.into(),
         http2: false,
+        warm: false,
+        calls: 1,
         scripts: vec![script],
         create,
         revoke,
@@ -67,6 +74,18 @@ pub(crate) fn row2(name: impl Into<String>, script: Vec<Step>, create: Want, rev
 }
 
 impl Row {
+    /// A call that goes well comes first; the script must answer it, and its request is not counted.
+    pub(crate) fn after_a_good_call(mut self) -> Self {
+        self.warm = true;
+        self
+    }
+
+    /// So many calls are made at once.
+    pub(crate) fn calls(mut self, calls: usize) -> Self {
+        self.calls = calls;
+        self
+    }
+
     /// Further connections play these scripts in turn.
     pub(crate) fn then(mut self, script: Vec<Step>) -> Self {
         let http2 = if self.http2 {
@@ -99,10 +118,26 @@ impl Row {
             .base_url("http://127.0.0.1".parse().unwrap())
             .build()
             .unwrap();
+        if self.warm {
+            let warmed = call(&client, op).await;
+            warmed.map_err(|error| format!("the first call failed: {error:?}"))?;
+            seen.requests.store(0, Ordering::SeqCst);
+        }
         let begun = Instant::now();
-        let result = call(&client, op).await;
+        let calls: Vec<_> = (0..self.calls)
+            .map(|_| {
+                let client = client.clone();
+                tokio::spawn(async move { call(&client, op).await })
+            })
+            .collect();
+        let mut results = Vec::new();
+        for call in calls {
+            results.push(call.await.map_err(|error| error.to_string())?);
+        }
         let took = begun.elapsed();
-        judge(op, want, &result, seen.requests.load(Ordering::SeqCst))?;
+        for result in &results {
+            judge(op, want, result, seen.requests.load(Ordering::SeqCst))?;
+        }
         if took > CALL {
             Err(format!("took {took:?}"))
         } else {
@@ -146,7 +181,9 @@ pub(crate) fn judge(
     };
     if end == End::Safe {
         // A create that is not refused is sent once at most; what was seen whole was sent.
-        let unsafe_end = op == Op::Create && seen > 1 || came == NS && seen > 0;
+        let unsafe_end = op == Op::Create && seen > 1
+            || came == NS && seen > 0
+            || requests > 0 && seen > requests;
         return if unsafe_end {
             Err(format!("{came:?} after {seen} requests"))
         } else {

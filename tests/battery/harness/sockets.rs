@@ -11,7 +11,10 @@ use std::{
 
 use clerk_actor_tokens::{Client, RetryConfig};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpStream},
+};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -30,8 +33,10 @@ use super::{
 pub(crate) enum Accept {
     /// Closes it.
     Fin,
-    /// Resets it.
-    Rst,
+    /// Reads so many bytes, then resets it.
+    Rst(usize),
+    /// Nobody listens.
+    Refuse,
     /// Plays a script, without TLS.
     Plain(Vec<Step>),
     /// Shows a certificate, then plays a script.
@@ -97,7 +102,12 @@ impl SocketRow {
             ..Peer::default()
         };
         let serving = peer.clone();
-        let server = tokio::spawn(async move { serving.serve(listener, authority).await });
+        let server = tokio::spawn(async move {
+            if !matches!(serving.accept, Accept::Refuse) {
+                serving.serve(listener, authority).await;
+            }
+        });
+        tokio::task::yield_now().await;
         let result = call(&client, op).await;
         server.abort();
         judge(op, self.want, &result, peer.requests.load(Ordering::SeqCst))?;
@@ -154,9 +164,13 @@ impl Peer {
     async fn meet(self, stream: TcpStream, authority: Arc<Authority>) {
         match &self.accept {
             Accept::Fin => drop(stream),
-            Accept::Rst => {
+            Accept::Rst(bytes) => {
+                let mut stream = stream;
+                let mut read = vec![0; *bytes];
+                let _ = stream.read_exact(&mut read).await;
                 let _ = stream.set_zero_linger();
             }
+            Accept::Refuse => {}
             Accept::Plain(script) => play(stream, script, self.op, &self.requests).await,
             Accept::Tls(certificate, script) => {
                 if let Ok(stream) = authority.acceptor(*certificate).accept(stream).await {

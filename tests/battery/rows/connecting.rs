@@ -10,10 +10,16 @@ use crate::harness::{
 pub(crate) fn rows() -> Vec<Runnable> {
     let answer = || vec![Step::Request, Step::Answer, Step::Hang];
     let tls = |certificate| Accept::Tls(certificate, answer());
-    [
+    let mut rows = vec![
         https("TLS, all well", tls(Certificate::Good), (OK, 1), Some(1)),
+        https("refused", Accept::Refuse, (NS, 0), Some(0)),
         https("FIN directly after accept", Accept::Fin, (NS, 0), Some(3)),
-        https("RST directly after accept", Accept::Rst, (NS, 0), Some(3)),
+        https(
+            "RST directly after accept",
+            Accept::Rst(0),
+            (NS, 0),
+            Some(3),
+        ),
         https(
             "FIN during the handshake",
             Accept::FinInHandshake,
@@ -67,7 +73,7 @@ pub(crate) fn rows() -> Vec<Runnable> {
         http(
             "plain, RST directly after accept",
             "127.0.0.1",
-            Accept::Rst,
+            Accept::Rst(0),
             (End::Safe, 0),
             None,
         ),
@@ -76,16 +82,64 @@ pub(crate) fn rows() -> Vec<Runnable> {
             host: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.invalid",
             ..https("DNS failure", Accept::Fin, (NS, 0), Some(0))
         },
-    ]
-    .into_iter()
-    .map(|row| {
-        (
-            "Connecting",
-            row.name.to_owned(),
-            Box::new(move || row.check()) as _,
-        )
-    })
-    .collect()
+    ];
+    // Whatever was read of it, a create is not sent again once it may have been read whole.
+    for (name, bytes) in [
+        ("RST after 1 byte of the request", 1),
+        ("RST after 100 bytes of the request", 100),
+        ("RST after 200 bytes of the request", 200),
+    ] {
+        rows.push(http(
+            name,
+            "127.0.0.1",
+            Accept::Rst(bytes),
+            (End::Safe, 0),
+            None,
+        ));
+    }
+    let mut rows: Vec<Runnable> = rows
+        .into_iter()
+        .map(|row| {
+            (
+                "Connecting",
+                row.name.to_owned(),
+                Box::new(move || row.check()) as _,
+            )
+        })
+        .collect();
+    rows.push((
+        "Connecting",
+        "proxy variables are ignored".into(),
+        Box::new(without_proxy),
+    ));
+    rows
+}
+
+/// Runs a row that goes well in a process whose environment names proxies that nobody serves.
+fn without_proxy() -> Result<(), String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut command = std::process::Command::new(program);
+    command.args(["--exact", "Connecting: plain, all well"]);
+    for variable in [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "all_proxy",
+    ] {
+        command.env(variable, "http://127.0.0.1:1");
+    }
+    let ran = command
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .output();
+    let ran = ran.map_err(|error| error.to_string())?;
+    let said = String::from_utf8_lossy(&ran.stdout);
+    if ran.status.success() && said.contains("1 passed") {
+        Ok(())
+    } else {
+        Err(said.into_owned())
+    }
 }
 
 fn https(name: &'static str, accept: Accept, want: Want, connections: Option<u32>) -> SocketRow {

@@ -1,5 +1,6 @@
 //! The rows, a file a section.
 
+mod callers;
 mod connecting;
 mod rate_limits;
 mod request;
@@ -30,5 +31,6 @@ pub(crate) fn all() -> Vec<Runnable> {
             all.push((section, row.name.clone(), Box::new(move || row.check())));
         }
     }
+    all.extend(callers::rows());
     all
 }

@@ -3,7 +3,7 @@
 use Step::{Answer, Bytes, Hang, Request, Write};
 
 use crate::harness::{
-    row::{End, NS, OK, RJ, Row, UN, row},
+    row::{End, OK, RJ, Row, UN, row},
     script::{Step, http1},
 };
 
@@ -62,11 +62,32 @@ pub(crate) fn rows() -> Vec<Row> {
             (OK, 2),
         )
         .then(vec![Request, Answer]),
+        row(
+            "an idle connection that the peer closed",
+            vec![Request, Answer],
+            (OK, 1),
+            (OK, 1),
+        )
+        .after_a_good_call(),
+        row(
+            "a kept connection closed after the second request",
+            vec![Request, Answer, Request],
+            (UN, 1),
+            (OK, 2),
+        )
+        .then(vec![Request, Answer])
+        .after_a_good_call(),
+        row(
+            "100 calls at once",
+            vec![Request, Answer],
+            (OK, 100),
+            (OK, 100),
+        )
+        .calls(100),
         row("FIN at once", vec![], (End::Safe, 0), (End::Safe, 0)),
     ];
-    let _ = NS;
     // Cut within the head, at its end, and within the body.
-    for bytes in (0..600).step_by(7) {
+    for bytes in 0..600 {
         let name = format!("FIN after {bytes} bytes of the request");
         rows.push(row(
             name,

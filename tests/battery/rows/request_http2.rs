@@ -7,14 +7,51 @@ use crate::harness::{
         CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, data, go_away, head,
         reset,
     },
-    row::{OK, RJ, Row, UN, row2},
+    row::{End, OK, RJ, Row, UN, row2},
     script::Step,
 };
+
+/// 100 calls over a connection that allows one stream at a time.
+fn one_stream_at_a_time() -> Row {
+    let mut script = vec![Step::Http2(Some(1))];
+    for stream in (1..).step_by(2).take(100) {
+        script.extend([Request, AnswerStream(stream)]);
+    }
+    script.push(Hang);
+    let scripts = vec![script];
+    Row {
+        scripts,
+        ..row2(
+            "one stream at a time, 100 calls",
+            vec![],
+            (OK, 100),
+            (OK, 100),
+        )
+        .calls(100)
+    }
+}
+
+/// 50 calls in flight on one connection, which then dies. The budget allows ten retries for all.
+fn dies_in_flight() -> Row {
+    let name = "FIN with 50 calls in flight";
+    row2(name, vec![Request; 50], (UN, 50), (End::Safe, 60))
+        .then(
+            (1..)
+                .step_by(2)
+                .take(50)
+                .flat_map(|stream| [Request, AnswerStream(stream)])
+                .chain([Hang])
+                .collect(),
+        )
+        .calls(50)
+}
 
 pub(crate) fn rows() -> Vec<Row> {
     let refuse = |stream| Write(reset(stream, REFUSED_STREAM));
     let away = |last, code| Write(go_away(last, code));
     vec![
+        one_stream_at_a_time(),
+        dies_in_flight(),
         row2(
             "a plain answer",
             vec![Request, AnswerStream(1)],

@@ -1,0 +1,239 @@
+//! A call is retried as far as its evidence, its configuration, and the budget that all calls share
+//! allow, and no further.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use clerk_actor_tokens::{
+    Actor, ActorTokenId, ActorTokenRequest, ActorTokenStatus, Body, Client, ClientBuilder,
+    CreateActorToken, ErrorKind, Intent, Outcome, RetryConfig,
+    layer::retry::Verdict,
+    sandbox::{Fault, Sandbox},
+};
+use http::{Request, StatusCode};
+use tokio::time::Instant;
+use tower::ServiceExt;
+
+fn client(sandbox: &Sandbox, retry: RetryConfig) -> Client {
+    ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+        .retry(retry)
+        .build()
+        .unwrap()
+}
+
+fn create() -> CreateActorToken {
+    CreateActorToken::new("user_1", Actor::new("user_2"))
+}
+
+fn unknown_id() -> ActorTokenId {
+    "act_1".parse().unwrap()
+}
+
+fn limited(sandbox: &Sandbox, times: usize) {
+    let retry_after = Duration::from_secs(1);
+    (0..times).for_each(|_| sandbox.inject(Fault::RateLimited { retry_after }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_rate_limits_is_met_with_ten_retries_in_all() {
+    let sandbox = Sandbox::new();
+    limited(&sandbox, 5000);
+    let client = client(&sandbox, RetryConfig::default());
+    let calls: Vec<_> = (0..1000)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.create(create()).await.unwrap_err() })
+        })
+        .collect();
+    let mut flagged = 0;
+    for call in calls {
+        let error = call.await.unwrap();
+        assert_eq!(error.status(), Some(StatusCode::TOO_MANY_REQUESTS));
+        flagged += u32::from(error.is_out_of_budget());
+    }
+    assert_eq!(sandbox.requests(), 1010);
+    assert!(flagged >= 990, "{flagged} of 1000 are flagged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_for_want_of_budget_says_so() {
+    let sandbox = Sandbox::new();
+    (0..5).for_each(|_| limited(&sandbox, 3));
+    let client = client(&sandbox, RetryConfig::default());
+    for _ in 0..5 {
+        let error = client.create(create()).await.unwrap_err();
+        assert!(!error.is_out_of_budget());
+    }
+    limited(&sandbox, 3);
+    let error = client.create(create()).await.unwrap_err();
+    assert!(error.is_out_of_budget());
+    assert_eq!((error.attempts(), error.outcome()), (1, Outcome::Rejected));
+    assert!(
+        error
+            .to_string()
+            .contains("the budget of retries is used up"),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_two_calls_pause_alike() {
+    let pauses = Arc::new(Mutex::new(Vec::new()));
+    for _ in 0..100 {
+        let (sent, pauses) = (Arc::new(Mutex::new(Vec::new())), Arc::clone(&pauses));
+        let sandbox = Sandbox::new();
+        sandbox.inject(Fault::DisconnectBefore);
+        sandbox.inject(Fault::DisconnectBefore);
+        let notes = Arc::clone(&sent);
+        let transport = sandbox.transport();
+        let noting = tower::service_fn(move |request: Request<Body>| {
+            notes.lock().unwrap().push(Instant::now());
+            transport.clone().oneshot(request)
+        });
+        let client = ClientBuilder::over(sandbox.secret_key(), noting)
+            .build()
+            .unwrap();
+        client.revoke(&unknown_id()).await.unwrap_err();
+        let sent = sent.lock().unwrap().clone();
+        let sequence: Vec<_> = sent.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(sequence.len(), 2);
+        pauses.lock().unwrap().push(sequence);
+    }
+    let mut pauses = pauses.lock().unwrap().clone();
+    pauses.sort();
+    pauses.dedup();
+    // The clock of the test runs in whole milliseconds, so that a few may coincide.
+    assert!(
+        pauses.len() > 90,
+        "{} of 100 sequences differ",
+        pauses.len()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_may_be_configured_by_itself() {
+    let sandbox = Sandbox::new();
+    limited(&sandbox, 4);
+    let client = client(&sandbox, RetryConfig::disabled());
+    let request = ActorTokenRequest::create(create());
+    client
+        .send(request.retry(RetryConfig::default().max_attempts(5)))
+        .await
+        .unwrap();
+    assert_eq!(sandbox.requests(), 5);
+
+    limited(&sandbox, 1);
+    assert_eq!(client.create(create()).await.unwrap_err().attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoke_that_an_earlier_attempt_carried_out_is_a_success() {
+    let sandbox = Sandbox::new();
+    let client = client(&sandbox, RetryConfig::default());
+    for lost in [Fault::DisconnectAfter, Fault::HangAfter, Fault::Truncate(3)] {
+        let token = client.create(create()).await.unwrap();
+        sandbox.inject(lost.clone());
+        let revoked = client.revoke(token.id()).await;
+        let revoked = revoked.unwrap_or_else(|error| panic!("{lost:?}: {error}"));
+        assert_eq!(
+            (revoked.id(), revoked.status()),
+            (token.id(), &ActorTokenStatus::Revoked)
+        );
+    }
+    let token = client.create(create()).await.unwrap();
+    client.revoke(token.id()).await.unwrap();
+    let error = client.revoke(token.id()).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::AlreadyRevoked, Outcome::Rejected)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_was_accepted_is_never_taken_for_revoked() {
+    let sandbox = Sandbox::new();
+    let client = client(&sandbox, RetryConfig::default());
+    let token = client.create(create()).await.unwrap();
+    sandbox
+        .accept(token.ticket().unwrap().expose_url().unwrap())
+        .unwrap();
+    sandbox.inject(Fault::DisconnectBefore);
+    let error = client.revoke(token.id()).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.attempts()),
+        (ErrorKind::AlreadyAccepted, 2)
+    );
+    assert!(error.to_string().contains("a session is live"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubtful_attempt_is_not_hidden_by_a_harmless_one_after_it() {
+    let sandbox = Sandbox::new();
+    let client = client(&sandbox, RetryConfig::default().max_attempts(2));
+    sandbox.inject(Fault::StatusAfter(StatusCode::BAD_GATEWAY));
+    sandbox.inject(Fault::Status(StatusCode::TOO_MANY_REQUESTS));
+    let error = client.revoke(&unknown_id()).await.unwrap_err();
+    assert_eq!(error.status(), Some(StatusCode::TOO_MANY_REQUESTS));
+    assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_classifier_turns_verdicts_down_and_up() {
+    let sandbox = Sandbox::new();
+    let with = |overrule: fn(Intent, Verdict) -> Verdict| {
+        ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+            .retry_classifier(move |_, intent, verdict| overrule(intent, verdict))
+            .build()
+            .unwrap()
+    };
+    limited(&sandbox, 1);
+    let error = with(|_, _| Verdict::Stop)
+        .create(create())
+        .await
+        .unwrap_err();
+    assert_eq!(error.attempts(), 1);
+
+    sandbox.inject(Fault::Status(StatusCode::CONFLICT));
+    with(|_, _| Verdict::Retry).create(create()).await.unwrap();
+
+    sandbox.inject(Fault::Status(StatusCode::BAD_GATEWAY));
+    let as_it_is = with(|intent, verdict| {
+        assert_eq!((intent, verdict), (Intent::Create, Verdict::Stop));
+        verdict
+    });
+    assert_eq!(as_it_is.create(create()).await.unwrap_err().attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_dangerous_preset_sends_an_unknown_create_again() {
+    let sandbox = Sandbox::new();
+    for retry in [RetryConfig::default(), RetryConfig::disabled()] {
+        sandbox.inject(Fault::StatusAfter(StatusCode::BAD_GATEWAY));
+        client(&sandbox, retry).create(create()).await.unwrap_err();
+    }
+    assert_eq!(sandbox.ledger().minted().len(), 2);
+
+    // What the preset warns of: one call, three tokens.
+    sandbox.inject(Fault::StatusAfter(StatusCode::BAD_GATEWAY));
+    sandbox.inject(Fault::DisconnectAfter);
+    client(&sandbox, RetryConfig::python_sdk())
+        .create(create())
+        .await
+        .unwrap();
+    assert_eq!(sandbox.ledger().minted().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_attempt_begins_after_the_time_for_retries() {
+    let sandbox = Sandbox::new();
+    limited(&sandbox, 9);
+    let retry = RetryConfig::default()
+        .max_attempts(9)
+        .max_elapsed(Duration::from_millis(3500));
+    let begun = Instant::now();
+    let error = client(&sandbox, retry).create(create()).await.unwrap_err();
+    assert_eq!((error.attempts(), error.outcome()), (4, Outcome::Rejected));
+    assert_eq!(begun.elapsed().as_secs(), 3);
+}
