@@ -1,9 +1,28 @@
 //! What can go wrong before there is a connection.
 
+use std::{
+    future::ready,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use clerk_actor_tokens::ClientBuilder;
+use hyper_util::{
+    client::legacy::{
+        self,
+        connect::{HttpConnector, dns::Name},
+    },
+    rt::TokioExecutor,
+};
+
 use super::Runnable;
 use crate::harness::{
-    row::{End, NS, OK, Want},
-    script::Step,
+    row::{End, NS, OK, Want, call, judge, key},
+    script::{Op, Step},
     sockets::{Accept, Certificate, SocketRow},
 };
 
@@ -78,9 +97,9 @@ pub(crate) fn rows() -> Vec<Runnable> {
             None,
         ),
         SocketRow {
-            // A label of 70 characters never leaves the machine's own resolver.
+            // No name has a label of 70 characters; it is refused before it is looked up.
             host: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.invalid",
-            ..https("DNS failure", Accept::Fin, (NS, 0), Some(0))
+            ..https("an impossible host name", Accept::Fin, (NS, 0), Some(0))
         },
     ];
     // Whatever was read of it, a create is not sent again once it may have been read whole.
@@ -107,6 +126,7 @@ pub(crate) fn rows() -> Vec<Runnable> {
             )
         })
         .collect();
+    rows.push(("Connecting", "DNS failure".into(), Box::new(without_name)));
     rows.push((
         "Connecting",
         "proxy variables are ignored".into(),
@@ -168,4 +188,37 @@ fn http(
         want,
         connections,
     }
+}
+
+/// A name that does not resolve is looked up for every attempt.
+fn without_name() -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .map_err(|error| error.to_string())?;
+    for op in [Op::Create, Op::Revoke] {
+        let looked_up = Arc::<AtomicU32>::default();
+        let count = Arc::clone(&looked_up);
+        let resolver = tower::service_fn(move |_: Name| {
+            count.fetch_add(1, Ordering::SeqCst);
+            ready(Err::<std::vec::IntoIter<SocketAddr>, _>(io::Error::other(
+                "no such name",
+            )))
+        });
+        let connector = HttpConnector::new_with_resolver(resolver);
+        let transport = legacy::Client::builder(TokioExecutor::new()).build(connector);
+        let base = "http://localhost".parse().unwrap();
+        let client = ClientBuilder::over(key(), transport)
+            .base_url(base)
+            .build()
+            .unwrap();
+        let result = runtime.block_on(call(&client, op));
+        judge(op, (NS, 0), &result, 0)?;
+        let looked_up = looked_up.load(Ordering::SeqCst);
+        if looked_up != 3 {
+            return Err(format!("{op:?}: looked up {looked_up} times"));
+        }
+    }
+    Ok(())
 }

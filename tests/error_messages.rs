@@ -1,0 +1,195 @@
+//! The ten commonest mistakes, each with the one line that whoever makes it will read.
+
+use std::time::Duration;
+
+use clerk_actor_tokens::{
+    Actor, BaseUrl, ClientBuilder, CreateActorToken, SecretKey,
+    sandbox::{Fault, Sandbox},
+};
+use http::StatusCode;
+
+/// The error of a create against a sandbox, without the parts that differ from run to run.
+async fn message(sandbox: &Sandbox, key: SecretKey) -> String {
+    let client = ClientBuilder::over(key, sandbox.transport())
+        .build()
+        .unwrap();
+    let create = CreateActorToken::new("user_1", Actor::new("user_2"));
+    let error = client.create(create).await.unwrap_err();
+    let shown = error.to_string();
+    match error.trace_id() {
+        Some(trace_id) => shown.replace(trace_id, "…"),
+        None => shown,
+    }
+}
+
+async fn against(sandbox: Sandbox) -> String {
+    message(&sandbox, sandbox.secret_key()).await
+}
+
+async fn with_fault(fault: Fault, times: usize) -> String {
+    let sandbox = Sandbox::new();
+    (0..times).for_each(|_| sandbox.inject(fault.clone()));
+    against(sandbox).await
+}
+
+#[tokio::test]
+async fn a_wrong_key() {
+    let key = SecretKey::new("sk_test_wrong").unwrap();
+    assert_eq!(
+        message(&Sandbox::new(), key).await,
+        "the API answered 401 Unauthorized, clerk_key_invalid: The provided Clerk Secret Key is \
+         invalid. Make sure that it is the one of this API. (trace id …)"
+    );
+}
+
+#[test]
+fn a_wrong_url() {
+    let message = |url: &str| url.parse::<BaseUrl>().unwrap_err().to_string();
+    assert_eq!(
+        message("api.clerk.com"),
+        "the base URL needs a scheme and a host, like https://api.clerk.com/v1"
+    );
+    assert_eq!(
+        message("http://api.clerk.com/v1"),
+        "the base URL must start with https://, plain http:// is accepted for loopback only"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_user() {
+    assert_eq!(
+        against(Sandbox::new().known_users(["user_9"])).await,
+        "the API answered 404 Not Found, resource_not_found: No user was found with this id. \
+         (trace id …)"
+    );
+}
+
+#[tokio::test]
+async fn a_used_up_quota() {
+    assert_eq!(
+        against(Sandbox::new().quota(0)).await,
+        "the API answered 422 Unprocessable Entity, impersonation_limit_exceeded: The plan of this \
+         instance has no impersonations left. (trace id …)"
+    );
+}
+
+#[tokio::test]
+async fn a_plan_without_impersonation() {
+    assert_eq!(
+        against(Sandbox::new().without_impersonation()).await,
+        "the API answered 402 Payment Required, unsupported_subscription_plan_features: The plan of \
+         this instance does not include impersonation. (trace id …)"
+    );
+}
+
+#[tokio::test]
+async fn a_rate_limit() {
+    let fault = Fault::RateLimited {
+        retry_after: Duration::from_secs(60),
+    };
+    assert_eq!(
+        with_fault(fault, 1).await,
+        "the API answered 429 Too Many Requests, too_many_requests: Too many requests. Please try \
+         again later.; try again in 60s (trace id …)"
+    );
+}
+
+#[tokio::test]
+async fn a_page_of_a_proxy() {
+    assert_eq!(
+        with_fault(Fault::Html(StatusCode::BAD_GATEWAY), 1).await,
+        "the API answered 502 Bad Gateway (trace id …); it may have taken effect"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_out() {
+    assert_eq!(
+        with_fault(Fault::HangAfter, 1).await,
+        "time ran out: the attempt took longer than 10s; it may have taken effect (attempt 1)"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks() {
+    assert_eq!(
+        with_fault(Fault::DisconnectAfter, 1).await,
+        "the exchange with the API broke off; it may have taken effect"
+    );
+}
+
+mod connecting {
+    use clerk_actor_tokens::{
+        Actor, Client, ClientBuilder, CreateActorToken, RetryConfig, SecretKey,
+    };
+    use hyper_util::{
+        client::legacy::{
+            self,
+            connect::{HttpConnector, dns::Name},
+        },
+        rt::TokioExecutor,
+    };
+    use tokio::net::TcpListener;
+
+    async fn message(base_url: &str) -> String {
+        let client = Client::builder(SecretKey::new("sk_test_1").unwrap())
+            .base_url(base_url.parse().unwrap())
+            .retry(RetryConfig::disabled())
+            .build()
+            .unwrap();
+        let create = CreateActorToken::new("user_1", Actor::new("user_2"));
+        client.create(create).await.unwrap_err().to_string()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_does_not_resolve() {
+        let resolver = tower::service_fn(|_: Name| async {
+            Err::<std::vec::IntoIter<std::net::SocketAddr>, _>(std::io::Error::other(
+                "no such name",
+            ))
+        });
+        let connector = HttpConnector::new_with_resolver(resolver);
+        let transport = legacy::Client::builder(TokioExecutor::new()).build(connector);
+        let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport)
+            .base_url("http://localhost".parse().unwrap())
+            .build()
+            .unwrap();
+        let create = CreateActorToken::new("user_1", Actor::new("user_2"));
+        assert_eq!(
+            client.create(create).await.unwrap_err().to_string(),
+            "connecting to the API failed, nothing was sent: the host name could not be resolved \
+             (attempt 3)"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_port_where_nobody_listens() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        assert_eq!(
+            message(&format!("http://127.0.0.1:{port}")).await,
+            "connecting to the API failed, nothing was sent: the server refuses connections"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_port_that_does_not_speak_tls() {
+        use tokio::io::AsyncWriteExt;
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream
+                .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .await
+                .unwrap();
+        });
+        assert_eq!(
+            message(&format!("https://127.0.0.1:{port}")).await,
+            "connecting to the API failed, nothing was sent: the server does not speak TLS, or none \
+             that fits"
+        );
+    }
+}
