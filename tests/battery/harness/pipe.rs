@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll},
 };
@@ -22,10 +22,10 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tower::Service;
 
-use super::script::{Op, Step, play};
+use super::script::{self, Op, Step, play};
 
 /// What the peer saw.
 #[derive(Debug, Default)]
@@ -84,10 +84,16 @@ impl Service<Uri> for PipeConnector {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (op, seen) = (self.op, Arc::clone(&self.seen));
         seen.connections.fetch_add(1, Ordering::SeqCst);
+        let reset = Arc::<AtomicBool>::default();
+        let theirs = PeerEnd {
+            io: theirs,
+            reset: Arc::clone(&reset),
+        };
         tokio::spawn(async move { play(theirs, &script, op, &seen.requests).await });
         ready(Ok(Pipe {
             io: TokioIo::new(ours),
             http2: self.http2,
+            reset,
         }))
     }
 }
@@ -96,6 +102,56 @@ impl Service<Uri> for PipeConnector {
 pub(crate) struct Pipe {
     io: TokioIo<DuplexStream>,
     http2: bool,
+    reset: Arc<AtomicBool>,
+}
+
+impl Pipe {
+    fn check_reset(&self) -> io::Result<()> {
+        match self.reset.load(Ordering::SeqCst) {
+            true => Err(io::ErrorKind::ConnectionReset.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The peer's end of a connection.
+struct PeerEnd {
+    io: DuplexStream,
+    reset: Arc<AtomicBool>,
+}
+
+impl script::Connection for PeerEnd {
+    fn reset(&mut self) {
+        self.reset.store(true, Ordering::SeqCst);
+    }
+}
+
+impl AsyncRead for PeerEnd {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for PeerEnd {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
 }
 
 impl Connection for Pipe {
@@ -115,6 +171,7 @@ impl Read for Pipe {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        self.check_reset()?;
         Pin::new(&mut self.io).poll_read(cx, buffer)
     }
 }
@@ -125,6 +182,7 @@ impl Write for Pipe {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.check_reset()?;
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 

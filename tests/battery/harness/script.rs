@@ -5,7 +5,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
 
 use super::h2_frames;
 
@@ -28,6 +32,8 @@ pub(crate) enum Step {
     AnswerStream(u32),
     /// Begins HTTP/2: reads the preface and sends settings with this limit of streams.
     Http2(Option<u32>),
+    /// Resets the connection: what the client has not read is lost.
+    Reset,
     /// Does nothing any more, and keeps the connection open.
     Hang,
 }
@@ -61,11 +67,31 @@ pub(crate) fn http1(status: u16, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
+/// The peer's end of a connection.
+pub(crate) trait Connection: AsyncRead + AsyncWrite + Unpin {
+    /// Makes the end of this connection a reset in place of an orderly one.
+    fn reset(&mut self);
+}
+
+impl Connection for TcpStream {
+    fn reset(&mut self) {
+        let _ = self.set_zero_linger();
+    }
+}
+
+impl Connection for TlsStream<TcpStream> {
+    fn reset(&mut self) {
+        self.get_mut().0.reset();
+    }
+}
+
 /// Plays a script on one connection.
-pub(crate) async fn play<C>(mut connection: C, script: &[Step], op: Op, requests: &AtomicU32)
-where
-    C: AsyncRead + AsyncWrite + Unpin,
-{
+pub(crate) async fn play<C: Connection>(
+    mut connection: C,
+    script: &[Step],
+    op: Op,
+    requests: &AtomicU32,
+) {
     let mut http2 = false;
     for step in script {
         let played = match step {
@@ -98,6 +124,10 @@ where
             Step::Http2(limit) => {
                 http2 = true;
                 h2_frames::begin(&mut connection, *limit).await
+            }
+            Step::Reset => {
+                connection.reset();
+                return;
             }
             Step::Hang => {
                 let mut rest = Vec::new();

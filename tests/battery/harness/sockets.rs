@@ -11,10 +11,7 @@ use std::{
 
 use clerk_actor_tokens::{Client, RetryConfig};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tokio::{
-    io::AsyncReadExt,
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -165,10 +162,8 @@ impl Peer {
         match &self.accept {
             Accept::Fin => drop(stream),
             Accept::Rst(bytes) => {
-                let mut stream = stream;
-                let mut read = vec![0; *bytes];
-                let _ = stream.read_exact(&mut read).await;
-                let _ = stream.set_zero_linger();
+                let script = [Step::Bytes(*bytes), Step::Reset];
+                play(stream, &script, self.op, &self.requests).await;
             }
             Accept::Refuse => {}
             Accept::Plain(script) => play(stream, script, self.op, &self.requests).await,

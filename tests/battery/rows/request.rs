@@ -1,6 +1,6 @@
 //! What can happen to a request on the wire, by HTTP/1.1.
 
-use Step::{Answer, Bytes, Hang, Request, Write};
+use Step::{Answer, Bytes, Hang, Request, Reset, Write};
 
 use crate::harness::{
     row::{End, OK, RJ, Row, UN, row},
@@ -78,6 +78,12 @@ pub(crate) fn rows() -> Vec<Row> {
         .then(vec![Request, Answer])
         .after_a_good_call(),
         row(
+            "RST after the whole request",
+            vec![Request, Reset],
+            (UN, 1),
+            (UN, 3),
+        ),
+        row(
             "100 calls at once",
             vec![Request, Answer],
             (OK, 100),
@@ -86,12 +92,19 @@ pub(crate) fn rows() -> Vec<Row> {
         .calls(100),
         row("FIN at once", vec![], (End::Safe, 0), (End::Safe, 0)),
     ];
-    // Cut within the head, at its end, and within the body.
+    // Ended within the head, at its end, and within the body.
     for bytes in 0..600 {
-        let name = format!("FIN after {bytes} bytes of the request");
+        let fin = vec![Bytes(bytes)];
+        let rst = vec![Bytes(bytes), Reset];
         rows.push(row(
-            name,
-            vec![Bytes(bytes)],
+            format!("FIN after {bytes} bytes"),
+            fin,
+            (End::Safe, 0),
+            (End::Safe, 0),
+        ));
+        rows.push(row(
+            format!("RST after {bytes} bytes"),
+            rst,
             (End::Safe, 0),
             (End::Safe, 0),
         ));
