@@ -57,7 +57,10 @@ impl ClerkErrors {
         let Capped(errors) = wire.errors?;
         Some(Self {
             errors,
-            clerk_trace_id: wire.clerk_trace_id.map(|id| presentable(&id)),
+            clerk_trace_id: wire
+                .clerk_trace_id
+                .filter(|id| !id.is_empty())
+                .map(|id| presentable(&id)),
         })
     }
 

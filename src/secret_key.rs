@@ -20,6 +20,9 @@ use secrecy::{ExposeSecret, SecretString};
 pub struct SecretKey(SecretString);
 
 impl SecretKey {
+    /// How every secret key begins.
+    pub(crate) const PREFIX: &str = "sk_";
+
     const MAX_LEN: usize = 1024;
 
     /// Takes a key as it stands in Clerk's dashboard, without `Bearer`.
@@ -27,7 +30,8 @@ impl SecretKey {
     /// # Errors
     ///
     /// When the text cannot be a secret key: empty, longer than 1024 bytes, with white space or
-    /// anything that is not visible ASCII, a publishable key (`pk_…`), or a whole header value.
+    /// anything that is not visible ASCII, a publishable key (`pk_…`), a whole header value, or
+    /// anything else that does not begin with `sk_`.
     pub fn new(key: impl Into<String>) -> Result<Self, InvalidSecretKey> {
         let key = SecretString::from(key.into());
         let text = key.expose_secret();
@@ -48,6 +52,9 @@ impl SecretKey {
         }
         if text.starts_with("pk_") {
             return Err(InvalidSecretKey::Publishable);
+        }
+        if !text.starts_with(Self::PREFIX) {
+            return Err(InvalidSecretKey::Prefix);
         }
         Ok(Self(key))
     }
@@ -100,6 +107,9 @@ pub enum InvalidSecretKey {
     /// The text is a publishable key.
     #[error("this is a publishable key (pk_…), the API needs the secret key (sk_…)")]
     Publishable,
+    /// The text does not begin like a secret key.
+    #[error("a secret key begins with sk_")]
+    Prefix,
 }
 
 #[cfg(test)]
@@ -118,6 +128,7 @@ mod tests {
             "Bearer sk_test_marker",
             "bearer sk_test_marker",
             "pk_test_marker",
+            "eyJmarker",
             "sk_test_\0marker",
         ];
         for key in keys {

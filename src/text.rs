@@ -1,10 +1,9 @@
 //! Text from the network, made fit to show: what a stranger wrote never reaches a terminal raw.
 
+use crate::SecretKey;
+
 /// The longest text kept of any field from the network, in characters.
 const MAX_CHARS: usize = 500;
-
-/// How a secret key begins, wherever it stands.
-const KEY_PREFIX: &str = "sk_";
 
 /// `text` without control and direction-changing characters, cut to a bounded length, and with
 /// whatever looks like a secret key masked.
@@ -27,13 +26,13 @@ fn is_unsafe(c: char) -> bool {
 }
 
 fn mask_keys(text: String) -> String {
-    if !text.contains(KEY_PREFIX) {
+    if !text.contains(SecretKey::PREFIX) {
         return text;
     }
     let mut masked = String::with_capacity(text.len());
     let mut rest = text.as_str();
-    while let Some(start) = rest.find(KEY_PREFIX) {
-        let (before, key) = rest.split_at(start + KEY_PREFIX.len());
+    while let Some(start) = rest.find(SecretKey::PREFIX) {
+        let (before, key) = rest.split_at(start + SecretKey::PREFIX.len());
         masked.push_str(before);
         masked.push_str("[redacted]");
         rest = key.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "_-+/=.".contains(c));

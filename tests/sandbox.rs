@@ -337,12 +337,12 @@ async fn every_fault_does_what_it_says() {
         (
             Fault::Truncate(0),
             K::UnreadableAnswer,
-            Outcome::Applied,
+            Outcome::Unknown,
             Some(200),
             1,
         ),
         (
-            Fault::Truncate(20),
+            Fault::Truncate(100),
             K::UnreadableAnswer,
             Outcome::Applied,
             Some(200),
@@ -534,8 +534,8 @@ mod over_tcp {
         for (fault, outcome, minted) in [
             (Fault::DisconnectBefore, Outcome::Unknown, 0),
             (Fault::DisconnectAfter, Outcome::Unknown, 1),
-            (Fault::Truncate(0), Outcome::Applied, 2),
-            (Fault::Truncate(40), Outcome::Applied, 3),
+            (Fault::Truncate(0), Outcome::Unknown, 2),
+            (Fault::Truncate(100), Outcome::Applied, 3),
             (Fault::Body(not_this), Outcome::Applied, 4),
             (Fault::Html(StatusCode::BAD_GATEWAY), Outcome::Unknown, 4),
         ] {

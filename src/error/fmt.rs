@@ -42,6 +42,9 @@ impl fmt::Display for Error {
             Outcome::NotSent if says_so => {}
             Outcome::NotSent => f.write_str("; nothing was sent")?,
             Outcome::Rejected => {}
+            Outcome::Unknown if says_so => {
+                f.write_str("; an earlier attempt may have taken effect")?;
+            }
             Outcome::Unknown => f.write_str("; it may have taken effect")?,
             Outcome::Applied => f.write_str("; it has taken effect")?,
         }

@@ -123,7 +123,7 @@ pub struct BaseUri<S> {
 
 impl<S> Service<Request<Body>> for BaseUri<S>
 where
-    S: Service<Request<Body>>,
+    S: Service<Request<Body>> + Clone,
     S::Error: Into<BoxError>,
 {
     type Response = S::Response;
@@ -145,7 +145,11 @@ where
                 *request.uri_mut() = uri;
                 ResponseFuture::called(self.inner.call(request))
             }
-            Err(error) => ResponseFuture::refused(error),
+            Err(error) => {
+                // What was polled ready is let go, so that its capacity is free for others.
+                self.inner = self.inner.clone();
+                ResponseFuture::refused(error)
+            }
         }
     }
 }

@@ -84,7 +84,7 @@ pub struct Timeout<S> {
 
 impl<S, R> Service<R> for Timeout<S>
 where
-    S: Service<R>,
+    S: Service<R> + Clone,
     S::Error: Into<BoxError>,
     R: Timed,
 {
@@ -99,7 +99,13 @@ where
     fn call(&mut self, mut request: R) -> Self::Future {
         let limit = request.own_limit().unwrap_or(self.limit);
         let deadline = request.begin(limit);
-        let inner = (!limit.is_zero()).then(|| self.inner.call(request));
+        let inner = if limit.is_zero() {
+            // What was polled ready is let go, so that its capacity is free for others.
+            self.inner = self.inner.clone();
+            None
+        } else {
+            Some(self.inner.call(request))
+        };
         ResponseFuture {
             inner,
             timer: None,

@@ -121,6 +121,8 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         if !self.may_see_the_key(request.uri()) {
             let why = "it was led to a host that the secret key is not for";
+            // What was polled ready is let go, so that its capacity is free for others.
+            self.inner = self.inner.clone();
             return ResponseFuture::refused(refused(why));
         }
         match self.source.current() {

@@ -35,7 +35,9 @@ pub(super) fn classify(error: BoxError, taken: bool) -> Error {
             .with_source(error);
     }
     if let Some(time) = error.downcast_ref::<TimedOut>() {
-        return Error::new(ErrorKind::Timeout, outcome).with_detail(time.to_string());
+        return Error::new(ErrorKind::Timeout, outcome)
+            .permanent(time.limit().is_zero())
+            .with_detail(time.to_string());
     }
     let facts = Facts::of(&*error);
     let kind = match facts {
@@ -44,7 +46,8 @@ pub(super) fn classify(error: BoxError, taken: bool) -> Error {
             ..
         } => ErrorKind::Timeout,
         Facts { connect: true, .. } => ErrorKind::Connect,
-        _ => ErrorKind::Transport,
+        Facts { exchange: true, .. } => ErrorKind::Transport,
+        _ => ErrorKind::Foreign,
     };
     let outcome = match facts {
         Facts { connect: true, .. }
@@ -80,6 +83,8 @@ struct Facts {
     never_written: bool,
     /// The peer said, in HTTP/2's own words, that it did not process the stream.
     refused_by_peer: bool,
+    /// It is an error of a connection, whatever else.
+    exchange: bool,
     /// What exactly went wrong, in words for whoever configured the client.
     cause: Option<String>,
 }
@@ -89,6 +94,7 @@ impl Facts {
         let mut facts = Self::default();
         let mut next = Some(error);
         while let Some(error) = next {
+            facts.exchange |= error.is::<io::Error>();
             facts.note(error);
             // An `io::Error` hides the error that it was made of from `source`.
             let wrapped = error
@@ -102,12 +108,14 @@ impl Facts {
     #[cfg(feature = "transport")]
     fn note(&mut self, error: &(dyn StdError + 'static)) {
         if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+            self.exchange = true;
             self.connect |= error.is_connect();
         }
         if self.connect {
             self.note_connecting(error);
         }
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            self.exchange = true;
             self.never_written |= error.is_canceled();
         }
         if let Some(error) = error.downcast_ref::<h2::Error>() {

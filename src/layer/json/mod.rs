@@ -82,7 +82,7 @@ pub struct Json<S> {
 
 impl<S> Service<ActorTokenRequest> for Json<S>
 where
-    S: Service<Request<Body>, Response = Response<Full<Bytes>>>,
+    S: Service<Request<Body>, Response = Response<Full<Bytes>>> + Clone,
     S::Error: Into<BoxError>,
 {
     type Response = ActorToken;
@@ -102,12 +102,16 @@ where
                 refusal: None,
                 progress,
             },
-            Err(error) => ResponseFuture {
-                inner: None,
-                expected: None,
-                refusal: Some(error),
-                progress,
-            },
+            Err(error) => {
+                // What was polled ready is let go, so that its capacity is free for others.
+                self.inner = self.inner.clone();
+                ResponseFuture {
+                    inner: None,
+                    expected: None,
+                    refusal: Some(error),
+                    progress,
+                }
+            }
         }
     }
 }

@@ -79,7 +79,7 @@ pub(crate) fn rows() -> Vec<Runnable> {
         "https://[::1",
         "https:api.clerk.com",
     ];
-    rows.extend(refused("base URL", &urls, |url| url.parse::<BaseUrl>()));
+    rows.extend(refused("base URL", &urls, str::parse::<BaseUrl>));
     for (name, request) in requests() {
         let check = move || run(refused_unsent(request));
         rows.push((SECTION, format!("request with {name}"), Box::new(check)));

@@ -1,0 +1,332 @@
+//! An answer is read as far as it goes: what is odd about it costs neither a credential nor a reason.
+
+mod support {
+    pub(crate) mod answer;
+    pub(crate) mod scripted;
+    pub(crate) mod shown;
+}
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use clerk_actor_tokens::{
+    Actor, ActorToken, ActorTokenId, ActorTokenStatus, Client, ClientBuilder, CreateActorToken,
+    Error, ErrorKind, Outcome, SecretKey, Ticket,
+};
+use http::Response;
+use http_body_util::Full;
+use support::{answer::answer, scripted::Scripted, shown::shown};
+
+fn key() -> SecretKey {
+    SecretKey::new("sk_test_reading").unwrap()
+}
+
+fn client(transport: &Scripted) -> Client {
+    let builder = ClientBuilder::over(key(), transport.clone());
+    builder.max_response_bytes(4096).build().unwrap()
+}
+
+fn create() -> CreateActorToken {
+    CreateActorToken::new("user_subject", Actor::new("user_admin"))
+}
+
+fn id() -> ActorTokenId {
+    "act_1".parse().unwrap()
+}
+
+/// The token that a create makes of this 200.
+async fn minted(body: impl Into<Bytes>) -> ActorToken {
+    let transport = Scripted::new([answer(200, &[], body)]);
+    client(&transport).create(create()).await.unwrap()
+}
+
+/// The error that a create makes of this answer, sending once whatever it is.
+async fn failed(answer: Response<Full<Bytes>>) -> Error {
+    let transport = Scripted::new([answer]);
+    let error = client(&transport).create(create()).await.unwrap_err();
+    assert_eq!(transport.sent().len(), 1);
+    assert_eq!(error.attempts(), 1);
+    error
+}
+
+#[tokio::test]
+async fn token_and_url_may_be_there_null_absent_or_empty() {
+    for (token, has_token) in [
+        (r#","token":"t""#, Some("t")),
+        (r#","token":null"#, None),
+        (r#","token":"""#, None),
+        ("", None),
+    ] {
+        for (url, has_url) in [
+            (
+                r#","url":"https://x/?ticket=t""#,
+                Some("https://x/?ticket=t"),
+            ),
+            (r#","url":null"#, None),
+            (r#","url":"""#, None),
+            ("", None),
+        ] {
+            let body = format!(r#"{{"id":"act_1","user_id":"user_subject"{token}{url}}}"#);
+            let minted = minted(body).await;
+            let ticket = minted.ticket();
+            assert_eq!(ticket.and_then(Ticket::expose_token), has_token);
+            assert_eq!(ticket.and_then(Ticket::expose_url), has_url);
+            assert_eq!(ticket.is_some(), has_token.or(has_url).is_some());
+        }
+    }
+}
+
+#[tokio::test]
+async fn fields_and_statuses_that_are_new_cost_nothing() {
+    let token = minted(
+        r#"{"new":[{"deep":null}],"id":"act_1","user_id":"user_subject","status":"paused","token":"t","actor":{"sub":"user_admin","new":1}}"#,
+    )
+    .await;
+    assert_eq!(token.status(), &ActorTokenStatus::Other("paused".into()));
+    assert_eq!(token.ticket().and_then(Ticket::expose_token), Some("t"));
+    assert_eq!(
+        token.actor(),
+        Some(&Actor::new("user_admin").claim("new", 1))
+    );
+}
+
+#[tokio::test]
+async fn the_content_type_decides_nothing() {
+    let types: [&[(&str, &str)]; 5] = [
+        &[("content-type", "application/json")],
+        &[("content-type", "application/json; charset=utf-8")],
+        &[("content-type", "application/problem+json")],
+        &[("content-type", "text/json")],
+        &[],
+    ];
+    for headers in types {
+        let body = r#"{"id":"act_1","user_id":"user_subject"}"#;
+        let transport = Scripted::new([answer(200, headers, body)]);
+        assert!(client(&transport).create(create()).await.is_ok());
+
+        let body = r#"{"errors":[{"code":"form_param_missing"}]}"#;
+        let error = failed(answer(422, headers, body)).await;
+        assert_eq!(error.code(), Some("form_param_missing"), "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_life_asked_for_is_counted_from_when_the_token_was_minted() {
+    let body =
+        r#"{"id":"act_1","user_id":"user_subject","status":"revoked","created_at":1700000000123}"#;
+    let created = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+    let transport = Scripted::new([(); 3].map(|()| answer(200, &[], body)));
+    let client = client(&transport);
+
+    let token = client.create(create()).await.unwrap();
+    assert_eq!(token.created_at(), Some(created));
+    let hour = Duration::from_secs(3600);
+    assert_eq!(token.expires_at(), Some(created + hour));
+
+    let life = Duration::from_secs(300);
+    let token = client.create(create().expires_in(life)).await.unwrap();
+    assert_eq!(token.expires_at(), Some(created + life));
+
+    assert_eq!(client.revoke(&id()).await.unwrap().expires_at(), None);
+
+    // Without the time in the answer, from now: rather too late than too early.
+    let before = SystemTime::now();
+    let token = minted(r#"{"id":"act_1","user_id":"user_subject"}"#).await;
+    assert!(token.expires_at().unwrap() >= before + hour);
+}
+
+#[tokio::test]
+async fn an_answer_about_somebody_else_is_reported_and_not_asked_for_again() {
+    for body in [
+        r#"{"id":"act_1","user_id":"marker_user","token":"marker"}"#,
+        r#"{"id":"act_1","user_id":null,"token":"marker"}"#,
+        r#"{"id":"act_1","token":"marker"}"#,
+    ] {
+        let error = failed(answer(200, &[], body)).await;
+        assert_eq!(error.kind(), ErrorKind::UnreadableAnswer);
+        assert_eq!(error.outcome(), Outcome::Applied);
+        assert_eq!(error.actor_token_id(), Some(&id()));
+        assert!(!shown(&error).contains("marker"), "{}", shown(&error));
+    }
+
+    let other = r#"{"id":"marker_2","status":"revoked"}"#;
+    let transport = Scripted::new([answer(200, &[], other)]);
+    let error = client(&transport).revoke(&id()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnreadableAnswer);
+    assert_eq!(error.outcome(), Outcome::Applied);
+}
+
+#[tokio::test]
+async fn a_200_that_is_no_token_is_not_asked_for_again_and_not_shown() {
+    let deep = format!(r#"{{"marker":{}"#, "[".repeat(2000));
+    use Outcome::{Applied, Unknown};
+
+    for (body, outcome) in [
+        // No trace of a token: it may be no answer of the API at all.
+        ("", Unknown),
+        ("null", Unknown),
+        ("7", Unknown),
+        ("[]", Unknown),
+        (r#""marker""#, Unknown),
+        (r#"["act_1","user_subject","marker"]"#, Unknown),
+        ("<html>marker</html>", Unknown),
+        (&deep, Unknown),
+        (
+            r#"{"id":"act_1","user_id":"user_subject","token":"marker"#,
+            Applied,
+        ),
+        (
+            r#"{"id":"act_1","user_id":"user_subject"}{"marker":1}"#,
+            Applied,
+        ),
+        (
+            r#"{"id":"act_1","id":"act_2","user_id":"user_subject","token":"marker"}"#,
+            Applied,
+        ),
+        (r#"{"id":"../marker","user_id":"user_subject"}"#, Applied),
+        (
+            r#"{"id":7,"user_id":"user_subject","token":"marker"}"#,
+            Applied,
+        ),
+        (r#"{"user_id":"user_subject","token":"marker"}"#, Applied),
+        (
+            "\u{feff}{\"id\":\"act_1\",\"user_id\":\"user_subject\",\"token\":\"marker\"}",
+            Applied,
+        ),
+    ] {
+        let error = failed(answer(200, &[], body.to_owned())).await;
+        assert_eq!(error.kind(), ErrorKind::UnreadableAnswer, "{body}");
+        assert_eq!(error.outcome(), outcome, "{body}");
+        assert!(!shown(&error).contains("marker"), "{}", shown(&error));
+    }
+}
+
+#[tokio::test]
+async fn a_200_that_is_too_long_has_happened() {
+    let body = format!(
+        r#"{{"id":"act_1","user_id":"user_subject","token":"{}"}}"#,
+        "marker".repeat(1000)
+    );
+    let error = failed(answer(200, &[("cf-ray", "8f-FRA")], body)).await;
+    assert_eq!(error.kind(), ErrorKind::UnreadableAnswer);
+    assert_eq!(error.outcome(), Outcome::Applied);
+    assert_eq!(error.trace_id(), Some("8f-FRA"));
+    assert!(!shown(&error).contains("marker"), "{}", shown(&error));
+}
+
+#[tokio::test]
+async fn error_bodies_are_read_as_far_as_they_go() {
+    for (body, code, count) in [
+        (r#"{"errors":[{"code":"a"}]}"#, Some("a"), Some(1)),
+        (
+            r#"{"errors":[{"message":"m"},{"code":"b"}]}"#,
+            Some("b"),
+            Some(2),
+        ),
+        (
+            r#"{"errors":[{"code":"a","long_message":null,"meta":7}]}"#,
+            Some("a"),
+            Some(1),
+        ),
+        (r#"{"errors":[{"code":7},null,7]}"#, None, Some(3)),
+        (r#"{"errors":[]}"#, None, Some(0)),
+    ] {
+        let error = failed(answer(400, &[], body)).await;
+        assert_eq!(
+            (error.kind(), error.code()),
+            (ErrorKind::Api, code),
+            "{body}"
+        );
+        assert_eq!(error.outcome(), Outcome::Rejected);
+        let errors = error.clerk_errors().map(|body| body.errors.len());
+        assert_eq!(errors, count, "{body}");
+    }
+    let quota =
+        r#"{"errors":[{"code":"impersonation_limit_exceeded","meta":{"limit":5,"used":5}}]}"#;
+    let error = failed(answer(422, &[], quota)).await;
+    let meta = &error.clerk_errors().unwrap().errors[0].meta;
+    assert_eq!((&meta["limit"], &meta["used"]), (&5.into(), &5.into()));
+}
+
+#[tokio::test]
+async fn an_error_in_html_keeps_its_status_and_trace_id() {
+    for (status, outcome) in [
+        (403, Outcome::Rejected),
+        (413, Outcome::Rejected),
+        (502, Outcome::Unknown),
+        (524, Outcome::Unknown),
+    ] {
+        let headers = [("content-type", "text/html"), ("cf-ray", "8f-FRA")];
+        let error = failed(answer(status, &headers, "<html>marker</html>")).await;
+        assert_eq!(error.status().map(|it| it.as_u16()), Some(status));
+        assert_eq!(
+            (error.outcome(), error.trace_id()),
+            (outcome, Some("8f-FRA"))
+        );
+        assert!(!shown(&error).contains("marker"), "{}", shown(&error));
+    }
+}
+
+#[tokio::test]
+async fn of_several_trace_ids_the_first_that_says_something_counts() {
+    let body = r#"{"errors":[],"clerk_trace_id":"body"}"#;
+    let empty = r#"{"errors":[],"clerk_trace_id":""}"#;
+    let both = [("cf-ray", "ray"), ("clerk-trace-id", "head")];
+    let blank = [("cf-ray", "ray"), ("clerk-trace-id", "")];
+    for (body, headers, expected) in [
+        (body, both, "body"),
+        ("", both, "head"),
+        ("", blank, "ray"),
+        (empty, both, "head"),
+    ] {
+        let error = failed(answer(400, &headers, body)).await;
+        assert_eq!(error.trace_id(), Some(expected), "{body} {headers:?}");
+    }
+}
+
+fn cannot_be_revoked(status: &str) -> Response<Full<Bytes>> {
+    let body = format!(
+        r#"{{"errors":[{{"message":"cannot be revoked","long_message":"Actor token cannot be revoked because its status is {status}. Only pending tokens can be revoked.","code":"actor_token_cannot_be_revoked_code"}}]}}"#
+    );
+    answer(400, &[], body)
+}
+
+#[tokio::test(start_paused = true)]
+async fn why_a_token_cannot_be_revoked_is_told_apart() {
+    let unavailable = || answer(503, &[], "");
+    for (answers, expected) in [
+        (
+            vec![cannot_be_revoked("accepted")],
+            Err(ErrorKind::AlreadyAccepted),
+        ),
+        (
+            vec![cannot_be_revoked("revoked")],
+            Err(ErrorKind::AlreadyRevoked),
+        ),
+        (vec![cannot_be_revoked("frozen")], Err(ErrorKind::Api)),
+        // The first attempt may have done it.
+        (
+            vec![unavailable(), cannot_be_revoked("revoked")],
+            Ok(ActorTokenStatus::Revoked),
+        ),
+        (
+            vec![unavailable(), cannot_be_revoked("accepted")],
+            Err(ErrorKind::AlreadyAccepted),
+        ),
+        // The first attempt was turned away, so it cannot have done it.
+        (
+            vec![answer(429, &[], ""), cannot_be_revoked("revoked")],
+            Err(ErrorKind::AlreadyRevoked),
+        ),
+    ] {
+        let attempts = answers.len();
+        let transport = Scripted::new(answers);
+        let result = client(&transport).revoke(&id()).await;
+        assert_eq!(transport.sent().len(), attempts);
+        if let Err(error) = &result {
+            assert_eq!(error.outcome(), Outcome::Rejected, "{error}");
+        }
+        let result = result.map(|token| token.status().clone());
+        assert_eq!(result.map_err(|error| error.kind()), expected);
+    }
+}

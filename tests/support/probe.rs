@@ -1,0 +1,60 @@
+//! A service that insists on tower's contract.
+
+use std::{
+    future::{Ready, ready},
+    task::{Context, Poll},
+};
+
+use tower::Service;
+
+/// Answers with what `answer` makes of a request. It is ready at the second poll only, and panics
+/// when this very instance is called without having been ready: a clone begins unready.
+pub(crate) struct Probe<F> {
+    answer: F,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Unready,
+    Polled,
+    Ready,
+}
+
+impl<F> Probe<F> {
+    pub(crate) fn new(answer: F) -> Self {
+        let state = State::Unready;
+        Self { answer, state }
+    }
+}
+
+impl<F: Clone> Clone for Probe<F> {
+    fn clone(&self) -> Self {
+        Self::new(self.answer.clone())
+    }
+}
+
+impl<R, T, E, F: FnMut(R) -> Result<T, E>> Service<R> for Probe<F> {
+    type Response = T;
+    type Error = E;
+    type Future = Ready<Result<T, E>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
+        if self.state == State::Unready {
+            self.state = State::Polled;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.state = State::Ready;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        assert!(
+            self.state == State::Ready,
+            "an instance was called that had not been ready"
+        );
+        self.state = State::Unready;
+        ready((self.answer)(request))
+    }
+}

@@ -1,0 +1,114 @@
+//! The API's OpenAPI description, and a checker of the part of its schema language that it uses.
+
+use http::Method;
+use serde_json::Value;
+
+pub(crate) struct Contract(Value);
+
+/// Keywords that say nothing about whether a value fits.
+const SILENT: [&str; 2] = ["default", "format"];
+
+impl Contract {
+    pub(crate) fn load() -> Self {
+        Self(serde_json::from_str(include_str!("../fixtures/openapi.json")).unwrap())
+    }
+
+    /// What stands at this JSON pointer, references followed.
+    pub(crate) fn at(&self, pointer: &str) -> Value {
+        let found = self.0.pointer(pointer).expect(pointer);
+        match found["$ref"].as_str() {
+            Some(reference) => self.at(reference.strip_prefix('#').unwrap()),
+            None => found.clone(),
+        }
+    }
+
+    /// The operation at `path`; each path has one.
+    pub(crate) fn operation(&self, path: &str) -> Value {
+        let methods = self.0["paths"][path].as_object().expect(path);
+        assert_eq!(methods.len(), 1);
+        methods.values().next().unwrap().clone()
+    }
+
+    /// Checks that the operation at `path` has this method, and that every parameter that it must
+    /// be given stands in its path.
+    pub(crate) fn check_operation(&self, path: &str, method: &Method) {
+        let name = method.as_str().to_ascii_lowercase();
+        assert!(self.0["paths"][path].get(name).is_some(), "{method} {path}");
+        let operation = self.operation(path);
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            assert_eq!(parameter["in"], "path");
+            let name = parameter["name"].as_str().unwrap();
+            assert!(path.contains(&format!("{{{name}}}")));
+        }
+    }
+
+    pub(crate) fn request_schema(&self, path: &str) -> Value {
+        let body = &self.operation(path)["requestBody"];
+        self.resolved(&body["content"]["application/json"]["schema"])
+    }
+
+    pub(crate) fn response_schema(&self, path: &str, status: u16) -> Value {
+        let response = self.resolved(&self.operation(path)["responses"][status.to_string()]);
+        self.resolved(&response["content"]["application/json"]["schema"])
+    }
+
+    fn resolved(&self, schema: &Value) -> Value {
+        assert!(schema.is_object(), "the contract does not say");
+        match schema["$ref"].as_str() {
+            Some(reference) => self.at(reference.strip_prefix('#').unwrap()),
+            None => schema.clone(),
+        }
+    }
+
+    /// What of `value` does not fit `schema`, if anything. Panics on a keyword that it does not
+    /// know, so that none goes unchecked.
+    pub(crate) fn check(&self, schema: &Value, value: &Value) -> Result<(), String> {
+        let schema = self.resolved(schema);
+        for (keyword, rule) in schema.as_object().unwrap() {
+            let fits = match keyword.as_str() {
+                "type" => is_of_type(rule.as_str().unwrap(), value),
+                "enum" => rule.as_array().unwrap().contains(value),
+                "required" => {
+                    let mut names = rule.as_array().unwrap().iter();
+                    names.all(|name| value.get(name.as_str().unwrap()).is_some())
+                }
+                "properties" => {
+                    for (name, schema) in rule.as_object().unwrap() {
+                        if let Some(value) = value.get(name) {
+                            self.check(schema, value)
+                                .map_err(|why| format!("{name}: {why}"))?;
+                        }
+                    }
+                    true
+                }
+                "additionalProperties" => {
+                    let known = |name: &String| schema["properties"].get(name).is_some();
+                    let open = rule.as_bool().unwrap();
+                    open || value.as_object().is_some_and(|it| it.keys().all(known))
+                }
+                "items" => {
+                    for item in value.as_array().into_iter().flatten() {
+                        self.check(rule, item)?;
+                    }
+                    true
+                }
+                silent if SILENT.contains(&silent) => true,
+                unknown => panic!("the keyword {unknown} is not checked"),
+            };
+            if !fits {
+                return Err(format!("{value} does not fit {keyword} {rule}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_of_type(name: &str, value: &Value) -> bool {
+    match name {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        other => panic!("the type {other} is not checked"),
+    }
+}

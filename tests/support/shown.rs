@@ -1,0 +1,14 @@
+//! Everything that an error shows of itself.
+
+use std::error::Error;
+
+/// `Display` and `Debug` of `error` and of all its sources.
+pub(crate) fn shown(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        text += &format!("{error} {error:?} {error:#?}\n");
+        next = error.source();
+    }
+    text
+}
