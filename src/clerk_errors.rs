@@ -105,19 +105,12 @@ impl ClerkError {
                 .map(presentable)
                 .unwrap_or_default()
         };
-        let meta = value
-            .get("meta")
-            .and_then(Value::as_object)
-            .cloned()
-            .unwrap_or_default();
+        let meta = value.get("meta").and_then(Value::as_object).cloned();
         Self {
             code: text("code"),
             message: text("message"),
             long_message: text("long_message"),
-            meta: meta
-                .into_iter()
-                .map(|(key, value)| (presentable(&key), clean(value)))
-                .collect(),
+            meta: meta.map(clean_map).unwrap_or_default(),
         }
     }
 }
@@ -132,7 +125,7 @@ impl fmt::Display for ClerkError {
     }
 }
 
-/// Every text inside `value` made presentable.
+/// Every text inside `value` made presentable, and every list and object cut to 32 entries.
 fn clean(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(presentable(&text)),
@@ -143,12 +136,16 @@ fn clean(value: Value) -> Value {
                 .map(clean)
                 .collect(),
         ),
-        Value::Object(map) => map
-            .into_iter()
-            .map(|(k, v)| (presentable(&k), clean(v)))
-            .collect(),
+        Value::Object(map) => Value::Object(clean_map(map)),
         other => other,
     }
+}
+
+fn clean_map(map: Map<String, Value>) -> Map<String, Value> {
+    map.into_iter()
+        .take(ClerkErrors::MAX_ERRORS)
+        .map(|(key, value)| (presentable(&key), clean(value)))
+        .collect()
 }
 
 #[derive(Deserialize)]
