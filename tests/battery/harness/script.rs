@@ -118,7 +118,7 @@ pub(crate) async fn play<C: Connection>(
             },
             Step::Answer => connection.write_all(&op.http1_answer()).await,
             Step::AnswerStream(stream) => {
-                let frames = h2_frames::answer(*stream, op.answer().as_bytes());
+                let frames = h2_frames::answer(*stream, 200, op.answer().as_bytes());
                 connection.write_all(&frames).await
             }
             Step::Http2(limit) => {

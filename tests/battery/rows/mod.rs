@@ -1,5 +1,6 @@
 //! The rows, a file a section.
 
+mod answers;
 mod callers;
 mod connecting;
 mod rate_limits;
@@ -7,6 +8,7 @@ mod request;
 mod request_http2;
 mod response_body;
 mod response_head;
+mod response_http2;
 
 use crate::harness::row::Row;
 
@@ -18,11 +20,12 @@ pub(crate) type Runnable = (
 );
 
 pub(crate) fn all() -> Vec<Runnable> {
-    let sections: [(&'static str, Vec<Row>); 5] = [
+    let sections: [(&'static str, Vec<Row>); 6] = [
         ("Request on the wire", request::rows()),
         ("Request on the wire, HTTP/2", request_http2::rows()),
         ("Response head", response_head::rows()),
         ("Response body", response_body::rows()),
+        ("Response, HTTP/2", response_http2::rows()),
         ("Rate limits and time", rate_limits::rows()),
     ];
     let mut all: Vec<Runnable> = connecting::rows();
