@@ -19,6 +19,9 @@ pub enum InvalidBaseUrl {
     /// A user name or password.
     #[error("the base URL must not have a user name or password")]
     UserInfo,
+    /// A host that is neither a name nor an address.
+    #[error("the host of the base URL is neither a name nor an IP address")]
+    Host,
     /// A port that is not a number from 1 to 65535.
     #[error("the port of the base URL must be a number from 1 to 65535")]
     Port,

@@ -1,8 +1,9 @@
 //! [`BaseUrl`], where the API is.
 
+mod check;
 mod invalid;
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use http::{Uri, uri::Authority, uri::Scheme};
 
@@ -98,9 +99,10 @@ impl FromStr for BaseUrl {
         if authority.as_str().contains('@') {
             return Err(InvalidBaseUrl::UserInfo);
         }
-        check_port(&authority)?;
+        check::host(authority.host())?;
+        check::port(&authority)?;
         if scheme == Scheme::HTTP {
-            if !is_loopback(authority.host()) {
+            if !check::is_loopback(authority.host()) {
                 return Err(InvalidBaseUrl::PlainHttp);
             }
         } else if scheme != Scheme::HTTPS {
@@ -116,7 +118,7 @@ impl FromStr for BaseUrl {
         Ok(Self {
             scheme,
             authority,
-            path: check_path(path)?,
+            path: check::path(path, Self::DEFAULT_PATH)?,
         })
     }
 }
@@ -127,56 +129,6 @@ impl TryFrom<&str> for BaseUrl {
     fn try_from(url: &str) -> Result<Self, Self::Error> {
         url.parse()
     }
-}
-
-fn check_port(authority: &Authority) -> Result<(), InvalidBaseUrl> {
-    // `Authority` accepts ports that no socket has, and then reports none at all.
-    let after_host = authority
-        .as_str()
-        .get(authority.host().len()..)
-        .unwrap_or_default();
-    match after_host.strip_prefix(':') {
-        None if after_host.is_empty() => Ok(()),
-        Some(port) if !port.starts_with('+') && port.parse::<u16>().is_ok_and(|it| it > 0) => {
-            Ok(())
-        }
-        _ => Err(InvalidBaseUrl::Port),
-    }
-}
-
-fn check_path(path: &str) -> Result<String, InvalidBaseUrl> {
-    if path.starts_with('?') {
-        return Err(InvalidBaseUrl::Query);
-    }
-    let path = path.trim_end_matches('/');
-    if path.is_empty() {
-        return Ok(BaseUrl::DEFAULT_PATH.into());
-    }
-    let is_dots = |segment: &str| {
-        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
-        plain == "." || plain == ".."
-    };
-    let hostile = |byte: u8| byte == b'\\' || !byte.is_ascii_graphic();
-    if path
-        .split('/')
-        .skip(1)
-        .any(|segment| segment.is_empty() || is_dots(segment))
-        || path.bytes().any(hostile)
-    {
-        return Err(InvalidBaseUrl::Path);
-    }
-    Ok(path.into())
-}
-
-fn is_loopback(host: &str) -> bool {
-    let host = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 impl fmt::Display for BaseUrl {
@@ -224,6 +176,31 @@ mod tests {
             );
         }
         assert!("https://é.example".parse::<BaseUrl>().is_err());
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address() {
+        let long = format!("https://{}.example", "a".repeat(64));
+        for url in [
+            "https://a[]9999/",
+            "https://[]/",
+            "https://[1.2.3.4]/",
+            "https://[::1]x/",
+            "https://a..b/",
+            "https://.a/",
+            "https://a!b/",
+            "https://:443/",
+            &long,
+        ] {
+            assert!(url.parse::<BaseUrl>().is_err(), "{url}");
+        }
+        for url in [
+            "https://[2001:db8::1]:8443/x",
+            "https://10.0.0.1",
+            "https://a_b-c.example",
+        ] {
+            assert!(url.parse::<BaseUrl>().is_ok(), "{url}");
+        }
     }
 
     #[test]

@@ -75,6 +75,8 @@ pub(crate) fn rows() -> Vec<Runnable> {
         "https://api.clerk.com/v1/%2e%2e/x",
         "https://api.clerk.com//x",
         "https://é.example",
+        "https://a[]9999/",
+        "https://a..MARKER/",
         "https://",
         "https://[::1",
         "https:api.clerk.com",

@@ -96,11 +96,6 @@ pub(crate) fn rows() -> Vec<Runnable> {
             (End::Safe, 0),
             None,
         ),
-        SocketRow {
-            // No name has a label of 70 characters; it is refused before it is looked up.
-            host: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.invalid",
-            ..https("an impossible host name", Accept::Fin, (NS, 0), Some(0))
-        },
     ];
     // Whatever was read of it, a create is not sent again once it may have been read whole.
     for (name, bytes) in [
