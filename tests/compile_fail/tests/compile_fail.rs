@@ -13,5 +13,5 @@ fn what_does_not_fit_is_refused_in_words_that_help() {
         eprintln!("skipped: {version} is not {RUSTC}");
         return;
     }
-    trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
+    trybuild::TestCases::new().compile_fail("cases/*.rs");
 }
