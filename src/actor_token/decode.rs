@@ -180,6 +180,8 @@ mod tests {
     fn an_unknown_status_is_kept() {
         let token = read(r#"{"id":"a","status":"paused"}"#);
         assert_eq!(token.status(), &ActorTokenStatus::Other("paused".into()));
+        let hostile = read("{\"id\":\"a\",\"status\":\"\u{61c}sk_test_marker\\u001b\"}");
+        assert_eq!(hostile.status().as_str(), "sk_[redacted]");
     }
 
     #[test]

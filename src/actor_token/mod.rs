@@ -14,7 +14,7 @@ use std::{
 use serde::Serialize;
 
 pub use self::{decode::InvalidActorToken, ticket::Ticket};
-use crate::{Actor, ActorTokenId};
+use crate::{Actor, ActorTokenId, text::presentable};
 
 /// An actor token as the API describes it.
 ///
@@ -42,7 +42,8 @@ pub enum ActorTokenStatus {
     Accepted,
     /// It is dead.
     Revoked,
-    /// A status that this version does not know; empty when the answer had none.
+    /// A status that this version does not know, stripped of control characters and cut to 500
+    /// characters; empty when the answer had none.
     Other(String),
 }
 
@@ -158,7 +159,7 @@ impl From<&str> for ActorTokenStatus {
             "pending" => Self::Pending,
             "accepted" => Self::Accepted,
             "revoked" => Self::Revoked,
-            other => Self::Other(other.into()),
+            other => Self::Other(presentable(other)),
         }
     }
 }
