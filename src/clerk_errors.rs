@@ -32,7 +32,7 @@ pub struct ClerkError {
     pub message: String,
     /// A sentence for people; empty when the answer had none.
     pub long_message: String,
-    /// Details, like `param_name` or `limit` and `used`. `Debug` and `Serialize` show them as they
+    /// Details, like `param_name` or `limit` and `used`; empty when they exceed 4 KiB. `Debug` and `Serialize` show them as they
     /// came, apart from the cleaning that every text undergoes.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub meta: Map<String, Value>,
@@ -40,6 +40,8 @@ pub struct ClerkError {
 
 impl ClerkErrors {
     const MAX_ERRORS: usize = 32;
+    const MAX_META_BYTES: usize = 4096;
+    const MAX_META_DEPTH: usize = 4;
 
     /// An error body with one entry, for services that answer like the API.
     #[must_use]
@@ -110,7 +112,10 @@ impl ClerkError {
             code: text("code"),
             message: text("message"),
             long_message: text("long_message"),
-            meta: meta.map(clean_map).unwrap_or_default(),
+            meta: meta
+                .map(|meta| clean_map(meta, ClerkErrors::MAX_META_DEPTH))
+                .filter(is_small)
+                .unwrap_or_default(),
         }
     }
 }
@@ -125,26 +130,33 @@ impl fmt::Display for ClerkError {
     }
 }
 
-/// Every text inside `value` made presentable, and every list and object cut to 32 entries.
-fn clean(value: Value) -> Value {
+/// Every text inside `value` made presentable, and every list and object cut to 32
+/// entries and `depth` levels.
+fn clean(value: Value, depth: usize) -> Value {
     match value {
+        Value::Array(_) | Value::Object(_) if depth == 0 => Value::Null,
         Value::String(text) => Value::String(presentable(&text)),
         Value::Array(items) => Value::Array(
             items
                 .into_iter()
                 .take(ClerkErrors::MAX_ERRORS)
-                .map(clean)
+                .map(|item| clean(item, depth - 1))
                 .collect(),
         ),
-        Value::Object(map) => Value::Object(clean_map(map)),
+        Value::Object(map) => Value::Object(clean_map(map, depth - 1)),
         other => other,
     }
 }
 
-fn clean_map(map: Map<String, Value>) -> Map<String, Value> {
+/// Whether details are of a size that somebody may read.
+fn is_small(meta: &Map<String, Value>) -> bool {
+    serde_json::to_vec(meta).is_ok_and(|json| json.len() <= ClerkErrors::MAX_META_BYTES)
+}
+
+fn clean_map(map: Map<String, Value>, depth: usize) -> Map<String, Value> {
     map.into_iter()
         .take(ClerkErrors::MAX_ERRORS)
-        .map(|(key, value)| (presentable(&key), clean(value)))
+        .map(|(key, value)| (presentable(&key), clean(value, depth)))
         .collect()
 }
 
@@ -235,6 +247,23 @@ mod tests {
         ] {
             assert_eq!(ClerkErrors::from_json(body.as_bytes()), None, "{body}");
         }
+    }
+
+    #[test]
+    fn details_that_nobody_could_read_are_left_out() {
+        let body = |len: usize| {
+            let text = "x".repeat(400);
+            let items = vec![format!("\"{text}\""); len].join(",");
+            format!(r#"{{"errors":[{{"code":"c","meta":{{"list":[{items}]}}}}]}}"#)
+        };
+        let read = |len| {
+            ClerkErrors::from_json(body(len).as_bytes())
+                .unwrap()
+                .errors
+                .remove(0)
+        };
+        assert_eq!(read(9).meta["list"].as_array().unwrap().len(), 9);
+        assert!(read(11).meta.is_empty() && read(11).code == "c");
     }
 
     #[test]

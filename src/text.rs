@@ -8,21 +8,17 @@ const MAX_CHARS: usize = 500;
 /// `text` without control and direction-changing characters, cut to a bounded length, and with
 /// whatever looks like a secret key masked.
 pub(crate) fn presentable(text: &str) -> String {
-    let mut kept: String = text
-        .chars()
-        .filter(|c| !is_unsafe(*c))
-        .take(MAX_CHARS + 1)
-        .collect();
+    let mut kept = mask_keys(text.chars().filter(|c| !is_unsafe(*c)).collect());
     if let Some((cut, _)) = kept.char_indices().nth(MAX_CHARS) {
         kept.truncate(cut);
         kept.push('…');
     }
-    mask_keys(kept)
+    kept
 }
 
 fn is_unsafe(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{2060}'..='\u{2064}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 fn mask_keys(text: String) -> String {
@@ -35,7 +31,8 @@ fn mask_keys(text: String) -> String {
         let (before, key) = rest.split_at(start + SecretKey::PREFIX.len());
         masked.push_str(before);
         masked.push_str("[redacted]");
-        rest = key.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "_-+/=.".contains(c));
+        let ends = |c: char| c.is_whitespace() || "\"'`,;<>()".contains(c);
+        rest = key.trim_start_matches(|c: char| !ends(c));
     }
     masked.push_str(rest);
     masked
@@ -63,5 +60,10 @@ mod tests {
             presentable("key 'sk_test_a1+/=' and sk_live_b are wrong"),
             "key 'sk_[redacted]' and sk_[redacted] are wrong"
         );
+        assert_eq!(
+            presentable("sk_a:b%c$d~e is wrong"),
+            "sk_[redacted] is wrong"
+        );
+        assert_eq!(presentable("sk_[redacted]"), "sk_[redacted]");
     }
 }

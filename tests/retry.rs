@@ -169,6 +169,25 @@ async fn a_token_that_was_accepted_is_never_taken_for_revoked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_error_that_reads_like_success_is_none() {
+    let body = r#"{"errors":[{"code":"actor_token_cannot_be_revoked_code","long_message":"Actor token cannot be revoked because its status is revoked."}]}"#;
+    let transport = tower::service_fn(move |request: Request<Body>| async move {
+        let _taken = request.into_body().into_bytes();
+        let answer = http::Response::builder()
+            .status(502)
+            .body(body.to_owned())?;
+        Ok::<_, clerk_actor_tokens::BoxError>(answer)
+    });
+    let key = clerk_actor_tokens::SecretKey::new("sk_test_1").unwrap();
+    let client = ClientBuilder::over(key, transport).build().unwrap();
+    let error = client.revoke(&unknown_id()).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Api, Outcome::Unknown)
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_doubtful_attempt_is_not_hidden_by_a_harmless_one_after_it() {
     let sandbox = Sandbox::new();
     let client = client(&sandbox, RetryConfig::default().max_attempts(2));

@@ -4,6 +4,9 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidBaseUrl {
+    /// Longer than 2 KiB.
+    #[error("the base URL has at most 2048 bytes")]
+    TooLong,
     /// Not a URL at all.
     #[error("the base URL is not a URL of ASCII characters")]
     Syntax,

@@ -33,6 +33,7 @@ pub struct BaseUrl {
 
 impl BaseUrl {
     const DEFAULT_PATH: &str = "/v1";
+    const MAX_LEN: usize = 2048;
 
     /// Whether a request to this base URL goes to the same place as one to `uri`: same scheme,
     /// host and port, default ports included.
@@ -88,6 +89,9 @@ impl FromStr for BaseUrl {
     type Err = InvalidBaseUrl;
 
     fn from_str(url: &str) -> Result<Self, Self::Err> {
+        if url.len() > Self::MAX_LEN {
+            return Err(InvalidBaseUrl::TooLong);
+        }
         if url.contains('#') {
             return Err(InvalidBaseUrl::Fragment);
         }
@@ -155,6 +159,10 @@ mod tests {
     fn what_would_send_the_key_astray_is_refused() {
         use InvalidBaseUrl as E;
         assert_eq!(error(""), E::Syntax);
+        assert_eq!(
+            error(&format!("https://a/{}", "b".repeat(2048))),
+            E::TooLong
+        );
         assert_eq!(error("api.clerk.com"), E::NotAbsolute);
         assert_eq!(error("/v1"), E::NotAbsolute);
         assert_eq!(error("ftp://api.clerk.com"), E::Scheme);

@@ -1,5 +1,7 @@
 //! [`ErrorKind`], and the kinds that only an error body tells.
 
+use http::StatusCode;
+
 use crate::ClerkErrors;
 
 /// What kind of failure an [`Error`](crate::Error) is.
@@ -56,9 +58,12 @@ impl ErrorKind {
 /// The code of a revoke that was refused for the token's status.
 const CANNOT_BE_REVOKED: &str = "actor_token_cannot_be_revoked_code";
 
-/// The kind of an error body. Why a revoke was refused stands in a sentence only:
+/// The kind of an error body. Only a 400 speaks of the status of a token, and why a revoke was refused stands in a sentence only:
 /// "Actor token cannot be revoked because its status is <status>. Only pending …".
-pub(super) fn of_answer(errors: &ClerkErrors) -> ErrorKind {
+pub(super) fn of_answer(status: StatusCode, errors: &ClerkErrors) -> ErrorKind {
+    if status != StatusCode::BAD_REQUEST {
+        return ErrorKind::Api;
+    }
     let refused = errors
         .errors
         .iter()
@@ -83,12 +88,26 @@ mod tests {
     use super::*;
     use crate::ClerkError;
 
+    fn of_status(status: StatusCode, code: &str, long_message: &str) -> ErrorKind {
+        let entry = ClerkError::new(code, "cannot be revoked", long_message);
+        of_answer(status, &ClerkErrors::new(entry))
+    }
+
     fn kind(code: &str, long_message: &str) -> ErrorKind {
-        of_answer(&ClerkErrors::new(ClerkError::new(
-            code,
-            "cannot be revoked",
-            long_message,
-        )))
+        of_status(StatusCode::BAD_REQUEST, code, long_message)
+    }
+
+    #[test]
+    fn only_a_400_speaks_of_the_tokens_status() {
+        let sentence = "Actor token cannot be revoked because its status is revoked.";
+        for status in [401, 404, 409, 429, 500, 502, 503] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(
+                of_status(status, CANNOT_BE_REVOKED, sentence),
+                ErrorKind::Api,
+                "{status}"
+            );
+        }
     }
 
     #[test]

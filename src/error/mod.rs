@@ -77,7 +77,7 @@ impl Error {
             Outcome::Unknown
         };
         let trace_id = errors.clerk_trace_id.clone();
-        Self::new(kind::of_answer(&errors), outcome)
+        Self::new(kind::of_answer(status, &errors), outcome)
             .with_status(status)
             .with_trace_id(trace_id)
             .with_clerk_errors(errors)

@@ -44,6 +44,7 @@ impl Expected {
         match (self, error.downcast_ref::<Error>()) {
             (Self::Revoked { id }, Some(typed))
                 if typed.kind() == ErrorKind::AlreadyRevoked
+                    && typed.outcome() == Outcome::Rejected
                     && progress.settled_outcome() >= Outcome::Unknown =>
             {
                 Ok(ActorToken::new(id, ActorTokenStatus::Revoked))

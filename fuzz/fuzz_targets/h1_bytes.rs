@@ -1,0 +1,219 @@
+//! A peer that reads whole requests and answers each with the same raw bytes, over hyper-util's
+//! client and an in-memory pipe.
+//!
+//! The first byte says how the peer behaves, the rest is what it writes. `~K~` in it stands for the
+//! client's own key.
+
+#![no_main]
+
+use std::{
+    future::{Ready, ready},
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use clerk_actor_tokens::{ActorToken, Body, ClientBuilder, Error, Outcome};
+use clerk_actor_tokens_fuzz::{
+    CALL_TIMEOUT, Op, TOKEN_ID, USER_ID,
+    answer::with_key,
+    call, key,
+    oracle::{Shown, id_of, is_id},
+    paused_runtime,
+};
+use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::{
+    client::legacy::{
+        Client,
+        connect::{Connected, Connection},
+    },
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use libfuzzer_sys::fuzz_target;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tower::Service;
+
+/// What the peer writes, and how.
+struct Script {
+    bytes: Vec<u8>,
+    /// Whether it closes the connection after its first answer, or reads on.
+    closes: bool,
+    /// How many bytes it writes at once.
+    piece: usize,
+}
+
+impl Script {
+    fn new(flags: u8, bytes: &[u8]) -> Self {
+        let bytes = with_key(bytes);
+        let piece = match flags >> 2 & 7 {
+            0..=3 => bytes.len(),
+            4 | 5 => bytes.len().div_ceil(2),
+            6 => bytes.len().div_ceil(7),
+            _ => bytes.len().div_ceil(64),
+        };
+        Self {
+            bytes,
+            closes: flags & 2 == 0,
+            piece: piece.max(1),
+        }
+    }
+
+    async fn play(&self, mut connection: DuplexStream, seen: &AtomicU32) -> io::Result<()> {
+        loop {
+            read_request(&mut connection).await?;
+            seen.fetch_add(1, Ordering::SeqCst);
+            for piece in self.bytes.chunks(self.piece) {
+                connection.write_all(piece).await?;
+                if self.piece < self.bytes.len() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+            if self.closes {
+                return connection.shutdown().await;
+            }
+        }
+    }
+}
+
+async fn read_request(connection: &mut DuplexStream) -> io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(connection.read_u8().await?);
+    }
+    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.and_then(|length| length.parse().ok()).unwrap_or(0)];
+    connection.read_exact(&mut body).await.map(drop)
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((flags, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let op = Op::of(*flags);
+    let script = Arc::new(Script::new(*flags, bytes));
+    let seen = Arc::<AtomicU32>::default();
+    let connector = Connector {
+        script: Arc::clone(&script),
+        seen: Arc::clone(&seen),
+    };
+    let (result, took) = paused_runtime().block_on(async {
+        // Configured like the default transport.
+        let transport = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(90))
+            .build::<_, Body>(connector);
+        let client = ClientBuilder::over(key(), transport)
+            .base_url("http://127.0.0.1".parse().expect("it is a base URL"))
+            .build()
+            .expect("a transport of one's own is always set up");
+        let begun = tokio::time::Instant::now();
+        (call(&client, op).await, begun.elapsed())
+    });
+
+    assert!(took <= CALL_TIMEOUT, "it took {took:?}");
+    let shown = Shown::of(&result);
+    shown.holds_no_secret(id_of(&result));
+    shown.is_presentable(id_of(&result));
+    shown.is_shorter_than(1 << 20, 1 << 24);
+    check(op, &script, &result, seen.load(Ordering::SeqCst));
+});
+
+fn check(op: Op, script: &Script, result: &Result<ActorToken, Error>, seen: u32) {
+    assert!(seen <= 3, "{seen} requests");
+    let holds = |status: &[u8]| script.bytes.windows(status.len()).any(|it| it == status);
+    let not_now = holds(b" 421") || holds(b" 425") || holds(b" 429");
+    assert!(
+        op == Op::Revoke || seen <= 1 || not_now,
+        "a create was sent {seen} times: {result:?}"
+    );
+    match result {
+        Ok(token) => {
+            assert!(seen > 0 && is_id(token.id().as_str()));
+            match op {
+                Op::Create => assert_eq!(token.user_id(), Some(USER_ID)),
+                Op::Revoke => assert_eq!(token.id().as_str(), TOKEN_ID),
+            }
+        }
+        Err(error) if error.outcome() == Outcome::NotSent => assert_eq!(seen, 0, "{error:?}"),
+        Err(error) if error.outcome() == Outcome::Rejected => {
+            // A call that ran out of time within an attempt does not repeat its status.
+            let is_refusal = |status: http::StatusCode| status.is_client_error();
+            assert!(
+                error.status().map_or(error.is_timeout(), is_refusal),
+                "{error:?}"
+            );
+        }
+        Err(_) => {}
+    }
+}
+
+/// Connects to a peer that plays the same script on every connection.
+#[derive(Clone)]
+struct Connector {
+    script: Arc<Script>,
+    seen: Arc<AtomicU32>,
+}
+
+impl Service<Uri> for Connector {
+    type Response = Pipe;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Pipe>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let (script, seen) = (Arc::clone(&self.script), Arc::clone(&self.seen));
+        tokio::spawn(async move { script.play(theirs, &seen).await });
+        ready(Ok(Pipe(TokioIo::new(ours))))
+    }
+}
+
+/// The client's end of a connection.
+struct Pipe(TokioIo<DuplexStream>);
+
+impl Connection for Pipe {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl Read for Pipe {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl Write for Pipe {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
