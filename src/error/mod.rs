@@ -168,7 +168,8 @@ impl Error {
         self.0.attempts
     }
 
-    /// The HTTP status of the last answer, if there was one.
+    /// The HTTP status of the answer that the last attempt ended with, if it got one. A call whose
+    /// own time ran out has none.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
