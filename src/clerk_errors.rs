@@ -32,7 +32,7 @@ pub struct ClerkError {
     pub message: String,
     /// A sentence for people; empty when the answer had none.
     pub long_message: String,
-    /// Details, like `param_name` or `limit` and `used`; empty when they exceed 4 KiB. `Debug` and `Serialize` show them as they
+    /// Details, like `param_name` or `limit` and `used`; empty when they exceed 1 KiB. `Debug` and `Serialize` show them as they
     /// came, apart from the cleaning that every text undergoes.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub meta: Map<String, Value>,
@@ -40,7 +40,7 @@ pub struct ClerkError {
 
 impl ClerkErrors {
     const MAX_ERRORS: usize = 32;
-    const MAX_META_BYTES: usize = 4096;
+    const MAX_META_BYTES: usize = 1024;
     const MAX_META_DEPTH: usize = 4;
 
     /// An error body with one entry, for services that answer like the API.
@@ -262,8 +262,8 @@ mod tests {
                 .errors
                 .remove(0)
         };
-        assert_eq!(read(9).meta["list"].as_array().unwrap().len(), 9);
-        assert!(read(11).meta.is_empty() && read(11).code == "c");
+        assert_eq!(read(2).meta["list"].as_array().unwrap().len(), 2);
+        assert!(read(3).meta.is_empty() && read(3).code == "c");
     }
 
     #[test]

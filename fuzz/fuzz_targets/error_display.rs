@@ -21,7 +21,7 @@ const MAX_ANSWER: usize = 256 * 1024 - 64;
 
 /// The longest `Debug`, in bytes: 32 errors of three texts of 500 characters, each of which takes
 /// up to ten bytes when escaped. What `meta` holds has to fit in, too.
-const MAX_DEBUG: usize = 512 * 1024;
+const MAX_DEBUG: usize = 1536 * 1024;
 
 /// The longest `Display`, in bytes: a code, a sentence and a trace id, each of 500 characters that
 /// masking can make 3.5 times as many, of up to four bytes.
