@@ -20,7 +20,8 @@ use libfuzzer_sys::fuzz_target;
 const MAX_ANSWER: usize = 256 * 1024 - 64;
 
 /// The longest `Debug`, in bytes: 32 errors of three texts of 500 characters, each of which takes
-/// up to ten bytes when escaped. What `meta` holds has to fit in, too.
+/// up to ten bytes when escaped. The kilobyte of `meta` that each
+/// may hold grows about thirtyfold when it is indented.
 const MAX_DEBUG: usize = 1536 * 1024;
 
 /// The longest `Display`, in bytes: a code, a sentence and a trace id, each of 500 characters that
