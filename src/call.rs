@@ -175,12 +175,10 @@ impl Attempt {
         self.stale_key.load(Ordering::Acquire)
     }
 
-    /// The attempt has ended with `outcome`.
+    /// The attempt has ended with `outcome`. A body that was not taken by now never will be.
     pub(crate) fn end(&self, outcome: Outcome) {
-        self.progress
-            .worst
-            .fetch_max(outcome.code(), Ordering::AcqRel);
-        if self.claim.swap(ENDED, Ordering::AcqRel) == TAKEN {
+        self.progress.note(outcome);
+        if self.withdraw() && self.claim.swap(ENDED, Ordering::AcqRel) == TAKEN {
             self.progress.in_doubt.fetch_sub(1, Ordering::AcqRel);
         }
     }
@@ -208,6 +206,18 @@ mod tests {
         assert_eq!(progress.outcome(), Outcome::Unknown);
         attempt.end(Outcome::Rejected);
         assert_eq!(progress.outcome(), Outcome::Rejected);
+    }
+
+    #[test]
+    fn what_was_not_taken_when_an_attempt_ended_is_never_taken() {
+        for withdrawn_before in [false, true] {
+            let attempt = Attempt::begin(&Arc::default());
+            if withdrawn_before {
+                attempt.withdraw();
+            }
+            attempt.end(Outcome::NotSent);
+            assert!(!attempt.take(), "withdrawn before: {withdrawn_before}");
+        }
     }
 
     #[test]
