@@ -107,6 +107,14 @@ impl Body {
         attempt
     }
 
+    /// The attempt that this is the body of; begun here where no layer above did.
+    pub(crate) fn attempt_or_begin(&mut self) -> Arc<Attempt> {
+        match &self.attempt {
+            Some(attempt) => Arc::clone(attempt),
+            None => self.begin_attempt(),
+        }
+    }
+
     pub(crate) fn attempt_handle(&self) -> Option<Arc<Attempt>> {
         self.attempt.clone()
     }

@@ -12,10 +12,7 @@ use http_body::Body as HttpBody;
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 
-use super::{
-    error::{CollectBodyError, Failure},
-    prefix::Prefix,
-};
+use super::error::{CollectBodyError, Failure};
 use crate::{BoxError, call::Attempt};
 
 pin_project! {
@@ -25,7 +22,7 @@ pin_project! {
         #[pin]
         state: State<F, B>,
         limit: usize,
-        attempt: Option<Arc<Attempt>>,
+        attempt: Arc<Attempt>,
     }
 }
 
@@ -41,13 +38,12 @@ pin_project! {
             head: Option<response::Parts>,
             #[pin]
             body: B,
-            read: Prefix,
         },
     }
 }
 
 impl<F, B> ResponseFuture<F, B> {
-    pub(super) fn new(future: F, limit: usize, attempt: Option<Arc<Attempt>>) -> Self {
+    pub(super) fn new(future: F, limit: usize, attempt: Arc<Attempt>) -> Self {
         Self {
             state: State::Head { future },
             limit,
@@ -69,44 +65,37 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let (head, body, read) = match this.state.as_mut().project() {
+            let (head, body) = match this.state.as_mut().project() {
                 StateProj::Head { future } => {
                     let (head, body) = ready!(future.poll(cx)).map_err(Into::into)?.into_parts();
-                    if let Some(attempt) = this.attempt {
-                        attempt.note_status(head.status);
-                    }
-                    let read = Prefix::default();
-                    this.state.set(State::Body {
-                        head: Some(head),
-                        body,
-                        read,
-                    });
+                    this.attempt.note_status(head.status);
+                    let head = Some(head);
+                    this.state.set(State::Body { head, body });
                     continue;
                 }
-                StateProj::Body { head, body, read } => (head, body, read),
+                StateProj::Body { head, body } => (head, body),
             };
             let failure = match ready!(body.poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => {
-                        if read.push(data.into(), *this.limit) {
+                        if this.attempt.read().push(data.into(), *this.limit) {
                             continue;
                         }
-                        Failure::TooLong(*this.limit)
+                        Some(Failure::TooLong(*this.limit))
                     }
                     // Trailers have nothing to say here.
                     Err(_) => continue,
                 },
-                Some(Err(error)) => Failure::BrokenOff(error.into()),
-                None => {
-                    let head = head.take().expect("polled after it was ready");
-                    return Poll::Ready(Ok(Response::from_parts(head, Full::new(read.take()))));
-                }
+                Some(Err(error)) => Some(Failure::BrokenOff(error.into())),
+                None => None,
             };
             let head = head.take().expect("polled after it was ready");
-            return Poll::Ready(if head.status == StatusCode::OK {
-                Err(Box::new(CollectBodyError::new(head, read.take(), failure)))
-            } else {
-                Ok(Response::from_parts(head, Full::new(read.take())))
+            let read = this.attempt.read().take();
+            return Poll::Ready(match failure {
+                Some(failure) if head.status == StatusCode::OK => {
+                    Err(CollectBodyError::new(head, read, failure).into())
+                }
+                _ => Ok(Response::from_parts(head, Full::new(read))),
             });
         }
     }

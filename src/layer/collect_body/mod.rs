@@ -32,11 +32,11 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the exchange, and with it what was read.
+//! Dropping the future drops the exchange. What was read until then stays with the attempt, for
+//! [`SettleLayer`](super::SettleLayer) to find the id of a minted token in it.
 
 mod error;
 mod future;
-mod prefix;
 
 use std::task::{Context, Poll};
 
@@ -105,8 +105,8 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let attempt = request.body().attempt_handle();
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let attempt = request.body_mut().attempt_or_begin();
         ResponseFuture::new(self.inner.call(request), self.limit, attempt)
     }
 }

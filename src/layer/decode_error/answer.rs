@@ -5,7 +5,7 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::Full;
 
 use super::retry_after;
-use crate::{ClerkErrors, Error, ErrorKind, Outcome, text::presentable};
+use crate::{ActorToken, ClerkErrors, Error, ErrorKind, Outcome, call::Attempt, text::presentable};
 
 /// The error that an answer stands for. Status and trace id are kept whatever the body is.
 pub(super) fn decode(response: Response<Full<Bytes>>) -> Error {
@@ -29,7 +29,7 @@ pub(super) fn decode(response: Response<Full<Bytes>>) -> Error {
 }
 
 /// What a status says about the operation. Of a 200 only the body tells.
-pub(super) fn outcome(status: StatusCode) -> Outcome {
+pub(crate) fn outcome(status: StatusCode) -> Outcome {
     if status.is_client_error() {
         Outcome::Rejected
     } else {
@@ -38,9 +38,18 @@ pub(super) fn outcome(status: StatusCode) -> Outcome {
 }
 
 /// The error of an attempt that ended after the head of its answer: the status is known all the
-/// same, and decides.
-pub(super) fn complete(error: Error, status: Option<StatusCode>) -> Error {
-    match status {
+/// same, and decides; of a 200, what was read of its body does.
+pub(super) fn complete(error: Error, attempt: &Attempt) -> Error {
+    match attempt.status() {
+        Some(StatusCode::OK) if error.actor_token_id().is_none() => {
+            match ActorToken::salvage_id(attempt.read().as_slice()) {
+                Some(id) => error
+                    .with_status(StatusCode::OK)
+                    .with_outcome(Outcome::Applied)
+                    .with_actor_token_id(Some(id)),
+                None => error,
+            }
+        }
         Some(status) if status != StatusCode::OK && error.status().is_none() => {
             error.with_status(status).with_outcome(outcome(status))
         }

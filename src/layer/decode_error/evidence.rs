@@ -11,10 +11,22 @@ use crate::{
 /// The error of an attempt that ended without an answer. `taken` tells whether the transport has
 /// the request body; if not, it can have sent nothing.
 pub(super) fn classify(error: BoxError, taken: bool) -> Error {
-    let error = match error.downcast::<Error>() {
-        Ok(error) => return *error,
-        Err(error) => error,
-    };
+    match error.downcast::<Error>() {
+        Ok(typed) => *typed,
+        Err(error) => {
+            let typed = describe(&*error, taken);
+            // What a time-out has to say, the typed error says itself.
+            if error.is::<TimedOut>() {
+                typed
+            } else {
+                typed.with_source(error)
+            }
+        }
+    }
+}
+
+/// The same without its source.
+pub(super) fn describe(error: &(dyn StdError + 'static), taken: bool) -> Error {
     let outcome = if taken {
         Outcome::Unknown
     } else {
@@ -31,15 +43,14 @@ pub(super) fn classify(error: BoxError, taken: bool) -> Error {
         return Error::new(ErrorKind::UnreadableAnswer, applied)
             .with_actor_token_id(id)
             .with_status(status)
-            .with_trace_id(trace_id)
-            .with_source(error);
+            .with_trace_id(trace_id);
     }
     if let Some(time) = error.downcast_ref::<TimedOut>() {
         return Error::new(ErrorKind::Timeout, outcome)
             .permanent(time.limit().is_zero())
             .with_detail(time.to_string());
     }
-    let facts = Facts::of(&*error);
+    let facts = Facts::of(error);
     let kind = match facts {
         Facts {
             connect_timed_out: true,
@@ -61,9 +72,7 @@ pub(super) fn classify(error: BoxError, taken: bool) -> Error {
         } => outcome.min(Outcome::Rejected),
         _ => outcome,
     };
-    let typed = Error::new(kind, outcome)
-        .permanent(facts.permanent)
-        .with_source(error);
+    let typed = Error::new(kind, outcome).permanent(facts.permanent);
     match facts.cause {
         Some(cause) => typed.with_detail(cause),
         None => typed,

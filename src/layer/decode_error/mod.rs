@@ -61,9 +61,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-#[cfg(doc)]
-use crate::Error;
-use crate::{Body, BoxError, Outcome, call::Attempt};
+use crate::{ActorTokenId, Body, BoxError, Error, Outcome, call::Attempt};
 
 /// Layer of [`DecodeError`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,6 +113,18 @@ where
     }
 }
 
+/// What the failure of an attempt proves: its outcome, and the token that it was about.
+pub(crate) fn proof(error: &BoxError, attempt: &Attempt) -> (Outcome, Option<ActorTokenId>) {
+    let of = |error: &Error| (error.outcome(), error.actor_token_id().cloned());
+    match error.downcast_ref::<Error>() {
+        Some(typed) => of(typed),
+        None => {
+            let typed = evidence::describe(&**error, attempt.withdraw());
+            of(&answer::complete(typed, attempt))
+        }
+    }
+}
+
 pin_project! {
     /// An attempt below, on its way to an answer or a typed error.
     #[derive(Debug)]
@@ -153,7 +163,7 @@ where
             Err(error) => {
                 let taken = this.attempt.withdraw();
                 let error = evidence::classify(error.into(), taken);
-                answer::complete(error, this.attempt.status())
+                answer::complete(error, this.attempt)
             }
         };
         this.attempt.end(error.outcome());

@@ -1,103 +1,15 @@
-//! What the layers of one call share: its options, its deadline, and what became of its attempts.
-//!
-//! A [`Call`] travels with the request, from the call level into the [`Body`](crate::Body) of every
-//! attempt. An [`Attempt`] decides one question for good: was the request body taken by the
-//! transport, or can it never be?
+//! [`Attempt`], which decides one question for good: was the request body taken by the transport, or
+//! can it never be?
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU8, AtomicU16, Ordering},
 };
 
 use http::StatusCode;
-use tokio::time::Instant;
 
-use crate::{BaseUrl, Outcome, RetryConfig};
-
-/// The per-call context that the layers hand down.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Call {
-    options: Option<Arc<CallOptions>>,
-    progress: Arc<Progress>,
-    deadline: Option<Instant>,
-}
-
-/// What a caller may choose for one call in place of the client's defaults.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct CallOptions {
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) attempt_timeout: Option<Duration>,
-    pub(crate) retry: Option<Arc<RetryConfig>>,
-    pub(crate) base_url: Option<BaseUrl>,
-}
-
-impl Call {
-    /// The same options for a call of its own, of which nothing has happened yet.
-    pub(crate) fn renewed(&self) -> Self {
-        Self {
-            options: self.options.clone(),
-            ..Self::default()
-        }
-    }
-
-    pub(crate) fn options(&self) -> Option<&CallOptions> {
-        self.options.as_deref()
-    }
-
-    pub(crate) fn options_mut(&mut self) -> &mut CallOptions {
-        Arc::make_mut(self.options.get_or_insert_default())
-    }
-
-    pub(crate) fn progress(&self) -> &Arc<Progress> {
-        &self.progress
-    }
-
-    /// When the call's own time is over, for layers that would sleep past it.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
-    pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
-        self.deadline = deadline;
-    }
-}
-
-/// What became of the attempts of one call so far.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    attempts: AtomicU32,
-    in_doubt: AtomicU32,
-    worst: AtomicU8,
-}
-
-impl Progress {
-    /// How many attempts were begun.
-    pub(crate) fn attempts(&self) -> u32 {
-        self.attempts.load(Ordering::Acquire)
-    }
-
-    /// The greatest outcome of all attempts, one that was sent and has not ended being `Unknown`.
-    pub(crate) fn outcome(&self) -> Outcome {
-        let worst = self.settled_outcome();
-        match self.in_doubt.load(Ordering::Acquire) {
-            0 => worst,
-            _ => worst.max(Outcome::Unknown),
-        }
-    }
-
-    /// Notes what is known to have become of the call.
-    pub(crate) fn note(&self, outcome: Outcome) {
-        self.worst.fetch_max(outcome.code(), Ordering::AcqRel);
-    }
-
-    /// The greatest outcome of the attempts that have ended.
-    pub(crate) fn settled_outcome(&self) -> Outcome {
-        Outcome::from_code(self.worst.load(Ordering::Acquire))
-    }
-}
+use super::{Prefix, Progress};
+use crate::Outcome;
 
 /// One attempt of a call, shared by the layer that classifies it and the body that is sent.
 #[derive(Debug)]
@@ -108,6 +20,8 @@ pub(crate) struct Attempt {
     stale_key: AtomicBool,
     /// The status of the answer once its head is there, else zero.
     status: AtomicU16,
+    /// What was read of the answer's body, for as long as that has not ended.
+    read: Mutex<Prefix>,
 }
 
 const OPEN: u8 = 0;
@@ -125,6 +39,7 @@ impl Attempt {
             claim: AtomicU8::new(OPEN),
             stale_key: AtomicBool::new(false),
             status: AtomicU16::new(0),
+            read: Mutex::default(),
         })
     }
 
@@ -164,6 +79,12 @@ impl Attempt {
     /// The status of the answer, if its head came.
     pub(crate) fn status(&self) -> Option<StatusCode> {
         StatusCode::from_u16(self.status.load(Ordering::Acquire)).ok()
+    }
+
+    /// What was read of the answer's body, for as long as that has not ended. It may hold a credential.
+    pub(crate) fn read(&self) -> MutexGuard<'_, Prefix> {
+        // What was read stays what it is, whoever panicked since.
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The API refused the key, and another one may be had by now.

@@ -6,14 +6,14 @@ use bytes::{Bytes, BytesMut};
 
 /// What was read so far: mostly one frame, which is then used as it came.
 #[derive(Default)]
-pub(super) struct Prefix {
+pub(crate) struct Prefix {
     first: Bytes,
     rest: BytesMut,
 }
 
 impl Prefix {
     /// Adds a frame, as much of it as the limit allows. False when that was not all of it.
-    pub(super) fn push(&mut self, mut data: Bytes, limit: usize) -> bool {
+    pub(crate) fn push(&mut self, mut data: Bytes, limit: usize) -> bool {
         let room = limit - self.len();
         let fits = data.len() <= room;
         data.truncate(room);
@@ -32,7 +32,15 @@ impl Prefix {
         self.first.len().max(self.rest.len())
     }
 
-    pub(super) fn take(&mut self) -> Bytes {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        if self.rest.is_empty() {
+            &self.first
+        } else {
+            &self.rest
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Bytes {
         let Self { first, rest } = std::mem::take(self);
         if rest.is_empty() {
             first
