@@ -96,6 +96,10 @@ impl Body {
         self.take().then_some(self.bytes)
     }
 
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
     pub(crate) fn call(&self) -> &Call {
         &self.call
     }

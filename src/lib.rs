@@ -43,6 +43,7 @@
 //!   Retry                     │    decides on the operation and the typed failure
 //!   DecodeError               │    every failure of an attempt → one typed Error with its outcome
 //!   Timeout  per attempt      │    head and body
+//!   Settle                    │    what a lost create mints is revoked, or reported
 //!   CollectBody               │    streams → bytes, up to a limit
 //!  ── wire level: http::Request<Body> → http::Response<impl http_body::Body> ──────────────────────
 //!   BaseUri, ApiHeaders       │    where the API is, and its fixed headers
@@ -93,10 +94,13 @@ mod body;
 mod call;
 mod clerk_errors;
 mod error;
+mod guard;
 mod key_source;
+mod lease;
 mod outcome;
 mod request;
 mod retry_config;
+mod runtime;
 mod secret_key;
 mod text;
 
@@ -109,6 +113,7 @@ pub use self::{
     client::{Client, ClientBuilder, ConfigError},
     error::{BoxError, Error, ErrorKind},
     key_source::{KeyProvider, KeySource, RotatingKey},
+    lease::Lease,
     outcome::Outcome,
     request::{Actor, ActorTokenRequest, CreateActorToken, InvalidRequest, Operation},
     retry_config::RetryConfig,

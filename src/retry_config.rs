@@ -27,6 +27,7 @@ pub struct RetryConfig {
     pub(crate) max_retry_after: Duration,
     pub(crate) retry_connection_errors: bool,
     pub(crate) replay_unknown_create: bool,
+    pub(crate) retry_settled_timeouts: bool,
     pub(crate) budget: bool,
 }
 
@@ -42,6 +43,7 @@ impl Default for RetryConfig {
             max_retry_after: Duration::from_secs(10),
             retry_connection_errors: true,
             replay_unknown_create: false,
+            retry_settled_timeouts: false,
             budget: true,
         }
     }
@@ -135,6 +137,18 @@ impl RetryConfig {
     #[must_use]
     pub fn replay_unknown_create(mut self, replay: bool) -> Self {
         self.replay_unknown_create = replay;
+        self
+    }
+
+    /// Whether a create whose attempt timed out is tried again when the
+    /// [settle layer](crate::layer::SettleLayer) holds the lost attempt: should that still mint a
+    /// token, it is revoked. Default: false.
+    ///
+    /// Until then two tokens may live at a time, and the lost one counts against the quota of the
+    /// plan. One whose answer is lost, too, is reported and lives until it expires.
+    #[must_use]
+    pub fn retry_settled_timeouts(mut self, retry: bool) -> Self {
+        self.retry_settled_timeouts = retry;
         self
     }
 

@@ -543,6 +543,7 @@ mod over_tcp {
             let error = client.create(create()).await.unwrap_err();
             assert_eq!(error.outcome(), outcome, "{fault:?}: {error:?}");
             assert_eq!(sandbox.ledger().minted().len(), minted, "{fault:?}");
+            client.drain(Duration::from_secs(10)).await;
         }
     }
 
@@ -551,7 +552,7 @@ mod over_tcp {
         let sandbox = Sandbox::new();
         let server = sandbox.spawn().await.unwrap();
         let client = client(&sandbox, server.base_url());
-        client.create(create()).await.unwrap();
+        let _kept = client.create(create()).await.unwrap();
         sandbox.inject(Fault::HangAfter);
         let call = tokio::spawn(async move { client.create(create()).await });
         while sandbox.ledger().minted().len() < 2 {

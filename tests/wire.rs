@@ -123,7 +123,7 @@ async fn the_path_stands_under_the_base_url() {
     ] {
         let server = RawServer::answering([ok(MINTED), ok(REVOKED)]).await;
         let client = builder(server.base_url(base)).build().unwrap();
-        client.create(create()).await.unwrap();
+        let _kept = client.create(create()).await.unwrap();
         client.revoke(&id()).await.unwrap();
         let lines: Vec<_> = server.requests().into_iter().map(|it| it.line).collect();
         let create = format!("POST {root}/actor_tokens HTTP/1.1");
@@ -207,9 +207,9 @@ async fn no_layer_of_the_users_can_double_or_replace_the_key() {
 async fn a_connection_is_kept_for_the_next_call() {
     let server = RawServer::answering([ok(MINTED), ok(REVOKED), ok(MINTED)]).await;
     let client = client(&server);
-    client.create(create()).await.unwrap();
+    let _kept = client.create(create()).await.unwrap();
     client.clone().revoke(&id()).await.unwrap();
-    client.create(create()).await.unwrap();
+    let _kept_too = client.create(create()).await.unwrap();
     let connections: Vec<_> = server.requests().iter().map(|it| it.connection).collect();
     assert_eq!(connections, [1, 1, 1]);
 }

@@ -8,13 +8,15 @@ mod wire;
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use serde::Serialize;
 
 pub use self::{decode::InvalidActorToken, ticket::Ticket};
-use crate::{Actor, ActorTokenId, text::presentable};
+use crate::{Actor, ActorTokenId, guard::Guard, text::presentable};
 
 /// An actor token as the API describes it.
 ///
@@ -112,7 +114,8 @@ impl ActorToken {
         self.expires_at
     }
 
-    /// The token as JSON on the wire, **with its credential**, for services that pass it on.
+    /// The token as JSON on the wire, **with its credential**, for services that pass it on. Writing
+    /// it [claims](Ticket::claim) the token.
     #[must_use]
     pub fn expose_json(&self) -> Vec<u8> {
         let ticket = self.ticket();
@@ -129,6 +132,22 @@ impl ActorToken {
         };
         // Text, numbers and maps with text keys always encode.
         serde_json::to_vec(&exposed).unwrap_or_default()
+    }
+
+    /// Lets `guard` answer for the token until its ticket is read, if it is the token from `answer`
+    /// that it answers for.
+    pub(crate) fn guarded(mut self, mut guard: Arc<dyn Guard>, answer: &Bytes) -> Self {
+        if guard.is_of(&self.id, answer) {
+            if let Some(guard) = Arc::get_mut(&mut guard) {
+                guard.confirm(&self.id);
+            }
+            match &mut self.ticket {
+                Some(ticket) => ticket.guard_by(guard),
+                // There is no credential that could get lost.
+                None => guard.claim(),
+            }
+        }
+        self
     }
 
     /// Sets [`expires_at`](Self::expires_at) for a token of this life, minted now if the answer did

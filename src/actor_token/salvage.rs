@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny};
+use serde::{
+    Deserialize,
+    de::{self, DeserializeSeed, Deserializer, IgnoredAny},
+};
 
 use super::{ActorToken, lenient::Text};
 use crate::ActorTokenId;
@@ -10,23 +13,42 @@ use crate::ActorTokenId;
 /// What some editors and proxies put before a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// What could be read of a token in such an answer.
+pub(crate) struct Salvaged {
+    pub(crate) id: ActorTokenId,
+    pub(crate) user_id: Option<String>,
+}
+
 impl ActorToken {
-    /// The id of the token that `answer` begins to describe: the first one at the top level, if it
-    /// came whole. One that is nested elsewhere, in `actor` for instance, does not count.
+    /// The id of the token that `answer` begins to describe.
     pub(crate) fn salvage_id(answer: &[u8]) -> Option<ActorTokenId> {
+        Self::salvage(answer).map(|found| found.id)
+    }
+
+    /// The token that `answer` begins to describe: the first id at the top level, if it came whole,
+    /// and the first user id, if that did. What is nested elsewhere, in `actor` for instance, does
+    /// not count.
+    pub(crate) fn salvage(answer: &[u8]) -> Option<Salvaged> {
         let answer = answer.strip_prefix(BYTE_ORDER_MARK).unwrap_or(answer);
-        let mut found = None;
+        let mut found = Found::default();
         let mut json = serde_json::Deserializer::from_slice(answer);
         // What ends the reading does not matter, only what was found until then.
-        let _ = Salvage { found: &mut found }.deserialize(&mut json);
-        ActorTokenId::try_from(found?).ok()
+        let _ = Salvage(&mut found).deserialize(&mut json);
+        Some(Salvaged {
+            id: ActorTokenId::try_from(found.id?.0?).ok()?,
+            user_id: found.user_id.and_then(|text| text.0),
+        })
     }
 }
 
-/// Notes the first `id` of an object, or of the first object in an array.
-struct Salvage<'a> {
-    found: &'a mut Option<String>,
+#[derive(Default)]
+struct Found {
+    id: Option<Text>,
+    user_id: Option<Text>,
 }
+
+/// Notes what stands in an object, or in the first object of an array.
+struct Salvage<'a>(&'a mut Found);
 
 impl<'de> DeserializeSeed<'de> for Salvage<'_> {
     type Value = ();
@@ -44,12 +66,16 @@ impl<'de> de::Visitor<'de> for Salvage<'_> {
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<Key>()? {
-            if key.0 {
-                *self.found = map.next_value::<Text>()?.0;
-                return Ok(());
+        while let Some(key) = map.next_key()? {
+            match key {
+                Key::Id if self.0.id.is_none() => self.0.id = Some(map.next_value()?),
+                Key::UserId if self.0.user_id.is_none() => {
+                    self.0.user_id = Some(map.next_value()?);
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
-            map.next_value::<IgnoredAny>()?;
         }
         Ok(())
     }
@@ -59,27 +85,13 @@ impl<'de> de::Visitor<'de> for Salvage<'_> {
     }
 }
 
-/// Whether a key is `id`.
-struct Key(bool);
-
-impl<'de> de::Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(KeyVisitor)
-    }
-}
-
-struct KeyVisitor;
-
-impl de::Visitor<'_> for KeyVisitor {
-    type Value = Key;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Key, E> {
-        Ok(Key(key == "id"))
-    }
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Key {
+    Id,
+    UserId,
+    #[serde(other)]
+    Other,
 }
 
 #[cfg(test)]

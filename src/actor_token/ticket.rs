@@ -1,17 +1,24 @@
 //! [`Ticket`], the credential of a token.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::guard::Guard;
 
 /// The credential of a token, in the two forms that the API hands out.
 ///
 /// Whoever holds either signs in as the user, past their second factor. `Debug` prints
 /// `Ticket([redacted])`, there is no `Display`, and the text is wiped from memory when it is dropped.
+///
+/// There is no other way to get at a credential than to read it here. So a ticket that nobody ever
+/// read is of no use to anybody, and when the last clone of it is dropped, its token is revoked in the
+/// background; see [`SettleLayer`](crate::layer::SettleLayer).
 #[derive(Clone)]
 pub struct Ticket {
     token: Option<SecretString>,
     url: Option<SecretString>,
+    guard: Option<Arc<dyn Guard>>,
 }
 
 impl Ticket {
@@ -22,20 +29,40 @@ impl Ticket {
         let ticket = Self {
             token: secret(token),
             url: secret(url),
+            guard: None,
         };
         (ticket.token.is_some() || ticket.url.is_some()).then_some(ticket)
     }
 
-    /// The bare ticket, to be passed to Clerk's `signIn.create({ strategy: "ticket" })`.
+    /// The bare ticket, to be passed to Clerk's `signIn.create({ strategy: "ticket" })`. Reading it
+    /// [claims](Self::claim) the token.
     #[must_use]
     pub fn expose_token(&self) -> Option<&str> {
-        self.token.as_ref().map(ExposeSecret::expose_secret)
+        self.read(self.token.as_ref())
     }
 
-    /// The link that signs in whoever opens it.
+    /// The link that signs in whoever opens it. Reading it [claims](Self::claim) the token.
     #[must_use]
     pub fn expose_url(&self) -> Option<&str> {
-        self.url.as_ref().map(ExposeSecret::expose_secret)
+        self.read(self.url.as_ref())
+    }
+
+    /// Answers for the token from now on, read or not: it is not revoked when the ticket is dropped.
+    pub fn claim(&self) {
+        if let Some(guard) = &self.guard {
+            guard.claim();
+        }
+    }
+
+    /// Lets `guard` answer for the token until the ticket is read.
+    pub(super) fn guard_by(&mut self, guard: Arc<dyn Guard>) {
+        self.guard = Some(guard);
+    }
+
+    fn read<'a>(&self, secret: Option<&'a SecretString>) -> Option<&'a str> {
+        let secret = secret?;
+        self.claim();
+        Some(secret.expose_secret())
     }
 }
 

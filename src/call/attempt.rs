@@ -18,6 +18,7 @@ pub(crate) struct Attempt {
     number: u32,
     claim: AtomicU8,
     stale_key: AtomicBool,
+    held: AtomicBool,
     /// The status of the answer once its head is there, else zero.
     status: AtomicU16,
     /// What was read of the answer's body, for as long as that has not ended.
@@ -38,6 +39,7 @@ impl Attempt {
             number,
             claim: AtomicU8::new(OPEN),
             stale_key: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             status: AtomicU16::new(0),
             read: Mutex::default(),
         })
@@ -85,6 +87,19 @@ impl Attempt {
     pub(crate) fn read(&self) -> MutexGuard<'_, Prefix> {
         // What was read stays what it is, whoever panicked since.
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Should it be lost, what it mints is settled.
+    pub(crate) fn note_held(&self) {
+        self.held.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// The API refused the key, and another one may be had by now.

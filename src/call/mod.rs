@@ -40,6 +40,15 @@ impl Call {
         }
     }
 
+    /// A call of its own that goes to the same place, and shares no other option.
+    pub(crate) fn at_same_base(&self) -> Self {
+        let mut call = Self::default();
+        if let Some(base_url) = self.options().and_then(|options| options.base_url.clone()) {
+            call.options_mut().base_url = Some(base_url);
+        }
+        call
+    }
+
     pub(crate) fn options(&self) -> Option<&CallOptions> {
         self.options.as_deref()
     }

@@ -32,11 +32,12 @@ impl Prefix {
         self.first.len().max(self.rest.len())
     }
 
-    pub(crate) fn as_slice(&self) -> &[u8] {
+    /// What was read so far.
+    pub(crate) fn snapshot(&self) -> Bytes {
         if self.rest.is_empty() {
-            &self.first
+            self.first.clone()
         } else {
-            &self.rest
+            Bytes::copy_from_slice(&self.rest)
         }
     }
 

@@ -1,15 +1,28 @@
 //! [`Progress`], what became of the attempts of one call so far.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
-use crate::Outcome;
+use crate::{ActorTokenId, Outcome, guard::Guard};
 
 /// What became of the attempts of one call so far.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Progress {
     pub(super) attempts: AtomicU32,
     pub(super) in_doubt: AtomicU32,
     worst: AtomicU8,
+    /// How long a token lives that this call mints, in seconds; zero if it mints none.
+    life: AtomicU64,
+    /// The token that was minted although the call failed.
+    lost: OnceLock<ActorTokenId>,
+    /// Answers for the token in the answer that is on its way up.
+    guard: Mutex<Option<Arc<dyn Guard>>>,
 }
 
 impl Progress {
@@ -35,5 +48,57 @@ impl Progress {
     /// The greatest outcome of the attempts that have ended.
     pub(crate) fn settled_outcome(&self) -> Outcome {
         Outcome::from_code(self.worst.load(Ordering::Acquire))
+    }
+
+    /// The call mints a token that lives this long.
+    pub(crate) fn set_life(&self, life: Duration) {
+        self.life.store(life.as_secs(), Ordering::Relaxed);
+    }
+
+    /// How long a token lives that this call mints, if it mints one.
+    pub(crate) fn life(&self) -> Option<Duration> {
+        let seconds = self.life.load(Ordering::Relaxed);
+        (seconds > 0).then(|| Duration::from_secs(seconds))
+    }
+
+    /// Until when a token could be used that was minted by now.
+    pub(crate) fn exposed_until(&self) -> Option<SystemTime> {
+        SystemTime::now().checked_add(self.life()?)
+    }
+
+    /// A token was minted that the caller will not get.
+    pub(crate) fn note_lost(&self, id: ActorTokenId) {
+        self.note(Outcome::Applied);
+        let _ = self.lost.set(id);
+    }
+
+    /// The token that was minted although the call failed, if its id is known.
+    pub(crate) fn lost(&self) -> Option<&ActorTokenId> {
+        self.lost.get()
+    }
+
+    /// Lets `guard` answer for the token in the answer that is on its way up. One that is there
+    /// already is dropped, and so settles its token: attempts follow each other, and a call has one
+    /// answer.
+    pub(crate) fn guard(&self, guard: Arc<dyn Guard>) {
+        let replaced = self.guard_slot().replace(guard);
+        drop(replaced);
+    }
+
+    pub(crate) fn take_guard(&self) -> Option<Arc<dyn Guard>> {
+        self.guard_slot().take()
+    }
+
+    fn guard_slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<dyn Guard>>> {
+        self.guard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress")
+            .field("attempts", &self.attempts())
+            .field("outcome", &self.outcome())
+            .finish_non_exhaustive()
     }
 }

@@ -1,14 +1,17 @@
 //! The default stack assembled, and its parts one by one.
 
+use std::sync::Arc;
+
 use tower_layer::Layer;
 
 use super::{
     AttemptLevel, CallLevel, CallService, Client, ClientBuilder, ConfigError,
-    stack::TransportSource,
+    stack::{TransportSource, WireService},
 };
 use crate::layer::{
     ApiHeadersLayer, BaseUriLayer, BearerAuth, BearerAuthLayer, CollectBodyLayer, DecodeErrorLayer,
-    Json, JsonLayer, RetryLayer, Timeout, TimeoutLayer, TypedErrorLayer,
+    Json, JsonLayer, RetryLayer, SettleLayer, Timeout, TimeoutLayer, TypedErrorLayer,
+    settle::Settler,
 };
 
 impl<C, A, T> ClientBuilder<C, A, T> {
@@ -26,6 +29,12 @@ impl<C, A, T> ClientBuilder<C, A, T> {
     /// The attempt's [`TimeoutLayer`].
     pub fn attempt_timeout_layer(&self) -> TimeoutLayer {
         TimeoutLayer::new(self.settings.attempt_timeout)
+    }
+
+    /// The [`SettleLayer`], the very one that the client of this builder has, so that it counts and
+    /// drains what that does.
+    pub fn settle_layer(&self) -> SettleLayer {
+        self.settings.settle.clone()
     }
 
     /// The [`CollectBodyLayer`].
@@ -69,13 +78,25 @@ impl<C, A, T> ClientBuilder<C, A, T> {
     pub fn service(self) -> Result<CallLevel<C, A, T::Transport>, ConfigError>
     where
         T: TransportSource,
-        A: Layer<BearerAuth<T::Transport>>,
+        A: Layer<BearerAuth<T::Transport>, Service: WireService>,
+        C: Layer<Timeout<Json<AttemptLevel<A, T::Transport>>>>,
+    {
+        self.assemble().map(|(service, _)| service)
+    }
+
+    /// The whole stack, and what settles its creates.
+    #[allow(clippy::type_complexity)]
+    fn assemble(self) -> Result<(CallLevel<C, A, T::Transport>, Arc<Settler>), ConfigError>
+    where
+        T: TransportSource,
+        A: Layer<BearerAuth<T::Transport>, Service: WireService>,
         C: Layer<Timeout<Json<AttemptLevel<A, T::Transport>>>>,
     {
         let bearer_auth = self.bearer_auth_layer();
         let api_headers = self.api_headers_layer();
         let base_uri = self.base_uri_layer();
         let collect_body = self.collect_body_layer();
+        let settle = self.settle_layer();
         let attempt_timeout = self.attempt_timeout_layer();
         let retry = self.retry_layer();
         let call_timeout = self.call_timeout_layer();
@@ -91,6 +112,9 @@ impl<C, A, T> ClientBuilder<C, A, T> {
         let svc = base_uri.layer(svc);
         // The body is read inside the attempt, so that time-out and connection reuse are right.
         let svc = collect_body.layer(svc);
+        // Below everything that may drop an attempt, so that no drop loses what it mints.
+        let svc = settle.layer(svc);
+        let settler = Arc::clone(svc.settler());
         let svc = attempt_timeout.layer(svc);
         // Errors are typed below retry, so that retry decides on facts.
         let svc = DecodeErrorLayer::new().layer(svc);
@@ -101,7 +125,7 @@ impl<C, A, T> ClientBuilder<C, A, T> {
         let svc = call_timeout.layer(svc);
         let svc = self.call_layers.layer(svc);
         // Whatever failed below has an outcome, errors of users' layers included.
-        Ok(TypedErrorLayer::new().layer(svc))
+        Ok((TypedErrorLayer::new().layer(svc), settler))
     }
 
     /// The client.
@@ -112,10 +136,11 @@ impl<C, A, T> ClientBuilder<C, A, T> {
     pub fn build(self) -> Result<Client, ConfigError>
     where
         T: TransportSource,
-        A: Layer<BearerAuth<T::Transport>>,
+        A: Layer<BearerAuth<T::Transport>, Service: WireService>,
         C: Layer<Timeout<Json<AttemptLevel<A, T::Transport>>>>,
         CallLevel<C, A, T::Transport>: CallService,
     {
-        self.service().map(Client::from_typed)
+        self.assemble()
+            .map(|(service, settler)| Client::settled_by(settler, service))
     }
 }

@@ -12,8 +12,9 @@ use crate::transport::TransportConfig;
 use crate::{
     BaseUrl, Error, Intent, KeySource, RetryConfig,
     layer::{
-        ApiVersion,
+        ApiVersion, SettleLayer,
         retry::{Classifier, Verdict},
+        settle::SettleEvent,
     },
 };
 
@@ -30,6 +31,7 @@ use crate::{
 /// | attempt time-out, head and body | 10 s |
 /// | connect time-out, DNS, TCP and TLS together | 3 s |
 /// | retry | [`RetryConfig::default`] |
+/// | settling | [`SettleLayer::new`]: 1024 creates at once, lost ones followed for 30 s |
 /// | longest answer | 256 KiB |
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is built"]
@@ -50,6 +52,7 @@ pub(super) struct Settings {
     pub(super) attempt_timeout: Duration,
     pub(super) retry: RetryConfig,
     pub(super) classifier: Option<Classifier>,
+    pub(super) settle: SettleLayer,
     pub(super) max_response_bytes: Option<usize>,
 }
 
@@ -64,6 +67,7 @@ impl Settings {
             attempt_timeout: Duration::from_secs(10),
             retry: RetryConfig::default(),
             classifier: None,
+            settle: SettleLayer::new(),
             max_response_bytes: None,
         }
     }
@@ -176,6 +180,23 @@ impl<C, A, T> ClientBuilder<C, A, T> {
         F: Fn(&Error, Intent, Verdict) -> Verdict + Send + Sync + 'static,
     {
         self.settings.classifier = Some(Classifier::new(classifier));
+        self
+    }
+
+    /// How creates are settled whose callers are gone or whose answers cannot be used; with
+    /// [`SettleLayer::disabled`] they are not. Clients of one layer are drained together.
+    pub fn settle(mut self, layer: SettleLayer) -> Self {
+        self.settings.settle = layer;
+        self
+    }
+
+    /// Tells `hook` what became of every credential that its caller did not get, see
+    /// [`SettleLayer::on_settle`]. Default: none.
+    pub fn on_settle<F>(mut self, hook: F) -> Self
+    where
+        F: Fn(&SettleEvent) + Send + Sync + 'static,
+    {
+        self.settings.settle = self.settings.settle.on_settle(hook);
         self
     }
 

@@ -9,7 +9,9 @@ mod stack;
 
 use std::{
     fmt,
+    sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tower::{ServiceExt, util::BoxCloneSyncService};
@@ -19,11 +21,16 @@ use tower_service::Service;
 pub use self::{
     builder::ClientBuilder,
     config_error::ConfigError,
-    stack::{AttemptLevel, CallLevel, CallService, CustomTransport, Transport, WireLevel},
+    stack::{
+        AttemptLevel, CallLevel, CallService, CustomTransport, Transport, WireLevel, WireService,
+    },
 };
 use crate::{
-    ActorToken, ActorTokenId, ActorTokenRequest, BoxError, CreateActorToken, Error,
-    layer::TypedErrorLayer,
+    ActorToken, ActorTokenId, ActorTokenRequest, BoxError, CreateActorToken, Error, Lease,
+    layer::{
+        TypedErrorLayer,
+        settle::{DrainReport, SettleCounts, Settler},
+    },
 };
 
 /// A client of the two operations: the stack of layers, boxed once.
@@ -34,15 +41,21 @@ use crate::{
 /// # Cancel safety
 ///
 /// Dropping the future of a call gives the call up: no further attempt is made. A create that was
-/// given up after its request was taken may still mint a token.
+/// given up after its request was taken is followed in the background, and what it mints is revoked;
+/// see [`SettleLayer`](crate::layer::SettleLayer). Call [`drain`](Self::drain) before the runtime ends.
 #[derive(Clone)]
 pub struct Client {
     service: BoxCloneSyncService<ActorTokenRequest, ActorToken, Error>,
+    settler: Arc<Settler>,
 }
 
 impl Client {
     /// A client over any service that answers [`ActorTokenRequest`]s: a stack of your own, or a test
     /// double.
+    ///
+    /// A [`SettleLayer`](crate::layer::SettleLayer) in that stack is [drained](
+    /// crate::layer::SettleLayer::drain) by itself; this client's [`drain`](Self::drain) waits for its
+    /// [leases](Lease) only.
     ///
     /// ```
     /// use clerk_actor_tokens::{ActorToken, ActorTokenRequest, ActorTokenStatus, BoxError, Client};
@@ -64,16 +77,19 @@ impl Client {
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
     {
-        Self::from_typed(TypedErrorLayer::new().layer(service))
+        let service = BoxCloneSyncService::new(TypedErrorLayer::new().layer(service));
+        let settler = Settler::over(service.clone());
+        Self { service, settler }
     }
 
-    /// A client over a stack whose errors are typed already.
-    fn from_typed<S>(service: S) -> Self
+    /// A client over a stack whose errors are typed and whose creates `settler` settles.
+    fn settled_by<S>(settler: Arc<Settler>, service: S) -> Self
     where
         S: CallService,
     {
         Self {
             service: BoxCloneSyncService::new(service),
+            settler,
         }
     }
 
@@ -104,6 +120,38 @@ impl Client {
     /// See [`ErrorKind`](crate::ErrorKind).
     pub async fn send(&self, request: impl Into<ActorTokenRequest>) -> Result<ActorToken, Error> {
         self.service.clone().oneshot(request.into()).await
+    }
+
+    /// Mints a token that is revoked when the [`Lease`] is dropped, whether its ticket was read or
+    /// not.
+    ///
+    /// # Errors
+    ///
+    /// See [`create`](Self::create). A request to revoke is refused before it is sent.
+    pub async fn lease(&self, create: impl Into<ActorTokenRequest>) -> Result<Lease, Error> {
+        Lease::begin(self.clone(), create.into()).await
+    }
+
+    /// Waits until no create is on its way and everything lost is settled, `limit` at most. What is
+    /// not settled by then is given up and reported; creates that callers still wait for go on.
+    ///
+    /// To be called before the process or its runtime ends.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the waiting, nothing else.
+    pub async fn drain(&self, limit: Duration) -> DrainReport {
+        self.settler.drain(limit).await
+    }
+
+    /// How many credentials that their callers did not get met which end so far.
+    #[must_use]
+    pub fn settle_counts(&self) -> SettleCounts {
+        self.settler.counts()
+    }
+
+    pub(crate) fn settler(&self) -> &Arc<Settler> {
+        &self.settler
     }
 }
 

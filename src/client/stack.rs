@@ -9,7 +9,8 @@ use super::ConfigError;
 use crate::{
     ActorToken, ActorTokenRequest, Body, BoxError, Error,
     layer::{
-        ApiHeaders, BaseUri, BearerAuth, CollectBody, DecodeError, Json, Retry, Timeout, TypedError,
+        ApiHeaders, BaseUri, BearerAuth, CollectBody, DecodeError, Json, Retry, Settle, Timeout,
+        TypedError,
     },
 };
 
@@ -17,7 +18,7 @@ use crate::{
 pub type WireLevel<A, T> = BaseUri<ApiHeaders<<A as Layer<BearerAuth<T>>>::Service>>;
 
 /// The attempt level over the wire level.
-pub type AttemptLevel<A, T> = Retry<DecodeError<Timeout<CollectBody<WireLevel<A, T>>>>>;
+pub type AttemptLevel<A, T> = Retry<DecodeError<Timeout<Settle<CollectBody<WireLevel<A, T>>>>>>;
 
 /// The whole stack, with call layers `C`.
 pub type CallLevel<C, A, T> = TypedError<<C as Layer<Timeout<Json<AttemptLevel<A, T>>>>>::Service>;
@@ -50,6 +51,43 @@ where
         + 'static,
     S::Future: Send + 'static,
 {
+}
+
+/// What the attempt level can stand on: a transport, and each layer at the wire level over one.
+#[diagnostic::on_unimplemented(
+    message = "these attempt layers and this transport do not make a client",
+    label = "not a `Service<http::Request<Body>, Response = http::Response<B>>`",
+    note = "an attempt layer makes a `Service<http::Request<Body>, Response = http::Response<B>>`",
+    note = "it is `Clone + Send + Sync + 'static`, its errors are `Into<BoxError>`, its futures `Send`"
+)]
+pub trait WireService:
+    Service<
+        Request<Body>,
+        Response = Response<Self::ResponseBody>,
+        Error: Into<BoxError>,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+{
+    /// The body of its answers.
+    type ResponseBody: http_body::Body<Data: Into<bytes::Bytes>, Error: Into<BoxError>>
+        + Send
+        + 'static;
+}
+
+#[diagnostic::do_not_recommend]
+impl<S, B> WireService for S
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    B: http_body::Body + Send + 'static,
+    B::Data: Into<bytes::Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type ResponseBody = B;
 }
 
 /// What sends a request and returns its answer, the body still streaming: any

@@ -9,8 +9,13 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
         f.write_str(inner.kind.sentence())?;
-        if let Some(status) = inner.status {
-            write!(f, " {status}")?;
+        match (inner.status, inner.kind) {
+            (None, _) => {}
+            // The head of the answer had come by then.
+            (Some(status), ErrorKind::Timeout | ErrorKind::Transport) => {
+                write!(f, " after {status}")?;
+            }
+            (Some(status), _) => write!(f, " {status}")?,
         }
         if let Some(first) = inner
             .clerk_errors
@@ -83,6 +88,10 @@ impl fmt::Debug for Error {
         optional(
             "actor_token_id",
             inner.actor_token_id.as_ref().map(|it| it as _),
+        );
+        optional(
+            "exposed_until",
+            inner.exposed_until.as_ref().map(|it| it as _),
         );
         optional("detail", inner.detail.as_ref().map(|it| it as _));
         optional("source", inner.source.as_ref().map(|it| it as _));

@@ -16,6 +16,10 @@ pub enum ErrorKind {
     Connect,
     /// Time ran out: of the connect phase, of an attempt, or of the call.
     Timeout,
+    /// As many creates are on their way as [are allowed](crate::layer::SettleLayer::max_creates).
+    Overloaded,
+    /// The call was made where there is no tokio runtime, or none with timers.
+    Runtime,
     /// The connection broke, or what came over it was not HTTP.
     Transport,
     /// The API answered with an error, see [`Error::status`](crate::Error::status) and
@@ -42,6 +46,8 @@ impl ErrorKind {
             Self::Key => "the secret key could not be had, nothing was sent",
             Self::Connect => "connecting to the API failed, nothing was sent",
             Self::Timeout => "time ran out",
+            Self::Overloaded => "too many creates at once",
+            Self::Runtime => "the call cannot run here",
             Self::Transport => "the exchange with the API broke off",
             Self::Api => "the API answered",
             Self::AlreadyAccepted => {

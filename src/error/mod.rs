@@ -3,7 +3,10 @@
 mod fmt;
 mod kind;
 
-use std::{error::Error as StdError, time::Duration};
+use std::{
+    error::Error as StdError,
+    time::{Duration, SystemTime},
+};
 
 use http::StatusCode;
 
@@ -37,12 +40,14 @@ struct Inner {
     attempts: u32,
     permanent: bool,
     stale_key: bool,
+    settling: bool,
     out_of_budget: bool,
     status: Option<StatusCode>,
     clerk_errors: Option<ClerkErrors>,
     trace_id: Option<String>,
     retry_after: Option<Duration>,
     actor_token_id: Option<ActorTokenId>,
+    exposed_until: Option<SystemTime>,
     detail: Option<String>,
     source: Option<BoxError>,
 }
@@ -55,12 +60,14 @@ impl Error {
             attempts: 0,
             permanent: false,
             stale_key: false,
+            settling: false,
             out_of_budget: false,
             status: None,
             clerk_errors: None,
             trace_id: None,
             retry_after: None,
             actor_token_id: None,
+            exposed_until: None,
             detail: None,
             source: None,
         }))
@@ -102,6 +109,17 @@ impl Error {
     /// Marks a refusal of a key in whose place another may be had by now.
     pub(crate) fn with_stale_key(mut self, stale: bool) -> Self {
         self.0.stale_key = stale;
+        self
+    }
+
+    /// Marks a failure of which the settle layer takes care.
+    pub(crate) fn with_settling(mut self, settling: bool) -> Self {
+        self.0.settling = settling;
+        self
+    }
+
+    pub(crate) fn with_exposed_until(mut self, until: Option<SystemTime>) -> Self {
+        self.0.exposed_until = until;
         self
     }
 
@@ -204,6 +222,23 @@ impl Error {
     #[must_use]
     pub fn actor_token_id(&self) -> Option<&ActorTokenId> {
         self.0.actor_token_id.as_ref()
+    }
+
+    /// Until when a token could be used that a create minted although it failed: its life from now
+    /// on, for what may have happened cannot have happened later. `None` when nothing was minted, and
+    /// for a revoke.
+    ///
+    /// What the [settle layer](crate::layer::SettleLayer) revokes meanwhile dies earlier.
+    #[must_use]
+    pub fn exposed_until(&self) -> Option<SystemTime> {
+        self.0.exposed_until
+    }
+
+    /// Whether an attempt whose time ran out is followed in the background, and what it mints is
+    /// revoked there.
+    #[must_use]
+    pub fn is_settling(&self) -> bool {
+        self.0.settling
     }
 
     /// Whether time ran out: of the connect phase, of an attempt, or of the call.

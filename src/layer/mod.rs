@@ -10,6 +10,7 @@
 //!   Retry         begins another attempt where that is safe
 //!   DecodeError   every failure of an attempt → one Error with its outcome
 //!   Timeout       head and body of one attempt
+//!   Settle        what a lost create mints is revoked, or reported
 //!   CollectBody   streams → bytes in one piece, up to a limit
 //! wire level      http::Request<Body> → http::Response<impl http_body::Body>
 //!   BaseUri       "/actor_tokens" → "https://api.clerk.com/v1/actor_tokens"
@@ -31,6 +32,7 @@ pub mod decode_error;
 pub mod json;
 mod refusal;
 pub mod retry;
+pub mod settle;
 pub mod timeout;
 pub mod typed_error;
 
@@ -42,6 +44,7 @@ pub use self::{
     decode_error::{DecodeError, DecodeErrorLayer},
     json::{Json, JsonLayer},
     retry::{Retry, RetryLayer},
+    settle::{Settle, SettleLayer},
     timeout::{Timeout, TimeoutLayer},
     typed_error::{TypedError, TypedErrorLayer},
 };

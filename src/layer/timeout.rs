@@ -47,7 +47,7 @@ use tokio::time::{Instant, Sleep};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{ActorTokenRequest, Body, BoxError};
+use crate::{ActorTokenRequest, Body, BoxError, runtime};
 
 /// Layer of [`Timeout`].
 #[derive(Clone, Copy, Debug)]
@@ -221,7 +221,7 @@ where
             return Poll::Pending;
         };
         if this.timer.is_none() {
-            this.timer.set(Some(tokio::time::sleep_until(deadline)));
+            this.timer.set(Some(runtime::sleep_until(deadline)?));
         }
         match this.timer.as_pin_mut().map(|timer| timer.poll(cx)) {
             Some(Poll::Ready(())) => Poll::Ready(Err(timed_out.into())),

@@ -37,7 +37,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::timeout::TimedOut;
-use crate::{ActorTokenRequest, BoxError, Error, ErrorKind, Outcome, call::Progress};
+use crate::{
+    ActorTokenRequest, BoxError, Error, ErrorKind, Outcome, call::Progress, runtime::NoRuntime,
+};
 
 /// Layer of [`TypedError`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,7 +97,10 @@ fn typed(error: BoxError, outcome: Outcome) -> Error {
         Ok(error) => *error,
         Err(error) => match error.downcast::<TimedOut>() {
             Ok(time) => Error::new(ErrorKind::Timeout, outcome).with_detail(time.to_string()),
-            Err(error) => Error::new(ErrorKind::Foreign, outcome).with_source(error),
+            Err(error) => match error.downcast::<NoRuntime>() {
+                Ok(why) => Error::new(ErrorKind::Runtime, outcome).with_detail(why.to_string()),
+                Err(error) => Error::new(ErrorKind::Foreign, outcome).with_source(error),
+            },
         },
     }
 }
@@ -137,7 +142,13 @@ where
                 _ => error.outcome().max(outcome),
             };
             let attempts = this.progress.attempts().max(error.attempts());
-            error.with_outcome(outcome).with_attempts(attempts)
+            let lost = error.actor_token_id().or(this.progress.lost()).cloned();
+            let exposed = (outcome >= Outcome::Unknown).then(|| this.progress.exposed_until());
+            error
+                .with_outcome(outcome)
+                .with_attempts(attempts)
+                .with_actor_token_id(lost)
+                .with_exposed_until(exposed.flatten())
         }))
     }
 }

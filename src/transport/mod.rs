@@ -23,13 +23,12 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use pin_project_lite::pin_project;
-use tokio::runtime::Handle;
 use tower_service::Service;
 
 pub(crate) use self::connect::ConnectTimedOut;
 use self::connect::ConnectTimeout;
 pub use self::{config::TransportConfig, tls::TlsError};
-use crate::{Body, BoxError};
+use crate::{Body, BoxError, runtime};
 
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(90);
@@ -85,7 +84,7 @@ impl Service<Request<Body>> for HyperTransport {
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         // The pool is always ready, and it must run on a runtime to connect.
-        Poll::Ready(Handle::try_current().map(drop).map_err(Into::into))
+        Poll::Ready(runtime::current().map(drop).map_err(Into::into))
     }
 
     fn call(&mut self, request: Request<Body>) -> ResponseFuture {

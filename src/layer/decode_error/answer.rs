@@ -42,7 +42,7 @@ pub(crate) fn outcome(status: StatusCode) -> Outcome {
 pub(super) fn complete(error: Error, attempt: &Attempt) -> Error {
     match attempt.status() {
         Some(StatusCode::OK) if error.actor_token_id().is_none() => {
-            match ActorToken::salvage_id(attempt.read().as_slice()) {
+            match ActorToken::salvage_id(&attempt.read().snapshot()) {
                 Some(id) => error
                     .with_status(StatusCode::OK)
                     .with_outcome(Outcome::Applied)

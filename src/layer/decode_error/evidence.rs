@@ -6,6 +6,7 @@ use super::answer::trace_id;
 use crate::{
     ActorToken, BoxError, Error, ErrorKind, Outcome,
     layer::{collect_body::CollectBodyError, timeout::TimedOut},
+    runtime::NoRuntime,
 };
 
 /// The error of an attempt that ended without an answer. `taken` tells whether the transport has
@@ -15,8 +16,8 @@ pub(super) fn classify(error: BoxError, taken: bool) -> Error {
         Ok(typed) => *typed,
         Err(error) => {
             let typed = describe(&*error, taken);
-            // What a time-out has to say, the typed error says itself.
-            if error.is::<TimedOut>() {
+            // What these have to say, the typed error says itself.
+            if error.is::<TimedOut>() || error.is::<NoRuntime>() {
                 typed
             } else {
                 typed.with_source(error)
@@ -49,6 +50,11 @@ pub(super) fn describe(error: &(dyn StdError + 'static), taken: bool) -> Error {
         return Error::new(ErrorKind::Timeout, outcome)
             .permanent(time.limit().is_zero())
             .with_detail(time.to_string());
+    }
+    if let Some(missing) = error.downcast_ref::<NoRuntime>() {
+        return Error::new(ErrorKind::Runtime, outcome)
+            .permanent(true)
+            .with_detail(missing.to_string());
     }
     let facts = Facts::of(error);
     let kind = match facts {

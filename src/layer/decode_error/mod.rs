@@ -61,7 +61,8 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{ActorTokenId, Body, BoxError, Error, Outcome, call::Attempt};
+pub(crate) use self::answer::outcome as outcome_of_status;
+use crate::{Body, BoxError, Error, Outcome, call::Attempt};
 
 /// Layer of [`DecodeError`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -113,14 +114,13 @@ where
     }
 }
 
-/// What the failure of an attempt proves: its outcome, and the token that it was about.
-pub(crate) fn proof(error: &BoxError, attempt: &Attempt) -> (Outcome, Option<ActorTokenId>) {
-    let of = |error: &Error| (error.outcome(), error.actor_token_id().cloned());
+/// The outcome that the failure of an attempt proves.
+pub(crate) fn outcome(error: &BoxError, attempt: &Attempt) -> Outcome {
     match error.downcast_ref::<Error>() {
-        Some(typed) => of(typed),
+        Some(typed) => typed.outcome(),
         None => {
             let typed = evidence::describe(&**error, attempt.withdraw());
-            of(&answer::complete(typed, attempt))
+            answer::complete(typed, attempt).outcome()
         }
     }
 }
@@ -163,7 +163,11 @@ where
             Err(error) => {
                 let taken = this.attempt.withdraw();
                 let error = evidence::classify(error.into(), taken);
-                answer::complete(error, this.attempt)
+                let error = answer::complete(error, this.attempt);
+                // A refusal, or a failure of the API, ends what could be settled.
+                let may_land = this.attempt.status().is_none_or(|it| it == StatusCode::OK);
+                let settling = taken && error.is_timeout() && may_land && this.attempt.is_held();
+                error.with_settling(settling)
             }
         };
         this.attempt.end(error.outcome());

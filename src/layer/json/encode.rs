@@ -43,6 +43,7 @@ pub(super) fn encode(request: ActorTokenRequest) -> Result<(Request<Body>, Expec
             create.validate().map_err(|error| invalid(&error))?;
             let bytes = encode_create(&create)?;
             let life = create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE);
+            call.progress().set_life(life);
             let user_id = create.into_user_id();
             let uri = Uri::from_static(CREATE_PATH);
             (

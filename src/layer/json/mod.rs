@@ -32,7 +32,9 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the attempts below, nothing else.
+//! Dropping the future drops the attempts below, nothing else. A token that it delivered is revoked
+//! when its [`Ticket`](crate::Ticket) is dropped unread, if [`SettleLayer`](super::SettleLayer) stands
+//! below.
 
 mod encode;
 mod expected;
@@ -146,9 +148,14 @@ where
         Poll::Ready(match result {
             Ok(response) => {
                 let body = response.into_body().into_inner().unwrap_or_default();
+                // Dropped before its token is found, it settles what was minted.
+                let guard = this.progress.take_guard();
                 let token = expected.decode(&body)?;
                 this.progress.note(Outcome::Applied);
-                Ok(token)
+                Ok(match guard {
+                    Some(guard) => token.guarded(guard, &body),
+                    None => token,
+                })
             }
             Err(error) => expected.converge(error, this.progress),
         })

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep};
 use tower_service::Service;
 
 use super::{budget::Budget, policy::Policy, verdict::Verdict};
-use crate::{Body, BoxError, Error, Intent};
+use crate::{Body, BoxError, Error, Intent, runtime};
 
 /// What decides about the next attempt of one call.
 #[derive(Debug)]
@@ -162,12 +162,11 @@ where
                     }
                     Err(error) => {
                         let mut error = error.into();
-                        match this.session.next_attempt_at(&mut error) {
-                            Some(at) => {
-                                let timer = tokio::time::sleep_until(at);
-                                this.state.set(State::Pause { timer });
-                            }
-                            None => return Poll::Ready(Err(error)),
+                        let next = this.session.next_attempt_at(&mut error);
+                        // Without timers there are no pauses, and so no further attempts.
+                        match next.map(runtime::sleep_until) {
+                            Some(Ok(timer)) => this.state.set(State::Pause { timer }),
+                            _ => return Poll::Ready(Err(error)),
                         }
                     }
                 },

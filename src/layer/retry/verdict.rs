@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::{BoxError, Error, Intent, Outcome, RetryConfig};
+use crate::{BoxError, Error, ErrorKind, Intent, Outcome, RetryConfig};
 
 /// What to do after a failed attempt, as far as its evidence goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,16 +16,19 @@ pub enum Verdict {
 pub(super) fn verdict(error: &BoxError, intent: Intent, config: &RetryConfig) -> Verdict {
     // An error that nobody typed tells nothing.
     let typed = error.downcast_ref::<Error>();
+    let settled = config.retry_settled_timeouts && typed.is_some_and(Error::is_settling);
     let retry = match typed.map_or(Outcome::Unknown, Error::outcome) {
         Outcome::NotSent => {
-            config.retry_connection_errors && !typed.is_some_and(Error::is_permanent)
+            let repeats =
+                |error: &Error| error.is_permanent() || error.kind() == ErrorKind::Overloaded;
+            config.retry_connection_errors && !typed.is_some_and(repeats)
         }
         Outcome::Rejected => typed.is_some_and(|error| is_worth_repeating(error.status())),
         Outcome::Unknown => match intent {
-            Intent::Create => config.replay_unknown_create,
+            Intent::Create => settled || config.replay_unknown_create,
             Intent::Revoke => true,
         },
-        Outcome::Applied => false,
+        Outcome::Applied => settled,
     };
     if retry { Verdict::Retry } else { Verdict::Stop }
 }
@@ -45,7 +48,7 @@ mod tests {
     use Verdict::{Retry, Stop};
 
     use super::*;
-    use crate::{ClerkErrors, ErrorKind};
+    use crate::ClerkErrors;
 
     fn both(error: impl Fn() -> Error) -> [Verdict; 2] {
         [Intent::Create, Intent::Revoke]

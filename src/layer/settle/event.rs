@@ -1,0 +1,175 @@
+//! [`SettleEvent`], what became of a credential that its caller did not get.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+    time::SystemTime,
+};
+
+use http::Extensions;
+
+use crate::{ActorTokenId, Error};
+
+/// How a credential ended that its caller did not get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SettleEnd {
+    /// It was revoked: nobody can use it.
+    Revoked,
+    /// It had been used before it could be revoked: **a session is live**.
+    Accepted,
+    /// It exists and could not be revoked.
+    NotRevoked,
+    /// It may exist: the answer was lost before its id came, or spoke of none.
+    Unknown,
+    /// The answer to a create spoke of a token of another user, which is left alone.
+    Foreign,
+}
+
+impl SettleEnd {
+    const ALL: [Self; 5] = [
+        Self::Revoked,
+        Self::Accepted,
+        Self::NotRevoked,
+        Self::Unknown,
+        Self::Foreign,
+    ];
+
+    /// Whether nobody can use the credential any more.
+    #[must_use]
+    pub fn is_safe(self) -> bool {
+        self == Self::Revoked
+    }
+}
+
+impl fmt::Display for SettleEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Revoked => "revoked",
+            Self::Accepted => "accepted",
+            Self::NotRevoked => "not revoked",
+            Self::Unknown => "unknown",
+            Self::Foreign => "foreign",
+        })
+    }
+}
+
+/// What became of a credential that its caller did not get. It never holds the credential itself.
+#[derive(Debug)]
+pub struct SettleEvent {
+    pub(super) end: SettleEnd,
+    pub(super) actor_token_id: Option<ActorTokenId>,
+    pub(super) exposed_until: Option<SystemTime>,
+    pub(super) error: Option<Error>,
+    pub(super) extensions: Extensions,
+}
+
+impl SettleEvent {
+    /// How it ended.
+    #[must_use]
+    pub fn end(&self) -> SettleEnd {
+        self.end
+    }
+
+    /// Which token it is about, if its id is known.
+    #[must_use]
+    pub fn actor_token_id(&self) -> Option<&ActorTokenId> {
+        self.actor_token_id.as_ref()
+    }
+
+    /// The latest time at which the credential could still be used, unless nobody can use it now.
+    #[must_use]
+    pub fn exposed_until(&self) -> Option<SystemTime> {
+        self.exposed_until
+    }
+
+    /// Why it could not be revoked, if that was tried.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
+    }
+
+    /// The extensions of the request that minted it.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+}
+
+impl SettleEvent {
+    /// One line of the log, with the id and no more.
+    pub(super) fn trace(&self) {
+        let id = self.actor_token_id().map(ActorTokenId::as_str);
+        let until = self.exposed_until.map(httpdate::fmt_http_date);
+        match self.end {
+            SettleEnd::Revoked => tracing::info!(
+                actor_token.id = id,
+                "an actor token that was lost has been revoked"
+            ),
+            SettleEnd::Accepted => tracing::error!(
+                actor_token.id = id,
+                "an actor token that was lost had been used: a session is live"
+            ),
+            SettleEnd::NotRevoked => tracing::error!(
+                actor_token.id = id,
+                exposed_until = until,
+                "an actor token was lost and could not be revoked"
+            ),
+            SettleEnd::Unknown => tracing::error!(
+                exposed_until = until,
+                "an actor token may have been minted and lost"
+            ),
+            SettleEnd::Foreign => tracing::error!(
+                actor_token.id = id,
+                exposed_until = until,
+                "a create was answered with the actor token of another user"
+            ),
+        }
+    }
+}
+
+/// How many credentials met which end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SettleCounts {
+    /// Nobody can use them.
+    pub revoked: u64,
+    /// They had been used: sessions are live.
+    pub accepted: u64,
+    /// They exist and could not be revoked.
+    pub not_revoked: u64,
+    /// They may exist.
+    pub unknown: u64,
+    /// They are of other users than were asked for.
+    pub foreign: u64,
+}
+
+impl SettleCounts {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.revoked + self.accepted + self.not_revoked + self.unknown + self.foreign
+    }
+}
+
+/// The counters behind [`SettleCounts`].
+#[derive(Debug, Default)]
+pub(super) struct Counters([AtomicU64; SettleEnd::ALL.len()]);
+
+impl Counters {
+    pub(super) fn add(&self, end: SettleEnd) {
+        self.0[end as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn read(&self) -> SettleCounts {
+        let [revoked, accepted, not_revoked, unknown, foreign] =
+            SettleEnd::ALL.map(|end| self.0[end as usize].load(Ordering::Relaxed));
+        SettleCounts {
+            revoked,
+            accepted,
+            not_revoked,
+            unknown,
+            foreign,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! [`Exchange`], a create on its way. Dropped, it goes on in the background.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use pin_project_lite::pin_project;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::{
+    SettleEnd,
+    minted::Minted,
+    settler::{Custody, unless, within},
+    unsettled::Unsettled,
+};
+use crate::{
+    ActorToken, BoxError,
+    call::Attempt,
+    layer::{collect_body::CollectBodyError, decode_error},
+};
+
+type Answer = Result<Response<Full<Bytes>>, BoxError>;
+
+/// A create on its way. Dropped, it goes on in the background.
+pub(super) struct Exchange(Option<Running>);
+
+type Running = Pin<Box<Held<dyn Future<Output = Answer> + Send>>>;
+
+pin_project! {
+    /// The future of a create and what it takes to settle what it mints, in one allocation that can
+    /// be moved to a task.
+    struct Held<F: ?Sized> {
+        attempt: Arc<Attempt>,
+        // Taken when the exchange has ended.
+        unsettled: Option<Unsettled>,
+        permit: TaskTrackerToken,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: ?Sized> Held<F> {
+    fn settle(self: Pin<&mut Self>) -> Unsettled {
+        self.project().unsettled.take().expect("settled once")
+    }
+}
+
+impl Exchange {
+    pub(super) fn new<F, E>(custody: Custody, future: F) -> Self
+    where
+        F: Future<Output = Result<Response<Full<Bytes>>, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        Self(Some(Box::pin(Held {
+            attempt: custody.attempt,
+            unsettled: Some(custody.unsettled),
+            permit: custody.permit,
+            future: async move { future.await.map_err(Into::into) },
+        })))
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+        let running = self.0.as_mut().expect("polled after it was ready");
+        let answer = ready!(running.as_mut().project().future.poll(cx));
+        if let Some(mut ended) = self.0.take() {
+            let unsettled = ended.as_mut().settle();
+            match Evidence::of(&answer, &ended.attempt) {
+                // Whoever gets the answer gets the token.
+                Evidence::Answer(body) if answer.is_ok() => {
+                    let guard = Minted::new(unsettled, body);
+                    ended.attempt.progress().guard(Arc::new(guard));
+                }
+                evidence => evidence.settle(unsettled),
+            }
+        }
+        Poll::Ready(answer)
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let Some(mut running) = self.0.take() else {
+            return;
+        };
+        let attempt = Arc::clone(&running.attempt);
+        if !attempt.withdraw() {
+            // It was never sent and never will be.
+            return running.as_mut().settle().nothing();
+        }
+        match attempt.status() {
+            None => follow(running),
+            Some(StatusCode::OK) => {
+                // What is left of the answer is not needed once it has told the id.
+                let read = attempt.read().snapshot();
+                match ActorToken::salvage_id(&read) {
+                    Some(id) => {
+                        attempt.progress().note_lost(id);
+                        running.as_mut().settle().by_answer(&read);
+                    }
+                    None => follow(running),
+                }
+            }
+            Some(status) => Evidence::of_status(status).settle(running.as_mut().settle()),
+        }
+    }
+}
+
+/// Waits in the background for the answer that nobody else waits for any more.
+fn follow(mut running: Running) {
+    let Some(unsettled) = &running.unsettled else {
+        return;
+    };
+    let (settler, runtime) = (Arc::clone(unsettled.settler()), unsettled.runtime().clone());
+    let (cut, grace) = (settler.cut(), settler.grace());
+    settler.spawn(&runtime, async move {
+        let answer = poll_fn(|cx| running.as_mut().project().future.poll(cx));
+        let answer = unless(cut, within(grace, answer)).await;
+        let mut unsettled = running.as_mut().settle();
+        let read = running.attempt.read().snapshot();
+        match answer {
+            Some(Some(answer)) => Evidence::of(&answer, &running.attempt).settle(unsettled),
+            // It took too long; what came of it may do.
+            Some(None) => Evidence::Answer(read).settle(unsettled),
+            // There is no time left to revoke anything, so it is reported.
+            None => unsettled.learn(&read),
+        }
+    });
+}
+
+/// What the end of an exchange says about the credential that it was to mint.
+enum Evidence {
+    /// None was minted.
+    None,
+    /// An answer that speaks of one, or the beginning of it.
+    Answer(Bytes),
+    /// One may have been minted.
+    Silence,
+}
+
+impl Evidence {
+    fn of(answer: &Answer, attempt: &Attempt) -> Self {
+        match answer {
+            Ok(response) if response.status() == StatusCode::OK => {
+                Self::Answer(response.body().clone().into_inner().unwrap_or_default())
+            }
+            Ok(response) => Self::of_status(response.status()),
+            Err(error) => match error.downcast_ref::<CollectBodyError>() {
+                Some(cut) => Self::Answer(cut.expose_prefix().clone()),
+                None if decode_error::outcome(error, attempt).is_without_effect() => Self::None,
+                None => Self::Silence,
+            },
+        }
+    }
+
+    fn of_status(status: StatusCode) -> Self {
+        if decode_error::outcome_of_status(status).is_without_effect() {
+            Self::None
+        } else {
+            Self::Silence
+        }
+    }
+
+    fn settle(self, unsettled: Unsettled) {
+        match self {
+            Self::None => unsettled.nothing(),
+            Self::Answer(body) => unsettled.by_answer(&body),
+            Self::Silence => unsettled.end(SettleEnd::Unknown, None),
+        }
+    }
+}
