@@ -30,9 +30,12 @@ fn create() -> CreateActorToken {
     CreateActorToken::new("user_1", Actor::new("user_2")).expires_in(Duration::from_secs(1000))
 }
 
-/// What was reported, as end and id.
+/// An end, the id of the token, and until when it could be used.
+type Report = (SettleEnd, Option<String>, Option<SystemTime>);
+
+/// What was reported.
 #[derive(Clone, Default)]
-struct Reports(Arc<Mutex<Vec<(SettleEnd, Option<String>, Option<SystemTime>)>>>);
+struct Reports(Arc<Mutex<Vec<Report>>>);
 
 impl Reports {
     fn hook(&self) -> impl Fn(&SettleEvent) + Send + Sync + 'static {
