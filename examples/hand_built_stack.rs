@@ -8,7 +8,7 @@
 //! Here tower's own limits stand at the call level, and its own retry, with a policy of this
 //! example, in place of ours.
 
-use std::{error::Error, future};
+use std::{error::Error, future, time::Duration};
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
@@ -61,6 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // The builder hands out each layer as it would configure it.
     let parts = ClientBuilder::over(sandbox.secret_key(), sandbox.transport());
+    let settle = parts.settle_layer();
     let stack = ServiceBuilder::new()
         // Call level: ActorTokenRequest → ActorToken.
         .layer(TypedErrorLayer::new())
@@ -72,13 +73,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .layer(RetryLayer::new(Twice(2)))
         .layer(DecodeErrorLayer::new())
         .layer(parts.attempt_timeout_layer())
+        .layer(settle.clone())
         .layer(parts.collect_body_layer())
         // Wire level: http::Request<Body> → http::Response<impl http_body::Body>.
         .layer(parts.base_uri_layer())
         .layer(parts.api_headers_layer())
         .layer(parts.bearer_auth_layer())
         .service(sandbox.transport());
-    let client = Client::new(stack);
+    let client = Client::new(stack).settled_by(&settle);
 
     let create = || CreateActorToken::new("user_subject", Actor::new("user_admin"));
     // The first attempt meets the rate limit. In the second the connection breaks after the request
@@ -91,5 +93,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let token = client.create(create()).await?;
     println!("minted {}", token.id());
+
+    // Nobody read the ticket of that token, so it is revoked when it is dropped.
+    drop(token);
+    let report = client.drain(Duration::from_secs(5)).await;
+    println!("settled: {:?}", report.counts());
     Ok(())
 }

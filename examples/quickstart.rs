@@ -50,5 +50,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .await
         .expect_err("the token is revoked");
     println!("again    {:?}, {}: {error}", error.kind(), error.outcome());
+
+    // Before the runtime ends: what was lost on the way is revoked by then, or reported.
+    let settled = client.drain(Duration::from_secs(5)).await.counts();
+    println!("settled  {} lost", settled.total());
     Ok(())
 }

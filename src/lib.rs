@@ -55,6 +55,13 @@
 //!
 //! [`layer`] has them one by one; [`ClientBuilder`] configures and assembles them.
 //!
+//! # Every credential that was minted is returned, revoked or reported
+//!
+//! A create that is cancelled or timed out goes on in the background, and what it mints is revoked; so
+//! is a token whose answer broke off, and one whose [`Ticket`] nobody has read when it is dropped. What
+//! cannot be revoked or known is reported. [`SettleLayer`](layer::SettleLayer) has the details, and what
+//! is not promised; [`Lease`] revokes what was read, too; [`Client::drain`] waits for all of it.
+//!
 //! # May it have happened?
 //!
 //! There is no idempotency key and no way to list tokens: a create that is sent twice may mint two

@@ -141,6 +141,6 @@ impl<C, A, T> ClientBuilder<C, A, T> {
         CallLevel<C, A, T::Transport>: CallService,
     {
         self.assemble()
-            .map(|(service, settler)| Client::settled_by(settler, service))
+            .map(|(service, settler)| Client::assembled(service, settler))
     }
 }

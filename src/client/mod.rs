@@ -28,7 +28,7 @@ pub use self::{
 use crate::{
     ActorToken, ActorTokenId, ActorTokenRequest, BoxError, CreateActorToken, Error, Lease,
     layer::{
-        TypedErrorLayer,
+        SettleLayer, TypedErrorLayer,
         settle::{DrainReport, SettleCounts, Settler},
     },
 };
@@ -42,7 +42,7 @@ use crate::{
 ///
 /// Dropping the future of a call gives the call up: no further attempt is made. A create that was
 /// given up after its request was taken is followed in the background, and what it mints is revoked;
-/// see [`SettleLayer`](crate::layer::SettleLayer). Call [`drain`](Self::drain) before the runtime ends.
+/// see [`SettleLayer`]. Call [`drain`](Self::drain) before the runtime ends.
 #[derive(Clone)]
 pub struct Client {
     service: BoxCloneSyncService<ActorTokenRequest, ActorToken, Error>,
@@ -53,9 +53,7 @@ impl Client {
     /// A client over any service that answers [`ActorTokenRequest`]s: a stack of your own, or a test
     /// double.
     ///
-    /// A [`SettleLayer`](crate::layer::SettleLayer) in that stack is [drained](
-    /// crate::layer::SettleLayer::drain) by itself; this client's [`drain`](Self::drain) waits for its
-    /// [leases](Lease) only.
+    /// Where a [`SettleLayer`] stands in that stack, name it by [`settled_by`](Self::settled_by).
     ///
     /// ```
     /// use clerk_actor_tokens::{ActorToken, ActorTokenRequest, ActorTokenStatus, BoxError, Client};
@@ -82,8 +80,8 @@ impl Client {
         Self { service, settler }
     }
 
-    /// A client over a stack whose errors are typed and whose creates `settler` settles.
-    fn settled_by<S>(settler: Arc<Settler>, service: S) -> Self
+    /// The client of a stack whose errors are typed and whose creates `settler` settles.
+    fn assembled<S>(service: S, settler: Arc<Settler>) -> Self
     where
         S: CallService,
     {
@@ -91,6 +89,14 @@ impl Client {
             service: BoxCloneSyncService::new(service),
             settler,
         }
+    }
+
+    /// The same client, for a stack of your own in which `layer` stands: [`drain`](Self::drain) and
+    /// [`settle_counts`](Self::settle_counts) then speak of what that layer settles, too.
+    #[must_use]
+    pub fn settled_by(self, layer: &SettleLayer) -> Self {
+        let settler = layer.settler(self.service.clone());
+        Self { settler, ..self }
     }
 
     /// Mints a token.

@@ -87,7 +87,7 @@ use http_body_util::Full;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::{config::Config, settler::Shared};
+use self::{compensate::Revokes, config::Config, settler::Shared};
 pub use self::{
     drain::DrainReport,
     event::{SettleCounts, SettleEnd, SettleEvent},
@@ -167,6 +167,11 @@ impl SettleLayer {
         self
     }
 
+    /// What settles by `revokes`, and shares everything else with this layer.
+    pub(crate) fn settler(&self, revokes: Revokes) -> Arc<Settler> {
+        Settler::new(revokes, self.config.clone(), Arc::clone(&self.shared))
+    }
+
     /// How many credentials met which end so far.
     #[must_use]
     pub fn counts(&self) -> SettleCounts {
@@ -201,8 +206,7 @@ where
     type Service = Settle<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let revokes = compensate::service(inner.clone());
-        let settler = Settler::new(revokes, self.config.clone(), Arc::clone(&self.shared));
+        let settler = self.settler(compensate::service(inner.clone()));
         Settle { inner, settler }
     }
 }
