@@ -40,6 +40,7 @@
 use std::{
     fmt,
     str::FromStr,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -142,7 +143,7 @@ impl<S> Layer<S> for ApiHeadersLayer {
     fn layer(&self, inner: S) -> Self::Service {
         ApiHeaders {
             inner,
-            version: self.version.clone(),
+            version: Arc::new(self.version.clone()),
         }
     }
 }
@@ -151,7 +152,8 @@ impl<S> Layer<S> for ApiHeadersLayer {
 #[derive(Clone, Debug)]
 pub struct ApiHeaders<S> {
     inner: S,
-    version: ApiVersion,
+    // Shared, so that the stack is cheap to clone.
+    version: Arc<ApiVersion>,
 }
 
 impl<S> ApiHeaders<S> {
@@ -162,7 +164,7 @@ impl<S> ApiHeaders<S> {
         headers
             .entry(API_VERSION)
             .or_insert_with(|| self.version.0.clone());
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(body_len));
+        headers.insert(CONTENT_LENGTH, decimal(body_len));
         if body_len == 0 {
             headers.remove(CONTENT_TYPE);
         } else {
@@ -170,6 +172,15 @@ impl<S> ApiHeaders<S> {
         }
         headers.entry(USER_AGENT).or_insert(USER_AGENT_VALUE);
         headers.insert(SDK, SDK_VALUE);
+    }
+}
+
+/// `HeaderValue::from(number)` in one allocation, and in none for the body that is not there.
+fn decimal(number: usize) -> HeaderValue {
+    const ZERO: HeaderValue = HeaderValue::from_static("0");
+    match number {
+        0 => ZERO,
+        _ => HeaderValue::try_from(number.to_string()).unwrap_or_else(|_| number.into()),
     }
 }
 

@@ -57,8 +57,19 @@ use crate::{BaseUrl, Body, BoxError, KeySource};
 /// Layer of [`BearerAuth`].
 #[derive(Clone, Debug)]
 pub struct BearerAuthLayer {
+    config: Config,
+}
+
+#[derive(Clone, Debug)]
+struct Config {
     source: KeySource,
     bases: Vec<BaseUrl>,
+}
+
+impl Config {
+    fn may_see_the_key(&self, uri: &Uri) -> bool {
+        self.bases.iter().any(|base| base.is_authority_of(uri))
+    }
 }
 
 impl BearerAuthLayer {
@@ -66,15 +77,17 @@ impl BearerAuthLayer {
     #[must_use]
     pub fn new(source: impl Into<KeySource>, base: BaseUrl) -> Self {
         Self {
-            source: source.into(),
-            bases: vec![base],
+            config: Config {
+                source: source.into(),
+                bases: vec![base],
+            },
         }
     }
 
     /// Gives the key to requests that go to the scheme, host and port of `other`, too.
     #[must_use]
     pub fn allow(mut self, other: BaseUrl) -> Self {
-        self.bases.push(other);
+        self.config.bases.push(other);
         self
     }
 }
@@ -85,8 +98,7 @@ impl<S> Layer<S> for BearerAuthLayer {
     fn layer(&self, inner: S) -> Self::Service {
         BearerAuth {
             inner,
-            source: self.source.clone(),
-            bases: self.bases.clone().into(),
+            config: Arc::new(self.config.clone()),
         }
     }
 }
@@ -95,14 +107,8 @@ impl<S> Layer<S> for BearerAuthLayer {
 #[derive(Clone, Debug)]
 pub struct BearerAuth<S> {
     inner: S,
-    source: KeySource,
-    bases: Arc<[BaseUrl]>,
-}
-
-impl<S> BearerAuth<S> {
-    fn may_see_the_key(&self, uri: &Uri) -> bool {
-        self.bases.iter().any(|base| base.is_authority_of(uri))
-    }
+    // Shared, so that the stack is cheap to clone.
+    config: Arc<Config>,
 }
 
 impl<S, B> Service<Request<Body>> for BearerAuth<S>
@@ -119,19 +125,20 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if !self.may_see_the_key(request.uri()) {
+        if !self.config.may_see_the_key(request.uri()) {
             let why = "it was led to a host that the secret key is not for";
             // What was polled ready is let go, so that its capacity is free for others.
             self.inner = self.inner.clone();
             return ResponseFuture::refused(refused(why));
         }
-        match self.source.current() {
-            Some(key) => ResponseFuture::sent(&mut self.inner, request, key, &self.source),
+        let source = &self.config.source;
+        match source.current() {
+            Some(key) => ResponseFuture::sent(&mut self.inner, request, key, source),
             None => {
                 // The instance that was polled ready waits for the key with the request.
                 let clone = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, clone);
-                ResponseFuture::asking(ready, request, self.source.clone())
+                ResponseFuture::asking(ready, request, source.clone())
             }
         }
     }
