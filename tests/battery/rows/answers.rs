@@ -26,7 +26,7 @@ pub(crate) fn all() -> Vec<Answer> {
     unreadable
         .chain(lenient)
         .chain(other_user)
-        .chain([("an actor 100 000 levels deep", deep, OK, OK)])
+        .chain([("an actor 100 000 levels deep", deep, AP, AP)])
         .map(|(name, body, create, revoke)| Answer {
             name: name.into(),
             body,
