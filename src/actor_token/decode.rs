@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, value::RawValue};
 
-use super::{ActorToken, ActorTokenStatus, Ticket, wire::Wire};
+use super::{ActorToken, ActorTokenStatus, Ticket, odd_time::without_odd_times, wire::Wire};
 use crate::Actor;
 
 impl ActorToken {
@@ -16,8 +16,16 @@ impl ActorToken {
     /// takes: nested beyond 128 levels, or with text that is none. Any other field may be missing,
     /// null or odd, and so may an `actor` that can be read.
     pub fn from_json(json: &[u8]) -> Result<Self, InvalidActorToken> {
-        let wire: Wire =
-            serde_json::from_slice(json).map_err(|error| InvalidActorToken::json(&error))?;
+        let error = match serde_json::from_slice(json) {
+            Ok(wire) => return Self::from_wire(wire),
+            Err(error) => InvalidActorToken::json(&error),
+        };
+        let cleaned = without_odd_times(json).ok_or(error)?;
+        let wire = serde_json::from_slice(&cleaned).map_err(|_| error)?;
+        Self::from_wire(wire)
+    }
+
+    fn from_wire(wire: Wire<'_>) -> Result<Self, InvalidActorToken> {
         let id = wire.id.0.as_deref().ok_or(InvalidActorToken(Reason::Id))?;
         Ok(Self {
             id: id.try_into().map_err(|_| InvalidActorToken(Reason::Id))?,
@@ -170,11 +178,10 @@ mod tests {
                 assert!(token.created_at().is_none() || field == "created_at" && *value == "7");
             }
         }
-        assert!(
-            read(r#"{"id":"a","created_at":"1"}"#)
-                .created_at()
-                .is_none()
-        );
+        for odd in [r#""1""#, "NaN", "-Infinity"] {
+            let token = read(&format!(r#"{{"created_at":{odd},"id":"a"}}"#));
+            assert!(token.created_at().is_none(), "{odd}");
+        }
     }
 
     #[test]
