@@ -3,6 +3,8 @@
 mod answers;
 mod callers;
 mod connecting;
+mod error_bodies;
+mod fields;
 mod rate_limits;
 mod request;
 mod request_http2;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use Step::{Answer, Drip, Hang, Repeat, Request, Write};
 
 use crate::harness::{
-    row::{OK, Row, UN, row},
+    row::{Row, row},
+    run::{OK, UN},
     script::{Op, Step, http1},
 };
 
