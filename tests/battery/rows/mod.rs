@@ -1,16 +1,17 @@
 //! The rows, a file a section.
 
 mod answers;
+mod body_http2;
 mod callers;
 mod connecting;
 mod error_bodies;
 mod fields;
+mod head_http2;
 mod rate_limits;
 mod request;
 mod request_http2;
 mod response_body;
 mod response_head;
-mod response_http2;
 
 use crate::harness::row::Row;
 
@@ -22,12 +23,13 @@ pub(crate) type Runnable = (
 );
 
 pub(crate) fn all() -> Vec<Runnable> {
-    let sections: [(&'static str, Vec<Row>); 6] = [
+    let sections: [(&'static str, Vec<Row>); 7] = [
         ("Request on the wire", request::rows()),
         ("Request on the wire, HTTP/2", request_http2::rows()),
         ("Response head", response_head::rows()),
         ("Response body", response_body::rows()),
-        ("Response, HTTP/2", response_http2::rows()),
+        ("Response head, HTTP/2", head_http2::rows()),
+        ("Response body, HTTP/2", body_http2::rows()),
         ("Rate limits and time", rate_limits::rows()),
     ];
     let mut all: Vec<Runnable> = connecting::rows();

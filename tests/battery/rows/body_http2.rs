@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use Step::{Hang, Repeat, Request, Write};
+use Step::{Flood, Hang, Repeat, Request, Write};
 
 use super::{answers, error_bodies, fields, response_body};
 use crate::harness::{
-    checks::{salvaged, status},
+    checks::{flooded, salvaged, status, timed_out},
     h2_frames::{self, INTERNAL_ERROR, answer, data, head, reset},
     row::{Row, row2},
     run::{AP, End, RJ, UN, Want},
@@ -65,6 +65,11 @@ pub(crate) fn rows() -> Vec<Row> {
     }
     rows.push(trickling("a 404 that never ends", 404, (RJ, 1), (RJ, 1)));
     rows.push(trickling("a 200 that never ends", 200, (UN, 1), (UN, 1)));
+    rows.push(flood("a 200 of more than anybody reads", 200, AP));
+    rows.push(flood("a 404 of more than anybody reads", 404, RJ));
+    rows.push(hangs("a body that hangs", 20));
+    // The attempt is over; what it read goes with it.
+    rows.push(hangs("a body that hangs after the id", 60));
     rows.extend(cut());
     rows
 }
@@ -100,6 +105,26 @@ fn trickling(name: &str, status: u16, create: Want, revoke: Want) -> Row {
         Repeat(data(1, b"x"), Duration::from_millis(100)),
     ];
     row2(name, script, create, revoke)
+}
+
+/// A body without end, as much at once as the window allows. It begins like a token.
+fn flood(name: &str, status: u16, end: End) -> Row {
+    let mut script = vec![Request, Write(head(1, status))];
+    script.push(Write(data(1, br#"{"id":"act_1","token":""#)));
+    script.push(Flood(data(1, &[b'x'; 1 << 14])));
+    row2(name, script, (end, 1), (end, 1))
+        .also(salvaged(Some("act_1")))
+        .also(timed_out(false))
+        .also(flooded(2 << 20))
+}
+
+/// A body that stops after so many bytes, and does not end.
+fn hangs(name: &str, at: usize) -> Row {
+    let body = &Op::Create.answer().as_bytes()[..at];
+    each(name, (UN, 1), (UN, 3), |stream| {
+        [head(stream, 200), data(stream, body)].concat()
+    })
+    .also(timed_out(true))
 }
 
 /// Answers that end after every byte, by a reset of the stream or the end of the connection.
