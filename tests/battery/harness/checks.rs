@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use clerk_actor_tokens::{Error, Outcome};
+use clerk_actor_tokens::{ActorTokenId, Error, Outcome};
 
 use super::run::Run;
 
@@ -53,7 +53,7 @@ pub(crate) fn salvaged(wanted: Option<&'static str>) -> Check {
             .filter(|error| error.outcome() == Outcome::Applied);
         applied
             .map(Error::actor_token_id)
-            .try_for_each(|id| equal("salvaged", id.map(|id| id.as_str()), wanted))
+            .try_for_each(|id| equal("salvaged", id.map(ActorTokenId::as_str), wanted))
     })
 }
 

@@ -3,10 +3,13 @@
 mod answers;
 mod body_http2;
 mod callers;
+mod calls;
 mod connecting;
 mod error_bodies;
 mod fields;
 mod head_http2;
+mod keys;
+mod names;
 mod rate_limits;
 mod request;
 mod request_http2;
@@ -23,7 +26,7 @@ pub(crate) type Runnable = (
 );
 
 pub(crate) fn all() -> Vec<Runnable> {
-    let sections: [(&'static str, Vec<Row>); 7] = [
+    let sections: [(&'static str, Vec<Row>); 8] = [
         ("Request on the wire", request::rows()),
         ("Request on the wire, HTTP/2", request_http2::rows()),
         ("Response head", response_head::rows()),
@@ -31,6 +34,7 @@ pub(crate) fn all() -> Vec<Runnable> {
         ("Response head, HTTP/2", head_http2::rows()),
         ("Response body, HTTP/2", body_http2::rows()),
         ("Rate limits and time", rate_limits::rows()),
+        ("What callers pass", calls::rows()),
     ];
     let mut all: Vec<Runnable> = connecting::rows();
     for (section, rows) in sections {

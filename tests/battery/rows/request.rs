@@ -1,6 +1,6 @@
 //! What can happen to a request on the wire, by HTTP/1.1.
 
-use Step::{Answer, Bytes, Hang, Request, Reset, Stall, Write};
+use Step::{Answer, Bytes, Request, Reset, Stall, Write};
 
 use crate::harness::{
     checks::{attempts, connections, status, timed_out},
