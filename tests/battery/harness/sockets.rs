@@ -70,7 +70,7 @@ pub(crate) struct SocketRow {
 }
 
 /// The longest the connect phase of these rows takes; real time, for sockets know no other.
-pub(crate) const CONNECT: Duration = Duration::from_millis(150);
+pub(crate) const CONNECT: Duration = Duration::from_millis(300);
 
 impl SocketRow {
     /// Something else is wanted, too.

@@ -31,7 +31,7 @@ pub(crate) fn rows() -> Vec<Runnable> {
         ),
         https("TLS silent", Accept::Silent, (NS, 0), Some(3))
             .also(timed_out(true))
-            .also(took(3 * CONNECT..=9 * CONNECT)),
+            .also(took(3 * CONNECT..=16 * CONNECT)),
         https(
             "TLS, all well, by HTTP/2",
             Accept::TlsHttp2(vec![

@@ -8,6 +8,7 @@ mod connecting;
 mod error_bodies;
 mod fields;
 mod head_http2;
+mod itself;
 mod keys;
 mod names;
 mod rate_limits;
@@ -43,5 +44,6 @@ pub(crate) fn all() -> Vec<Runnable> {
         }
     }
     all.extend(callers::rows());
+    all.extend(itself::rows());
     all
 }

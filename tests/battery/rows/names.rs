@@ -103,7 +103,7 @@ fn without_end() -> Result<(), String> {
     let hangs = https("DNS hangs", well(), (NS, 0), Some(0))
         .also(timed_out(true))
         .also(attempts(3))
-        .also(took(3 * CONNECT..=9 * CONNECT))
+        .also(took(3 * CONNECT..=16 * CONNECT))
         .check_on(&runtime);
     drop(release);
     hangs?;
