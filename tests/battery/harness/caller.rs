@@ -51,11 +51,13 @@ pub(crate) fn key() -> SecretKey {
 impl Caller {
     pub(crate) fn client(&self, transport: Split) -> Client {
         let layer = self.layer;
+        let log = Arc::clone(transport.log());
         ClientBuilder::over((self.key)(), transport)
             .base_url(self.base_url.parse().unwrap())
             .call_timeout(self.call_timeout)
             .attempt_timeout(self.attempt_timeout)
             .retry(self.retry.clone())
+            .on_settle(move |event| log.note(event))
             .attempt_layer(MapRequestLayer::new(move |mut request: Request<_>| {
                 layer(request.headers_mut());
                 request
@@ -76,7 +78,11 @@ impl Caller {
             Op::Revoke => ActorTokenRequest::revoke(self.id.parse().unwrap()),
         };
         let number = HeaderValue::from(number);
-        client.send(request.header(CALL, number)).await
+        let token = client.send(request.header(CALL, number)).await?;
+        if let Some(ticket) = token.ticket() {
+            ticket.claim();
+        }
+        Ok(token)
     }
 
     /// Makes one call of a client of its own.
@@ -89,10 +95,13 @@ impl Caller {
         let client = self.client(transport);
         let begun = Instant::now();
         let results = vec![self.call(&client, op, 0).await];
+        let took = begun.elapsed();
+        // Where time is real, nobody waits for what a peer keeps hanging.
+        client.drain(Duration::from_millis(50)).await;
         Run {
             op,
             results,
-            took: begun.elapsed(),
+            took,
             deadline: self.call_timeout,
             seen,
             log,

@@ -1,6 +1,9 @@
 //! A row: a script for the peer, and what must come of it.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -12,6 +15,9 @@ use super::{
     script::{Op, Step},
     settling::Split,
 };
+
+/// Long enough for everything to be settled; the clock is paused.
+const AMPLE: Duration = Duration::from_secs(600);
 
 pub(crate) struct Row {
     pub(crate) name: String,
@@ -132,10 +138,12 @@ impl Row {
         for call in calls {
             results.push(call.await.map_err(|error| error.to_string())?);
         }
+        let took = begun.elapsed();
+        client.drain(AMPLE).await;
         Ok(Run {
             op,
             results,
-            took: begun.elapsed(),
+            took,
             deadline: self.caller.call_timeout,
             seen,
             log,

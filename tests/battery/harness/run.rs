@@ -61,12 +61,11 @@ impl Run {
     /// Compares what came with what was wanted, and with what holds for every row.
     pub(crate) fn judge(&self, want: Want) -> Result<(), String> {
         let requests = self.seen.requests.load(Ordering::SeqCst);
-        let revoked = self.log.revoked.lock().unwrap().clone();
         for result in &self.results {
             reads_well(result)?;
             judge(self.op, want, result, requests)?;
-            settled(self.op, result, &revoked)?;
         }
+        settled(self.op, &self.results, &self.log)?;
         // A timer may be a tick late.
         let deadline = self.deadline.saturating_add(Duration::from_millis(10));
         if self.took > deadline {

@@ -9,7 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use clerk_actor_tokens::{ActorToken, Body, BoxError, Error, Intent};
+use clerk_actor_tokens::{
+    ActorToken, Body, BoxError, Error, Intent, Outcome,
+    layer::settle::{SettleEnd, SettleEvent},
+};
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderName, Request, Response};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
@@ -28,6 +31,15 @@ pub(crate) struct Log {
     pub(crate) attempts: Mutex<Vec<(usize, Instant)>>,
     /// The ids of what was revoked in the background of a create.
     pub(crate) revoked: Mutex<Vec<String>>,
+    /// What was reported of creates, and about which token.
+    pub(crate) reported: Mutex<Vec<(SettleEnd, Option<String>)>>,
+}
+
+impl Log {
+    pub(crate) fn note(&self, event: &SettleEvent) {
+        let id = event.actor_token_id().map(ToString::to_string);
+        self.reported.lock().unwrap().push((event.end(), id));
+    }
 }
 
 type AnswerBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -64,6 +76,12 @@ impl Split {
     }
 }
 
+impl Split {
+    pub(crate) fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+}
+
 impl Service<Request<Body>> for Split {
     type Response = Response<AnswerBody>;
     type Error = BoxError;
@@ -91,14 +109,37 @@ impl Service<Request<Body>> for Split {
     }
 }
 
-/// Whether what a create left behind was settled as its result says.
+/// Whether every credential that may have been minted and was not returned was revoked or reported,
+/// once, and nothing else was.
 pub(crate) fn settled(
-    _: Op,
-    _: &Result<ActorToken, Error>,
-    revoked: &[String],
+    op: Op,
+    results: &[Result<ActorToken, Error>],
+    log: &Log,
 ) -> Result<(), String> {
-    match revoked {
-        [] => Ok(()),
-        _ => Err(format!("revoked in the background: {revoked:?}")),
+    let (revoked, reported) = (log.revoked.lock().unwrap(), log.reported.lock().unwrap());
+    let lost: Vec<_> = results
+        .iter()
+        .filter_map(|result| result.as_ref().err())
+        .filter(|error| op == Op::Create && error.outcome() >= Outcome::Unknown)
+        .collect();
+    let told = |id: &str| reported.iter().any(|(_, it)| it.as_deref() == Some(id));
+    let salvaged = lost.iter().filter_map(|error| error.actor_token_id());
+    let mut reported_as_revoked: Vec<_> = reported
+        .iter()
+        .filter(|(end, _)| *end == SettleEnd::Revoked)
+        .filter_map(|(_, id)| id.clone())
+        .collect();
+    let mut revoked = revoked.clone();
+    reported_as_revoked.sort();
+    revoked.sort();
+    if reported.len() != lost.len()
+        || reported_as_revoked != revoked
+        || !salvaged.map(|id| id.as_str()).all(told)
+    {
+        let (lost, reported) = (lost.len(), &*reported);
+        return Err(format!(
+            "{lost} lost, revoked {revoked:?}, reported {reported:?}"
+        ));
     }
+    Ok(())
 }

@@ -67,9 +67,9 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.push(trickling("a 200 that never ends", 200, (UN, 1), (UN, 1)));
     rows.push(flood("a 200 of more than anybody reads", 200, AP));
     rows.push(flood("a 404 of more than anybody reads", 404, RJ));
-    rows.push(hangs("a body that hangs", 20));
-    // The attempt is over; what it read goes with it.
-    rows.push(hangs("a body that hangs after the id", 60));
+    rows.push(hangs("a body that hangs", 20, (UN, 1), (UN, 3)));
+    let salvaged = salvaged(Some("act_1"));
+    rows.push(hangs("a body that hangs after the id", 60, (AP, 1), (AP, 1)).also(salvaged));
     rows.extend(cut());
     rows
 }
@@ -119,9 +119,9 @@ fn flood(name: &str, status: u16, end: End) -> Row {
 }
 
 /// A body that stops after so many bytes, and does not end.
-fn hangs(name: &str, at: usize) -> Row {
+fn hangs(name: &str, at: usize, create: Want, revoke: Want) -> Row {
     let body = &Op::Create.answer().as_bytes()[..at];
-    each(name, (UN, 1), (UN, 3), |stream| {
+    each(name, create, revoke, |stream| {
         [head(stream, 200), data(stream, body)].concat()
     })
     .also(timed_out(true))

@@ -69,13 +69,13 @@ fn endless() -> Vec<Row> {
         row("a 502 that never ends", trickle("502 X"), (UN, 1), (UN, 3)),
         row("a 200 that never ends", trickle("200 X"), (UN, 1), (UN, 3)),
         row("a body that hangs", hangs_at(20), (UN, 1), (UN, 3)),
-        // The attempt is over; what it read goes with it.
         row(
             "a body that hangs after the id",
             hangs_at(60),
-            (UN, 1),
-            (UN, 3),
-        ),
+            (AP, 1),
+            (AP, 1),
+        )
+        .also(salvaged(Some("act_1"))),
     ]
     .map(|row| row.also(timed_out(true)))
     .into()
