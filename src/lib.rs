@@ -35,18 +35,20 @@
 //!                      ActorTokenRequest                                    ActorToken | Error
 //!                             │                                                   ▲
 //!  ── call level: once per call, typed ───────────────────────────────────────────────────────────
+//!   TraceCall                 │    one span a call
 //!   TypedError                │    whatever failed below: one Error with its outcome
 //!   (your call layers)        │    limits, guards, audit: Service<ActorTokenRequest>
 //!   Timeout  per call         │    the whole budget, attempts and pauses included
 //!   Json                      │    encodes once; decodes a 200 once
 //!  ── attempt level: repeated, http::Request<Body> → http::Response<Full<Bytes>> ──────────────────
 //!   Retry                     │    decides on the operation and the typed failure
+//!   Trace                     │    one span an attempt, all that is below inside it
 //!   DecodeError               │    every failure of an attempt → one typed Error with its outcome
 //!   Timeout  per attempt      │    head and body
 //!   CollectBody               │    streams → bytes, up to a limit
 //!  ── wire level: http::Request<Body> → http::Response<impl http_body::Body> ──────────────────────
 //!   BaseUri, ApiHeaders       │    where the API is, and its fixed headers
-//!   (your attempt layers)     │    tracing, metrics, signing: on every attempt, never seeing the key
+//!   (your attempt layers)     │    signing, trace headers: on every attempt, never seeing the key
 //!   BearerAuth                │    the key, for the base authority only
 //!                             ▼
 //!   transport: any Service<http::Request<Body>, Response = http::Response<B>>
@@ -98,6 +100,7 @@ mod outcome;
 mod request;
 mod retry_config;
 mod secret_key;
+mod telemetry;
 mod text;
 
 pub use self::{

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::layer::{
     ApiHeadersLayer, BaseUriLayer, BearerAuth, BearerAuthLayer, CollectBodyLayer, DecodeErrorLayer,
-    Json, JsonLayer, RetryLayer, Timeout, TimeoutLayer, TypedErrorLayer,
+    Json, JsonLayer, RetryLayer, Timeout, TimeoutLayer, TraceCallLayer, TraceLayer,
+    TypedErrorLayer,
 };
 
 impl<C, A, T> ClientBuilder<C, A, T> {
@@ -21,6 +22,22 @@ impl<C, A, T> ClientBuilder<C, A, T> {
     pub fn retry_layer(&self) -> RetryLayer {
         RetryLayer::new(self.settings.retry.clone())
             .with_classifier(self.settings.classifier.clone())
+    }
+
+    /// The [`TraceCallLayer`].
+    pub fn trace_call_layer(&self) -> TraceCallLayer {
+        self.settings.trace_call.clone()
+    }
+
+    /// The [`TraceLayer`].
+    pub fn trace_layer(&self) -> TraceLayer {
+        let settings = &self.settings;
+        let layer = settings.trace.clone().base_url(settings.base_url.clone());
+        settings
+            .allowed
+            .iter()
+            .cloned()
+            .fold(layer, TraceLayer::allow)
     }
 
     /// The attempt's [`TimeoutLayer`].
@@ -77,8 +94,10 @@ impl<C, A, T> ClientBuilder<C, A, T> {
         let base_uri = self.base_uri_layer();
         let collect_body = self.collect_body_layer();
         let attempt_timeout = self.attempt_timeout_layer();
+        let trace = self.trace_layer();
         let retry = self.retry_layer();
         let call_timeout = self.call_timeout_layer();
+        let trace_call = self.trace_call_layer();
 
         // Bottom up, as a request passes it last to first.
         let svc = self.transport.into_transport()?;
@@ -94,6 +113,8 @@ impl<C, A, T> ClientBuilder<C, A, T> {
         let svc = attempt_timeout.layer(svc);
         // Errors are typed below retry, so that retry decides on facts.
         let svc = DecodeErrorLayer::new().layer(svc);
+        // An attempt's span lasts from where it begins to its typed error, its body included.
+        let svc = trace.layer(svc);
         let svc = retry.layer(svc);
         // A 200 is decoded above retry, so that one that does not decode is never sent again.
         let svc = JsonLayer::new().layer(svc);
@@ -101,7 +122,9 @@ impl<C, A, T> ClientBuilder<C, A, T> {
         let svc = call_timeout.layer(svc);
         let svc = self.call_layers.layer(svc);
         // Whatever failed below has an outcome, errors of users' layers included.
-        Ok(TypedErrorLayer::new().layer(svc))
+        let svc = TypedErrorLayer::new().layer(svc);
+        // The call's span covers all that there is, and sees how it really ended.
+        Ok(trace_call.layer(svc))
     }
 
     /// The client.

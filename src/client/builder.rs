@@ -12,7 +12,7 @@ use crate::transport::TransportConfig;
 use crate::{
     BaseUrl, Error, Intent, KeySource, RetryConfig,
     layer::{
-        ApiVersion,
+        ApiVersion, TraceCallLayer, TraceLayer,
         retry::{Classifier, Verdict},
     },
 };
@@ -31,6 +31,7 @@ use crate::{
 /// | connect time-out, DNS, TCP and TLS together | 3 s |
 /// | retry | [`RetryConfig::default`] |
 /// | longest answer | 256 KiB |
+/// | spans of calls and of attempts | at the level INFO |
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct ClientBuilder<C, A, T> {
@@ -51,6 +52,8 @@ pub(super) struct Settings {
     pub(super) retry: RetryConfig,
     pub(super) classifier: Option<Classifier>,
     pub(super) max_response_bytes: Option<usize>,
+    pub(super) trace: TraceLayer,
+    pub(super) trace_call: TraceCallLayer,
 }
 
 impl Settings {
@@ -65,6 +68,8 @@ impl Settings {
             retry: RetryConfig::default(),
             classifier: None,
             max_response_bytes: None,
+            trace: TraceLayer::new(),
+            trace_call: TraceCallLayer::new(),
         }
     }
 }
@@ -182,6 +187,19 @@ impl<C, A, T> ClientBuilder<C, A, T> {
     /// The longest answer that is read, in bytes. Default: 256 KiB.
     pub fn max_response_bytes(mut self, limit: usize) -> Self {
         self.settings.max_response_bytes = Some(limit);
+        self
+    }
+
+    /// The spans of attempts: [`TraceLayer::disabled`] turns them off. Where the attempts go the
+    /// builder tells the layer. Default: level INFO.
+    pub fn trace(mut self, layer: TraceLayer) -> Self {
+        self.settings.trace = layer;
+        self
+    }
+
+    /// The spans of calls: [`TraceCallLayer::disabled`] turns them off. Default: level INFO.
+    pub fn trace_call(mut self, layer: TraceCallLayer) -> Self {
+        self.settings.trace_call = layer;
         self
     }
 

@@ -29,7 +29,7 @@ pub(super) fn decode(response: Response<Full<Bytes>>) -> Error {
 }
 
 /// What a status says about the operation. Of a 200 only the body tells.
-pub(super) fn outcome(status: StatusCode) -> Outcome {
+pub(in crate::layer) fn outcome(status: StatusCode) -> Outcome {
     if status.is_client_error() {
         Outcome::Rejected
     } else {
@@ -49,7 +49,7 @@ pub(super) fn complete(error: Error, status: Option<StatusCode>) -> Error {
 }
 
 /// The trace id that the head tells: `Clerk-Trace-Id`, else `cf-ray`.
-pub(super) fn trace_id(headers: &HeaderMap) -> Option<String> {
+pub(in crate::layer) fn trace_id(headers: &HeaderMap) -> Option<String> {
     ["clerk-trace-id", "cf-ray"].into_iter().find_map(|name| {
         let value = headers.get(name)?.to_str().ok()?;
         (!value.is_empty()).then(|| presentable(value))

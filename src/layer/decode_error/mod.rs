@@ -48,6 +48,8 @@ mod answer;
 mod evidence;
 mod retry_after;
 
+pub(super) use self::answer::{outcome, trace_id};
+
 use std::{
     pin::Pin,
     sync::Arc,
