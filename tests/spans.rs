@@ -71,7 +71,7 @@ fn checked(capture: &Capture) -> (Seen, Vec<Seen>) {
         assert!(span.closed, "{span:#?}");
         assert_eq!(span.target, "clerk_actor_tokens");
     }
-    let told = format!("{:?}", capture.spans());
+    let told = format!("{:?} {:?}", capture.spans(), capture.events());
     assert!(!told.contains("marker"), "{told}");
     let mut calls = capture.named("call");
     assert_eq!(calls.len(), 1);
@@ -123,6 +123,7 @@ async fn a_call_that_succeeds_has_a_span_with_one_of_its_attempt() {
             ("clerk.trace_id", "trace_1"),
         ],
     );
+    assert!(capture.events().is_empty(), "{:?}", capture.events());
 }
 
 #[tokio::test]
@@ -143,7 +144,7 @@ async fn a_revoke_is_named_by_its_template_and_tells_its_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_limit_that_is_retried_is_two_attempts() {
+async fn a_rate_limit_that_is_retried_is_two_attempts_and_one_warning() {
     let (capture, _guard) = Capture::begin();
     let limited = r#"{"errors":[{"code":"too_many_requests"}],"clerk_trace_id":"trace_1"}"#;
     let client = scripted([
@@ -171,6 +172,48 @@ async fn a_rate_limit_that_is_retried_is_two_attempts() {
     }
     assert_eq!(second.field("http.request.resend_count"), "1");
     assert_eq!(second.field("clerk.outcome"), "ok");
+
+    let events = capture.events();
+    assert_eq!((events.len(), events[0].parent), (1, Some(0)));
+    assert_eq!(events[0].level, Level::WARN);
+    assert_fields(
+        &events[0],
+        [
+            ("message", "rate limited, trying again after a pause"),
+            ("clerk.operation", "create"),
+            ("attempt", "1"),
+            ("pause_ms", "2000"),
+            ("error.type", "429"),
+            ("clerk.error.code", "too_many_requests"),
+            ("clerk.trace_id", "trace_1"),
+        ],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_is_one_line_at_the_level_info() {
+    let (capture, _guard) = Capture::begin();
+    let client = scripted([answer(503, &[], ""), answer(200, &[], REVOKED)]);
+    client.revoke(&id()).await.unwrap();
+
+    checked(&capture);
+    let events = capture.events();
+    assert_eq!((events.len(), events[0].level), (1, Level::INFO));
+    assert_eq!(events[0].field("error.type"), "503");
+    assert_eq!(events[0].field("attempt"), "1");
+    assert!(events[0].field("pause_ms").parse::<u64>().unwrap() <= 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_limit_that_is_not_retried_is_a_warning_too() {
+    let (capture, _guard) = Capture::begin();
+    let client = scripted([answer(429, &[("retry-after", "60")], "")]);
+    client.send(create()).await.unwrap_err();
+
+    let events = capture.events();
+    assert_eq!((events.len(), events[0].level), (1, Level::WARN));
+    assert_eq!(events[0].field("message"), "rate limited, not trying again");
+    assert_eq!(events[0].field("retry_after_ms"), "60000");
 }
 
 #[tokio::test]
@@ -191,6 +234,7 @@ async fn a_refusal_tells_its_code_and_its_trace_id() {
         assert_eq!(span.field("clerk.trace_id"), "trace_1");
         assert_eq!(span.field("clerk.outcome"), "rejected");
     }
+    assert!(capture.events().is_empty(), "the error tells its caller");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! A subscriber that keeps every span, for one thread.
+//! A subscriber that keeps every span and event, for one thread.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use tracing::{
-    Level, Metadata, Subscriber,
+    Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
     subscriber::DefaultGuard,
@@ -26,7 +26,7 @@ pub(crate) struct Seen {
     pub(crate) name: &'static str,
     pub(crate) level: Level,
     pub(crate) target: &'static str,
-    /// The index of the span that it is a child of.
+    /// The index of the span that it is a child of, or that an event happened in.
     pub(crate) parent: Option<usize>,
     pub(crate) fields: Fields,
     pub(crate) closed: bool,
@@ -53,6 +53,7 @@ impl Seen {
 #[derive(Clone, Default)]
 pub(crate) struct Capture {
     spans: Arc<Mutex<Vec<Seen>>>,
+    events: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Capture {
@@ -72,6 +73,13 @@ impl Capture {
         let mut spans = self.spans();
         spans.retain(|span| span.name == name);
         spans
+    }
+
+    /// The events of this crate, in order.
+    pub(crate) fn events(&self) -> Vec<Seen> {
+        let mut events = self.events.lock().unwrap().clone();
+        events.retain(|event| event.target == "clerk_actor_tokens");
+        events
     }
 }
 
@@ -93,6 +101,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Index(index) = *context.span(id).unwrap().extensions().get().unwrap();
         values.record(&mut Keep(&mut self.spans.lock().unwrap()[index].fields));
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let parent = context.event_span(event);
+        let parent = parent.and_then(|it| it.extensions().get::<Index>().map(|index| index.0));
+        let mut seen = Seen::new(event.metadata(), parent);
+        event.record(&mut Keep(&mut seen.fields));
+        self.events.lock().unwrap().push(seen);
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {

@@ -82,7 +82,10 @@ where
                                 let timer = tokio::time::sleep_until(at);
                                 this.state.set(State::Pause { timer });
                             }
-                            None => return Poll::Ready(Err(error)),
+                            None => {
+                                this.session.failed(&error);
+                                return Poll::Ready(Err(error));
+                            }
                         }
                     }
                 },

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{budget::Budget, policy::Policy, verdict::Verdict};
-use crate::{Body, BoxError, Error, Intent};
+use crate::{Body, BoxError, Error, Intent, telemetry};
 
 /// What decides about the next attempt of one call.
 #[derive(Debug)]
@@ -45,6 +45,11 @@ impl Session {
         self.budget.deposit();
     }
 
+    /// Nothing follows.
+    pub(super) fn failed(&self, error: &BoxError) {
+        telemetry::rate_limited(self.intent, error);
+    }
+
     /// When the next attempt begins; `None` when `error` is the call's last word.
     pub(super) fn next_attempt_at(&mut self, error: &mut BoxError) -> Option<Instant> {
         if !self.may_go_on() {
@@ -69,6 +74,7 @@ impl Session {
             return None;
         }
         self.retries += 1;
+        telemetry::retrying(self.intent, error, self.retries, pause);
         Some(at)
     }
 
