@@ -72,6 +72,7 @@
 //! | `aws-lc-rs` | | the default transport, with AWS-LC's cryptography, unless `ring` is on, too |
 //! | `native-roots` | | the default transport, trusting the system's root certificates, too |
 //! | `transport` | by the above | hyper-util's client over rustls |
+//! | `metrics` | | calls and attempts measured by the facade of the crate `metrics` |
 //! | `server` | | `server::ActorTokensApi`: the wire protocol over any `Service<ActorTokenRequest>` |
 //! | `sandbox` | | `sandbox::Sandbox`: a stand-in for the API, in process and over TCP |
 //!
@@ -103,6 +104,8 @@ mod secret_key;
 mod telemetry;
 mod text;
 
+#[cfg(feature = "metrics")]
+pub use self::telemetry::describe_metrics;
 pub use self::{
     actor_token::{ActorToken, ActorTokenStatus, InvalidActorToken, Ticket},
     actor_token_id::{ActorTokenId, InvalidActorTokenId},

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{ErrorType, TARGET, operation};
+use super::{ErrorType, TARGET, meter, operation};
 use crate::{BoxError, Error, Intent};
 
 /// The attempt of this number failed, and another follows after `pause`: a WARN line for a rate limit, for it is
@@ -12,6 +12,7 @@ use crate::{BoxError, Error, Intent};
 pub(crate) fn retrying(intent: Intent, error: &BoxError, attempt: u32, pause: Duration) {
     let error = error.downcast_ref::<Error>();
     let error_type = ErrorType::of(error);
+    meter::retry(intent, error_type);
     macro_rules! event {
         ($level:ident, $message:literal) => {
             tracing::event!(

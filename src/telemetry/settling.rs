@@ -1,10 +1,10 @@
-//! What is logged of credentials that nobody holds.
+//! What is logged and counted of credentials that nobody holds.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::{Level, Span};
 
-use super::TARGET;
+use super::{TARGET, meter};
 use crate::ActorTokenId;
 
 /// The span of what goes on after its attempt was given up. It follows from the attempt, which has
@@ -28,6 +28,7 @@ pub(crate) fn settling_span() -> Span {
 /// A credential that nobody read was revoked.
 #[allow(dead_code, reason = "for the layer that settles credentials")]
 pub(crate) fn revoked(id: &ActorTokenId) {
+    meter::settled("revoked");
     tracing::event!(
         target: TARGET,
         Level::INFO,
@@ -39,6 +40,8 @@ pub(crate) fn revoked(id: &ActorTokenId) {
 /// A credential that nobody holds could not be revoked: it lives until `exposed_until`.
 #[allow(dead_code, reason = "for the layer that settles credentials")]
 pub(crate) fn not_revoked(id: &ActorTokenId, exposed_until: Option<SystemTime>) {
+    meter::settled("not_revoked");
+    meter::orphan_possible();
     tracing::event!(
         target: TARGET,
         Level::ERROR,
@@ -52,6 +55,8 @@ pub(crate) fn not_revoked(id: &ActorTokenId, exposed_until: Option<SystemTime>) 
 /// `exposed_until`.
 #[allow(dead_code, reason = "for the layer that settles credentials")]
 pub(crate) fn unknown(id: Option<&ActorTokenId>, exposed_until: Option<SystemTime>) {
+    meter::settled("unknown");
+    meter::orphan_possible();
     tracing::event!(
         target: TARGET,
         Level::ERROR,

@@ -43,6 +43,7 @@ impl Session {
 
     pub(super) fn succeeded(&self) {
         self.budget.deposit();
+        telemetry::retry_budget_left(|| self.budget.left());
     }
 
     /// Nothing follows.
@@ -67,7 +68,9 @@ impl Session {
         if self.end.is_some_and(|end| at >= end) {
             return None;
         }
-        if self.policy.config().budget && !self.budget.withdraw() {
+        let allowed = !self.policy.config().budget || self.budget.withdraw();
+        telemetry::retry_budget_left(|| self.budget.left());
+        if !allowed {
             if let Some(error) = error.downcast_mut::<Error>() {
                 error.mark_out_of_budget();
             }

@@ -14,7 +14,7 @@ use super::record;
 use crate::{
     BoxError, Error,
     layer::decode_error,
-    telemetry::{ErrorType, OK, interrupted, outcome},
+    telemetry::{AttemptMeter, ErrorType, OK, interrupted, outcome},
 };
 
 pin_project! {
@@ -75,15 +75,17 @@ where
 #[derive(Debug)]
 pub(super) struct Watch {
     span: Span,
+    meter: AttemptMeter,
     deadline: Option<Instant>,
     open: bool,
 }
 
 impl Watch {
     /// `deadline` is the call's.
-    pub(super) fn new(span: Span, deadline: Option<Instant>) -> Self {
+    pub(super) fn new(span: Span, meter: AttemptMeter, deadline: Option<Instant>) -> Self {
         Self {
             span,
+            meter,
             deadline,
             open: true,
         }
@@ -109,15 +111,21 @@ impl Watch {
                 record::error_type(span, error_type);
             }
         });
+        self.meter.end(outcome, Some(status), error_type);
     }
 
     fn failed(&mut self, error: Option<&Error>) {
         self.end(|span| record::failure(span, error));
+        let error_type = ErrorType::of(error);
+        let outcome = error.map_or("unknown", |error| outcome(error.outcome()));
+        let status = error.and_then(Error::status);
+        self.meter.end(outcome, status, Some(error_type));
     }
 
     fn interrupted(&mut self) {
         let why = interrupted(self.deadline);
         self.end(|span| record::interruption(span, why, None));
+        self.meter.end("cut", None, Some(why));
     }
 
     /// Closes the span here and now, for whoever is above may keep an ended future for long.

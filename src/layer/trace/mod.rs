@@ -30,6 +30,9 @@
 //! Never a user id, an actor, a URL, a header value, a body or a credential: in place of `url.full`,
 //! which the conventions ask for, template and id tell as much.
 //!
+//! With the feature `metrics` it measures each attempt, too, whether there are spans or not; see
+//! `describe_metrics`.
+//!
 //! # Example
 //!
 //! A W3C `traceparent` on every attempt: what a layer of the user's does, it does inside the
@@ -93,7 +96,7 @@ use tracing::{Level, Span};
 pub(super) use self::make_span::MakeSpan;
 pub use self::{facts::Facts, future::ResponseFuture};
 use self::{future::Watch, servers::Servers};
-use crate::{BaseUrl, Body, BoxError};
+use crate::{BaseUrl, Body, BoxError, telemetry::AttemptMeter};
 
 /// Layer of [`Trace`].
 #[derive(Clone, Debug, Default)]
@@ -211,7 +214,9 @@ where
         let Config { make_span, servers } = &*self.config;
         let facts = Facts::of_attempt(&request, servers);
         let span = make_span.of_attempt(&facts);
-        let watch = Watch::new(span, request.body().call().deadline());
+        let server = || facts.server_address().map(str::to_owned);
+        let meter = AttemptMeter::begin(facts.intent(), server);
+        let watch = Watch::new(span, meter, request.body().call().deadline());
         let inner = watch.span().in_scope(|| self.inner.call(request));
         ResponseFuture::new(inner, watch)
     }

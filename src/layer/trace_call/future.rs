@@ -9,7 +9,12 @@ use std::{
 use pin_project_lite::pin_project;
 use tracing::Span;
 
-use crate::{ActorToken, Error, call::Progress, layer::trace::record, telemetry::interrupted};
+use crate::{
+    ActorToken, Error, Outcome,
+    call::Progress,
+    layer::trace::record,
+    telemetry::{CallMeter, ErrorType, OK, interrupted, outcome},
+};
 
 pin_project! {
     /// A call below, and the span that lasts as long.
@@ -65,15 +70,25 @@ where
 #[derive(Debug)]
 pub(super) struct Watch {
     span: Span,
+    meter: CallMeter,
     progress: Option<Arc<Progress>>,
 }
 
 impl Watch {
-    pub(super) fn new(span: Span, progress: Option<Arc<Progress>>) -> Self {
-        Self { span, progress }
+    pub(super) fn new(span: Span, meter: CallMeter, progress: Option<Arc<Progress>>) -> Self {
+        Self {
+            span,
+            meter,
+            progress,
+        }
     }
 
     fn ended(self, result: &Result<ActorToken, Error>) {
+        let (outcome, error_type) = match result {
+            Ok(_) => (OK, None),
+            Err(error) => (outcome(error.outcome()), Some(ErrorType::of(Some(error)))),
+        };
+        self.meter.end(outcome, error_type);
         self.record_attempts();
         if self.span.is_none() {
             return;
@@ -87,6 +102,8 @@ impl Watch {
     fn interrupted(self) {
         let why = interrupted(None);
         let known = self.progress.as_ref().map(|progress| progress.outcome());
+        self.meter
+            .end(outcome(known.unwrap_or(Outcome::Unknown)), Some(why));
         self.record_attempts();
         if !self.span.is_none() {
             record::interruption(&self.span, why, known);

@@ -20,6 +20,9 @@
 //! | `actor_token.id` | of the token that was minted or revoked |
 //! | `http.response.status_code`, `error.type`, `clerk.error.code`, `clerk.trace_id` | of its error, as an [attempt](super::trace) has them |
 //!
+//! With the feature `metrics` it measures each call, too, whether there are spans or not; see
+//! `describe_metrics`.
+//!
 //! # Example
 //!
 //! ```
@@ -62,7 +65,10 @@ use tracing::{Level, Span};
 pub use self::future::ResponseFuture;
 use self::future::Watch;
 use super::trace::{Facts, MakeSpan};
-use crate::{ActorToken, ActorTokenRequest, Error};
+use crate::{
+    ActorToken, ActorTokenRequest, Error,
+    telemetry::{CallMeter, METERED},
+};
 
 /// Layer of [`TraceCall`].
 #[derive(Clone, Debug, Default)]
@@ -158,9 +164,10 @@ where
     fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
         let facts = Facts::of_call(&request);
         let span = self.make_span.of_call(&facts);
-        let watched = !span.is_none();
+        let meter = CallMeter::begin(facts.intent());
+        let watched = METERED || !span.is_none();
         let progress = watched.then(|| Arc::clone(request.call().progress()));
         let inner = span.in_scope(|| self.inner.call(request));
-        ResponseFuture::new(inner, Watch::new(span, progress))
+        ResponseFuture::new(inner, Watch::new(span, meter, progress))
     }
 }
