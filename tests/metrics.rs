@@ -144,11 +144,11 @@ fn a_call_with_a_retry_is_measured_in_all_its_parts() {
             ),
             ("clerk.actor_tokens.retry_budget", &[9.1]),
             (
-                "http.client.request.duration error.type=429 http.request.method=POST http.response.status_code=429 server.address=api.clerk.com url.template=/actor_tokens",
+                "http.client.request.duration error.type=429 http.request.method=POST http.response.status_code=429 server.address=api.clerk.com server.port=443 url.template=/actor_tokens",
                 &[0.0],
             ),
             (
-                "http.client.request.duration http.request.method=POST http.response.status_code=200 server.address=api.clerk.com url.template=/actor_tokens",
+                "http.client.request.duration http.request.method=POST http.response.status_code=200 server.address=api.clerk.com server.port=443 url.template=/actor_tokens",
                 &[0.0],
             ),
         ],
@@ -160,7 +160,7 @@ fn a_duration_is_in_seconds_and_ends_with_its_attempt() {
     let all = while_recording(|_| async {
         silent().send(create()).await.unwrap_err();
     });
-    let timed_out = "http.client.request.duration error.type=timeout http.request.method=POST server.address=api.clerk.com url.template=/actor_tokens";
+    let timed_out = "http.client.request.duration error.type=timeout http.request.method=POST server.address=api.clerk.com server.port=443 url.template=/actor_tokens";
     let [seconds] = all[timed_out][..] else {
         panic!("{all:?}");
     };

@@ -29,7 +29,7 @@ use support::{
     scripted::Scripted,
 };
 use tower::{layer::util::Identity, service_fn, util::MapRequestLayer};
-use tracing::{Level, Span};
+use tracing::{Instrument, Level, Span};
 
 type Answer = Response<Full<Bytes>>;
 
@@ -402,6 +402,35 @@ async fn what_an_attempt_lets_go_of_it_lets_go_of_inside_its_span() {
     drop(call);
     assert_eq!(*noted.lock().unwrap(), ["attempt"; 3]);
     assert!(capture.spans().iter().all(|span| span.closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn spans_of_calls_that_run_side_by_side_are_not_mixed_up() {
+    let (capture, _guard) = Capture::begin();
+    let transport = service_fn(|request: Request<Body>| async move {
+        let attempt = request.body().attempt();
+        let _taken = request.into_body().into_bytes();
+        tokio::time::sleep(S).await;
+        let status = if attempt == 1 { 503 } else { 200 };
+        Ok::<_, BoxError>(answer(status, &[], REVOKED))
+    });
+    let client = over(transport).build().unwrap();
+    let id = id();
+    let caller = tracing::info_span!(target: "app", "caller");
+    let both = async { tokio::join!(client.revoke(&id), client.revoke(&id)) };
+    let (one, two) = both.instrument(caller).await;
+    assert!(one.is_ok() && two.is_ok());
+
+    let spans = capture.spans();
+    let children = |parent: usize| {
+        let of = |span: &&Seen| span.parent == Some(parent);
+        let names = spans.iter().filter(of).map(|span| span.name);
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(children(0), ["call", "call"]);
+    for (index, _) in spans.iter().enumerate().filter(|(_, it)| it.name == "call") {
+        assert_eq!(children(index), ["attempt", "attempt"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,7 +26,7 @@ const ORPHANS_POSSIBLE: &str = "clerk.actor_tokens.orphans_possible";
 ///
 /// | metric | kind, unit | labels |
 /// |---|---|---|
-/// | `http.client.request.duration` | histogram, seconds | `http.request.method`, `url.template`, `server.address`, `http.response.status_code`, `error.type` |
+/// | `http.client.request.duration` | histogram, seconds | `http.request.method`, `url.template`, `server.address`, `server.port`, `http.response.status_code`, `error.type` |
 /// | `clerk.actor_tokens.calls` | counter | `operation`, `outcome`, `error.type` |
 /// | `clerk.actor_tokens.calls_in_flight` | gauge | `operation` |
 /// | `clerk.actor_tokens.attempts` | counter | `operation`, `outcome` |
@@ -36,7 +36,7 @@ const ORPHANS_POSSIBLE: &str = "clerk.actor_tokens.orphans_possible";
 /// | `clerk.actor_tokens.orphans_possible` | counter | |
 ///
 /// A duration is that of one attempt, head and body, as the OpenTelemetry convention of the same
-/// name wants it; its `server.address` is one that the client was configured with. `outcome` is `ok`,
+/// name wants it; its server is one that the client was configured with. `outcome` is `ok`,
 /// `not_sent`, `rejected`, `unknown`, `applied`, or, for an attempt that was given up, `cut`.
 /// `error.type` and `reason` are a status, or a word like `timeout`, `connect` or `cancelled`. No
 /// label holds an id, or anything else that grows with the number of calls.
@@ -114,12 +114,12 @@ impl fmt::Debug for CallMeter {
 #[derive(Debug)]
 pub(crate) struct AttemptMeter {
     intent: Intent,
-    server: Option<String>,
+    server: Option<(String, u16)>,
     begun: Instant,
 }
 
 impl AttemptMeter {
-    pub(crate) fn begin(intent: Intent, server: impl FnOnce() -> Option<String>) -> Self {
+    pub(crate) fn begin(intent: Intent, server: impl FnOnce() -> Option<(String, u16)>) -> Self {
         Self {
             intent,
             server: server(),
@@ -140,11 +140,10 @@ impl AttemptMeter {
             Label::from_static_parts("url.template", url_template(self.intent)),
         ];
         let status = status.map(|status| text(ErrorType::Status(status)));
-        labels.extend(
-            self.server
-                .clone()
-                .map(|it| Label::new("server.address", it)),
-        );
+        if let Some((address, port)) = self.server.clone() {
+            labels.push(Label::new("server.address", address));
+            labels.push(Label::new("server.port", port.to_string()));
+        }
         labels.extend(status.map(|it| Label::new("http.response.status_code", it)));
         labels.extend(error_type.map(|it| Label::new("error.type", text(it))));
         histogram!(DURATION, labels).record(self.begun.elapsed());

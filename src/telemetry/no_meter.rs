@@ -23,7 +23,7 @@ impl CallMeter {
 pub(crate) struct AttemptMeter;
 
 impl AttemptMeter {
-    pub(crate) fn begin(_: Intent, _: impl FnOnce() -> Option<String>) -> Self {
+    pub(crate) fn begin(_: Intent, _: impl FnOnce() -> Option<(String, u16)>) -> Self {
         Self
     }
 

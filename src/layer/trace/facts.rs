@@ -109,7 +109,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn server(&self) -> Option<(&'a str, u16)> {
+    pub(super) fn server(&self) -> Option<(&'a str, u16)> {
         match self.0 {
             Of::Call(_) => None,
             Of::Attempt { request, servers } => servers.of(request),

@@ -214,7 +214,7 @@ where
         let Config { make_span, servers } = &*self.config;
         let facts = Facts::of_attempt(&request, servers);
         let span = make_span.of_attempt(&facts);
-        let server = || facts.server_address().map(str::to_owned);
+        let server = || facts.server().map(|(host, port)| (host.to_owned(), port));
         let meter = AttemptMeter::begin(facts.intent(), server);
         let watch = Watch::new(span, meter, request.body().call().deadline());
         let inner = watch.span().in_scope(|| self.inner.call(request));
