@@ -22,27 +22,20 @@ pin_project! {
     #[derive(Debug)]
     pub struct ResponseFuture<F> {
         #[pin]
-        inner: Option<F>,
-        watch: Watch,
+        pub(super) inner: Option<F>,
+        // Nothing, where nobody looks, and once the attempt has ended.
+        pub(super) watch: Option<Watch>,
     }
 
     impl<F> PinnedDrop for ResponseFuture<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if this.watch.open {
+            if let Some(watch) = this.watch.take() {
                 // What is let go is let go inside the span, as all of the attempt is.
-                let span = &this.watch.span;
-                span.in_scope(|| this.inner.set(None));
-                this.watch.interrupted();
+                watch.span.in_scope(|| this.inner.set(None));
+                watch.interrupted();
             }
         }
-    }
-}
-
-impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, watch: Watch) -> Self {
-        let inner = Some(inner);
-        Self { inner, watch }
     }
 }
 
@@ -55,29 +48,35 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let inner = this.inner.as_mut().as_pin_mut();
+        let inner = inner.expect("polled after it was ready");
+        let Some(watch) = this.watch else {
+            return inner.poll(cx).map_err(Into::into);
+        };
         let result = {
-            let _entered = this.watch.span.enter();
-            let inner = this.inner.as_mut().as_pin_mut();
-            let result = ready!(inner.expect("polled after it was ready").poll(cx));
+            let _entered = watch.span.enter();
+            let result = ready!(inner.poll(cx)).map_err(Into::into);
             // What is left of the attempt, as after a time-out, belongs to its span, too.
             this.inner.set(None);
-            result.map_err(Into::into)
+            result
         };
-        match &result {
-            Ok(response) => this.watch.answered(response.status(), response.headers()),
-            Err(error) => this.watch.failed(error.downcast_ref()),
+        // The span is closed here and now, for whoever is above may keep an ended future for long.
+        if let Some(watch) = this.watch.take() {
+            match &result {
+                Ok(response) => watch.answered(response.status(), response.headers()),
+                Err(error) => watch.failed(error.downcast_ref()),
+            }
         }
         Poll::Ready(result)
     }
 }
 
-/// Sees an attempt end, once.
+/// Sees an attempt end, once. To drop it is to close the span.
 #[derive(Debug)]
 pub(super) struct Watch {
     span: Span,
     meter: AttemptMeter,
     deadline: Option<Instant>,
-    open: bool,
 }
 
 impl Watch {
@@ -87,15 +86,10 @@ impl Watch {
             span,
             meter,
             deadline,
-            open: true,
         }
     }
 
-    pub(super) fn span(&self) -> &Span {
-        &self.span
-    }
-
-    fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
+    fn answered(self, status: StatusCode, headers: &HeaderMap) {
         let refused = status.is_client_error() || status.is_server_error();
         let error_type = refused.then_some(ErrorType::Status(status));
         let outcome = if refused {
@@ -103,7 +97,7 @@ impl Watch {
         } else {
             OK
         };
-        self.end(|span| {
+        self.record(|span| {
             span.record("http.response.status_code", status.as_u16());
             span.record("clerk.trace_id", decode_error::trace_id(headers));
             span.record("clerk.outcome", outcome);
@@ -114,26 +108,23 @@ impl Watch {
         self.meter.end(outcome, Some(status), error_type);
     }
 
-    fn failed(&mut self, error: Option<&Error>) {
-        self.end(|span| record::failure(span, error));
+    fn failed(self, error: Option<&Error>) {
+        self.record(|span| record::failure(span, error));
         let error_type = ErrorType::of(error);
         let outcome = error.map_or("unknown", |error| outcome(error.outcome()));
         let status = error.and_then(Error::status);
         self.meter.end(outcome, status, Some(error_type));
     }
 
-    fn interrupted(&mut self) {
+    fn interrupted(self) {
         let why = interrupted(self.deadline);
-        self.end(|span| record::interruption(span, why, None));
+        self.record(|span| record::interruption(span, why, None));
         self.meter.end("cut", None, Some(why));
     }
 
-    /// Closes the span here and now, for whoever is above may keep an ended future for long.
-    fn end(&mut self, record: impl FnOnce(&Span)) {
-        self.open = false;
-        let span = std::mem::replace(&mut self.span, Span::none());
-        if !span.is_none() {
-            record(&span);
+    fn record(&self, record: impl FnOnce(&Span)) {
+        if !self.span.is_none() {
+            record(&self.span);
         }
     }
 }

@@ -96,7 +96,10 @@ use tracing::{Level, Span};
 pub(super) use self::make_span::MakeSpan;
 pub use self::{facts::Facts, future::ResponseFuture};
 use self::{future::Watch, servers::Servers};
-use crate::{BaseUrl, Body, BoxError, telemetry::AttemptMeter};
+use crate::{
+    BaseUrl, Body, BoxError,
+    telemetry::{AttemptMeter, METERED},
+};
 
 /// Layer of [`Trace`].
 #[derive(Clone, Debug, Default)]
@@ -214,10 +217,19 @@ where
         let Config { make_span, servers } = &*self.config;
         let facts = Facts::of_attempt(&request, servers);
         let span = make_span.of_attempt(&facts);
+        if !METERED && span.is_none() {
+            return ResponseFuture {
+                inner: Some(self.inner.call(request)),
+                watch: None,
+            };
+        }
         let server = || facts.server().map(|(host, port)| (host.to_owned(), port));
         let meter = AttemptMeter::begin(facts.intent(), server);
-        let watch = Watch::new(span, meter, request.body().call().deadline());
-        let inner = watch.span().in_scope(|| self.inner.call(request));
-        ResponseFuture::new(inner, watch)
+        let deadline = request.body().call().deadline();
+        let inner = span.in_scope(|| self.inner.call(request));
+        ResponseFuture {
+            inner: Some(inner),
+            watch: Some(Watch::new(span, meter, deadline)),
+        }
     }
 }

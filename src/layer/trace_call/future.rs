@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tracing::Span;
 
 use crate::{
-    ActorToken, Error, Outcome,
+    ActorToken, Error,
     call::Progress,
     layer::trace::record,
     telemetry::{CallMeter, ErrorType, OK, interrupted, outcome},
@@ -21,8 +21,9 @@ pin_project! {
     #[derive(Debug)]
     pub struct ResponseFuture<F> {
         #[pin]
-        inner: Option<F>,
-        watch: Option<Watch>,
+        pub(super) inner: Option<F>,
+        // Nothing, where nobody looks, and once the call has ended.
+        pub(super) watch: Option<Watch>,
     }
 
     impl<F> PinnedDrop for ResponseFuture<F> {
@@ -37,13 +38,6 @@ pin_project! {
     }
 }
 
-impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, watch: Watch) -> Self {
-        let (inner, watch) = (Some(inner), Some(watch));
-        Self { inner, watch }
-    }
-}
-
 impl<F> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<ActorToken, Error>>,
@@ -52,10 +46,14 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let inner = this.inner.as_mut().as_pin_mut();
+        let inner = inner.expect("polled after it was ready");
+        let Some(watch) = this.watch else {
+            return inner.poll(cx);
+        };
         let result = {
-            let _entered = this.watch.as_ref().map(|watch| watch.span.enter());
-            let inner = this.inner.as_mut().as_pin_mut();
-            let result = ready!(inner.expect("polled after it was ready").poll(cx));
+            let _entered = watch.span.enter();
+            let result = ready!(inner.poll(cx));
             this.inner.set(None);
             result
         };
@@ -71,11 +69,11 @@ where
 pub(super) struct Watch {
     span: Span,
     meter: CallMeter,
-    progress: Option<Arc<Progress>>,
+    progress: Arc<Progress>,
 }
 
 impl Watch {
-    pub(super) fn new(span: Span, meter: CallMeter, progress: Option<Arc<Progress>>) -> Self {
+    pub(super) fn new(span: Span, meter: CallMeter, progress: Arc<Progress>) -> Self {
         Self {
             span,
             meter,
@@ -101,18 +99,16 @@ impl Watch {
 
     fn interrupted(self) {
         let why = interrupted(None);
-        let known = self.progress.as_ref().map(|progress| progress.outcome());
-        self.meter
-            .end(outcome(known.unwrap_or(Outcome::Unknown)), Some(why));
+        let known = self.progress.outcome();
+        self.meter.end(outcome(known), Some(why));
         self.record_attempts();
         if !self.span.is_none() {
-            record::interruption(&self.span, why, known);
+            record::interruption(&self.span, why, Some(known));
         }
     }
 
     fn record_attempts(&self) {
-        if let (false, Some(progress)) = (self.span.is_none(), &self.progress) {
-            self.span.record("clerk.attempts", progress.attempts());
-        }
+        let attempts = self.progress.attempts();
+        self.span.record("clerk.attempts", attempts);
     }
 }

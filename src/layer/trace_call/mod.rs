@@ -164,10 +164,18 @@ where
     fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
         let facts = Facts::of_call(&request);
         let span = self.make_span.of_call(&facts);
+        if !METERED && span.is_none() {
+            return ResponseFuture {
+                inner: Some(self.inner.call(request)),
+                watch: None,
+            };
+        }
         let meter = CallMeter::begin(facts.intent());
-        let watched = METERED || !span.is_none();
-        let progress = watched.then(|| Arc::clone(request.call().progress()));
+        let progress = Arc::clone(request.call().progress());
         let inner = span.in_scope(|| self.inner.call(request));
-        ResponseFuture::new(inner, Watch::new(span, meter, progress))
+        ResponseFuture {
+            inner: Some(inner),
+            watch: Some(Watch::new(span, meter, progress)),
+        }
     }
 }
