@@ -32,7 +32,7 @@ const ORPHANS_POSSIBLE: &str = "clerk.actor_tokens.orphans_possible";
 /// | `clerk.actor_tokens.attempts` | counter | `operation`, `outcome` |
 /// | `clerk.actor_tokens.retries` | counter | `operation`, `reason` |
 /// | `clerk.actor_tokens.retry_budget` | gauge, retries | |
-/// | `clerk.actor_tokens.settled` | counter | `end`: `revoked`, `not_revoked`, `unknown` |
+/// | `clerk.actor_tokens.settled` | counter | `end`: `revoked`, `accepted`, `not_revoked`, `unknown`, `foreign` |
 /// | `clerk.actor_tokens.orphans_possible` | counter | |
 ///
 /// A duration is that of one attempt, head and body, as the OpenTelemetry convention of the same

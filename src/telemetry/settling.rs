@@ -37,6 +37,33 @@ pub(crate) fn revoked(id: &ActorTokenId) {
     );
 }
 
+/// A credential that nobody read had been used before it could be revoked.
+#[allow(dead_code, reason = "for the layer that settles credentials")]
+pub(crate) fn accepted(id: &ActorTokenId) {
+    meter::settled("accepted");
+    meter::orphan_possible();
+    tracing::event!(
+        target: TARGET,
+        Level::ERROR,
+        actor_token.id = id.as_str(),
+        "a credential that nobody read had been used: a session is live"
+    );
+}
+
+/// The answer to a create spoke of a credential of another user, which is left alone.
+#[allow(dead_code, reason = "for the layer that settles credentials")]
+pub(crate) fn foreign(id: Option<&ActorTokenId>, exposed_until: Option<SystemTime>) {
+    meter::settled("foreign");
+    meter::orphan_possible();
+    tracing::event!(
+        target: TARGET,
+        Level::ERROR,
+        actor_token.id = id.map(ActorTokenId::as_str),
+        exposed_until = exposed_until.map(unix_seconds),
+        "a create was answered with a credential of another user"
+    );
+}
+
 /// A credential that nobody holds could not be revoked: it lives until `exposed_until`.
 #[allow(dead_code, reason = "for the layer that settles credentials")]
 pub(crate) fn not_revoked(id: &ActorTokenId, exposed_until: Option<SystemTime>) {
@@ -66,7 +93,7 @@ pub(crate) fn unknown(id: Option<&ActorTokenId>, exposed_until: Option<SystemTim
     );
 }
 
-/// Seconds since 1970, as the API writes times.
+/// Seconds since 1970.
 fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
@@ -92,6 +119,8 @@ mod tests {
         revoked(&id);
         not_revoked(&id, until);
         unknown(None, until);
+        accepted(&id);
+        foreign(Some(&id), until);
 
         let told = capture.events().into_iter().map(|event| {
             let field = |name| event.field(name).to_owned();
@@ -103,8 +132,10 @@ mod tests {
             told.collect::<Vec<_>>(),
             [
                 (Level::INFO, id.clone(), none()),
-                (Level::ERROR, id, until.clone()),
-                (Level::ERROR, none(), until),
+                (Level::ERROR, id.clone(), until.clone()),
+                (Level::ERROR, none(), until.clone()),
+                (Level::ERROR, id.clone(), none()),
+                (Level::ERROR, id, until),
             ]
         );
     }
