@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    ActorToken, Body, BoxError, Error, Intent, Outcome,
+    ActorToken, ActorTokenId, Body, BoxError, Error, Intent, Outcome,
     layer::settle::{SettleEnd, SettleEvent},
 };
 use futures_util::{FutureExt, future::BoxFuture};
@@ -134,7 +134,7 @@ pub(crate) fn settled(
     revoked.sort();
     if reported.len() != lost.len()
         || reported_as_revoked != revoked
-        || !salvaged.map(|id| id.as_str()).all(told)
+        || !salvaged.map(ActorTokenId::as_str).all(told)
     {
         let (lost, reported) = (lost.len(), &*reported);
         return Err(format!(
