@@ -64,6 +64,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let settle = parts.settle_layer();
     let stack = ServiceBuilder::new()
         // Call level: ActorTokenRequest → ActorToken.
+        .layer(parts.trace_call_layer())
         .layer(TypedErrorLayer::new())
         .load_shed()
         .concurrency_limit(16)
@@ -71,6 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .layer(JsonLayer::new())
         // Attempt level: http::Request<Body> → http::Response<Full<Bytes>>.
         .layer(RetryLayer::new(Twice(2)))
+        .layer(parts.trace_layer())
         .layer(DecodeErrorLayer::new())
         .layer(parts.attempt_timeout_layer())
         .layer(settle.clone())

@@ -35,19 +35,21 @@
 //!                      ActorTokenRequest                                    ActorToken | Error
 //!                             │                                                   ▲
 //!  ── call level: once per call, typed ───────────────────────────────────────────────────────────
+//!   TraceCall                 │    one span a call
 //!   TypedError                │    whatever failed below: one Error with its outcome
 //!   (your call layers)        │    limits, guards, audit: Service<ActorTokenRequest>
 //!   Timeout  per call         │    the whole budget, attempts and pauses included
 //!   Json                      │    encodes once; decodes a 200 once
 //!  ── attempt level: repeated, http::Request<Body> → http::Response<Full<Bytes>> ──────────────────
 //!   Retry                     │    decides on the operation and the typed failure
+//!   Trace                     │    one span an attempt, all that is below inside it
 //!   DecodeError               │    every failure of an attempt → one typed Error with its outcome
 //!   Timeout  per attempt      │    head and body
 //!   Settle                    │    what a lost create mints is revoked, or reported
 //!   CollectBody               │    streams → bytes, up to a limit
 //!  ── wire level: http::Request<Body> → http::Response<impl http_body::Body> ──────────────────────
 //!   BaseUri, ApiHeaders       │    where the API is, and its fixed headers
-//!   (your attempt layers)     │    tracing, metrics, signing: on every attempt, never seeing the key
+//!   (your attempt layers)     │    signing, trace headers: on every attempt, never seeing the key
 //!   BearerAuth                │    the key, for the base authority only
 //!                             ▼
 //!   transport: any Service<http::Request<Body>, Response = http::Response<B>>
@@ -78,6 +80,7 @@
 //! | `aws-lc-rs` | | the default transport, with AWS-LC's cryptography, unless `ring` is on, too |
 //! | `native-roots` | | the default transport, trusting the system's root certificates, too |
 //! | `transport` | by the above | hyper-util's client over rustls |
+//! | `metrics` | | calls and attempts measured by the facade of the crate `metrics` |
 //! | `server` | | `server::ActorTokensApi`: the wire protocol over any `Service<ActorTokenRequest>` |
 //! | `sandbox` | | `sandbox::Sandbox`: a stand-in for the API, in process and over TCP |
 //!
@@ -109,8 +112,11 @@ mod request;
 mod retry_config;
 mod runtime;
 mod secret_key;
+mod telemetry;
 mod text;
 
+#[cfg(feature = "metrics")]
+pub use self::telemetry::describe_metrics;
 pub use self::{
     actor_token::{ActorToken, ActorTokenStatus, InvalidActorToken, Ticket},
     actor_token_id::{ActorTokenId, InvalidActorTokenId},

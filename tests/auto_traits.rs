@@ -50,6 +50,7 @@ fn values_can_be_shared_cloned_and_shown() {
     cloned::<SecretKey>();
     cloned::<Ticket>();
     cloned::<layer::ApiVersion>();
+    cloned::<layer::trace::Facts<'static>>();
 }
 
 #[test]
@@ -80,6 +81,8 @@ fn layers_and_services_can_be_shared_cloned_and_shown() {
     cloned::<layer::JsonLayer>();
     cloned::<layer::RetryLayer>();
     cloned::<layer::TimeoutLayer>();
+    cloned::<layer::TraceCallLayer>();
+    cloned::<layer::TraceLayer>();
     cloned::<layer::TypedErrorLayer>();
 
     cloned::<layer::ApiHeaders<Wire>>();
@@ -90,6 +93,8 @@ fn layers_and_services_can_be_shared_cloned_and_shown() {
     cloned::<layer::Json<Wire>>();
     cloned::<layer::Retry<Wire>>();
     cloned::<layer::Timeout<Wire>>();
+    cloned::<layer::Trace<Wire>>();
+    cloned::<layer::TraceCall<Call>>();
     cloned::<layer::TypedError<Call>>();
 
     cloned::<Client>();
@@ -122,6 +127,8 @@ fn futures_can_be_sent_and_shown_wherever_those_below_can() {
     future::<layer::decode_error::ResponseFuture<Exchange>>();
     future::<layer::json::ResponseFuture<Exchange>>();
     future::<layer::timeout::ResponseFuture<Exchange>>();
+    future::<layer::trace::ResponseFuture<Exchange>>();
+    future::<layer::trace_call::ResponseFuture<Ready<Result<ActorToken, Error>>>>();
     future::<layer::typed_error::ResponseFuture<Exchange>>();
 
     fn sent<T: Future + Send + Debug + 'static>() {}

@@ -159,6 +159,16 @@ async fn an_answer_about_somebody_else_is_reported_and_not_asked_for_again() {
 #[tokio::test]
 async fn a_200_that_is_no_token_is_not_asked_for_again_and_not_shown() {
     let deep = format!(r#"{{"marker":{}"#, "[".repeat(2000));
+    let deep_actor = format!(
+        r#"{{"id":"act_1","user_id":"user_subject","actor":{}{}}}"#,
+        "[".repeat(1000),
+        "]".repeat(1000)
+    );
+    let deep_claim = format!(
+        r#"{{"actor":{{"sub":"marker","c":{}{}}},"id":"act_1","user_id":"user_subject"}}"#,
+        "[".repeat(129),
+        "]".repeat(129)
+    );
     use Outcome::{Applied, Unknown};
 
     for (body, outcome) in [
@@ -191,6 +201,13 @@ async fn a_200_that_is_no_token_is_not_asked_for_again_and_not_shown() {
         (r#"{"user_id":"user_subject","token":"marker"}"#, Applied),
         (
             "\u{feff}{\"id\":\"act_1\",\"user_id\":\"user_subject\",\"token\":\"marker\"}",
+            Applied,
+        ),
+        // An actor that no reader takes: who would sign in, nobody knows.
+        (&deep_actor, Applied),
+        (&deep_claim, Applied),
+        (
+            r#"{"id":"act_1","user_id":"user_subject","actor":{"sub":"marker\ud800"}}"#,
             Applied,
         ),
     ] {

@@ -23,7 +23,7 @@ use clerk_actor_tokens::{
     client::CallService,
     layer::{
         ApiHeadersLayer, BaseUriLayer, BearerAuthLayer, CollectBodyLayer, DecodeErrorLayer,
-        JsonLayer, RetryLayer, TimeoutLayer, TypedErrorLayer,
+        JsonLayer, RetryLayer, TimeoutLayer, TraceCallLayer, TraceLayer, TypedErrorLayer,
     },
 };
 use futures_util::poll;
@@ -38,7 +38,7 @@ use tower::{
     retry::{Policy, RetryLayer as TowerRetryLayer},
     service_fn,
 };
-use tower_http::{set_header::SetRequestHeaderLayer, trace::TraceLayer};
+use tower_http::{set_header::SetRequestHeaderLayer, trace::TraceLayer as HttpTraceLayer};
 
 type Answer = Response<Full<Bytes>>;
 
@@ -110,12 +110,15 @@ where
 
 #[tokio::test(start_paused = true)]
 async fn every_layer_calls_the_instance_that_was_ready() {
+    let typed = |request| token(request).map_err(|_| unreachable!());
+    hold(TraceCallLayer::new().layer(Probe::new(typed)), call).await;
     hold(TypedErrorLayer::new().layer(Probe::new(token)), call).await;
     hold(TimeoutLayer::new(MINUTE).layer(Probe::new(token)), call).await;
     hold(JsonLayer::new().layer(Probe::new(answered)), call).await;
 
     let retry = RetryLayer::new(RetryConfig::default());
     hold(retry.layer(Probe::new(answered)), attempt).await;
+    hold(TraceLayer::new().layer(Probe::new(answered)), attempt).await;
     hold(DecodeErrorLayer::new().layer(Probe::new(answered)), attempt).await;
     hold(
         TimeoutLayer::new(MINUTE).layer(Probe::new(answered)),
@@ -244,7 +247,7 @@ async fn layers_of_tower_http_work_at_the_attempt_level() {
     let name = HeaderName::from_static("x-signature");
     let signature = SetRequestHeaderLayer::overriding(name, HeaderValue::from_static("s"));
     let builder = ClientBuilder::over(key(), Probe::new(seen))
-        .attempt_layer(TraceLayer::new_for_http())
+        .attempt_layer(HttpTraceLayer::new_for_http())
         .attempt_layer(signature);
     works(builder.service().unwrap()).await;
 }
@@ -372,10 +375,12 @@ async fn towers_own_retry_can_stand_in_place_of_ours() {
     let probe = Probe::new(busy_at_first);
     let parts = ClientBuilder::over(key(), probe.clone());
     let stack = ServiceBuilder::new()
+        .layer(parts.trace_call_layer())
         .layer(TypedErrorLayer::new())
         .layer(parts.call_timeout_layer())
         .layer(JsonLayer::new())
         .layer(TowerRetryLayer::new(OnceMore(true)))
+        .layer(parts.trace_layer())
         .layer(DecodeErrorLayer::new())
         .layer(parts.attempt_timeout_layer())
         .layer(parts.collect_body_layer())

@@ -2,6 +2,7 @@
 
 mod decode;
 mod lenient;
+mod odd_time;
 mod salvage;
 mod ticket;
 mod wire;

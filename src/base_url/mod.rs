@@ -59,6 +59,13 @@ impl BaseUrl {
             && port(&self.scheme, &self.authority) == port(&other.scheme, &other.authority)
     }
 
+    /// Host, an address without brackets, and port.
+    pub(crate) fn server(&self) -> (&str, u16) {
+        let host = self.authority.host();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        (host, port(&self.scheme, &self.authority))
+    }
+
     /// `path`, which starts with a slash, under this base URL.
     pub(crate) fn join(&self, path: &str) -> Result<Uri, http::Error> {
         Uri::builder()

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::layer::{
     ApiHeadersLayer, BaseUriLayer, BearerAuth, BearerAuthLayer, CollectBodyLayer, DecodeErrorLayer,
-    Json, JsonLayer, RetryLayer, SettleLayer, Timeout, TimeoutLayer, TypedErrorLayer,
-    settle::Settler,
+    Json, JsonLayer, RetryLayer, SettleLayer, Timeout, TimeoutLayer, TraceCallLayer, TraceLayer,
+    TypedErrorLayer, settle::Settler,
 };
 
 impl<C, A, T> ClientBuilder<C, A, T> {
@@ -26,6 +26,22 @@ impl<C, A, T> ClientBuilder<C, A, T> {
             .with_classifier(self.settings.classifier.clone())
     }
 
+    /// The [`TraceCallLayer`].
+    pub fn trace_call_layer(&self) -> TraceCallLayer {
+        self.settings.trace_call.clone()
+    }
+
+    /// The [`TraceLayer`].
+    pub fn trace_layer(&self) -> TraceLayer {
+        let settings = &self.settings;
+        let layer = settings.trace.clone().base_url(settings.base_url.clone());
+        settings
+            .allowed
+            .iter()
+            .cloned()
+            .fold(layer, TraceLayer::allow)
+    }
+
     /// The attempt's [`TimeoutLayer`].
     pub fn attempt_timeout_layer(&self) -> TimeoutLayer {
         TimeoutLayer::new(self.settings.attempt_timeout)
@@ -34,7 +50,7 @@ impl<C, A, T> ClientBuilder<C, A, T> {
     /// The [`SettleLayer`], the very one that the client of this builder has, so that it counts and
     /// drains what that does.
     pub fn settle_layer(&self) -> SettleLayer {
-        self.settings.settle.clone()
+        self.settings.settle.clone().trace(self.trace_layer())
     }
 
     /// The [`CollectBodyLayer`].
@@ -98,8 +114,10 @@ impl<C, A, T> ClientBuilder<C, A, T> {
         let collect_body = self.collect_body_layer();
         let settle = self.settle_layer();
         let attempt_timeout = self.attempt_timeout_layer();
+        let trace = self.trace_layer();
         let retry = self.retry_layer();
         let call_timeout = self.call_timeout_layer();
+        let trace_call = self.trace_call_layer();
 
         // Bottom up, as a request passes it last to first.
         let svc = self.transport.into_transport()?;
@@ -118,6 +136,8 @@ impl<C, A, T> ClientBuilder<C, A, T> {
         let svc = attempt_timeout.layer(svc);
         // Errors are typed below retry, so that retry decides on facts.
         let svc = DecodeErrorLayer::new().layer(svc);
+        // An attempt's span lasts from where it begins to its typed error, its body included.
+        let svc = trace.layer(svc);
         let svc = retry.layer(svc);
         // A 200 is decoded above retry, so that one that does not decode is never sent again.
         let svc = JsonLayer::new().layer(svc);
@@ -125,7 +145,9 @@ impl<C, A, T> ClientBuilder<C, A, T> {
         let svc = call_timeout.layer(svc);
         let svc = self.call_layers.layer(svc);
         // Whatever failed below has an outcome, errors of users' layers included.
-        Ok((TypedErrorLayer::new().layer(svc), settler))
+        let svc = TypedErrorLayer::new().layer(svc);
+        // The call's span covers all that there is, and sees how it really ended.
+        Ok((trace_call.layer(svc), settler))
     }
 
     /// The client.

@@ -12,7 +12,7 @@ use crate::transport::TransportConfig;
 use crate::{
     BaseUrl, Error, Intent, KeySource, RetryConfig,
     layer::{
-        ApiVersion, SettleLayer,
+        ApiVersion, SettleLayer, TraceCallLayer, TraceLayer,
         retry::{Classifier, Verdict},
         settle::SettleEvent,
     },
@@ -33,6 +33,7 @@ use crate::{
 /// | retry | [`RetryConfig::default`] |
 /// | settling | [`SettleLayer::new`]: 1024 creates at once, lost ones followed for 30 s |
 /// | longest answer | 256 KiB |
+/// | spans of calls and of attempts | at the level INFO |
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct ClientBuilder<C, A, T> {
@@ -54,6 +55,8 @@ pub(super) struct Settings {
     pub(super) classifier: Option<Classifier>,
     pub(super) settle: SettleLayer,
     pub(super) max_response_bytes: Option<usize>,
+    pub(super) trace: TraceLayer,
+    pub(super) trace_call: TraceCallLayer,
 }
 
 impl Settings {
@@ -69,6 +72,8 @@ impl Settings {
             classifier: None,
             settle: SettleLayer::new(),
             max_response_bytes: None,
+            trace: TraceLayer::new(),
+            trace_call: TraceCallLayer::new(),
         }
     }
 }
@@ -203,6 +208,19 @@ impl<C, A, T> ClientBuilder<C, A, T> {
     /// The longest answer that is read, in bytes. Default: 256 KiB.
     pub fn max_response_bytes(mut self, limit: usize) -> Self {
         self.settings.max_response_bytes = Some(limit);
+        self
+    }
+
+    /// The spans of attempts: [`TraceLayer::disabled`] turns them off. Where the attempts go the
+    /// builder tells the layer. Default: level INFO.
+    pub fn trace(mut self, layer: TraceLayer) -> Self {
+        self.settings.trace = layer;
+        self
+    }
+
+    /// The spans of calls: [`TraceCallLayer::disabled`] turns them off. Default: level INFO.
+    pub fn trace_call(mut self, layer: TraceCallLayer) -> Self {
+        self.settings.trace_call = layer;
         self
     }
 

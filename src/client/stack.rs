@@ -10,7 +10,7 @@ use crate::{
     ActorToken, ActorTokenRequest, Body, BoxError, Error,
     layer::{
         ApiHeaders, BaseUri, BearerAuth, CollectBody, DecodeError, Json, Retry, Settle, Timeout,
-        TypedError,
+        Trace, TraceCall, TypedError,
     },
 };
 
@@ -18,10 +18,12 @@ use crate::{
 pub type WireLevel<A, T> = BaseUri<ApiHeaders<<A as Layer<BearerAuth<T>>>::Service>>;
 
 /// The attempt level over the wire level.
-pub type AttemptLevel<A, T> = Retry<DecodeError<Timeout<Settle<CollectBody<WireLevel<A, T>>>>>>;
+pub type AttemptLevel<A, T> =
+    Retry<Trace<DecodeError<Timeout<Settle<CollectBody<WireLevel<A, T>>>>>>>;
 
 /// The whole stack, with call layers `C`.
-pub type CallLevel<C, A, T> = TypedError<<C as Layer<Timeout<Json<AttemptLevel<A, T>>>>>::Service>;
+pub type CallLevel<C, A, T> =
+    TraceCall<TypedError<<C as Layer<Timeout<Json<AttemptLevel<A, T>>>>>::Service>>;
 
 /// A stack that a [`Client`](super::Client) can be made of; implemented by every
 /// [`CallLevel`] whose layers fit.

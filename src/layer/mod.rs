@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! call level      ActorTokenRequest → ActorToken
+//!   TraceCall     one span a call
 //!   TypedError    whatever failed below becomes one Error with its outcome
 //!   (your call layers)
 //!   Timeout       the whole budget of the call, attempts and pauses included
 //!   Json          encodes once, decodes a 200 once
 //! attempt level   http::Request<Body> → http::Response<Full<Bytes>>
 //!   Retry         begins another attempt where that is safe
+//!   Trace         one span an attempt, all that is below inside it
 //!   DecodeError   every failure of an attempt → one Error with its outcome
 //!   Timeout       head and body of one attempt
 //!   Settle        what a lost create mints is revoked, or reported
@@ -34,6 +36,8 @@ mod refusal;
 pub mod retry;
 pub mod settle;
 pub mod timeout;
+pub mod trace;
+pub mod trace_call;
 pub mod typed_error;
 
 pub use self::{
@@ -46,5 +50,7 @@ pub use self::{
     retry::{Retry, RetryLayer},
     settle::{Settle, SettleLayer},
     timeout::{Timeout, TimeoutLayer},
+    trace::{Trace, TraceLayer},
+    trace_call::{TraceCall, TraceCallLayer},
     typed_error::{TypedError, TypedErrorLayer},
 };

@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
 pub use self::{actor::Actor, create_actor_token::CreateActorToken, invalid::InvalidRequest};
-use crate::{ActorTokenId, BaseUrl, RetryConfig, call::Call};
+use crate::{ActorTokenId, BaseUrl, Intent, RetryConfig, call::Call};
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,17 @@ pub enum Operation {
     Create(CreateActorToken),
     /// Revoke a pending token.
     Revoke(ActorTokenId),
+}
+
+impl Operation {
+    /// Which of the two it is.
+    #[must_use]
+    pub fn intent(&self) -> Intent {
+        match self {
+            Self::Create(_) => Intent::Create,
+            Self::Revoke(_) => Intent::Revoke,
+        }
+    }
 }
 
 /// An [`Operation`] with headers, extensions and the options of this one call.

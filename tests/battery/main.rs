@@ -2,7 +2,8 @@
 //!
 //! A row is a script for the peer and what must come of it, for a create and for a revoke. Each is
 //! checked for its outcome, the number of requests that the peer saw, its deadline, and that no
-//! secret shows. A new row is one line in a file under `rows/`.
+//! secret shows; what else it wants stands in its `also`. A new row is one line in a file under
+//! `rows/`. The clock is paused and connections are pipes, but where sockets are the point.
 //!
 //! `cargo test --test battery -- <part of a row's name>` runs some of them.
 

@@ -58,7 +58,7 @@ pub(super) fn complete(error: Error, attempt: &Attempt) -> Error {
 }
 
 /// The trace id that the head tells: `Clerk-Trace-Id`, else `cf-ray`.
-pub(super) fn trace_id(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn trace_id(headers: &HeaderMap) -> Option<String> {
     ["clerk-trace-id", "cf-ray"].into_iter().find_map(|name| {
         let value = headers.get(name)?.to_str().ok()?;
         (!value.is_empty()).then(|| presentable(value))

@@ -61,7 +61,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub(crate) use self::answer::outcome as outcome_of_status;
+pub(crate) use self::answer::{outcome as outcome_of_status, trace_id};
 use crate::{Body, BoxError, Error, Outcome, call::Attempt};
 
 /// Layer of [`DecodeError`].

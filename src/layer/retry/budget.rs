@@ -30,6 +30,11 @@ impl Budget {
             .is_ok()
     }
 
+    /// How many retries it allows.
+    pub(super) fn left(&self) -> f64 {
+        f64::from(self.tenths.load(Ordering::Relaxed)) / f64::from(COST)
+    }
+
     /// Notes a success. A full budget, by far the commonest, is only read.
     pub(super) fn deposit(&self) {
         if self.tenths.load(Ordering::Relaxed) < FULL {
@@ -48,6 +53,7 @@ mod tests {
     #[test]
     fn ten_retries_then_one_for_every_ten_successes() {
         let budget = Budget::default();
+        assert_eq!(budget.left(), 10.0);
         assert_eq!((0..20).filter(|_| budget.withdraw()).count(), 10);
         for _ in 0..9 {
             budget.deposit();

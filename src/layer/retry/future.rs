@@ -2,101 +2,16 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use http::Request;
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 use tower_service::Service;
 
-use super::{budget::Budget, policy::Policy, verdict::Verdict};
-use crate::{Body, BoxError, Error, Intent, runtime};
-
-/// What decides about the next attempt of one call.
-#[derive(Debug)]
-pub(super) struct Session {
-    policy: Policy,
-    budget: Arc<Budget>,
-    intent: Intent,
-    retries: u32,
-    key_renewed: bool,
-    /// No attempt begins after this.
-    end: Option<Instant>,
-}
-
-impl Session {
-    pub(super) fn new(policy: Policy, budget: Arc<Budget>, body: &Body) -> Self {
-        let elapsed = policy
-            .config()
-            .max_elapsed
-            .and_then(|elapsed| Instant::now().checked_add(elapsed));
-        let end = elapsed.into_iter().chain(body.call().deadline()).min();
-        Self {
-            policy,
-            budget,
-            intent: body.intent(),
-            retries: 0,
-            key_renewed: false,
-            end,
-        }
-    }
-
-    /// Whether the number of attempts allows one more.
-    pub(super) fn may_go_on(&self) -> bool {
-        self.retries.saturating_add(1) < self.policy.config().max_attempts
-    }
-
-    /// When the next attempt begins; `None` when `error` is the call's last word.
-    fn next_attempt_at(&mut self, error: &mut BoxError) -> Option<Instant> {
-        if !self.may_go_on() {
-            return None;
-        }
-        let pause = if self.may_renew_key(error) {
-            Duration::ZERO
-        } else if self.policy.verdict(error, self.intent) == Verdict::Retry {
-            self.pause(error)?
-        } else {
-            return None;
-        };
-        let at = Instant::now().checked_add(pause)?;
-        // A pause that outlasts the call would end it with a time-out in place of its reason.
-        if self.end.is_some_and(|end| at >= end) {
-            return None;
-        }
-        if self.policy.config().budget && !self.budget.withdraw() {
-            if let Some(error) = error.downcast_mut::<Error>() {
-                error.mark_out_of_budget();
-            }
-            return None;
-        }
-        self.retries += 1;
-        Some(at)
-    }
-
-    /// Whether the API refused a key in whose place there may be another; true once a call.
-    fn may_renew_key(&mut self, error: &BoxError) -> bool {
-        let stale = error
-            .downcast_ref::<Error>()
-            .is_some_and(Error::has_stale_key);
-        stale && !std::mem::replace(&mut self.key_renewed, true)
-    }
-
-    /// What the API asked for, or full jitter; `None` when the API asked for too much.
-    fn pause(&self, error: &BoxError) -> Option<Duration> {
-        match error.downcast_ref::<Error>().and_then(Error::retry_after) {
-            Some(wait) => (wait <= self.policy.config().max_retry_after).then_some(wait),
-            None => Some(
-                self.policy
-                    .config()
-                    .ceiling(self.retries + 1)
-                    .mul_f64(fastrand::f64()),
-            ),
-        }
-    }
-}
+use super::session::Session;
+use crate::{Body, BoxError, runtime};
 
 pin_project! {
     /// The attempts of one call, and the pauses between them.
@@ -157,7 +72,7 @@ where
             match this.state.as_mut().project() {
                 StateProj::Attempt { future } => match ready!(future.poll(cx)) {
                     Ok(response) => {
-                        this.session.budget.deposit();
+                        this.session.succeeded();
                         return Poll::Ready(Ok(response));
                     }
                     Err(error) => {
@@ -166,7 +81,10 @@ where
                         // Without timers there are no pauses, and so no further attempts.
                         match next.map(runtime::sleep_until) {
                             Some(Ok(timer)) => this.state.set(State::Pause { timer }),
-                            _ => return Poll::Ready(Err(error)),
+                            _ => {
+                                this.session.failed(&error);
+                                return Poll::Ready(Err(error));
+                            }
                         }
                     }
                 },
@@ -194,69 +112,5 @@ where
         f.debug_struct("ResponseFuture")
             .field("session", &self.session)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{ErrorKind, Outcome, RetryConfig};
-
-    fn session(config: RetryConfig) -> Session {
-        let body = Body::new(Intent::Revoke, "");
-        Session::new(Policy::new(config), Arc::default(), &body)
-    }
-
-    fn failure(retry_after: Option<u64>) -> BoxError {
-        Error::new(ErrorKind::Api, Outcome::Rejected)
-            .with_retry_after(retry_after.map(Duration::from_secs))
-            .into()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_the_api_asks_for_is_waited_up_to_the_cap() {
-        let mut session = session(RetryConfig::default().max_attempts(9));
-        let at = session.next_attempt_at(&mut failure(Some(10)));
-        assert_eq!(at, Some(Instant::now() + Duration::from_secs(10)));
-        assert_eq!(session.next_attempt_at(&mut failure(Some(11))), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn no_pause_outlasts_the_call() {
-        let mut session = session(RetryConfig::default().max_elapsed(Duration::from_secs(5)));
-        assert_eq!(session.next_attempt_at(&mut failure(Some(5))), None);
-        assert!(session.next_attempt_at(&mut failure(Some(4))).is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn pauses_are_drawn_from_zero_to_the_ceiling() {
-        let config = RetryConfig::default()
-            .max_attempts(2)
-            .initial_interval(Duration::from_secs(1));
-        let pauses: Vec<_> = (0..200)
-            .map(|_| {
-                session(config.clone())
-                    .next_attempt_at(&mut failure(None))
-                    .unwrap()
-            })
-            .map(|at| at - Instant::now())
-            .collect();
-        assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(1)));
-        assert!(
-            pauses
-                .iter()
-                .any(|pause| *pause < Duration::from_millis(250))
-        );
-        assert!(
-            pauses
-                .iter()
-                .any(|pause| *pause > Duration::from_millis(750))
-        );
-    }
-
-    #[test]
-    fn attempts_are_counted_with_the_first() {
-        assert!(!session(RetryConfig::disabled()).may_go_on());
-        assert!(session(RetryConfig::default().max_attempts(2)).may_go_on());
     }
 }

@@ -58,6 +58,7 @@
 mod budget;
 mod future;
 mod policy;
+mod session;
 mod verdict;
 
 use std::{
@@ -70,7 +71,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub(crate) use self::policy::Classifier;
-use self::{budget::Budget, future::Session, policy::Policy};
+use self::{budget::Budget, policy::Policy, session::Session};
 pub use self::{future::ResponseFuture, verdict::Verdict};
 #[cfg(doc)]
 use crate::Outcome;

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use crate::{
     ActorToken, ActorTokenRequest, Body, BoxError, Error, RetryConfig,
-    layer::{DecodeErrorLayer, JsonLayer, RetryLayer, TimeoutLayer, TypedErrorLayer},
+    layer::{DecodeErrorLayer, JsonLayer, RetryLayer, TimeoutLayer, TraceLayer, TypedErrorLayer},
 };
 
 /// How long one compensating revoke may take, pauses included.
@@ -26,7 +26,7 @@ const MAX_ATTEMPTS: u32 = 5;
 pub(crate) type Revokes = BoxCloneSyncService<ActorTokenRequest, ActorToken, Error>;
 
 /// The service that revokes over `inner`, where a create was lost.
-pub(super) fn service<S>(inner: S) -> Revokes
+pub(super) fn service<S>(inner: S, trace: &TraceLayer) -> Revokes
 where
     S: Service<Request<Body>, Response = Response<Full<Bytes>>> + Clone + Send + Sync + 'static,
     S::Error: Into<BoxError>,
@@ -39,6 +39,7 @@ where
         .budget(false);
     let svc = TimeoutLayer::new(ATTEMPT_LIMIT).layer(inner);
     let svc = DecodeErrorLayer::new().layer(svc);
+    let svc = trace.layer(svc);
     let svc = RetryLayer::new(retry).layer(svc);
     let svc = JsonLayer::new().layer(svc);
     let svc = TimeoutLayer::new(LIMIT).layer(svc);

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::SettleEvent;
+use crate::layer::TraceLayer;
 
 pub(super) type Hook = dyn Fn(&SettleEvent) + Send + Sync;
 
@@ -13,6 +14,7 @@ pub(super) struct Config {
     pub(super) grace: Duration,
     pub(super) revoke_unread: bool,
     pub(super) hook: Option<Arc<Hook>>,
+    pub(super) trace: TraceLayer,
 }
 
 impl Default for Config {
@@ -23,6 +25,7 @@ impl Default for Config {
             grace: Duration::from_secs(30),
             revoke_unread: true,
             hook: None,
+            trace: TraceLayer::new(),
         }
     }
 }

@@ -35,6 +35,18 @@ impl SettleEnd {
         Self::Foreign,
     ];
 
+    /// The end in one word, as events and metrics have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::Accepted => "accepted",
+            Self::NotRevoked => "not_revoked",
+            Self::Unknown => "unknown",
+            Self::Foreign => "foreign",
+        }
+    }
+
     /// Whether nobody can use the credential any more.
     #[must_use]
     pub fn is_safe(self) -> bool {
@@ -44,13 +56,7 @@ impl SettleEnd {
 
 impl fmt::Display for SettleEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Revoked => "revoked",
-            Self::Accepted => "accepted",
-            Self::NotRevoked => "not revoked",
-            Self::Unknown => "unknown",
-            Self::Foreign => "foreign",
-        })
+        f.write_str(self.as_str())
     }
 }
 
@@ -93,38 +99,6 @@ impl SettleEvent {
     #[must_use]
     pub fn extensions(&self) -> &Extensions {
         &self.extensions
-    }
-}
-
-impl SettleEvent {
-    /// One line of the log, with the id and no more.
-    pub(super) fn trace(&self) {
-        let id = self.actor_token_id().map(ActorTokenId::as_str);
-        let until = self.exposed_until.map(httpdate::fmt_http_date);
-        match self.end {
-            SettleEnd::Revoked => tracing::info!(
-                actor_token.id = id,
-                "an actor token that was lost has been revoked"
-            ),
-            SettleEnd::Accepted => tracing::error!(
-                actor_token.id = id,
-                "an actor token that was lost had been used: a session is live"
-            ),
-            SettleEnd::NotRevoked => tracing::error!(
-                actor_token.id = id,
-                exposed_until = until,
-                "an actor token was lost and could not be revoked"
-            ),
-            SettleEnd::Unknown => tracing::error!(
-                exposed_until = until,
-                "an actor token may have been minted and lost"
-            ),
-            SettleEnd::Foreign => tracing::error!(
-                actor_token.id = id,
-                exposed_until = until,
-                "a create was answered with the actor token of another user"
-            ),
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -101,7 +101,7 @@ impl Drop for Exchange {
                 match ActorToken::salvage_id(&read) {
                     Some(id) => {
                         attempt.progress().note_lost(id);
-                        running.as_mut().settle().by_answer(&read);
+                        Evidence::Answer(read).settle(running.as_mut().settle());
                     }
                     None => follow(running),
                 }
@@ -119,16 +119,22 @@ fn follow(mut running: Running) {
     let (settler, runtime) = (Arc::clone(unsettled.settler()), unsettled.runtime().clone());
     let (cut, grace) = (settler.cut(), settler.grace());
     settler.spawn(&runtime, async move {
+        let mut cut = pin!(cut);
         let answer = poll_fn(|cx| running.as_mut().project().future.poll(cx));
-        let answer = unless(cut, within(grace, answer)).await;
+        let answer = unless(cut.as_mut(), within(grace, answer)).await;
         let mut unsettled = running.as_mut().settle();
         let read = running.attempt.read().snapshot();
-        match answer {
-            Some(Some(answer)) => Evidence::of(&answer, &running.attempt).settle(unsettled),
+        let evidence = match answer {
+            Some(Some(answer)) => Evidence::of(&answer, &running.attempt),
             // It took too long; what came of it may do.
-            Some(None) => Evidence::Answer(read).settle(unsettled),
+            Some(None) => Evidence::Answer(read),
             // There is no time left to revoke anything, so it is reported.
-            None => unsettled.learn(&read),
+            None => return unsettled.learn(&read),
+        };
+        // Whatever the exchange holds, a connection for one, is free for the revoke.
+        drop(running);
+        if let Some(token) = evidence.judge(unsettled) {
+            token.revoked(cut).await;
         }
     });
 }
@@ -166,11 +172,20 @@ impl Evidence {
         }
     }
 
+    /// Settles the credential; where it must be revoked, in the background.
     fn settle(self, unsettled: Unsettled) {
+        if let Some(token) = self.judge(unsettled) {
+            token.revoke();
+        }
+    }
+
+    /// Settles the credential, unless it must be revoked: that is left to do.
+    fn judge(self, unsettled: Unsettled) -> Option<Unsettled> {
         match self {
             Self::None => unsettled.nothing(),
-            Self::Answer(body) => unsettled.by_answer(&body),
+            Self::Answer(body) => return unsettled.judged_by(&body),
             Self::Silence => unsettled.end(SettleEnd::Unknown, None),
         }
+        None
     }
 }

@@ -56,7 +56,11 @@ impl Drop for Minted {
         };
         match self.answer.take() {
             _ if *self.claimed.get_mut() => unsettled.nothing(),
-            Some(answer) => unsettled.by_answer(&answer),
+            Some(answer) => {
+                if let Some(token) = unsettled.judged_by(&answer) {
+                    token.revoke();
+                }
+            }
             None if unsettled.has_expired() => unsettled.nothing(),
             None => unsettled.revoke(),
         }

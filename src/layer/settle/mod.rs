@@ -97,7 +97,7 @@ pub(crate) use self::{
     settler::Settler,
     unsettled::{Origin, Unsettled},
 };
-use crate::{Body, BoxError, Intent};
+use crate::{Body, BoxError, Intent, layer::TraceLayer};
 
 /// Layer of [`Settle`]. All services that one layer makes, and its clones, share the counters, the
 /// limit of creates, and what is drained.
@@ -167,6 +167,15 @@ impl SettleLayer {
         self
     }
 
+    /// How the attempts of compensating revokes are traced. Default: spans at the level INFO, as those
+    /// of the calls; part of a [`ClientBuilder`](crate::ClientBuilder), as its
+    /// [`trace`](crate::ClientBuilder::trace) says.
+    #[must_use]
+    pub fn trace(mut self, trace: TraceLayer) -> Self {
+        self.config.trace = trace;
+        self
+    }
+
     /// What settles by `revokes`, and shares everything else with this layer.
     pub(crate) fn settler(&self, revokes: Revokes) -> Arc<Settler> {
         Settler::new(revokes, self.config.clone(), Arc::clone(&self.shared))
@@ -206,7 +215,7 @@ where
     type Service = Settle<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let settler = self.settler(compensate::service(inner.clone()));
+        let settler = self.settler(compensate::service(inner.clone(), &self.config.trace));
         Settle { inner, settler }
     }
 }

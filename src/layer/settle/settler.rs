@@ -16,6 +16,7 @@ use tokio::{
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 use tower::ServiceExt;
+use tracing::{Instrument, Span};
 
 use super::{
     DrainReport, SettleCounts, SettleEvent, compensate::Revokes, config::Config, event::Counters,
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     ActorToken, ActorTokenRequest, Body, BoxError, Error, ErrorKind, Outcome, call::Attempt,
-    runtime,
+    runtime, telemetry,
 };
 
 /// How many compensating revokes are on their way at once.
@@ -136,6 +137,12 @@ impl Settler {
     {
         let here = Handle::try_current();
         let runtime = here.as_ref().unwrap_or(runtime);
+        let span = if self.config.trace.is_disabled() {
+            Span::none()
+        } else {
+            telemetry::settling_span()
+        };
+        let task = task.instrument(span);
         drop(self.shared.tasks.spawn_on(task, runtime));
     }
 
@@ -154,7 +161,12 @@ impl Settler {
     /// Tells everybody who wants to know.
     pub(super) fn report(&self, event: &SettleEvent) {
         self.shared.counters.add(event.end());
-        event.trace();
+        telemetry::settled(
+            event.end(),
+            event.actor_token_id(),
+            event.exposed_until(),
+            event.error(),
+        );
         if let Some(hook) = &self.config.hook {
             // Whoever is being dropped right now must not learn of a panic in somebody's hook.
             let _ = panic::catch_unwind(AssertUnwindSafe(|| hook(event)));

@@ -138,15 +138,20 @@ impl Unsettled {
         self.ended = true;
     }
 
-    /// Settles it by what came of the answer: if that names a token, it is revoked.
-    pub(super) fn by_answer(mut self, answer: &[u8]) {
+    /// Settles it by what came of the answer. If that names a token that must be revoked, that is
+    /// left to do.
+    pub(super) fn judged_by(mut self, answer: &[u8]) -> Option<Self> {
         let Some(found) = ActorToken::salvage(answer) else {
-            return self.end(SettleEnd::Unknown, None);
+            self.end(SettleEnd::Unknown, None);
+            return None;
         };
         self.id = Some(found.id);
         match found.user_id {
-            Some(user_id) if !self.is_for(&user_id) => self.end(SettleEnd::Foreign, None),
-            _ => self.revoke(),
+            Some(user_id) if !self.is_for(&user_id) => {
+                self.end(SettleEnd::Foreign, None);
+                None
+            }
+            _ => Some(self),
         }
     }
 
@@ -162,22 +167,25 @@ impl Unsettled {
 
     /// Revokes it in the background.
     pub(crate) fn revoke(self) {
+        let (settler, runtime) = (Arc::clone(&self.settler), self.runtime.clone());
+        let cut = settler.cut();
+        settler.spawn(&runtime, self.revoked(cut));
+    }
+
+    /// Revokes it, unless `cut` comes first.
+    pub(super) async fn revoked(self, cut: impl Future<Output = ()>) {
         let Some(request) = self.revoke_request() else {
             return self.end(SettleEnd::Unknown, None);
         };
-        let (settler, runtime) = (Arc::clone(&self.settler), self.runtime.clone());
-        let cut = settler.cut();
-        settler.spawn(&runtime, async move {
-            match unless(cut, self.settler.revoke(request)).await {
-                Some(Ok(_)) => self.end(SettleEnd::Revoked, None),
-                Some(Err(error)) => match error.kind() {
-                    ErrorKind::AlreadyRevoked => self.end(SettleEnd::Revoked, None),
-                    ErrorKind::AlreadyAccepted => self.end(SettleEnd::Accepted, Some(error)),
-                    _ => self.end(SettleEnd::NotRevoked, Some(error)),
-                },
-                None => self.end(SettleEnd::NotRevoked, None),
-            }
-        });
+        match unless(cut, self.settler.revoke(request)).await {
+            Some(Ok(_)) => self.end(SettleEnd::Revoked, None),
+            Some(Err(error)) => match error.kind() {
+                ErrorKind::AlreadyRevoked => self.end(SettleEnd::Revoked, None),
+                ErrorKind::AlreadyAccepted => self.end(SettleEnd::Accepted, Some(error)),
+                _ => self.end(SettleEnd::NotRevoked, Some(error)),
+            },
+            None => self.end(SettleEnd::NotRevoked, None),
+        }
     }
 
     pub(super) fn end(mut self, end: SettleEnd, error: Option<Error>) {

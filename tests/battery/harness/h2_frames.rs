@@ -9,10 +9,17 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
 
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
+
+/// The largest frame that a client accepts unasked.
+const LARGEST: usize = 1 << 14;
+
+pub(crate) const MAX_CONCURRENT_STREAMS: u16 = 3;
+pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 
 pub(crate) const NO_ERROR: u32 = 0;
 pub(crate) const INTERNAL_ERROR: u32 = 2;
@@ -44,21 +51,94 @@ pub(crate) fn go_away(last_stream: u32, code: u32) -> Vec<u8> {
 
 /// An answer with this status and body.
 pub(crate) fn answer(stream: u32, status: u16, body: &[u8]) -> Vec<u8> {
-    let mut frames = head(stream, status);
-    // No frame is larger than what a client accepts unasked.
-    for part in body.chunks(1 << 14) {
+    answer_with(stream, status, &[], body)
+}
+
+/// The same with these headers.
+pub(crate) fn answer_with(
+    stream: u32,
+    status: u16,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Vec<u8> {
+    let mut frames = head_with(stream, &status.to_string(), headers);
+    for part in body.chunks(LARGEST) {
         frames.extend(data(stream, part));
     }
-    frames.extend(frame(DATA, END_STREAM, stream, &[]));
+    frames.extend(end(stream));
     frames
 }
 
 /// A head alone.
 pub(crate) fn head(stream: u32, status: u16) -> Vec<u8> {
-    // A literal in HPACK, whose name is that of entry 8 of the static table, `:status`.
-    let mut block = vec![0x08, 3];
-    block.extend(status.to_string().bytes());
-    frame(HEADERS, END_HEADERS, stream, &block)
+    head_with(stream, &status.to_string(), &[])
+}
+
+/// A head with these headers, whatever they are.
+pub(crate) fn head_with(stream: u32, status: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+    let block = block(status, headers);
+    let mut parts: Vec<_> = block.chunks(LARGEST).collect();
+    let last = parts.pop().unwrap_or_default();
+    let mut frames = Vec::new();
+    for (number, part) in parts.iter().enumerate() {
+        let kind = if number == 0 { HEADERS } else { CONTINUATION };
+        frames.extend(frame(kind, 0, stream, part));
+    }
+    let kind = if parts.is_empty() {
+        HEADERS
+    } else {
+        CONTINUATION
+    };
+    frames.extend(frame(kind, END_HEADERS, stream, last));
+    frames
+}
+
+/// The beginning of a head that does not end.
+pub(crate) fn begun_head(stream: u32, status: &str) -> Vec<u8> {
+    frame(HEADERS, 0, stream, &block(status, &[]))
+}
+
+/// More of a head that does not end.
+pub(crate) fn more_of_head(stream: u32) -> Vec<u8> {
+    frame(CONTINUATION, 0, stream, &literal(b"x", b"y"))
+}
+
+/// A head in HPACK.
+fn block(status: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+    // A literal whose name is that of entry 8 of the static table, `:status`.
+    let mut block = vec![0x08];
+    block.extend(text(status.as_bytes()));
+    for (name, value) in headers {
+        block.extend(literal(name.as_bytes(), value.as_bytes()));
+    }
+    block
+}
+
+fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
+    [vec![0], text(name), text(value)].concat()
+}
+
+/// A text in HPACK: its length in seven bits and more, then its bytes.
+fn text(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match text.len().checked_sub(127) {
+        None => bytes.push(u8::try_from(text.len()).unwrap()),
+        Some(mut rest) => {
+            bytes.push(127);
+            while rest >= 128 {
+                bytes.push(u8::try_from(rest % 128).unwrap() | 128);
+                rest /= 128;
+            }
+            bytes.push(u8::try_from(rest).unwrap());
+        }
+    }
+    bytes.extend(text);
+    bytes
+}
+
+/// The end of a body.
+pub(crate) fn end(stream: u32) -> Vec<u8> {
+    frame(DATA, END_STREAM, stream, &[])
 }
 
 /// The beginning of a body that does not end.
@@ -66,35 +146,47 @@ pub(crate) fn data(stream: u32, body: &[u8]) -> Vec<u8> {
     frame(DATA, 0, stream, body)
 }
 
+pub(crate) fn settings(settings: &[(u16, u32)]) -> Vec<u8> {
+    let settings: Vec<u8> = settings
+        .iter()
+        .flat_map(|(name, value)| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat())
+        .collect();
+    frame(SETTINGS, 0, 0, &settings)
+}
+
 /// The server's side of the handshake.
-pub(crate) async fn begin<C>(connection: &mut C, limit: Option<u32>) -> io::Result<()>
+pub(crate) async fn begin<C>(connection: &mut C, settings: &[(u16, u32)]) -> io::Result<()>
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
     let mut preface = [0; 24];
     connection.read_exact(&mut preface).await?;
     assert!(preface.starts_with(b"PRI * HTTP/2.0"));
-    let settings = limit.map_or(Vec::new(), |limit| {
-        // SETTINGS_MAX_CONCURRENT_STREAMS
-        [3_u16.to_be_bytes().to_vec(), limit.to_be_bytes().to_vec()].concat()
-    });
-    connection
-        .write_all(&frame(SETTINGS, 0, 0, &settings))
-        .await?;
+    connection.write_all(&self::settings(settings)).await?;
     connection.write_all(&frame(SETTINGS, ACK, 0, &[])).await
 }
 
 /// Reads frames until a stream ends.
 pub(crate) async fn read_request<C: AsyncRead + Unpin>(connection: &mut C) -> io::Result<()> {
     loop {
-        let mut header = [0; 9];
-        connection.read_exact(&mut header).await?;
-        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
-        let mut payload = vec![0; length as usize];
-        connection.read_exact(&mut payload).await?;
-        let (kind, flags) = (header[3], header[4]);
+        let (kind, flags) = read_frame(connection).await?;
         if matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0 {
             return Ok(());
         }
     }
+}
+
+/// Reads frames until a stream begins.
+pub(crate) async fn read_head<C: AsyncRead + Unpin>(connection: &mut C) -> io::Result<()> {
+    while read_frame(connection).await?.0 != HEADERS {}
+    Ok(())
+}
+
+async fn read_frame<C: AsyncRead + Unpin>(connection: &mut C) -> io::Result<(u8, u8)> {
+    let mut header = [0; 9];
+    connection.read_exact(&mut header).await?;
+    let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
+    let mut payload = vec![0; length as usize];
+    connection.read_exact(&mut payload).await?;
+    Ok((header[3], header[4]))
 }

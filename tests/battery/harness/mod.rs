@@ -1,7 +1,12 @@
 //! What rows are run on.
 
+pub(crate) mod caller;
+pub(crate) mod checks;
+pub(crate) mod gzip;
 pub(crate) mod h2_frames;
 pub(crate) mod pipe;
 pub(crate) mod row;
+pub(crate) mod run;
 pub(crate) mod script;
+pub(crate) mod settling;
 pub(crate) mod sockets;

@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
 };
@@ -25,14 +25,7 @@ use hyper_util::{
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tower::Service;
 
-use super::script::{self, Op, Step, play};
-
-/// What the peer saw.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) connections: AtomicU32,
-    pub(crate) requests: AtomicU32,
-}
+use super::script::{self, Op, Seen, Step, play};
 
 /// Connects to a peer that plays the next script on every connection, the last one for ever.
 #[derive(Clone)]
@@ -40,20 +33,23 @@ pub(crate) struct PipeConnector {
     scripts: Arc<Mutex<Vec<Vec<Step>>>>,
     op: Op,
     http2: bool,
+    bytes: usize,
     seen: Arc<Seen>,
 }
 
-/// hyper-util's client over pipes, configured like the default transport.
+/// hyper-util's client over pipes that hold so many bytes, configured like the default transport.
 pub(crate) fn transport(
     scripts: Vec<Vec<Step>>,
     op: Op,
     http2: bool,
+    bytes: usize,
 ) -> (Client<PipeConnector, Body>, Arc<Seen>) {
     let seen = Arc::<Seen>::default();
     let connector = PipeConnector {
         scripts: Arc::new(Mutex::new(scripts)),
         op,
         http2,
+        bytes,
         seen: Arc::clone(&seen),
     };
     let client = Client::builder(TokioExecutor::new())
@@ -81,7 +77,7 @@ impl Service<Uri> for PipeConnector {
                 scripts[0].clone()
             }
         };
-        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let (ours, theirs) = tokio::io::duplex(self.bytes);
         let (op, seen) = (self.op, Arc::clone(&self.seen));
         seen.connections.fetch_add(1, Ordering::SeqCst);
         let reset = Arc::<AtomicBool>::default();
@@ -89,7 +85,7 @@ impl Service<Uri> for PipeConnector {
             io: theirs,
             reset: Arc::clone(&reset),
         };
-        tokio::spawn(async move { play(theirs, &script, op, &seen.requests).await });
+        tokio::spawn(async move { play(theirs, &script, op, &seen).await });
         ready(Ok(Pipe {
             io: TokioIo::new(ours),
             http2: self.http2,

@@ -1,7 +1,11 @@
 //! The peer's side of a connection, as a script.
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    future::pending,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,11 +17,25 @@ use tokio_rustls::server::TlsStream;
 
 use super::h2_frames;
 
+/// What the peer saw.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) connections: AtomicU32,
+    /// How many whole requests.
+    pub(crate) requests: AtomicU32,
+    /// Their heads, as far as HTTP/1.1 tells them.
+    pub(crate) heads: Mutex<Vec<String>>,
+    /// How many bytes of a flood the client took, and the pipe.
+    pub(crate) flooded: AtomicUsize,
+}
+
 /// What the peer does next. After its last step it closes the connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     /// Reads one whole request, which is then counted.
     Request,
+    /// Reads the head of a request, by HTTP/2.
+    Head2,
     /// Reads this many bytes, or up to the end of the client's.
     Bytes(usize),
     /// Writes these bytes.
@@ -26,16 +44,20 @@ pub(crate) enum Step {
     Drip(Vec<u8>, Duration),
     /// Writes these bytes again and again, each time after a pause, for ever.
     Repeat(Vec<u8>, Duration),
+    /// Writes all of these bytes at once, again and again, for ever.
+    Flood(Vec<u8>),
     /// Answers with the token that was asked for, by HTTP/1.1.
     Answer,
     /// Answers so by HTTP/2, on this stream.
     AnswerStream(u32),
-    /// Begins HTTP/2: reads the preface and sends settings with this limit of streams.
-    Http2(Option<u32>),
+    /// Begins HTTP/2: reads the preface and sends these settings.
+    Http2(&'static [(u16, u32)]),
     /// Resets the connection: what the client has not read is lost.
     Reset,
-    /// Does nothing any more, and keeps the connection open.
+    /// Reads, but says nothing any more, and keeps the connection open.
     Hang,
+    /// Does not even read any more.
+    Stall,
 }
 
 /// Which operation a row is run for.
@@ -67,6 +89,16 @@ pub(crate) fn http1(status: u16, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
+/// The same with headers one by one, and a body that may be no text.
+pub(crate) fn http1_with(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let mut answer = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n");
+    for (name, value) in headers {
+        answer += &format!("{name}: {value}\r\n");
+    }
+    [answer.as_bytes(), b"\r\n", body].concat()
+}
+
 /// The peer's end of a connection.
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Unpin {
     /// Makes the end of this connection a reset in place of an orderly one.
@@ -86,25 +118,23 @@ impl Connection for TlsStream<TcpStream> {
 }
 
 /// Plays a script on one connection.
-pub(crate) async fn play<C: Connection>(
-    mut connection: C,
-    script: &[Step],
-    op: Op,
-    requests: &AtomicU32,
-) {
+pub(crate) async fn play<C: Connection>(mut connection: C, script: &[Step], op: Op, seen: &Seen) {
     let mut http2 = false;
     for step in script {
         let played = match step {
             Step::Request if http2 => {
                 let read = h2_frames::read_request(&mut connection).await;
-                read.map(|()| requests.fetch_add(1, Ordering::SeqCst))
+                read.map(|()| seen.requests.fetch_add(1, Ordering::SeqCst))
                     .map(drop)
             }
             Step::Request => {
                 let read = read_http1(&mut connection).await;
-                read.map(|()| requests.fetch_add(1, Ordering::SeqCst))
-                    .map(drop)
+                read.map(|head| {
+                    seen.heads.lock().unwrap().push(head);
+                    seen.requests.fetch_add(1, Ordering::SeqCst);
+                })
             }
+            Step::Head2 => h2_frames::read_head(&mut connection).await,
             Step::Bytes(count) => {
                 let mut bytes = vec![0; *count];
                 connection.read_exact(&mut bytes).await.map(drop)
@@ -116,14 +146,22 @@ pub(crate) async fn play<C: Connection>(
                     break Err(error);
                 }
             },
+            Step::Flood(bytes) => loop {
+                // Whoever reads for ever must come to the end of the time, too.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                if let Err(error) = connection.write_all(bytes).await {
+                    break Err(error);
+                }
+                seen.flooded.fetch_add(bytes.len(), Ordering::SeqCst);
+            },
             Step::Answer => connection.write_all(&op.http1_answer()).await,
             Step::AnswerStream(stream) => {
                 let frames = h2_frames::answer(*stream, 200, op.answer().as_bytes());
                 connection.write_all(&frames).await
             }
-            Step::Http2(limit) => {
+            Step::Http2(settings) => {
                 http2 = true;
-                h2_frames::begin(&mut connection, *limit).await
+                h2_frames::begin(&mut connection, settings).await
             }
             Step::Reset => {
                 connection.reset();
@@ -134,6 +172,7 @@ pub(crate) async fn play<C: Connection>(
                 let read = connection.read_to_end(&mut rest).await;
                 read.map(drop)
             }
+            Step::Stall => pending().await,
         };
         if played.is_err() {
             return;
@@ -153,15 +192,16 @@ where
     Ok(())
 }
 
-async fn read_http1<C: AsyncRead + Unpin>(connection: &mut C) -> std::io::Result<()> {
+async fn read_http1<C: AsyncRead + Unpin>(connection: &mut C) -> std::io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(connection.read_u8().await?);
     }
-    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let head = String::from_utf8_lossy(&head).into_owned();
     let length = head
         .lines()
         .find_map(|line| line.strip_prefix("content-length: "));
     let mut body = vec![0; length.and_then(|length| length.parse().ok()).unwrap_or(0)];
-    connection.read_exact(&mut body).await.map(drop)
+    connection.read_exact(&mut body).await?;
+    Ok(head)
 }

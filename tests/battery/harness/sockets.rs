@@ -2,14 +2,14 @@
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use clerk_actor_tokens::{Client, RetryConfig};
+use clerk_actor_tokens::{
+    RetryConfig,
+    transport::{HyperTransport, TransportConfig},
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{
@@ -21,8 +21,11 @@ use tokio_rustls::{
 };
 
 use super::{
-    row::{Want, call, judge, key},
-    script::{Op, Step, play},
+    caller::Caller,
+    checks::Check,
+    run::{Run, Want},
+    script::{Op, Seen, Step, play},
+    settling::Split,
 };
 
 /// What the peer does with a connection that it accepted.
@@ -38,6 +41,8 @@ pub(crate) enum Accept {
     Plain(Vec<Step>),
     /// Shows a certificate, then plays a script.
     Tls(Certificate, Vec<Step>),
+    /// The same, and chooses HTTP/2.
+    TlsHttp2(Vec<Step>),
     /// Reads the beginning of a handshake, then closes.
     FinInHandshake,
     /// Never says a word.
@@ -61,71 +66,76 @@ pub(crate) struct SocketRow {
     pub(crate) host: &'static str,
     pub(crate) accept: Accept,
     pub(crate) want: Want,
-    pub(crate) connections: Option<u32>,
+    pub(crate) also: Vec<Check>,
 }
 
 /// The longest the connect phase of these rows takes; real time, for sockets know no other.
-const CONNECT: Duration = Duration::from_millis(150);
+pub(crate) const CONNECT: Duration = Duration::from_millis(300);
 
 impl SocketRow {
+    /// Something else is wanted, too.
+    pub(crate) fn also(mut self, check: Check) -> Self {
+        self.also.push(check);
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), String> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
-        let runtime = runtime.map_err(|error| error.to_string())?;
+        self.check_on(&runtime.map_err(|error| error.to_string())?)
+    }
+
+    /// Runs it for both operations.
+    pub(crate) fn check_on(&self, runtime: &tokio::runtime::Runtime) -> Result<(), String> {
         for op in [Op::Create, Op::Revoke] {
-            let run = async {
-                let bound = Duration::from_secs(10);
-                let run = tokio::time::timeout(bound, self.run(op));
-                run.await.map_err(|_| "no end".to_owned())?
-            };
             runtime
-                .block_on(run)
+                .block_on(self.run(op))
+                .and_then(|run| {
+                    run.judge(self.want)?;
+                    self.also.iter().try_for_each(|check| check(&run))
+                })
                 .map_err(|why| format!("{op:?}: {why}"))?;
         }
         Ok(())
     }
 
-    async fn run(&self, op: Op) -> Result<(), String> {
+    async fn run(&self, op: Op) -> Result<Run, String> {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .map_err(|e| e.to_string())?;
         let address = listener.local_addr().map_err(|e| e.to_string())?;
         let authority = Authority::new();
-        let client = self.client(address, &authority);
+        let config = TransportConfig::default()
+            .root_certificate(authority.root.der().to_vec())
+            .connect_timeout(CONNECT);
+        let transport = HyperTransport::new(&config).map_err(|error| error.to_string())?;
         let peer = Peer {
             accept: self.accept.clone(),
             op,
-            ..Peer::default()
+            seen: Arc::default(),
         };
-        let serving = peer.clone();
+        let seen = Arc::clone(&peer.seen);
         let server = tokio::spawn(async move {
-            if !matches!(serving.accept, Accept::Refuse) {
-                serving.serve(listener, authority).await;
+            if !matches!(peer.accept, Accept::Refuse) {
+                peer.serve(listener, authority).await;
             }
         });
         tokio::task::yield_now().await;
-        let result = call(&client, op).await;
+        let split = Split::new(op, transport);
+        let run = self.caller(address).run(op, split, seen).await;
         server.abort();
-        judge(op, self.want, &result, peer.requests.load(Ordering::SeqCst))?;
-        let connected = peer.connections.load(Ordering::SeqCst);
-        match self.connections {
-            Some(wanted) if wanted != connected => Err(format!(
-                "wanted {wanted} connections, saw {connected}: {result:?}"
-            )),
-            _ => Ok(()),
-        }
+        Ok(run)
     }
 
-    fn client(&self, address: SocketAddr, authority: &Authority) -> Client {
+    fn caller(&self, address: SocketAddr) -> Caller {
         let (scheme, host, port) = (self.scheme, self.host, address.port());
-        Client::builder(key())
-            .base_url(format!("{scheme}://{host}:{port}/v1").parse().unwrap())
-            .root_certificate(authority.root.der().to_vec())
-            .connect_timeout(CONNECT)
-            .retry(RetryConfig::default().initial_interval(Duration::ZERO))
-            .build()
-            .unwrap()
+        Caller {
+            base_url: format!("{scheme}://{host}:{port}/v1"),
+            call_timeout: Duration::from_secs(10),
+            retry: RetryConfig::default().initial_interval(Duration::ZERO),
+            ..Caller::default()
+        }
     }
 }
 
@@ -133,27 +143,14 @@ impl SocketRow {
 struct Peer {
     accept: Accept,
     op: Op,
-    connections: Arc<AtomicU32>,
-    requests: Arc<AtomicU32>,
-}
-
-impl Default for Peer {
-    fn default() -> Self {
-        let (connections, requests) = Default::default();
-        Self {
-            accept: Accept::Fin,
-            op: Op::Create,
-            connections,
-            requests,
-        }
-    }
+    seen: Arc<Seen>,
 }
 
 impl Peer {
     async fn serve(self, listener: TcpListener, authority: Authority) {
         let authority = Arc::new(authority);
         while let Ok((stream, _)) = listener.accept().await {
-            self.connections.fetch_add(1, Ordering::SeqCst);
+            self.seen.connections.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(self.clone().meet(stream, Arc::clone(&authority)));
         }
     }
@@ -163,19 +160,26 @@ impl Peer {
             Accept::Fin => drop(stream),
             Accept::Rst(bytes) => {
                 let script = [Step::Bytes(*bytes), Step::Reset];
-                play(stream, &script, self.op, &self.requests).await;
+                play(stream, &script, self.op, &self.seen).await;
             }
             Accept::Refuse => {}
-            Accept::Plain(script) => play(stream, script, self.op, &self.requests).await,
+            Accept::Plain(script) => play(stream, script, self.op, &self.seen).await,
             Accept::Tls(certificate, script) => {
-                if let Ok(stream) = authority.acceptor(*certificate).accept(stream).await {
-                    play(stream, script, self.op, &self.requests).await;
+                let acceptor = authority.acceptor(*certificate, &[]);
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    play(stream, script, self.op, &self.seen).await;
+                }
+            }
+            Accept::TlsHttp2(script) => {
+                let acceptor = authority.acceptor(Certificate::Good, &[b"h2"]);
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    play(stream, script, self.op, &self.seen).await;
                 }
             }
             Accept::FinInHandshake => {
-                play(stream, &[Step::Bytes(5)], self.op, &self.requests).await;
+                play(stream, &[Step::Bytes(5)], self.op, &self.seen).await;
             }
-            Accept::Silent => play(stream, &[Step::Hang], self.op, &self.requests).await,
+            Accept::Silent => play(stream, &[Step::Hang], self.op, &self.seen).await,
         }
     }
 }
@@ -193,7 +197,7 @@ impl Authority {
         Self { root }
     }
 
-    fn acceptor(&self, certificate: Certificate) -> TlsAcceptor {
+    fn acceptor(&self, certificate: Certificate, protocols: &[&[u8]]) -> TlsAcceptor {
         let name = match certificate {
             Certificate::WrongName => "elsewhere.example",
             _ => "localhost",
@@ -212,12 +216,13 @@ impl Authority {
         let chain = vec![CertificateDer::from(signed.unwrap())];
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }
 }

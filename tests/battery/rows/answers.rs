@@ -1,123 +1,216 @@
 //! Bodies of a 200, and what must come of each, whatever carries it.
 
-use crate::harness::row::{AP, End, OK, UN};
+use crate::harness::{
+    checks::{Check, field, salvaged},
+    gzip,
+    run::{AP, End, OK, UN},
+};
 
-/// The body of a 200, and how a create and a revoke that are answered so must end.
+/// An answer with status 200, and how a create and a revoke that are answered so must end.
 pub(crate) struct Answer {
     pub(crate) name: String,
-    pub(crate) body: String,
+    pub(crate) headers: &'static [(&'static str, &'static str)],
+    pub(crate) body: Vec<u8>,
     pub(crate) create: End,
     pub(crate) revoke: End,
+    pub(crate) also: Vec<Check>,
+}
+
+impl Answer {
+    /// An answer that both operations take alike.
+    pub(crate) fn new(name: impl Into<String>, body: impl Into<Vec<u8>>, end: End) -> Self {
+        Self {
+            name: name.into(),
+            headers: &[],
+            body: body.into(),
+            create: end,
+            revoke: end,
+            also: Vec::new(),
+        }
+    }
+
+    pub(crate) fn also(mut self, check: Check) -> Self {
+        self.also.push(check);
+        self
+    }
 }
 
 pub(crate) fn all() -> Vec<Answer> {
-    let unreadable = UNREADABLE
-        .iter()
-        .map(|&(name, body, end)| (name, body.to_owned(), end, end));
-    let lenient = LENIENT.iter().map(|odd| {
+    let mut all = Vec::new();
+    for (name, body) in NO_TRACE {
+        all.push(Answer::new(*name, *body, UN).also(salvaged(None)));
+    }
+    for (name, body) in NO_ID {
+        all.push(Answer::new(*name, *body, AP).also(salvaged(None)));
+    }
+    for (name, body) in UNREADABLE {
+        all.push(Answer::new(*name, *body, AP).also(salvaged(Some("act_1"))));
+    }
+    for (name, body) in OTHER_USER {
+        let answer = Answer::new(*name, *body, AP).also(salvaged(Some("act_1")));
+        // A revoke asks for no user.
+        all.push(Answer {
+            revoke: OK,
+            ..answer
+        });
+    }
+    for odd in LENIENT {
         let body = format!(r#"{{"id":"act_1","user_id":"user_1",{odd}}}"#);
-        (*odd, body, OK, OK)
-    });
-    let other_user = OTHER_USER
-        .iter()
-        .map(|&(name, body)| (name, body.to_owned(), AP, OK));
-    let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
-    let deep = format!(r#"{{"id":"act_1","user_id":"user_1","actor":{open}{close}}}"#);
-    unreadable
-        .chain(lenient)
-        .chain(other_user)
-        .chain([("an actor 100 000 levels deep", deep, OK, OK)])
-        .map(|(name, body, create, revoke)| Answer {
-            name: name.into(),
-            body,
-            create,
-            revoke,
-        })
-        .collect()
+        all.push(Answer::new(*odd, body, OK));
+    }
+    let paused = r#"{"id":"act_1","user_id":"user_1","status":"paused"}"#;
+    all.push(Answer::new("an unknown status", paused, OK).also(field("status", Some("paused"))));
+    all.extend(deep());
+    all.extend(compressed());
+    all
 }
 
-/// Not the token that was asked for. Without any trace of one it may be no answer of the API.
-const UNREADABLE: &[(&str, &str, End)] = &[
-    ("empty", "", UN),
-    ("null", "null", UN),
-    ("an empty array", "[]", UN),
-    ("a text", "\"MARKER\"", UN),
-    ("an array of texts", r#"["act_1","MARKER"]"#, UN),
-    ("HTML", "<html>MARKER</html>", UN),
-    ("gzip unasked", "\u{1f}\u{8b}\u{8}MARKER", UN),
-    (
-        "an array in place of the object",
-        r#"[{"id":"act_1","user_id":"user_1","token":"MARKER"}]"#,
-        AP,
-    ),
-    (
-        "a byte order mark",
-        "\u{feff}{\"id\":\"act_1\",\"user_id\":\"user_1\",\"token\":\"MARKER\"}",
-        AP,
-    ),
-    (
-        "trailing garbage",
-        r#"{"id":"act_1","user_id":"user_1"}MARKER"#,
-        AP,
-    ),
-    (
-        "two documents",
-        r#"{"id":"act_1","user_id":"user_1"}{"id":"MARKER"}"#,
-        AP,
-    ),
-    (
-        "a duplicate id",
-        r#"{"id":"act_1","id":"MARKER","user_id":"user_1"}"#,
-        AP,
-    ),
-    (
-        "a lone surrogate",
-        r#"{"id":"act_1","user_id":"user_1","token":"\ud800MARKER"}"#,
-        AP,
-    ),
-    ("no id", r#"{"user_id":"user_1","token":"MARKER"}"#, AP),
+/// Nested beyond all reason.
+fn deep() -> Vec<Answer> {
+    let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
+    let with = |field: String| format!(r#"{{{field},"id":"act_1","user_id":"user_1"}}"#);
+    let unreadable =
+        |name: &str, field| Answer::new(name, with(field), AP).also(salvaged(Some("act_1")));
+    vec![
+        unreadable(
+            "an actor 100 000 levels deep",
+            format!(r#""actor":{open}{close}"#),
+        ),
+        unreadable(
+            "a claim 100 000 levels deep",
+            format!(r#""actor":{{"sub":"user_2","c":{open}{close}}}"#),
+        ),
+        // What nobody reads may be as deep as it likes.
+        Answer::new(
+            "an unknown field 100 000 levels deep",
+            with(format!(r#""new":{open}{close}"#)),
+            OK,
+        ),
+    ]
+}
+
+/// Compressed unasked. Whoever decodes it finds a token.
+fn compressed() -> Vec<Answer> {
+    let token = br#"{"id":"act_1","user_id":"user_1","token":"MARKER"}"#;
+    let gzip = |name: &str, body, encoding| Answer {
+        headers: encoding,
+        ..Answer::new(name, body, UN)
+    };
+    let headers: &[_] = &[("content-encoding", "gzip")];
+    vec![
+        gzip("gzip", gzip::compressed(token), headers),
+        gzip("gzip that does not say so", gzip::compressed(token), &[]),
+        gzip(
+            "200 KB of gzip for 30 MB",
+            gzip::bomb(token, 30_000_000),
+            headers,
+        ),
+    ]
+}
+
+/// Without any trace of a token it may be no answer of the API.
+const NO_TRACE: &[(&str, &str)] = &[
+    ("empty", ""),
+    ("null", "null"),
+    ("a number", "7"),
+    ("an empty array", "[]"),
+    ("a text", "\"MARKER\""),
+    ("an array of texts", r#"["act_1","MARKER"]"#),
+    ("HTML", "<html>MARKER</html>"),
+];
+
+/// An answer of the API, to all appearances, that does not name its token.
+const NO_ID: &[(&str, &str)] = &[
+    ("an empty object", "{}"),
+    ("no id", r#"{"user_id":"user_1","token":"MARKER"}"#),
     (
         "a null id",
         r#"{"id":null,"user_id":"user_1","token":"MARKER"}"#,
-        AP,
     ),
+    ("a number as id", r#"{"id":7,"user_id":"user_1"}"#),
+    ("an empty id", r#"{"id":"","user_id":"user_1"}"#),
+    ("an array as id", r#"{"id":["MARKER"],"user_id":"user_1"}"#),
     (
-        "an id of the wrong type",
-        r#"{"id":["MARKER"],"user_id":"user_1"}"#,
-        AP,
+        "an object as id",
+        r#"{"id":{"id":"MARKER"},"user_id":"user_1"}"#,
     ),
     (
         "an id that is a path",
         r#"{"id":"../MARKER","user_id":"user_1"}"#,
-        AP,
+    ),
+];
+
+/// Not the token that was asked for, but its id can be had.
+const UNREADABLE: &[(&str, &[u8])] = &[
+    (
+        "an array in place of the object",
+        br#"[{"id":"act_1","user_id":"user_1","token":"MARKER"}]"#,
+    ),
+    (
+        "a byte order mark",
+        b"\xef\xbb\xbf{\"id\":\"act_1\",\"user_id\":\"user_1\",\"token\":\"MARKER\"}",
+    ),
+    (
+        "trailing garbage",
+        br#"{"id":"act_1","user_id":"user_1"}MARKER"#,
+    ),
+    (
+        "two documents",
+        br#"{"id":"act_1","user_id":"user_1"}{"id":"MARKER"}"#,
+    ),
+    (
+        "a duplicate id",
+        br#"{"id":"act_1","id":"MARKER","user_id":"user_1"}"#,
+    ),
+    (
+        "a lone surrogate",
+        br#"{"id":"act_1","user_id":"user_1","token":"\ud800MARKER"}"#,
+    ),
+    (
+        "a lone surrogate in the actor",
+        br#"{"id":"act_1","user_id":"user_1","actor":{"sub":"\udc00MARKER"}}"#,
+    ),
+    (
+        "invalid UTF-8",
+        b"{\"id\":\"act_1\",\"user_id\":\"user_1\",\"token\":\"MARKER\xff\"}",
+    ),
+    (
+        "invalid UTF-8 in the user",
+        b"{\"id\":\"act_1\",\"user_id\":\"user_1\xc0\xaf\",\"token\":\"MARKER\"}",
     ),
 ];
 
 /// Odd, but no reason to lose a credential.
 const LENIENT: &[&str] = &[
-    r#""status":"paused""#,
-    r#""status":null"#,
-    r#""status":7"#,
-    r#""token":null"#,
-    r#""url":7"#,
-    r#""actor":null"#,
-    r#""actor":"MARKER""#,
-    r#""actor":[]"#,
     r#""created_at":1e400"#,
+    r#""created_at":-1e400"#,
+    r#""created_at":NaN"#,
+    r#""updated_at" : NaN ,"created_at":Infinity"#,
+    r#""updated_at":-Infinity"#,
     r#""created_at":"1""#,
     r#""created_at":-1"#,
-    r#""updated_at":null"#,
+    r#""created_at":18446744073709551616"#,
+    r#""created_at":18446744073709551615"#,
     r#""object":"other""#,
     r#""new":{"deep":[{"er":null}]}"#,
+    r#""errors":[{"code":"MARKER"}]"#,
 ];
 
-/// Not about the user that a create was for; a revoke asks for none.
+/// Not about the user that a create was for.
 const OTHER_USER: &[(&str, &str)] = &[
-    ("no user", r#"{"id":"act_1"}"#),
-    ("a null user", r#"{"id":"act_1","user_id":null}"#),
+    ("no user", r#"{"id":"act_1","token":"MARKER"}"#),
     (
-        "a user of the wrong type",
-        r#"{"id":"act_1","user_id":["MARKER"]}"#,
+        "a null user",
+        r#"{"id":"act_1","user_id":null,"token":"MARKER"}"#,
     ),
-    ("another user", r#"{"id":"act_1","user_id":"MARKER"}"#),
+    ("a number as user", r#"{"id":"act_1","user_id":7}"#),
+    ("an array as user", r#"{"id":"act_1","user_id":["MARKER"]}"#),
+    (
+        "an object as user",
+        r#"{"id":"act_1","user_id":{"MARKER":"user_1"}}"#,
+    ),
+    (
+        "another user",
+        r#"{"id":"act_1","user_id":"MARKER","token":"MARKER"}"#,
+    ),
 ];

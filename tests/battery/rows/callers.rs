@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use clerk_actor_tokens::{
-    Actor, ActorTokenId, ActorTokenRequest, BaseUrl, ClientBuilder, CreateActorToken, ErrorKind,
-    Outcome, SecretKey,
+    Actor, ActorTokenId, ActorTokenRequest, BaseUrl, CreateActorToken, ErrorKind, Outcome,
+    SecretKey,
 };
 use serde_json::Value;
 
 use super::Runnable;
 use crate::harness::{
+    caller::Caller,
     pipe,
-    row::{MARKER, key},
+    row::paused,
+    run::MARKER,
     script::{Op, Step},
+    settling::Split,
 };
 
 const SECTION: &str = "What callers pass";
@@ -83,7 +86,7 @@ pub(crate) fn rows() -> Vec<Runnable> {
     ];
     rows.extend(refused("base URL", &urls, str::parse::<BaseUrl>));
     for (name, request) in requests() {
-        let check = move || run(refused_unsent(request));
+        let check = move || paused(refused_unsent(request))?;
         rows.push((SECTION, format!("request with {name}"), Box::new(check)));
     }
     rows
@@ -172,23 +175,10 @@ fn requests() -> Vec<(String, ActorTokenRequest)> {
     requests
 }
 
-fn run(check: impl Future<Output = Result<(), String>>) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .map_err(|error| error.to_string())?;
-    runtime.block_on(check)
-}
-
 async fn refused_unsent(request: ActorTokenRequest) -> Result<(), String> {
     let script = vec![Step::Request, Step::Answer];
-    let (transport, seen) = pipe::transport(vec![script], Op::Create, false);
-    let base = "http://127.0.0.1".parse().unwrap();
-    let client = ClientBuilder::over(key(), transport)
-        .base_url(base)
-        .build()
-        .unwrap();
+    let (transport, seen) = pipe::transport(vec![script], Op::Create, false, 1 << 20);
+    let client = Caller::default().client(Split::new(Op::Create, transport).0);
     let error = client
         .send(request)
         .await

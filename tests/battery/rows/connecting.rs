@@ -1,37 +1,21 @@
 //! What can go wrong before there is a connection.
 
-use std::{
-    future::ready,
-    io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-};
-
-use clerk_actor_tokens::ClientBuilder;
-use hyper_util::{
-    client::legacy::{
-        self,
-        connect::{HttpConnector, dns::Name},
-    },
-    rt::TokioExecutor,
-};
-
-use super::Runnable;
+use super::{Runnable, names};
 use crate::harness::{
-    row::{End, NS, OK, Want, call, judge, key},
-    script::{Op, Step},
-    sockets::{Accept, Certificate, SocketRow},
+    checks::{attempts, connections, timed_out, took},
+    run::{End, NS, OK, Want},
+    script::Step,
+    sockets::{Accept, CONNECT, Certificate, SocketRow},
 };
+
+pub(crate) const SECTION: &str = "Connecting";
 
 pub(crate) fn rows() -> Vec<Runnable> {
     let answer = || vec![Step::Request, Step::Answer, Step::Hang];
     let tls = |certificate| Accept::Tls(certificate, answer());
     let mut rows = vec![
         https("TLS, all well", tls(Certificate::Good), (OK, 1), Some(1)),
-        https("refused", Accept::Refuse, (NS, 0), Some(0)),
+        https("refused", Accept::Refuse, (NS, 0), Some(0)).also(attempts(3)),
         https("FIN directly after accept", Accept::Fin, (NS, 0), Some(3)),
         https(
             "RST directly after accept",
@@ -45,7 +29,20 @@ pub(crate) fn rows() -> Vec<Runnable> {
             (NS, 0),
             Some(3),
         ),
-        https("TLS silent", Accept::Silent, (NS, 0), Some(3)),
+        https("TLS silent", Accept::Silent, (NS, 0), Some(3))
+            .also(timed_out(true))
+            .also(took(3 * CONNECT..=16 * CONNECT)),
+        https(
+            "TLS, all well, by HTTP/2",
+            Accept::TlsHttp2(vec![
+                Step::Http2(&[]),
+                Step::Request,
+                Step::AnswerStream(1),
+                Step::Hang,
+            ]),
+            (OK, 1),
+            Some(1),
+        ),
         https("wrong name", tls(Certificate::WrongName), (NS, 0), Some(1)),
         https("expired", tls(Certificate::Expired), (NS, 0), Some(1)),
         https(
@@ -71,13 +68,6 @@ pub(crate) fn rows() -> Vec<Runnable> {
         http(
             "plain, all well",
             "127.0.0.1",
-            Accept::Plain(answer()),
-            (OK, 1),
-            Some(1),
-        ),
-        http(
-            "one of two addresses is dead",
-            "localhost",
             Accept::Plain(answer()),
             (OK, 1),
             Some(1),
@@ -115,18 +105,18 @@ pub(crate) fn rows() -> Vec<Runnable> {
         .into_iter()
         .map(|row| {
             (
-                "Connecting",
+                SECTION,
                 row.name.to_owned(),
                 Box::new(move || row.check()) as _,
             )
         })
         .collect();
-    rows.push(("Connecting", "DNS failure".into(), Box::new(without_name)));
     rows.push((
-        "Connecting",
+        SECTION,
         "proxy variables are ignored".into(),
         Box::new(without_proxy),
     ));
+    rows.extend(names::rows());
     rows
 }
 
@@ -157,14 +147,19 @@ fn without_proxy() -> Result<(), String> {
     }
 }
 
-fn https(name: &'static str, accept: Accept, want: Want, connections: Option<u32>) -> SocketRow {
+pub(crate) fn https(
+    name: &'static str,
+    accept: Accept,
+    want: Want,
+    count: Option<u32>,
+) -> SocketRow {
     SocketRow {
         name,
         scheme: "https",
         host: "localhost",
         accept,
         want,
-        connections,
+        also: count.map(connections).into_iter().collect(),
     }
 }
 
@@ -173,7 +168,7 @@ fn http(
     host: &'static str,
     accept: Accept,
     want: Want,
-    connections: Option<u32>,
+    count: Option<u32>,
 ) -> SocketRow {
     SocketRow {
         name,
@@ -181,39 +176,6 @@ fn http(
         host,
         accept,
         want,
-        connections,
+        also: count.map(connections).into_iter().collect(),
     }
-}
-
-/// A name that does not resolve is looked up for every attempt.
-fn without_name() -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .map_err(|error| error.to_string())?;
-    for op in [Op::Create, Op::Revoke] {
-        let looked_up = Arc::<AtomicU32>::default();
-        let count = Arc::clone(&looked_up);
-        let resolver = tower::service_fn(move |_: Name| {
-            count.fetch_add(1, Ordering::SeqCst);
-            ready(Err::<std::vec::IntoIter<SocketAddr>, _>(io::Error::other(
-                "no such name",
-            )))
-        });
-        let connector = HttpConnector::new_with_resolver(resolver);
-        let transport = legacy::Client::builder(TokioExecutor::new()).build(connector);
-        let base = "http://localhost".parse().unwrap();
-        let client = ClientBuilder::over(key(), transport)
-            .base_url(base)
-            .build()
-            .unwrap();
-        let result = runtime.block_on(call(&client, op));
-        judge(op, (NS, 0), &result, 0)?;
-        let looked_up = looked_up.load(Ordering::SeqCst);
-        if looked_up != 3 {
-            return Err(format!("{op:?}: looked up {looked_up} times"));
-        }
-    }
-    Ok(())
 }

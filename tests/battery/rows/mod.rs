@@ -1,14 +1,21 @@
 //! The rows, a file a section.
 
 mod answers;
+mod body_http2;
 mod callers;
+mod calls;
 mod connecting;
+mod error_bodies;
+mod fields;
+mod head_http2;
+mod itself;
+mod keys;
+mod names;
 mod rate_limits;
 mod request;
 mod request_http2;
 mod response_body;
 mod response_head;
-mod response_http2;
 
 use crate::harness::row::Row;
 
@@ -20,13 +27,15 @@ pub(crate) type Runnable = (
 );
 
 pub(crate) fn all() -> Vec<Runnable> {
-    let sections: [(&'static str, Vec<Row>); 6] = [
+    let sections: [(&'static str, Vec<Row>); 8] = [
         ("Request on the wire", request::rows()),
         ("Request on the wire, HTTP/2", request_http2::rows()),
         ("Response head", response_head::rows()),
         ("Response body", response_body::rows()),
-        ("Response, HTTP/2", response_http2::rows()),
+        ("Response head, HTTP/2", head_http2::rows()),
+        ("Response body, HTTP/2", body_http2::rows()),
         ("Rate limits and time", rate_limits::rows()),
+        ("What callers pass", calls::rows()),
     ];
     let mut all: Vec<Runnable> = connecting::rows();
     for (section, rows) in sections {
@@ -35,5 +44,6 @@ pub(crate) fn all() -> Vec<Runnable> {
         }
     }
     all.extend(callers::rows());
+    all.extend(itself::rows());
     all
 }

@@ -1,14 +1,16 @@
 //! What can happen to a request on the wire, by HTTP/1.1.
 
-use Step::{Answer, Bytes, Hang, Request, Reset, Write};
+use Step::{Answer, Bytes, Request, Reset, Stall, Write};
 
 use crate::harness::{
-    row::{End, OK, RJ, Row, UN, row},
+    checks::{attempts, connections, status, timed_out},
+    row::{Row, row},
+    run::{End, NS, OK, RJ, UN},
     script::{Step, http1},
 };
 
 pub(crate) fn rows() -> Vec<Row> {
-    let early = |status| Write(http1(status, "", ""));
+    let answer = |status| Write(http1(status, "", ""));
     let mut rows = vec![
         row("a plain answer", vec![Request, Answer], (OK, 1), (OK, 1)),
         row(
@@ -26,38 +28,32 @@ pub(crate) fn rows() -> Vec<Row> {
         .then(vec![Request, Answer]),
         row(
             "the peer stops reading",
-            vec![Bytes(40), Hang],
+            vec![Bytes(40), Stall],
             (UN, 0),
             (UN, 0),
-        ),
-        row(
-            "an early 503",
-            vec![Bytes(40), early(503), Hang],
-            (UN, 0),
-            (UN, 0),
-        ),
-        row(
-            "an early 401",
-            vec![Bytes(40), early(401), Hang],
-            (RJ, 0),
-            (RJ, 0),
-        ),
+        )
+        .pipe(64)
+        .also(timed_out(true)),
+        early(503, UN),
+        early(503, UN).pipe(64),
+        early(401, RJ),
+        early(401, RJ).pipe(64),
         row(
             "a whole request, then 421",
-            vec![Request, early(421)],
+            vec![Request, answer(421)],
             (RJ, 3),
             (RJ, 3),
         ),
         row(
             "421, then all is well",
-            vec![Request, early(421)],
+            vec![Request, answer(421)],
             (OK, 2),
             (OK, 2),
         )
         .then(vec![Request, Answer]),
         row(
             "425, then all is well",
-            vec![Request, early(425)],
+            vec![Request, answer(425)],
             (OK, 2),
             (OK, 2),
         )
@@ -68,7 +64,8 @@ pub(crate) fn rows() -> Vec<Row> {
             (OK, 1),
             (OK, 1),
         )
-        .after_a_good_call(),
+        .after_a_good_call()
+        .also(connections(2)),
         row(
             "a kept connection closed after the second request",
             vec![Request, Answer, Request],
@@ -90,7 +87,8 @@ pub(crate) fn rows() -> Vec<Row> {
             (OK, 100),
         )
         .calls(100),
-        row("FIN at once", vec![], (End::Safe, 0), (End::Safe, 0)),
+        row("FIN at once", vec![], (NS, 0), (NS, 0)).also(attempts(3)),
+        row("RST at once", vec![Reset], (NS, 0), (NS, 0)).also(attempts(3)),
     ];
     // Ended within the head, at its end, and within the body.
     for bytes in 0..600 {
@@ -110,4 +108,10 @@ pub(crate) fn rows() -> Vec<Row> {
         ));
     }
     rows
+}
+
+/// An answer that does not wait for the end of the request, with which nobody is done.
+fn early(code: u16, end: End) -> Row {
+    let script = vec![Bytes(40), Write(http1(code, "", "")), Stall];
+    row(format!("an early {code}"), script, (end, 0), (end, 0)).also(status(code))
 }

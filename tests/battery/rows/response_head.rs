@@ -5,13 +5,15 @@ use std::time::Duration;
 use Step::{Answer, Drip, Hang, Repeat, Request, Write};
 
 use crate::harness::{
-    row::{OK, Row, UN, row},
-    script::{Op, Step, http1},
+    checks::{connections, heads, status, timed_out},
+    row::{Row, row},
+    run::{OK, UN},
+    script::{Op, Step, http1, http1_with},
 };
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = vec![
-        row("nothing", vec![Request, Hang], (UN, 1), (UN, 3)),
+        row("nothing", vec![Request, Hang], (UN, 1), (UN, 3)).also(timed_out(true)),
         row(
             "one byte every 5 ms",
             vec![
@@ -31,7 +33,8 @@ pub(crate) fn rows() -> Vec<Row> {
             ],
             (UN, 1),
             (UN, 3),
-        ),
+        )
+        .also(timed_out(true)),
         row(
             "103 for ever",
             vec![
@@ -43,7 +46,8 @@ pub(crate) fn rows() -> Vec<Row> {
             ],
             (UN, 1),
             (UN, 3),
-        ),
+        )
+        .also(timed_out(true)),
         row(
             "103, then the answer",
             vec![
@@ -55,12 +59,15 @@ pub(crate) fn rows() -> Vec<Row> {
             (OK, 1),
             (OK, 1),
         ),
+        // It is nobody's answer, and the connection is not used again.
         row(
             "a second answer glued on",
             vec![Request, Answer, Write(http1(500, "", "")), Hang],
             (OK, 1),
             (OK, 1),
-        ),
+        )
+        .after_a_good_call()
+        .also(connections(2)),
     ];
     // None of these is an answer of the API: the create is not sent again.
     let garbage: [(&str, Vec<u8>); 13] = [
@@ -105,15 +112,11 @@ pub(crate) fn rows() -> Vec<Row> {
     for (name, bytes) in garbage {
         rows.push(row(name, vec![Request, Write(bytes)], (UN, 1), (UN, 3)));
     }
-    for status in [301, 302, 303, 307, 308] {
-        for location in [
-            "/v1/other",
-            "https://MARKER.example/",
-            "http://127.0.0.1/MARKER",
-        ] {
-            let answer = http1(status, &format!("location: {location}\r\n"), "");
-            let name = format!("{status} to {location}");
-            rows.push(row(name, vec![Request, Write(answer)], (UN, 1), (UN, 3)));
+    for code in [301, 302, 303, 307, 308] {
+        for location in REDIRECTS {
+            let answer = http1_with(code, &[("location", location)], b"");
+            let name = format!("{code} to {location}");
+            rows.push(row(name, vec![Request, Write(answer)], (UN, 1), (UN, 3)).also(status(code)));
         }
     }
     for status in [201, 202, 206] {
@@ -132,35 +135,38 @@ pub(crate) fn rows() -> Vec<Row> {
         (UN, 1),
         (UN, 3),
     ));
-    for kind in [
-        "text/json",
-        "application/json; charset=utf-8",
-        "application/problem+json",
-        "",
-    ] {
-        let header = if kind.is_empty() {
-            String::new()
-        } else {
-            format!("content-type: {kind}\r\n")
-        };
-        let answer = http1(200, &header, r#"{"id":"act_1","user_id":"user_1"}"#);
-        rows.push(row(
-            format!("content type {kind:?}"),
-            vec![Request, Write(answer), Hang],
-            (OK, 1),
-            (OK, 1),
-        ));
+    for headers in TAKEN {
+        let answer = http1_with(200, headers, br#"{"id":"act_1","user_id":"user_1"}"#);
+        // The second call follows what the first was told.
+        let script = [Request, Write(answer.clone()), Request, Write(answer), Hang];
+        rows.push(
+            row(format!("{headers:?}"), script.into(), (OK, 1), (OK, 1))
+                .after_a_good_call()
+                .also(connections(1))
+                .also(heads("as the first", |head| {
+                    !head.contains("cookie") && head.contains("accept-encoding: identity\r\n")
+                })),
+        );
     }
-    let cookie = http1(
-        200,
-        "set-cookie: a=MARKER\r\n",
-        r#"{"id":"act_1","user_id":"user_1"}"#,
-    );
-    rows.push(row(
-        "a cookie",
-        vec![Request, Write(cookie), Hang],
-        (OK, 1),
-        (OK, 1),
-    ));
     rows
 }
+
+/// Where an answer may lead; nobody follows.
+pub(crate) const REDIRECTS: [&str; 3] = [
+    "/v1/other",
+    "https://MARKER.example/",
+    "http://127.0.0.1/MARKER",
+];
+
+type Headers = &'static [(&'static str, &'static str)];
+
+/// Headers that change nothing.
+pub(crate) const TAKEN: [Headers; 7] = [
+    &[],
+    &[("content-type", "text/json")],
+    &[("content-type", "application/json; charset=utf-8")],
+    &[("content-type", "application/problem+json")],
+    &[("content-type", "text/html; charset=MARKER")],
+    &[("set-cookie", "a=MARKER; path=/")],
+    &[("retry-after", "60"), ("location", "/MARKER")],
+];

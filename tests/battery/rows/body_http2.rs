@@ -2,26 +2,39 @@
 
 use std::time::Duration;
 
-use Step::{Hang, Repeat, Request, Write};
+use Step::{Flood, Hang, Repeat, Request, Write};
 
-use super::{answers, response_body};
+use super::{answers, error_bodies, fields, response_body};
 use crate::harness::{
-    h2_frames::{INTERNAL_ERROR, answer, data, head, reset},
-    row::{AP, End, RJ, Row, UN, Want, row2},
+    checks::{flooded, salvaged, status, timed_out},
+    h2_frames::{self, INTERNAL_ERROR, answer, data, head, reset},
+    row::{Row, row2},
+    run::{AP, End, RJ, UN, Want},
     script::{Op, Step},
 };
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
-    for it in answers::all() {
-        let (create, revoke) = ((it.create, 1), (it.revoke, 1));
-        rows.push(answered(
+    for it in answers::all().into_iter().chain(fields::all()) {
+        let answer = h2_frames::answer_with(1, 200, it.headers, &it.body);
+        let script = vec![Request, Write(answer), Hang];
+        let mut row = row2(
             format!("200, {}", it.name),
-            200,
-            &it.body,
-            create,
-            revoke,
-        ));
+            script,
+            (it.create, 1),
+            (it.revoke, 1),
+        );
+        row.also = it.also;
+        rows.push(row);
+    }
+    for it in error_bodies::all() {
+        for (code, create, revoke) in [(404, (RJ, 1), (RJ, 1)), (502, (UN, 1), (UN, 3))] {
+            let name = format!("{code}, {}", it.name);
+            let row = each(name, create, revoke, |stream| {
+                h2_frames::answer_with(stream, code, it.headers, it.body.as_bytes())
+            });
+            rows.push(row.also(status(code)).also(it.also.clone()));
+        }
     }
     for status in [201, 202, 204, 206, 301, 302, 303, 307, 308, 500, 502, 503] {
         rows.push(answered(
@@ -52,13 +65,30 @@ pub(crate) fn rows() -> Vec<Row> {
     }
     rows.push(trickling("a 404 that never ends", 404, (RJ, 1), (RJ, 1)));
     rows.push(trickling("a 200 that never ends", 200, (UN, 1), (UN, 1)));
+    rows.push(flood("a 200 of more than anybody reads", 200, AP));
+    rows.push(flood("a 404 of more than anybody reads", 404, RJ));
+    rows.push(hangs("a body that hangs", 20, (UN, 1), (UN, 3)));
+    let salvaged = salvaged(Some("act_1"));
+    rows.push(hangs("a body that hangs after the id", 60, (AP, 1), (AP, 1)).also(salvaged));
     rows.extend(cut());
     rows
 }
 
 /// The same answer to each of up to three requests.
 fn answered(name: String, status: u16, body: &str, create: Want, revoke: Want) -> Row {
-    let answers = [1, 3, 5].map(|stream| [Request, Write(answer(stream, status, body.as_bytes()))]);
+    each(name, create, revoke, |stream| {
+        answer(stream, status, body.as_bytes())
+    })
+}
+
+/// Up to three requests on one connection, each answered by what is made for its stream.
+pub(crate) fn each(
+    name: impl Into<String>,
+    create: Want,
+    revoke: Want,
+    answer: impl Fn(u32) -> Vec<u8>,
+) -> Row {
+    let answers = [1, 3, 5].map(|stream| [Request, Write(answer(stream))]);
     row2(
         name,
         [answers.concat(), vec![Hang]].concat(),
@@ -75,6 +105,26 @@ fn trickling(name: &str, status: u16, create: Want, revoke: Want) -> Row {
         Repeat(data(1, b"x"), Duration::from_millis(100)),
     ];
     row2(name, script, create, revoke)
+}
+
+/// A body without end, as much at once as the window allows. It begins like a token.
+fn flood(name: &str, status: u16, end: End) -> Row {
+    let mut script = vec![Request, Write(head(1, status))];
+    script.push(Write(data(1, br#"{"id":"act_1","token":""#)));
+    script.push(Flood(data(1, &[b'x'; 1 << 14])));
+    row2(name, script, (end, 1), (end, 1))
+        .also(salvaged(Some("act_1")))
+        .also(timed_out(false))
+        .also(flooded(2 << 20))
+}
+
+/// A body that stops after so many bytes, and does not end.
+fn hangs(name: &str, at: usize, create: Want, revoke: Want) -> Row {
+    let body = &Op::Create.answer().as_bytes()[..at];
+    each(name, create, revoke, |stream| {
+        [head(stream, 200), data(stream, body)].concat()
+    })
+    .also(timed_out(true))
 }
 
 /// Answers that end after every byte, by a reset of the stream or the end of the connection.
@@ -103,7 +153,8 @@ fn cut() -> Vec<Row> {
             .concat()
         });
         let resets = [resets.concat(), vec![Hang]].concat();
-        rows.push(row2(format!("reset at byte {at}"), resets, create, revoke));
+        let name = format!("reset at byte {at}");
+        rows.push(row2(name, resets, create, revoke).also(salvaged(Some("act_1"))));
         let fin = begun(1).to_vec();
         // Whether the last bytes or the end are seen first is up to the client.
         let fin = row2(

@@ -1,0 +1,114 @@
+//! A call below, and the span that lasts as long.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tracing::Span;
+
+use crate::{
+    ActorToken, Error,
+    call::Progress,
+    layer::trace::record,
+    telemetry::{CallMeter, ErrorType, OK, interrupted, outcome},
+};
+
+pin_project! {
+    /// A call below, and the span that lasts as long.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        pub(super) inner: Option<F>,
+        // Nothing, where nobody looks, and once the call has ended.
+        pub(super) watch: Option<Watch>,
+    }
+
+    impl<F> PinnedDrop for ResponseFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if let Some(watch) = this.watch.take() {
+                // What became of its attempts is known once they are let go.
+                watch.span.in_scope(|| this.inner.set(None));
+                watch.interrupted();
+            }
+        }
+    }
+}
+
+impl<F> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<ActorToken, Error>>,
+{
+    type Output = Result<ActorToken, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let inner = this.inner.as_mut().as_pin_mut();
+        let inner = inner.expect("polled after it was ready");
+        let Some(watch) = this.watch else {
+            return inner.poll(cx);
+        };
+        let result = {
+            let _entered = watch.span.enter();
+            let result = ready!(inner.poll(cx));
+            this.inner.set(None);
+            result
+        };
+        if let Some(watch) = this.watch.take() {
+            watch.ended(&result);
+        }
+        Poll::Ready(result)
+    }
+}
+
+/// Sees a call end, once. To drop it is to close the span.
+#[derive(Debug)]
+pub(super) struct Watch {
+    span: Span,
+    meter: CallMeter,
+    progress: Arc<Progress>,
+}
+
+impl Watch {
+    pub(super) fn new(span: Span, meter: CallMeter, progress: Arc<Progress>) -> Self {
+        Self {
+            span,
+            meter,
+            progress,
+        }
+    }
+
+    fn ended(self, result: &Result<ActorToken, Error>) {
+        let (outcome, error_type) = match result {
+            Ok(_) => (OK, None),
+            Err(error) => (outcome(error.outcome()), Some(ErrorType::of(Some(error)))),
+        };
+        self.meter.end(outcome, error_type);
+        self.record_attempts();
+        if self.span.is_none() {
+            return;
+        }
+        match result {
+            Ok(token) => record::token(&self.span, token),
+            Err(error) => record::failure(&self.span, Some(error)),
+        }
+    }
+
+    fn interrupted(self) {
+        let why = interrupted(None);
+        let known = self.progress.outcome();
+        self.meter.end(outcome(known), Some(why));
+        self.record_attempts();
+        if !self.span.is_none() {
+            record::interruption(&self.span, why, Some(known));
+        }
+    }
+
+    fn record_attempts(&self) {
+        let attempts = self.progress.attempts();
+        self.span.record("clerk.attempts", attempts);
+    }
+}

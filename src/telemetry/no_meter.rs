@@ -1,0 +1,37 @@
+//! Without the feature `metrics`, nothing is measured, and nothing is left of it.
+
+use http::StatusCode;
+
+use super::ErrorType;
+use crate::{Intent, layer::settle::SettleEnd};
+
+/// Whether anything is measured at all.
+pub(crate) const METERED: bool = false;
+
+#[derive(Debug)]
+pub(crate) struct CallMeter;
+
+impl CallMeter {
+    pub(crate) fn begin(_: Intent) -> Self {
+        Self
+    }
+
+    pub(crate) fn end(&self, _: &'static str, _: Option<ErrorType>) {}
+}
+
+#[derive(Debug)]
+pub(crate) struct AttemptMeter;
+
+impl AttemptMeter {
+    pub(crate) fn begin(_: Intent, _: impl FnOnce() -> Option<(String, u16)>) -> Self {
+        Self
+    }
+
+    pub(crate) fn end(&self, _: &'static str, _: Option<StatusCode>, _: Option<ErrorType>) {}
+}
+
+pub(crate) fn retry(_: Intent, _: ErrorType) {}
+
+pub(crate) fn retry_budget_left(_: impl FnOnce() -> f64) {}
+
+pub(crate) fn settled(_: SettleEnd) {}

@@ -1,0 +1,82 @@
+//! Bodies of an error, and what must come of each, whatever carries it.
+
+use crate::harness::checks::{Check, check, code, trace_id};
+
+/// The headers and the body of an error.
+pub(crate) struct ErrorBody {
+    pub(crate) name: &'static str,
+    pub(crate) headers: &'static [(&'static str, &'static str)],
+    pub(crate) body: String,
+    pub(crate) also: Check,
+}
+
+pub(crate) fn all() -> Vec<ErrorBody> {
+    let of = |name, headers, body: &str, also| ErrorBody {
+        name,
+        headers,
+        body: body.into(),
+        also,
+    };
+    let many = |count| format!(r#"{{"errors":[{}{{}}]}}"#, r#"{"code":"x"},"#.repeat(count));
+    let html = "<html>MARKER</html>";
+    let plain: &[_] = &[];
+    let traced: &[_] = &[("cf-ray", "8f-FRA"), ("content-type", "text/html")];
+    let problem: &[_] = &[("content-type", "application/problem+json")];
+    vec![
+        of("empty", plain, "", code(None)),
+        of("no errors", plain, "{}", code(None)),
+        of("errors empty", plain, r#"{"errors":[]}"#, code(None)),
+        of("errors null", plain, r#"{"errors":null}"#, code(None)),
+        of("errors an object", plain, r#"{"errors":{}}"#, code(None)),
+        of(
+            "errors of all kinds",
+            plain,
+            r#"{"errors":[null,7,{"code":7,"meta":[]},{"code":"x"}]}"#,
+            code(Some("x")),
+        ),
+        of("ten thousand errors", plain, &many(10_000), capped()),
+        // More than is read at all, so that it is no JSON any more.
+        of("a million errors", plain, &many(1_000_000), code(None)),
+        of(
+            "as another content type",
+            problem,
+            r#"{"errors":[{"code":"x"}]}"#,
+            code(Some("x")),
+        ),
+        of(
+            "control characters",
+            plain,
+            "{\"errors\":[{\"code\":\"\\u0007x\",\"message\":\"\\u001b[31m\\r\\n\\u202ered\"}]}",
+            message("[31mred"),
+        ),
+        of(
+            "our key echoed",
+            plain,
+            r#"{"errors":[{"message":"sk_test_MARKER is wrong"}]}"#,
+            message("sk_[redacted] is wrong"),
+        ),
+        of("HTML from the edge", traced, html, trace_id("8f-FRA")),
+    ]
+}
+
+/// The first error has this message.
+fn message(wanted: &'static str) -> Check {
+    check(move |run| {
+        let errors = run.error()?.clerk_errors();
+        match errors.and_then(|errors| errors.errors.first()) {
+            Some(error) if error.message == wanted => Ok(()),
+            other => Err(format!("wanted {wanted:?}, got {other:?}")),
+        }
+    })
+}
+
+/// Some of very many errors are kept.
+fn capped() -> Check {
+    check(|run| {
+        let errors = run.error()?.clerk_errors();
+        match errors.map(|errors| errors.errors.len()) {
+            Some(32) => code(Some("x"))(run),
+            other => Err(format!("{other:?} errors are kept")),
+        }
+    })
+}

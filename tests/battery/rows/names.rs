@@ -1,0 +1,154 @@
+//! What can go wrong with the name of a host.
+
+use std::{
+    future::ready,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use hyper_util::{
+    client::legacy::{
+        self,
+        connect::{HttpConnector, dns::Name},
+    },
+    rt::TokioExecutor,
+};
+use tokio::net::{TcpListener, TcpSocket};
+
+use super::{
+    Runnable,
+    connecting::{SECTION, https},
+};
+use crate::harness::{
+    caller::Caller,
+    checks::{attempts, connections, timed_out, took},
+    row::paused,
+    run::{NS, OK, Run},
+    script::{Op, Seen, Step, play},
+    settling::{Log, Split},
+    sockets::{Accept, CONNECT, Certificate},
+};
+
+pub(crate) fn rows() -> Vec<Runnable> {
+    vec![
+        (SECTION, "DNS failure".into(), Box::new(without_name)),
+        (SECTION, "DNS hangs".into(), Box::new(without_end)),
+        (
+            SECTION,
+            "the first address is dead".into(),
+            Box::new(second_address),
+        ),
+    ]
+}
+
+/// Runs something over plain HTTP to addresses of its own choice, for each operation.
+fn resolving<F, S>(op: Op, resolve: F) -> (Split, Arc<Log>)
+where
+    F: FnMut(Name) -> S + Clone + Send + Sync + 'static,
+    S: Future<Output = io::Result<std::vec::IntoIter<SocketAddr>>> + Send + 'static,
+{
+    let connector = HttpConnector::new_with_resolver(tower::service_fn(resolve));
+    Split::new(
+        op,
+        legacy::Client::builder(TokioExecutor::new()).build(connector),
+    )
+}
+
+fn to_localhost() -> Caller {
+    Caller {
+        base_url: "http://localhost".into(),
+        ..Caller::default()
+    }
+}
+
+/// A name that does not resolve is looked up for every attempt.
+fn without_name() -> Result<(), String> {
+    for op in [Op::Create, Op::Revoke] {
+        let looked_up = Arc::<AtomicU32>::default();
+        let count = Arc::clone(&looked_up);
+        let split = resolving(op, move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            ready(Err(io::Error::other("no such name")))
+        });
+        let run = paused(to_localhost().run(op, split, Arc::default()))?;
+        run.judge((NS, 0))
+            .and_then(|()| attempts(3)(&run))
+            .map_err(|why| format!("{op:?}: {why}"))?;
+        let looked_up = looked_up.load(Ordering::SeqCst);
+        if looked_up != 3 {
+            return Err(format!("{op:?}: looked up {looked_up} times"));
+        }
+    }
+    Ok(())
+}
+
+/// Names are looked up by the system, on a thread of the runtime; it has but one, which somebody
+/// else occupies.
+fn without_end() -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let well = || {
+        let script = vec![Step::Request, Step::Answer, Step::Hang];
+        Accept::Tls(Certificate::Good, script)
+    };
+    let (release, occupied) = std::sync::mpsc::channel::<()>();
+    runtime.spawn_blocking(move || occupied.recv());
+    let hangs = https("DNS hangs", well(), (NS, 0), Some(0))
+        .also(timed_out(true))
+        .also(attempts(3))
+        .also(took(3 * CONNECT..=16 * CONNECT))
+        .check_on(&runtime);
+    drop(release);
+    hangs?;
+    // It was nothing but the lookup.
+    https("DNS answers", well(), (OK, 1), Some(1)).check_on(&runtime)
+}
+
+/// Nobody listens at the first address of a name.
+fn second_address() -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    for op in [Op::Create, Op::Revoke] {
+        let run = runtime.block_on(to_second_address(op));
+        let run = run.map_err(|error| error.to_string())?;
+        run.judge((OK, 1))
+            .and_then(|()| connections(1)(&run))
+            .map_err(|why| format!("{op:?}: {why}"))?;
+    }
+    Ok(())
+}
+
+async fn to_second_address(op: Op) -> io::Result<Run> {
+    // Bound, so that nobody else gets the port, and never listening.
+    let dead = TcpSocket::new_v4()?;
+    dead.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let alive = TcpListener::bind("127.0.0.1:0").await?;
+    let addresses = vec![dead.local_addr()?, alive.local_addr()?];
+    let seen = Arc::<Seen>::default();
+    let peer = Arc::clone(&seen);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = alive.accept().await {
+            peer.connections.fetch_add(1, Ordering::SeqCst);
+            play(
+                stream,
+                &[Step::Request, Step::Answer, Step::Hang],
+                op,
+                &peer,
+            )
+            .await;
+        }
+    });
+    let split = resolving(op, move |_| ready(Ok(addresses.clone().into_iter())));
+    let run = to_localhost().run(op, split, seen).await;
+    drop(dead);
+    Ok(run)
+}

@@ -1,0 +1,250 @@
+//! Calls and attempts are measured under bounded names, and what goes up comes down again.
+#![cfg(feature = "metrics")]
+
+mod support {
+    pub(crate) mod answer;
+}
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    future::{Future, pending, ready},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use clerk_actor_tokens::{
+    Actor, ActorTokenRequest, Body, BoxError, Client, ClientBuilder, CreateActorToken, SecretKey,
+    describe_metrics,
+};
+use futures_util::{FutureExt, poll};
+use http::{Request, Response};
+use http_body_util::Full;
+use metrics::{Unit, with_local_recorder};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use support::answer::answer;
+use tower::service_fn;
+
+type Answer = Response<Full<Bytes>>;
+
+const MINTED: &str = r#"{"id":"act_marker","user_id":"user_marker","status":"pending"}"#;
+const REVOKED: &str = r#"{"id":"act_marker","status":"revoked"}"#;
+const S: Duration = Duration::from_secs(1);
+
+fn key() -> SecretKey {
+    SecretKey::new("sk_test_marker").unwrap()
+}
+
+fn scripted<const N: usize>(answers: [Answer; N]) -> Client {
+    let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
+    let transport = service_fn(move |_: Request<Body>| {
+        let answer = answers.lock().unwrap().pop_front();
+        ready(Ok::<_, BoxError>(answer.expect("as many as are sent")))
+    });
+    ClientBuilder::over(key(), transport).build().unwrap()
+}
+
+fn silent() -> Client {
+    let transport = service_fn(|request: Request<Body>| async move {
+        let _taken = request.into_body().into_bytes();
+        pending::<Result<Answer, BoxError>>().await
+    });
+    ClientBuilder::over(key(), transport).build().unwrap()
+}
+
+fn create() -> ActorTokenRequest {
+    ActorTokenRequest::create(CreateActorToken::new(
+        "user_marker",
+        Actor::new("user_marker"),
+    ))
+}
+
+fn revoke() -> ActorTokenRequest {
+    ActorTokenRequest::revoke("act_marker".parse().unwrap())
+}
+
+/// All that was measured: name and labels, with the value; of a histogram all values.
+type Measured = BTreeMap<String, Vec<f64>>;
+
+/// What was measured since the last time. No name and no label holds an id.
+fn measured(snapshotter: &Snapshotter) -> Measured {
+    let mut all = Measured::new();
+    for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+        let mut labels: Vec<_> = key
+            .key()
+            .labels()
+            .map(|label| format!("{}={}", label.key(), label.value()))
+            .collect();
+        labels.sort();
+        let values = match value {
+            DebugValue::Counter(value) => vec![value as f64],
+            DebugValue::Gauge(value) => vec![value.into_inner()],
+            DebugValue::Histogram(values) => values.into_iter().map(f64::from).collect(),
+        };
+        let name = format!("{} {}", key.key().name(), labels.join(" "));
+        all.insert(name.trim_end().to_owned(), values);
+    }
+    let names = format!("{:?}", all.keys());
+    assert!(!names.contains("marker"), "{names}");
+    all
+}
+
+/// Runs `future` on a runtime with a paused clock, and returns who saw what was measured.
+fn recorded<F: Future>(future: impl FnOnce(Snapshotter) -> F) -> Snapshotter {
+    let recorder = DebuggingRecorder::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    with_local_recorder(&recorder, || {
+        runtime.block_on(future(recorder.snapshotter()));
+    });
+    recorder.snapshotter()
+}
+
+fn while_recording<F: Future>(future: impl FnOnce(Snapshotter) -> F) -> Measured {
+    measured(&recorded(future))
+}
+
+#[track_caller]
+fn assert_measured<const N: usize>(all: &Measured, wanted: [(&str, &[f64]); N]) {
+    let all: Vec<_> = all.iter().map(|(k, v)| (k.as_str(), &v[..])).collect();
+    assert_eq!(all, wanted);
+}
+
+#[test]
+fn a_call_with_a_retry_is_measured_in_all_its_parts() {
+    let limited = answer(429, &[("retry-after", "1")], "");
+    let client = scripted([limited, answer(200, &[], MINTED)]);
+    let all = while_recording(|_| async move { client.send(create()).await.unwrap() });
+    assert_measured(
+        &all,
+        [
+            (
+                "clerk.actor_tokens.attempts operation=create outcome=ok",
+                &[1.0],
+            ),
+            (
+                "clerk.actor_tokens.attempts operation=create outcome=rejected",
+                &[1.0],
+            ),
+            (
+                "clerk.actor_tokens.calls operation=create outcome=ok",
+                &[1.0],
+            ),
+            (
+                "clerk.actor_tokens.calls_in_flight operation=create",
+                &[0.0],
+            ),
+            (
+                "clerk.actor_tokens.retries operation=create reason=429",
+                &[1.0],
+            ),
+            ("clerk.actor_tokens.retry_budget", &[9.1]),
+            (
+                "http.client.request.duration error.type=429 http.request.method=POST http.response.status_code=429 server.address=api.clerk.com server.port=443 url.template=/actor_tokens",
+                &[0.0],
+            ),
+            (
+                "http.client.request.duration http.request.method=POST http.response.status_code=200 server.address=api.clerk.com server.port=443 url.template=/actor_tokens",
+                &[0.0],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_duration_is_in_seconds_and_ends_with_its_attempt() {
+    let all = while_recording(|_| async {
+        silent().send(create()).await.unwrap_err();
+    });
+    let timed_out = "http.client.request.duration error.type=timeout http.request.method=POST server.address=api.clerk.com server.port=443 url.template=/actor_tokens";
+    let [seconds] = all[timed_out][..] else {
+        panic!("{all:?}");
+    };
+    assert!((10.0..10.1).contains(&seconds), "{seconds}");
+    let call = "clerk.actor_tokens.calls error.type=timeout operation=create outcome=unknown";
+    assert_eq!(all[call], [1.0]);
+}
+
+#[test]
+fn a_revoke_is_measured_under_its_template() {
+    let client = scripted([answer(200, &[], REVOKED)]);
+    let all = while_recording(|_| async move { client.send(revoke()).await.unwrap() });
+    let template = "url.template=/actor_tokens/{actor_token_id}/revoke";
+    assert!(all.keys().any(|name| name.contains(template)), "{all:?}");
+}
+
+const IN_FLIGHT: &str = "clerk.actor_tokens.calls_in_flight operation=create";
+
+#[test]
+fn a_call_that_is_cancelled_is_no_longer_in_flight() {
+    let all = while_recording(|snapshotter| async move {
+        let client = silent();
+        let mut call = Box::pin(client.send(create()));
+        assert!(poll!(&mut call).is_pending());
+        assert_eq!(measured(&snapshotter)[IN_FLIGHT], [1.0]);
+    });
+    // A snapshot begins anew: one less than at the last.
+    assert_eq!(all[IN_FLIGHT], [-1.0]);
+    let call = "clerk.actor_tokens.calls error.type=cancelled operation=create outcome=unknown";
+    assert_eq!(all[call], [1.0]);
+    let attempt = "clerk.actor_tokens.attempts operation=create outcome=cut";
+    assert_eq!(all[attempt], [1.0]);
+}
+
+#[test]
+fn a_call_that_panics_is_no_longer_in_flight() {
+    let transport = service_fn(|_: Request<Body>| async {
+        assert!(std::hint::black_box(false), "a transport's own fault");
+        Ok::<_, BoxError>(answer(200, &[], MINTED))
+    });
+    let client = ClientBuilder::over(key(), transport).build().unwrap();
+    let all = while_recording(|_| async move {
+        let call = AssertUnwindSafe(|| client.send(create()).now_or_never());
+        catch_unwind(call).unwrap_err();
+    });
+    assert_eq!(all[IN_FLIGHT], [0.0]);
+}
+
+#[test]
+fn names_do_not_grow_with_calls() {
+    let all = while_recording(|_| async {
+        for call in 0..50 {
+            let refused = format!(
+                r#"{{"errors":[{{"code":"marker_{call}"}}],"clerk_trace_id":"marker_{call}"}}"#
+            );
+            let client = scripted([answer(422, &[], refused)]);
+            let id = format!("act_marker{call}").parse().unwrap();
+            let elsewhere = format!("https://marker{call}.example").parse().unwrap();
+            let request = ActorTokenRequest::revoke(id).timeout(S);
+            client.send(request.clone()).await.unwrap_err();
+            client.send(request.base_url(elsewhere)).await.unwrap_err();
+        }
+    });
+    // Each of these for a refusal by the API, and one by the client.
+    let of = |name: &str| all.keys().filter(|key| key.starts_with(name)).count();
+    assert_eq!(of("clerk.actor_tokens.calls "), 2);
+    assert_eq!(of("clerk.actor_tokens.attempts "), 2);
+    assert_eq!(of("http.client.request.duration "), 2);
+}
+
+#[test]
+fn every_metric_is_described_with_its_unit() {
+    let client = scripted([answer(503, &[], ""), answer(200, &[], REVOKED)]);
+    let snapshotter = recorded(|_| async move {
+        describe_metrics();
+        client.send(revoke()).await.unwrap();
+    });
+    for (key, unit, description, _) in snapshotter.snapshot().into_vec() {
+        let name = key.key().name();
+        assert!(description.is_some_and(|it| !it.is_empty()), "{name}");
+        let wanted = match name {
+            "http.client.request.duration" => Unit::Seconds,
+            _ => Unit::Count,
+        };
+        assert_eq!(unit, Some(wanted), "{name}");
+    }
+}

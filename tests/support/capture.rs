@@ -1,0 +1,130 @@
+//! A subscriber that keeps every span and event, for one thread.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    sync::{Arc, Mutex},
+};
+
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+    subscriber::DefaultGuard,
+};
+use tracing_subscriber::{
+    Layer, Registry,
+    layer::{Context, SubscriberExt},
+    registry::LookupSpan,
+};
+
+type Fields = BTreeMap<&'static str, String>;
+
+/// A span as far as it was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) name: &'static str,
+    pub(crate) level: Level,
+    pub(crate) target: &'static str,
+    /// The index of the span that it is a child of, or that an event happened in.
+    pub(crate) parent: Option<usize>,
+    pub(crate) fields: Fields,
+    pub(crate) closed: bool,
+}
+
+impl Seen {
+    fn new(metadata: &'static Metadata<'static>, parent: Option<usize>) -> Self {
+        Self {
+            name: metadata.name(),
+            level: *metadata.level(),
+            target: metadata.target(),
+            parent,
+            fields: Fields::new(),
+            closed: false,
+        }
+    }
+
+    /// The value of a field, empty when it was never recorded.
+    pub(crate) fn field(&self, name: &str) -> &str {
+        self.fields.get(name).map_or("", String::as_str)
+    }
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Capture {
+    spans: Arc<Mutex<Vec<Seen>>>,
+    events: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Capture {
+    /// Keeps what happens on this thread while the guard lives.
+    pub(crate) fn begin() -> (Self, DefaultGuard) {
+        let capture = Self::default();
+        let subscriber = Registry::default().with(capture.clone());
+        (capture, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// All spans, in the order in which they began.
+    pub(crate) fn spans(&self) -> Vec<Seen> {
+        self.spans.lock().unwrap().clone()
+    }
+
+    pub(crate) fn named(&self, name: &str) -> Vec<Seen> {
+        let mut spans = self.spans();
+        spans.retain(|span| span.name == name);
+        spans
+    }
+
+    /// The events of this crate, in order.
+    pub(crate) fn events(&self) -> Vec<Seen> {
+        let mut events = self.events.lock().unwrap().clone();
+        events.retain(|event| event.target == "clerk_actor_tokens");
+        events
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Index(usize);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let span = context.span(id).unwrap();
+        let parent = span.parent();
+        let parent = parent.and_then(|it| it.extensions().get::<Index>().map(|index| index.0));
+        let mut seen = Seen::new(attributes.metadata(), parent);
+        attributes.record(&mut Keep(&mut seen.fields));
+        let mut spans = self.spans.lock().unwrap();
+        span.extensions_mut().insert(Index(spans.len()));
+        spans.push(seen);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Index(index) = *context.span(id).unwrap().extensions().get().unwrap();
+        values.record(&mut Keep(&mut self.spans.lock().unwrap()[index].fields));
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let parent = context.event_span(event);
+        let parent = parent.and_then(|it| it.extensions().get::<Index>().map(|index| index.0));
+        let mut seen = Seen::new(event.metadata(), parent);
+        event.record(&mut Keep(&mut seen.fields));
+        self.events.lock().unwrap().push(seen);
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Index(index) = *context.span(&id).unwrap().extensions().get().unwrap();
+        self.spans.lock().unwrap()[index].closed = true;
+    }
+}
+
+struct Keep<'a>(&'a mut Fields);
+
+impl Visit for Keep<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name(), value.to_owned());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
+}
