@@ -1,6 +1,6 @@
 //! [`ActorTokenId`], the only handle on a minted token.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 /// The id of an actor token, safe to stand in a URL path.
 ///
@@ -29,6 +29,28 @@ impl ActorTokenId {
     }
 }
 
+/// A text that is an id, borrowed where that will do.
+pub(crate) struct IdText<'a>(Cow<'a, str>);
+
+impl<'a> IdText<'a> {
+    pub(crate) fn new(text: Cow<'a, str>) -> Option<Self> {
+        let fits = (1..=ActorTokenId::MAX_LEN).contains(&text.len());
+        (fits && text.bytes().all(is_allowed)).then_some(Self(text))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn to_id(&self) -> ActorTokenId {
+        ActorTokenId(self.as_str().into())
+    }
+}
+
+fn is_allowed(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
 impl TryFrom<&str> for ActorTokenId {
     type Error = InvalidActorTokenId;
 
@@ -39,8 +61,7 @@ impl TryFrom<&str> for ActorTokenId {
         if id.len() > Self::MAX_LEN {
             return Err(InvalidActorTokenId::TooLong { bytes: id.len() });
         }
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        match id.bytes().position(|byte| !allowed(byte)) {
+        match id.bytes().position(|byte| !is_allowed(byte)) {
             Some(position) => Err(InvalidActorTokenId::Character { position }),
             None => Ok(Self(id.into())),
         }

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
-use super::{ActorToken, ActorTokenStatus, Ticket, odd_time::without_odd_times, wire::Wire};
-use crate::Actor;
+use super::{
+    ActorToken, ActorTokenStatus, Ticket, echo::Echo, odd_time::without_odd_times, wire::Wire,
+};
+use crate::{ActorTokenId, actor_token_id::IdText};
 
 impl ActorToken {
     /// Reads a token from JSON as the API sends it.
@@ -16,23 +18,66 @@ impl ActorToken {
     /// takes: nested beyond 128 levels, or with text that is none. Any other field may be missing,
     /// null or odd, and so may an `actor` that can be read.
     pub fn from_json(json: &[u8]) -> Result<Self, InvalidActorToken> {
-        let error = match serde_json::from_slice(json) {
-            Ok(wire) => return Self::from_wire(wire),
+        Self::read(json, |reading| {
+            let (id, user_id) = (reading.id.to_id(), reading.user_id().map(str::to_owned));
+            reading.into_token(id, user_id)
+        })?
+    }
+
+    /// Lets `make` make what it wants of the token in `json`.
+    pub(crate) fn read<T>(
+        json: &[u8],
+        make: impl FnOnce(Reading<'_>) -> T,
+    ) -> Result<T, InvalidActorToken> {
+        // One look at the whole is cheaper than one at every text in it.
+        let wire = match std::str::from_utf8(json) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(json),
+        };
+        let error = match wire {
+            Ok(wire) => return Reading::of(wire).map(make),
             Err(error) => InvalidActorToken::json(&error),
         };
         let cleaned = without_odd_times(json).ok_or(error)?;
         let wire = serde_json::from_slice(&cleaned).map_err(|_| error)?;
-        Self::from_wire(wire)
+        Reading::of(wire).map(make)
+    }
+}
+
+/// A token as it stands in an answer.
+pub(crate) struct Reading<'a> {
+    id: IdText<'a>,
+    wire: Wire<'a>,
+}
+
+impl<'a> Reading<'a> {
+    fn of(mut wire: Wire<'a>) -> Result<Self, InvalidActorToken> {
+        let id = wire.id.0.take().and_then(IdText::new);
+        let id = id.ok_or(InvalidActorToken(Reason::Id))?;
+        Ok(Self { id, wire })
     }
 
-    fn from_wire(wire: Wire<'_>) -> Result<Self, InvalidActorToken> {
-        let id = wire.id.0.as_deref().ok_or(InvalidActorToken(Reason::Id))?;
-        Ok(Self {
-            id: id.try_into().map_err(|_| InvalidActorToken(Reason::Id))?,
-            user_id: wire.user_id.0,
-            actor: wire.actor.map(actor).transpose()?.flatten(),
-            status: ActorTokenStatus::from(wire.status.0.as_deref().unwrap_or_default()),
-            ticket: Ticket::new(wire.token.0, wire.url.0),
+    pub(crate) fn id(&self) -> &IdText<'a> {
+        &self.id
+    }
+
+    pub(crate) fn user_id(&self) -> Option<&str> {
+        self.wire.user_id.as_deref()
+    }
+
+    /// The token with this id, for this user: who knows them need not have them copied.
+    pub(crate) fn into_token(
+        self,
+        id: ActorTokenId,
+        user_id: Option<String>,
+    ) -> Result<ActorToken, InvalidActorToken> {
+        let wire = self.wire;
+        Ok(ActorToken {
+            id,
+            user_id,
+            actor: Echo::of(wire.actor).ok_or(InvalidActorToken(Reason::Actor))?,
+            status: ActorTokenStatus::from(wire.status.as_deref().unwrap_or_default()),
+            ticket: Ticket::new(wire.token.as_deref(), wire.url.as_deref()),
             created_at: wire.created_at.and_then(to_time),
             updated_at: wire.updated_at.and_then(to_time),
             expires_at: None,
@@ -74,19 +119,6 @@ impl InvalidActorToken {
     }
 }
 
-/// The actor, absent where something else stands. What cannot be read at all may be anything: the
-/// session would be signed in by nobody knows whom.
-fn actor(raw: &RawValue) -> Result<Option<Actor>, InvalidActorToken> {
-    if let Ok(actor) = serde_json::from_str(raw.get()) {
-        return Ok(Some(actor));
-    }
-    // Its type is told before its depth, and must not hide it.
-    match serde_json::from_str::<Value>(raw.get()) {
-        Err(error) if error.is_syntax() => Err(InvalidActorToken(Reason::Actor)),
-        _ => Ok(None),
-    }
-}
-
 /// A time in milliseconds since 1970; anything else is no time.
 fn to_time(raw: &RawValue) -> Option<SystemTime> {
     let millis: u64 = raw.get().parse().ok()?;
@@ -96,6 +128,7 @@ fn to_time(raw: &RawValue) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Actor;
 
     fn read(json: &str) -> ActorToken {
         ActorToken::from_json(json.as_bytes()).expect(json)

@@ -1,6 +1,7 @@
 //! [`ActorToken`], what the API answers.
 
 mod decode;
+mod echo;
 mod lenient;
 mod odd_time;
 mod salvage;
@@ -16,6 +17,8 @@ use std::{
 use bytes::Bytes;
 use serde::Serialize;
 
+pub(crate) use self::decode::Reading;
+use self::echo::Echo;
 pub use self::{decode::InvalidActorToken, ticket::Ticket};
 use crate::{Actor, ActorTokenId, guard::Guard, text::presentable};
 
@@ -27,7 +30,7 @@ use crate::{Actor, ActorTokenId, guard::Guard, text::presentable};
 pub struct ActorToken {
     pub(crate) id: ActorTokenId,
     pub(crate) user_id: Option<String>,
-    pub(crate) actor: Option<Actor>,
+    actor: Echo,
     pub(crate) status: ActorTokenStatus,
     pub(crate) ticket: Option<Ticket>,
     pub(crate) created_at: Option<SystemTime>,
@@ -57,7 +60,7 @@ impl ActorToken {
         Self {
             id,
             user_id: None,
-            actor: None,
+            actor: Echo::default(),
             status,
             ticket: None,
             created_at: None,
@@ -81,7 +84,7 @@ impl ActorToken {
     /// Who signs in, with all claims.
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
-        self.actor.as_ref()
+        self.actor.get()
     }
 
     /// The state that the token was in when the API answered.
@@ -133,6 +136,13 @@ impl ActorToken {
         };
         // Text, numbers and maps with text keys always encode.
         serde_json::to_vec(&exposed).unwrap_or_default()
+    }
+
+    /// The token with this actor.
+    #[cfg(feature = "sandbox")]
+    pub(crate) fn with_actor(mut self, actor: Actor) -> Self {
+        self.actor = actor.into();
+        self
     }
 
     /// Lets `guard` answer for the token until its ticket is read, if it is the token from `answer`

@@ -1,6 +1,6 @@
 //! The id in an answer that cannot be read as a whole: cut short, followed by garbage, malformed.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize,
@@ -35,22 +35,22 @@ impl ActorToken {
         // What ends the reading does not matter, only what was found until then.
         let _ = Salvage(&mut found).deserialize(&mut json);
         Some(Salvaged {
-            id: ActorTokenId::try_from(found.id?.0?).ok()?,
-            user_id: found.user_id.and_then(|text| text.0),
+            id: ActorTokenId::try_from(found.id?.as_deref()?).ok()?,
+            user_id: found.user_id.and_then(|text| text.0).map(Cow::into_owned),
         })
     }
 }
 
 #[derive(Default)]
-struct Found {
-    id: Option<Text>,
-    user_id: Option<Text>,
+struct Found<'a> {
+    id: Option<Text<'a>>,
+    user_id: Option<Text<'a>>,
 }
 
 /// Notes what stands in an object, or in the first object of an array.
-struct Salvage<'a>(&'a mut Found);
+struct Salvage<'a, 'f>(&'f mut Found<'a>);
 
-impl<'de> DeserializeSeed<'de> for Salvage<'_> {
+impl<'de> DeserializeSeed<'de> for Salvage<'de, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -58,7 +58,7 @@ impl<'de> DeserializeSeed<'de> for Salvage<'_> {
     }
 }
 
-impl<'de> de::Visitor<'de> for Salvage<'_> {
+impl<'de> de::Visitor<'de> for Salvage<'de, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

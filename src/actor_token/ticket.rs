@@ -1,6 +1,6 @@
 //! [`Ticket`], the credential of a token.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, slice::SliceIndex, sync::Arc};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -16,35 +16,41 @@ use crate::guard::Guard;
 /// background; see [`SettleLayer`](crate::layer::SettleLayer).
 #[derive(Clone)]
 pub struct Ticket {
-    token: Option<SecretString>,
-    url: Option<SecretString>,
+    /// The link, and the bare ticket behind it unless the link ends with it: one copy to wipe.
+    text: SecretString,
+    url_end: usize,
+    token_start: usize,
     guard: Option<Arc<dyn Guard>>,
 }
 
 impl Ticket {
     /// A ticket of what an answer holds; `None` when it holds neither form.
-    pub(crate) fn new(token: Option<String>, url: Option<String>) -> Option<Self> {
-        let secret =
-            |text: Option<String>| text.filter(|it| !it.is_empty()).map(SecretString::from);
-        let ticket = Self {
-            token: secret(token),
-            url: secret(url),
-            guard: None,
+    pub(crate) fn new(token: Option<&str>, url: Option<&str>) -> Option<Self> {
+        let (token, url) = (token.unwrap_or_default(), url.unwrap_or_default());
+        let (text, token_start) = if url.ends_with(token) {
+            (Box::from(url), url.len() - token.len())
+        } else {
+            ([url, token].concat().into_boxed_str(), url.len())
         };
-        (ticket.token.is_some() || ticket.url.is_some()).then_some(ticket)
+        (!text.is_empty()).then(|| Self {
+            text: text.into(),
+            url_end: url.len(),
+            token_start,
+            guard: None,
+        })
     }
 
     /// The bare ticket, to be passed to Clerk's `signIn.create({ strategy: "ticket" })`. Reading it
     /// [claims](Self::claim) the token.
     #[must_use]
     pub fn expose_token(&self) -> Option<&str> {
-        self.read(self.token.as_ref())
+        self.read(self.token_start..)
     }
 
     /// The link that signs in whoever opens it. Reading it [claims](Self::claim) the token.
     #[must_use]
     pub fn expose_url(&self) -> Option<&str> {
-        self.read(self.url.as_ref())
+        self.read(..self.url_end)
     }
 
     /// Answers for the token from now on, read or not: it is not revoked when the ticket is dropped.
@@ -59,15 +65,40 @@ impl Ticket {
         self.guard = Some(guard);
     }
 
-    fn read<'a>(&self, secret: Option<&'a SecretString>) -> Option<&'a str> {
-        let secret = secret?;
+    fn read<R: SliceIndex<str, Output = str>>(&self, range: R) -> Option<&str> {
+        let text = self.text.expose_secret().get(range)?;
+        if text.is_empty() {
+            return None;
+        }
         self.claim();
-        Some(secret.expose_secret())
+        Some(text)
     }
 }
 
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Ticket([redacted])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_are_kept_whatever_they_have_in_common() {
+        for (token, url) in [
+            (Some("eyJ"), Some("https://x/?ticket=eyJ")),
+            (Some("eyJ"), Some("https://x/")),
+            (Some("eyJ"), None),
+            (None, Some("https://x/")),
+            (Some("https://x/"), Some("https://x/")),
+        ] {
+            let ticket = Ticket::new(token, url).unwrap();
+            assert_eq!((ticket.expose_token(), ticket.expose_url()), (token, url));
+        }
+        for nothing in [None, Some("")] {
+            assert!(Ticket::new(nothing, nothing).is_none());
+        }
     }
 }

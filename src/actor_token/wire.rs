@@ -10,11 +10,11 @@ use super::lenient::Text;
 /// The fields that are read. An array in its place is refused, which a derived visitor would take.
 #[derive(Default)]
 pub(super) struct Wire<'a> {
-    pub(super) id: Text,
-    pub(super) user_id: Text,
-    pub(super) status: Text,
-    pub(super) token: Text,
-    pub(super) url: Text,
+    pub(super) id: Text<'a>,
+    pub(super) user_id: Text<'a>,
+    pub(super) status: Text<'a>,
+    pub(super) token: Text<'a>,
+    pub(super) url: Text<'a>,
     pub(super) actor: Option<&'a RawValue>,
     pub(super) created_at: Option<&'a RawValue>,
     pub(super) updated_at: Option<&'a RawValue>,

@@ -82,7 +82,7 @@ impl Tokens {
         };
         let mut token = minted.to_token().expiring_after(minted.life);
         let url = format!("{front}{}?ticket={ticket}", super::accept::PATH);
-        token.ticket = Ticket::new(Some(ticket.clone()), Some(url));
+        token.ticket = Ticket::new(Some(&ticket), Some(&url));
         self.by_id.insert(id, self.minted.len());
         self.by_ticket.insert(ticket, self.minted.len());
         self.minted.push(minted);
@@ -150,9 +150,9 @@ impl Minted {
 
     /// The token as an answer tells it, without its credential.
     fn to_token(&self) -> ActorToken {
-        let mut token = ActorToken::new(self.id.clone(), self.status.clone());
+        let token = ActorToken::new(self.id.clone(), self.status.clone());
+        let mut token = token.with_actor(self.actor.clone());
         token.user_id = Some(self.user_id.clone());
-        token.actor = Some(self.actor.clone());
         token.created_at = Some(self.created_at);
         token.updated_at = Some(self.updated_at);
         token

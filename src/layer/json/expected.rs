@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use crate::{
     ActorToken, ActorTokenId, ActorTokenStatus, BoxError, Error, ErrorKind, InvalidActorToken,
-    Outcome, call::Progress,
+    Outcome, actor_token::Reading, call::Progress,
 };
 
 /// What the answer must be about.
@@ -16,21 +16,53 @@ pub(super) enum Expected {
     Revoked { id: ActorTokenId },
 }
 
+/// Why an answer is not the one that was asked for.
+enum Unfit {
+    Unreadable(InvalidActorToken),
+    /// It is about something else, perhaps about this token.
+    Other(&'static str, Option<ActorTokenId>),
+}
+
+impl From<InvalidActorToken> for Unfit {
+    fn from(error: InvalidActorToken) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
 impl Expected {
     /// The token in a 200, if it is the one that was asked for.
     pub(super) fn decode(self, body: &[u8]) -> Result<ActorToken, Error> {
-        let token = ActorToken::from_json(body).map_err(|error| undecodable(error, body))?;
+        let token = ActorToken::read(body, |reading| self.token(reading));
+        token
+            .unwrap_or_else(|error| Err(Unfit::Unreadable(error)))
+            .map_err(|unfit| match unfit {
+                Unfit::Unreadable(error) => undecodable(error, body),
+                Unfit::Other(why, id) => unreadable(why).with_actor_token_id(id),
+            })
+    }
+
+    /// What was asked for need not be copied out of the answer.
+    fn token(self, reading: Reading<'_>) -> Result<ActorToken, Unfit> {
         match self {
-            Self::Minted { user_id, life } => match token.user_id() {
-                Some(answered) if answered == user_id => Ok(token.expiring_after(life)),
-                Some(_) => {
-                    Err(unreadable("it is about another user").with_actor_token_id(Some(token.id)))
+            Self::Minted { user_id, life } => {
+                let id = reading.id().to_id();
+                match reading.user_id() {
+                    Some(answered) if answered == user_id => {
+                        let token = reading.into_token(id, Some(user_id))?;
+                        Ok(token.expiring_after(life))
+                    }
+                    Some(_) => Err(Unfit::Other("it is about another user", Some(id))),
+                    None => {
+                        let why = "it does not say which user it is about";
+                        Err(Unfit::Other(why, Some(id)))
+                    }
                 }
-                None => Err(unreadable("it does not say which user it is about")
-                    .with_actor_token_id(Some(token.id))),
-            },
-            Self::Revoked { id } if *token.id() == id => Ok(token),
-            Self::Revoked { .. } => Err(unreadable("it is about another token")),
+            }
+            Self::Revoked { id } if reading.id().as_str() == id.as_str() => {
+                let user_id = reading.user_id().map(str::to_owned);
+                Ok(reading.into_token(id, user_id)?)
+            }
+            Self::Revoked { .. } => Err(Unfit::Other("it is about another token", None)),
         }
     }
 

@@ -1,0 +1,123 @@
+//! [`Echo`], the actor in an answer.
+
+use std::sync::OnceLock;
+
+use serde_json::{Value, value::RawValue};
+
+use crate::Actor;
+
+/// The actor in an answer, which is read when somebody asks for it. It mostly says what the caller
+/// said before.
+#[derive(Clone, Default)]
+pub(super) struct Echo {
+    raw: Option<Box<str>>,
+    read: OnceLock<Option<Box<Actor>>>,
+}
+
+impl Echo {
+    /// The actor in `raw`, absent where something else stands. `None` when no reader takes it: that
+    /// may be anything, and the session would be signed in by nobody knows whom.
+    pub(super) fn of(raw: Option<&RawValue>) -> Option<Self> {
+        let Some(raw) = raw.map(RawValue::get) else {
+            return Some(Self::default());
+        };
+        if is_plain(raw) {
+            return Some(Self {
+                raw: Some(raw.into()),
+                read: OnceLock::new(),
+            });
+        }
+        let actor = match serde_json::from_str(raw) {
+            Ok(actor) => Some(Box::new(actor)),
+            // Its type is told before its depth, and must not hide it.
+            Err(_) => match serde_json::from_str::<Value>(raw) {
+                Err(error) if error.is_syntax() => return None,
+                _ => None,
+            },
+        };
+        Some(Self {
+            raw: None,
+            read: OnceLock::from(actor),
+        })
+    }
+
+    pub(super) fn get(&self) -> Option<&Actor> {
+        let read = || serde_json::from_str(self.raw.as_deref()?).ok();
+        self.read.get_or_init(read).as_deref()
+    }
+}
+
+impl From<Actor> for Echo {
+    fn from(actor: Actor) -> Self {
+        Self {
+            raw: None,
+            read: OnceLock::from(Some(Box::new(actor))),
+        }
+    }
+}
+
+/// Whether a JSON value can be told to be readable at a glance: too short to be nested deeper than
+/// readers go, without escapes, and without numbers that could be too large.
+fn is_plain(raw: &str) -> bool {
+    let mut last = 0;
+    let odd = |byte: u8| {
+        let exponent = byte | 0x20 == b'e' && u8::is_ascii_digit(&last);
+        last = byte;
+        exponent || byte == b'\\'
+    };
+    raw.len() < 256 && !raw.bytes().any(odd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn echo(raw: &str) -> Option<Echo> {
+        let raw: &RawValue = serde_json::from_str(raw).unwrap();
+        Echo::of(Some(raw))
+    }
+
+    #[test]
+    fn what_is_plain_can_be_read() {
+        let nested = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        for raw in [
+            "null",
+            "7",
+            "true",
+            r#"{"sub":"user_2xe","a":false}"#,
+            &nested(127),
+            &format!(r#"{{"sub":"x","n":{}}}"#, "9".repeat(200)),
+        ] {
+            assert!(is_plain(raw), "{raw}");
+            assert!(serde_json::from_str::<Value>(raw).is_ok(), "{raw}");
+        }
+        for raw in [
+            r#"{"sub":"\u0061"}"#,
+            "1e400",
+            "1E5",
+            &nested(128),
+            &" ".repeat(256),
+        ] {
+            assert!(!is_plain(raw), "{raw}");
+        }
+    }
+
+    #[test]
+    fn an_actor_is_the_same_whenever_it_is_read() {
+        let padding = "x".repeat(300);
+        for raw in [
+            r#"{"sub":"user_2","reason":"r"}"#.to_owned(),
+            format!(r#"{{"sub":"user_2","more":"{padding}","reason":"r"}}"#),
+        ] {
+            let echo = echo(&raw).unwrap();
+            let actor = echo.get().unwrap();
+            assert_eq!(serde_json::to_string(actor).unwrap(), raw);
+            assert_eq!(echo.clone().get(), Some(actor));
+        }
+        for other in ["null", "7", "[]", "{}", r#"{"sub":7}"#] {
+            assert_eq!(echo(other).unwrap().get(), None);
+        }
+        assert!(echo(r#"{"sub":"\ud800"}"#).is_none());
+        assert_eq!(Echo::from(Actor::new("a")).get(), Some(&Actor::new("a")));
+    }
+}
