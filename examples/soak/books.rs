@@ -68,8 +68,13 @@ impl Books {
         self.notes().tally.creates += 1;
     }
 
-    pub(crate) fn fail(&self) {
-        self.notes().tally.failed += 1;
+    pub(crate) fn end(&self, is_ok: bool) {
+        let tally = &mut self.notes().tally;
+        if is_ok {
+            tally.answered += 1;
+        } else {
+            tally.failed += 1;
+        }
     }
 
     pub(crate) fn read(&self, id: String) {
@@ -149,6 +154,7 @@ impl Reports {
 pub(crate) struct Tally {
     pub(crate) calls: u64,
     pub(crate) creates: u64,
+    pub(crate) answered: u64,
     pub(crate) failed: u64,
     pub(crate) minted: u64,
     pub(crate) returned: u64,
@@ -171,6 +177,7 @@ impl Tally {
     pub(crate) fn add(&mut self, other: Self) {
         self.calls += other.calls;
         self.creates += other.creates;
+        self.answered += other.answered;
         self.failed += other.failed;
         self.minted += other.minted;
         self.returned += other.returned;
@@ -185,6 +192,11 @@ impl Tally {
         self.taken_away += other.taken_away;
         self.calling += other.calling;
         self.draining += other.draining;
+    }
+
+    /// Creates that were dropped before they ended.
+    pub(crate) fn cancelled(&self) -> u64 {
+        self.creates - self.answered - self.failed
     }
 
     pub(crate) fn keeps_the_promise(&self) -> bool {

@@ -120,9 +120,7 @@ impl<C: Caller> Callers<C> {
     async fn create(&self, create: Create) -> Option<C::Token> {
         self.books.begin();
         let result = self.client.create(create).await;
-        if result.is_err() {
-            self.books.fail();
-        }
+        self.books.end(result.is_ok());
         result.ok()
     }
 

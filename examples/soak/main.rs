@@ -46,6 +46,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[tokio::main]
 async fn main() -> Result<ExitCode, BoxError> {
     let args = Args::read(env::args().skip(1))?;
+    // Clients and sandboxes are one process, so that each connection has two descriptors here. What
+    // the system does not grant shows as creates that failed.
+    let _ = rlimit::increase_nofile_limit(32 * args.concurrency as u64);
     let progress = Progress::new(2 * args.calls);
     let (mut ours, mut baseline) = (Tally::default(), Tally::default());
     for begin in (0..args.calls).step_by(ROUND as usize) {

@@ -19,7 +19,7 @@ impl Progress {
         // A million calls need no million frames.
         let target = ProgressDrawTarget::stderr_with_hz(5);
         let bar = ProgressBar::with_draw_target(Some(calls), target);
-        let template = "{bar:40} {human_pos} of {human_len} calls, {per_sec}, {eta} left";
+        let template = "{bar:40} {human_pos} of {human_len} calls, {elapsed} gone, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

@@ -18,7 +18,9 @@ pub(crate) fn print(args: &Args, ours: &Tally, baseline: &Tally) {
     println!();
     println!("{:<32}{:>14}{:>14}", "", "this crate", "by hand");
     count("creates", |it| it.creates);
+    count("  answered", |it| it.answered);
     count("  failed", |it| it.failed);
+    count("  cancelled", Tally::cancelled);
     count("tokens minted", |it| it.minted);
     count("  returned", |it| it.returned);
     count("  revoked", |it| it.revoked);

@@ -8,7 +8,7 @@
 //!
 //! Tokens are pending until they are revoked or [accepted](Sandbox::accept), and can be accepted once,
 //! until their life ends. Time is `tokio::time`, so that a paused clock moves it. Over the wire,
-//! [faults](Fault) can be scripted. What was minted stands in the [ledger](Ledger).
+//! [faults](Fault) can be scripted, or chosen request by request. What was minted stands in the [ledger](Ledger).
 //!
 //! # Example
 //!
