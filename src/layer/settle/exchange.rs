@@ -106,7 +106,7 @@ impl Drop for Exchange {
                     None => follow(running),
                 }
             }
-            Some(status) => Evidence::of_status(status).settle(running.as_mut().settle()),
+            Some(_) => Evidence::so_far(&attempt).settle(running.as_mut().settle()),
         }
     }
 }
@@ -121,14 +121,12 @@ fn follow(mut running: Running) {
     settler.spawn(&runtime, async move {
         let answer = poll_fn(|cx| running.as_mut().project().future.poll(cx));
         let answer = unless(cut, within(grace, answer)).await;
-        let mut unsettled = running.as_mut().settle();
-        let read = running.attempt.read().snapshot();
+        let unsettled = running.as_mut().settle();
         match answer {
             Some(Some(answer)) => Evidence::of(&answer, &running.attempt).settle(unsettled),
             // It took too long; what came of it may do.
-            Some(None) => Evidence::Answer(read).settle(unsettled),
-            // There is no time left to revoke anything, so it is reported.
-            None => unsettled.learn(&read),
+            Some(None) => Evidence::so_far(&running.attempt).settle(unsettled),
+            None => Evidence::so_far(&running.attempt).report(unsettled),
         }
     });
 }
@@ -158,6 +156,14 @@ impl Evidence {
         }
     }
 
+    /// What came of an answer that nobody waits for any longer.
+    fn so_far(attempt: &Attempt) -> Self {
+        match attempt.status() {
+            Some(status) if status != StatusCode::OK => Self::of_status(status),
+            _ => Self::Answer(attempt.read().snapshot()),
+        }
+    }
+
     fn of_status(status: StatusCode) -> Self {
         if decode_error::outcome_of_status(status).is_without_effect() {
             Self::None
@@ -171,6 +177,17 @@ impl Evidence {
             Self::None => unsettled.nothing(),
             Self::Answer(body) => unsettled.by_answer(&body),
             Self::Silence => unsettled.end(SettleEnd::Unknown, None),
+        }
+    }
+
+    /// Reports it where there is no time left to revoke anything.
+    fn report(self, mut unsettled: Unsettled) {
+        match self {
+            Self::Answer(body) => {
+                let end = unsettled.learn(&body);
+                unsettled.end(end, None);
+            }
+            other => other.settle(unsettled),
         }
     }
 }

@@ -118,9 +118,16 @@ impl Unsettled {
         self.expiry = Instant::now().checked_add(self.life);
     }
 
-    /// Notes what `answer` tells, without settling it.
-    pub(super) fn learn(&mut self, answer: &[u8]) {
-        self.id = ActorToken::salvage_id(answer);
+    /// Notes what `answer` tells. Returns the end that it meets unless it is revoked.
+    pub(super) fn learn(&mut self, answer: &[u8]) -> SettleEnd {
+        let Some(found) = ActorToken::salvage(answer) else {
+            return SettleEnd::Unknown;
+        };
+        self.id = Some(found.id);
+        match found.user_id {
+            Some(user_id) if !self.is_for(&user_id) => SettleEnd::Foreign,
+            _ => SettleEnd::NotRevoked,
+        }
     }
 
     /// The request that revokes it, if its id is known.
@@ -140,13 +147,9 @@ impl Unsettled {
 
     /// Settles it by what came of the answer: if that names a token, it is revoked.
     pub(super) fn by_answer(mut self, answer: &[u8]) {
-        let Some(found) = ActorToken::salvage(answer) else {
-            return self.end(SettleEnd::Unknown, None);
-        };
-        self.id = Some(found.id);
-        match found.user_id {
-            Some(user_id) if !self.is_for(&user_id) => self.end(SettleEnd::Foreign, None),
-            _ => self.revoke(),
+        match self.learn(answer) {
+            SettleEnd::NotRevoked => self.revoke(),
+            end => self.end(end, None),
         }
     }
 
