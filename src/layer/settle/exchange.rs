@@ -2,6 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -40,8 +41,20 @@ pin_project! {
         // Taken when the exchange has ended.
         unsettled: Option<Unsettled>,
         permit: TaskTrackerToken,
+        // Set while the future is polled: one that panicked is not polled again.
+        polling: bool,
         #[pin]
         future: F,
+    }
+}
+
+impl<F: Future<Output = Answer> + ?Sized> Held<F> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let this = self.project();
+        *this.polling = true;
+        let answer = this.future.poll(cx);
+        *this.polling = false;
+        answer
     }
 }
 
@@ -52,22 +65,23 @@ impl<F: ?Sized> Held<F> {
 }
 
 impl Exchange {
-    pub(super) fn new<F, E>(custody: Custody, future: F) -> Self
+    pub(super) fn new<F, E>(mut custody: Custody, future: F) -> Self
     where
         F: Future<Output = Result<Response<Full<Bytes>>, E>> + Send + 'static,
         E: Into<BoxError>,
     {
         Self(Some(Box::pin(Held {
-            attempt: custody.attempt,
-            unsettled: Some(custody.unsettled),
-            permit: custody.permit,
+            attempt: Arc::clone(&custody.attempt),
+            unsettled: custody.unsettled.take(),
+            permit: custody.permit.clone(),
+            polling: false,
             future: async move { future.await.map_err(Into::into) },
         })))
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
         let running = self.0.as_mut().expect("polled after it was ready");
-        let answer = ready!(running.as_mut().project().future.poll(cx));
+        let answer = ready!(running.as_mut().poll(cx));
         if let Some(mut ended) = self.0.take() {
             let unsettled = ended.as_mut().settle();
             match Evidence::of(&answer, &ended.attempt) {
@@ -94,6 +108,7 @@ impl Drop for Exchange {
             return running.as_mut().settle().nothing();
         }
         match attempt.status() {
+            _ if running.polling => Evidence::so_far(&attempt).settle(running.as_mut().settle()),
             None => follow(running),
             Some(StatusCode::OK) => {
                 // What is left of the answer is not needed once it has told the id.
@@ -119,13 +134,17 @@ fn follow(mut running: Running) {
     let (settler, runtime) = (Arc::clone(unsettled.settler()), unsettled.runtime().clone());
     let (cut, grace) = (settler.cut(), settler.grace());
     settler.spawn(&runtime, async move {
-        let answer = poll_fn(|cx| running.as_mut().project().future.poll(cx));
+        let answer = poll_fn(|cx| {
+            // A panic ends the exchange, and nothing else: here is nobody whom it could reach.
+            let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)));
+            polled.map_or(Poll::Ready(None), |answer| answer.map(Some))
+        });
         let answer = unless(cut, within(grace, answer)).await;
         let unsettled = running.as_mut().settle();
         match answer {
-            Some(Some(answer)) => Evidence::of(&answer, &running.attempt).settle(unsettled),
-            // It took too long; what came of it may do.
-            Some(None) => Evidence::so_far(&running.attempt).settle(unsettled),
+            Some(Some(Some(answer))) => Evidence::of(&answer, &running.attempt).settle(unsettled),
+            // It took too long, or panicked; what came of it may do.
+            Some(_) => Evidence::so_far(&running.attempt).settle(unsettled),
             None => Evidence::so_far(&running.attempt).report(unsettled),
         }
     });

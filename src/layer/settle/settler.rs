@@ -68,7 +68,19 @@ impl Default for Shared {
 pub(super) struct Custody {
     pub(super) permit: TaskTrackerToken,
     pub(super) attempt: Arc<Attempt>,
-    pub(super) unsettled: Unsettled,
+    /// Taken when it is sent.
+    pub(super) unsettled: Option<Unsettled>,
+}
+
+impl Drop for Custody {
+    /// What is below panicked when it was called.
+    fn drop(&mut self) {
+        if let Some(unsettled) = self.unsettled.take() {
+            if !self.attempt.withdraw() {
+                unsettled.nothing();
+            }
+        }
+    }
 }
 
 impl Settler {
@@ -125,7 +137,7 @@ impl Settler {
         Ok(Custody {
             permit,
             attempt,
-            unsettled,
+            unsettled: Some(unsettled),
         })
     }
 

@@ -23,7 +23,7 @@ pub(crate) struct Create {
     pub(crate) minted: bool,
     /// The head that came, if one did.
     pub(crate) status: Option<u16>,
-    /// All came that was to come, in whatever way it ended.
+    /// All came that was to come, in whatever way it ended, and the caller saw it.
     pub(crate) ended: bool,
     /// When this one was taken, an earlier one of its call had failed and may have had an effect.
     pub(crate) after_failure: bool,
@@ -42,7 +42,8 @@ pub(crate) struct Revoke {
 impl Create {
     /// The peer said that nothing was minted.
     pub(crate) fn is_refused(&self) -> bool {
-        self.status.is_some_and(|status| (400..500).contains(&status))
+        self.status
+            .is_some_and(|status| (400..500).contains(&status))
     }
 
     /// Whoever saw it so may send another one: it had no effect.
@@ -77,7 +78,10 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn of_create(ledger: &Arc<Mutex<Ledger>>, call: usize) -> (Asked, Self) {
         let entries = &mut ledger.lock().unwrap().creates;
-        let (before, index) = (entries.iter().filter(|it| it.call == call).count(), entries.len());
+        let (before, index) = (
+            entries.iter().filter(|it| it.call == call).count(),
+            entries.len(),
+        );
         entries.push(Create {
             call,
             id: format!("act_{index}"),
@@ -93,10 +97,18 @@ impl Entry {
 
     pub(super) fn of_revoke(ledger: &Arc<Mutex<Ledger>>, call: usize, path: &str) -> (Asked, Self) {
         let entries = &mut ledger.lock().unwrap().revokes;
-        let (before, index) = (entries.iter().filter(|it| it.call == call).count(), entries.len());
+        let (before, index) = (
+            entries.iter().filter(|it| it.call == call).count(),
+            entries.len(),
+        );
         let id = path.rsplit('/').nth(1).expect("…/{id}/revoke").to_owned();
         let (taken, revoked) = (false, false);
-        entries.push(Revoke { call, id, taken, revoked });
+        entries.push(Revoke {
+            call,
+            id,
+            taken,
+            revoked,
+        });
         Self::new(ledger, Intent::Revoke, call, before, index)
     }
 
@@ -113,7 +125,11 @@ impl Entry {
             index,
             effect: Effect::Never,
         };
-        let asked = Asked { call, intent, before };
+        let asked = Asked {
+            call,
+            intent,
+            before,
+        };
         (asked, entry)
     }
 
@@ -126,7 +142,10 @@ impl Entry {
                 let (before, rest) = creates.split_at_mut(self.index);
                 let own = &mut rest[0];
                 own.taken = true;
-                for other in before.iter().filter(|it| it.call == own.call && !it.is_harmless()) {
+                for other in before
+                    .iter()
+                    .filter(|it| it.call == own.call && !it.is_harmless())
+                {
                     own.after_failure |= other.ended;
                     own.after_open |= !other.ended;
                 }
@@ -140,13 +159,13 @@ impl Entry {
     pub(super) fn head(&mut self, status: u16) {
         self.note(|it| {
             it.status = Some(status);
-            it.ended |= status != 200;
+            it.ended |= status != 200 && is_seen();
         });
         self.reach(Effect::WithHead);
     }
 
     pub(super) fn end(&mut self) {
-        self.note(|it| it.ended = true);
+        self.note(|it| it.ended |= is_seen());
     }
 
     /// The exchange has come to where it has this effect.
@@ -177,6 +196,11 @@ impl Entry {
             note(&mut self.ledger.lock().unwrap().creates[self.index]);
         }
     }
+}
+
+/// Whether the caller is here, and not a task that follows what the caller has given up.
+fn is_seen() -> bool {
+    tokio::task::try_id().is_none()
 }
 
 impl Drop for Entry {

@@ -21,12 +21,12 @@ use clerk_actor_tokens::{Body, BoxError, Intent};
 use http::{Request, Response};
 use tower::Service;
 
+use self::ledger::Entry;
 pub(crate) use self::{
     body::PeerBody,
     ledger::Ledger,
     plan::{Content, Effect, End, Exchange, Head, Pause},
 };
-use self::ledger::Entry;
 
 /// What stands in every secret that the peer hands out.
 pub(crate) const MARKER: &str = "SECRET";
