@@ -21,7 +21,7 @@ use super::{
     unsettled::Unsettled,
 };
 use crate::{
-    ActorToken, BoxError,
+    ActorToken, BoxError, Outcome,
     call::Attempt,
     layer::{collect_body::CollectBodyError, decode_error},
 };
@@ -90,7 +90,15 @@ impl Exchange {
                     let guard = Minted::new(unsettled, body);
                     ended.attempt.progress().guard(Arc::new(guard));
                 }
-                evidence => evidence.settle(unsettled),
+                evidence => {
+                    // A retry that stands in between may go on: what is known of this one is noted.
+                    match evidence {
+                        Evidence::None if ended.attempt.status().is_none() => {}
+                        Evidence::None => ended.attempt.end(Outcome::Rejected),
+                        _ => ended.attempt.end(Outcome::Unknown),
+                    }
+                    evidence.settle(unsettled);
+                }
             }
         }
         Poll::Ready(answer)

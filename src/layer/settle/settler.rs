@@ -131,8 +131,7 @@ impl Settler {
                 .with_detail(format!("{limit} creates are on their way"))
                 .into());
         }
-        let attempt = request.body_mut().attempt_or_begin();
-        attempt.note_held();
+        let attempt = request.body_mut().held_attempt();
         let unsettled = Unsettled::of_request(Arc::clone(self), runtime, request);
         Ok(Custody {
             permit,
