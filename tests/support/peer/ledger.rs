@@ -1,6 +1,9 @@
 //! What the peer was asked and did.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use clerk_actor_tokens::Intent;
 
@@ -11,10 +14,14 @@ use super::{Asked, Effect};
 pub(crate) struct Ledger {
     pub(crate) creates: Vec<Create>,
     pub(crate) revokes: Vec<Revoke>,
+    /// Which requests of a kind belong to a call.
+    calls: HashMap<(Intent, usize), Vec<usize>>,
+    revokes_at_once: usize,
+    pub(crate) most_revokes_at_once: usize,
 }
 
 /// One create that reached the transport.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Create {
     pub(crate) call: usize,
     pub(crate) id: String,
@@ -31,9 +38,8 @@ pub(crate) struct Create {
     pub(crate) after_open: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Revoke {
-    pub(crate) call: usize,
     pub(crate) id: String,
     pub(crate) taken: bool,
     pub(crate) revoked: bool,
@@ -54,7 +60,9 @@ impl Create {
 
 impl Ledger {
     pub(crate) fn creates_of(&self, call: usize) -> impl Iterator<Item = &Create> {
-        self.creates.iter().filter(move |it| it.call == call)
+        let indices = self.calls.get(&(Intent::Create, call));
+        let indices = indices.into_iter().flatten();
+        indices.map(|index| &self.creates[*index])
     }
 
     pub(crate) fn minted(&self) -> impl Iterator<Item = &Create> {
@@ -77,58 +85,49 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn of_create(ledger: &Arc<Mutex<Ledger>>, call: usize) -> (Asked, Self) {
-        let entries = &mut ledger.lock().unwrap().creates;
-        let (before, index) = (
-            entries.iter().filter(|it| it.call == call).count(),
-            entries.len(),
-        );
-        entries.push(Create {
-            call,
-            id: format!("act_{index}"),
-            taken: false,
-            minted: false,
-            status: None,
-            ended: false,
-            after_failure: false,
-            after_open: false,
-        });
-        Self::new(ledger, Intent::Create, call, before, index)
+        Self::new(ledger, Intent::Create, call, |ledger| {
+            let index = ledger.creates.len();
+            ledger.creates.push(Create {
+                call,
+                id: format!("act_{index}"),
+                ..Create::default()
+            });
+            index
+        })
     }
 
     pub(super) fn of_revoke(ledger: &Arc<Mutex<Ledger>>, call: usize, path: &str) -> (Asked, Self) {
-        let entries = &mut ledger.lock().unwrap().revokes;
-        let (before, index) = (
-            entries.iter().filter(|it| it.call == call).count(),
-            entries.len(),
-        );
         let id = path.rsplit('/').nth(1).expect("…/{id}/revoke").to_owned();
-        let (taken, revoked) = (false, false);
-        entries.push(Revoke {
-            call,
-            id,
-            taken,
-            revoked,
-        });
-        Self::new(ledger, Intent::Revoke, call, before, index)
+        Self::new(ledger, Intent::Revoke, call, |ledger| {
+            ledger.revokes.push(Revoke {
+                id,
+                ..Revoke::default()
+            });
+            ledger.revokes.len() - 1
+        })
     }
 
     fn new(
-        ledger: &Arc<Mutex<Ledger>>,
+        shared: &Arc<Mutex<Ledger>>,
         intent: Intent,
         call: usize,
-        before: usize,
-        index: usize,
+        record: impl FnOnce(&mut Ledger) -> usize,
     ) -> (Asked, Self) {
-        let entry = Self {
-            ledger: Arc::clone(ledger),
-            intent,
-            index,
-            effect: Effect::Never,
-        };
+        let ledger = &mut *shared.lock().unwrap();
+        let index = record(ledger);
+        let of_call = ledger.calls.entry((intent, call)).or_default();
+        of_call.push(index);
+        let before = of_call.len() - 1;
         let asked = Asked {
             call,
             intent,
             before,
+        };
+        let entry = Self {
+            ledger: Arc::clone(shared),
+            intent,
+            index,
+            effect: Effect::Never,
         };
         (asked, entry)
     }
@@ -137,20 +136,22 @@ impl Entry {
     pub(super) fn take(&mut self, effect: Effect) {
         self.effect = effect;
         {
-            let Ledger { creates, revokes } = &mut *self.ledger.lock().unwrap();
+            let ledger = &mut *self.ledger.lock().unwrap();
             if self.intent == Intent::Create {
-                let (before, rest) = creates.split_at_mut(self.index);
-                let own = &mut rest[0];
+                let call = ledger.creates[self.index].call;
+                // This one is not taken yet, and so harmless.
+                let doubtful = ledger.creates_of(call).filter(|it| !it.is_harmless());
+                let (ended, open): (Vec<_>, Vec<_>) = doubtful.partition(|it| it.ended);
+                let (after_failure, after_open) = (!ended.is_empty(), !open.is_empty());
+                let own = &mut ledger.creates[self.index];
                 own.taken = true;
-                for other in before
-                    .iter()
-                    .filter(|it| it.call == own.call && !it.is_harmless())
-                {
-                    own.after_failure |= other.ended;
-                    own.after_open |= !other.ended;
-                }
+                own.after_failure = after_failure;
+                own.after_open = after_open;
             } else {
-                revokes[self.index].taken = true;
+                ledger.revokes[self.index].taken = true;
+                ledger.revokes_at_once += 1;
+                ledger.most_revokes_at_once =
+                    ledger.most_revokes_at_once.max(ledger.revokes_at_once);
             }
         }
         self.reach(Effect::WhenTaken);
@@ -206,5 +207,9 @@ fn is_seen() -> bool {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.reach(self.effect);
+        let mut ledger = self.ledger.lock().unwrap();
+        if self.intent == Intent::Revoke && ledger.revokes[self.index].taken {
+            ledger.revokes_at_once -= 1;
+        }
     }
 }
