@@ -164,6 +164,7 @@ async fn a_panic_in_a_layer_of_the_users_reaches_its_own_call_only() {
             "attempt, after",
         ] {
             let scene = Scene::new(std::slice::from_ref(&answer));
+            scene.loses_answers.set(place == "attempt, after");
             let trap = trap();
             let spring = trap.clone();
             let client = match place {

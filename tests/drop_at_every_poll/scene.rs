@@ -41,6 +41,8 @@ pub(crate) struct Scene {
     reports: Arc<Mutex<Vec<Report>>>,
     /// How often a token may be revoked.
     pub(crate) most_revokes: Cell<usize>,
+    /// A layer further down loses answers that tell an id.
+    pub(crate) loses_answers: Cell<bool>,
 }
 
 /// How a credential ended, and its id if that was known.
@@ -109,6 +111,7 @@ impl Scene {
             layer,
             reports,
             most_revokes: Cell::new(1),
+            loses_answers: Cell::new(false),
         }
     }
 
@@ -139,7 +142,8 @@ impl Scene {
         }
         let kept: HashSet<_> = kept.iter().collect();
         let mut unknown = reports.iter().filter(|it| it.1.is_none()).count();
-        for id in ledger.minted().map(|it| &it.id) {
+        for create in ledger.minted() {
+            let id = &create.id;
             match revokes.get(id) {
                 _ if kept.contains(id) => {
                     assert!(!revokes.contains_key(id), "{what}: {id} is in use");
@@ -149,6 +153,8 @@ impl Scene {
                     assert!(revokes.len() <= self.most_revokes.get(), "{what}: {id}");
                 }
                 None => {
+                    let known = create.tells_id && !self.loses_answers.get();
+                    assert!(!known, "{what}: {id} could be known");
                     assert!(unknown > 0, "{what}: {id} is an orphan");
                     unknown -= 1;
                 }

@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use clerk_actor_tokens::layer::settle::SettleEnd;
 
-use crate::{support::peer::MARKER, world::World};
+use crate::{
+    support::peer::{FOREIGN, MARKER},
+    world::World,
+};
 
 /// How a promise was broken.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +30,8 @@ pub(crate) enum Violation {
     SentAgain(String),
     #[error("call {0}: its error says that it had no effect, and it had one")]
     WrongOutcome(usize),
+    #[error("{0} was revoked, the token of another user")]
+    RevokedForeign(String),
     #[error("a secret shows: {0}")]
     Secret(String),
 }
@@ -76,6 +81,12 @@ fn check_ids(world: &World, call: usize) -> Result<(), Violation> {
         let id = report.id.clone().unwrap_or_default();
         if !ledger.is_revoked(&id) {
             return Err(Violation::NotRevoked(id));
+        }
+    }
+    for create in ledger.creates_of(call).filter(|it| it.tells_foreign) {
+        let id = format!("{}{FOREIGN}", create.id);
+        if ledger.revokes.iter().any(|it| it.id == id) {
+            return Err(Violation::RevokedForeign(id));
         }
     }
     let own = |id: &String| ledger.creates_of(call).any(|it| it.id == *id);

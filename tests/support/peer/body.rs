@@ -12,7 +12,7 @@ use bytes::Bytes;
 use clerk_actor_tokens::BoxError;
 use http_body::Frame;
 
-use super::{Content, Effect, End, Exchange, Pause, ledger::Entry};
+use super::{Content, Effect, End, Exchange, FOREIGN, Pause, ledger::Entry};
 
 pub(crate) struct PeerBody {
     frames: VecDeque<Bytes>,
@@ -25,7 +25,7 @@ pub(crate) struct PeerBody {
 impl PeerBody {
     pub(super) fn new(plan: Exchange, entry: Entry) -> Self {
         let id = match plan.content {
-            Content::Foreign => format!("{}_foreign", entry.id()),
+            Content::Foreign => format!("{}{FOREIGN}", entry.id()),
             _ => entry.id(),
         };
         let text = plan.content.text(&id);

@@ -7,7 +7,7 @@ use std::{
 
 use clerk_actor_tokens::Intent;
 
-use super::{Asked, Effect};
+use super::{Asked, Content, Effect, Exchange, Head};
 
 /// What the peer was asked and did, in the order in which requests reached it.
 #[derive(Debug, Default)]
@@ -28,6 +28,10 @@ pub(crate) struct Create {
     /// The transport has the body.
     pub(crate) taken: bool,
     pub(crate) minted: bool,
+    /// Whoever waits for the answer learns the id.
+    pub(crate) tells_id: bool,
+    /// Whoever gets anything of the answer learns at once that it is about another user.
+    pub(crate) tells_foreign: bool,
     /// The head that came, if one did.
     pub(crate) status: Option<u16>,
     /// All came that was to come, in whatever way it ended, and the caller saw it.
@@ -84,6 +88,20 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Notes what the answer will tell.
+    pub(super) fn plan(&self, plan: &Exchange) {
+        let token = matches!(
+            plan.content,
+            Content::Token | Content::TokenWithoutCredential
+        );
+        let answered = matches!(plan.head, Head::Status(200, _));
+        let foreign = matches!(plan.content, Content::Foreign);
+        self.note(|it| {
+            it.tells_id = answered && token && plan.length >= 500;
+            it.tells_foreign = answered && foreign && plan.length == 1000 && plan.frames == 1;
+        });
+    }
+
     pub(super) fn of_create(ledger: &Arc<Mutex<Ledger>>, call: usize) -> (Asked, Self) {
         Self::new(ledger, Intent::Create, call, |ledger| {
             let index = ledger.creates.len();
@@ -183,6 +201,7 @@ impl Entry {
         }
     }
 
+    /// The id that the answer tells.
     pub(super) fn id(&self) -> String {
         let ledger = self.ledger.lock().unwrap();
         if self.intent == Intent::Create {

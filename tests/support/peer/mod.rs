@@ -31,6 +31,9 @@ pub(crate) use self::{
 /// What stands in every secret that the peer hands out.
 pub(crate) const MARKER: &str = "SECRET";
 
+/// What the id of a token of another user ends with, that is told in place of one's own.
+pub(crate) const FOREIGN: &str = "_foreign";
+
 /// The user that tokens are asked for.
 pub(crate) const USER: &str = "user_subject";
 
@@ -82,7 +85,9 @@ impl Service<Request<Body>> for Peer {
             Intent::Create => Entry::of_create(&self.ledger, call),
             _ => Entry::of_revoke(&self.ledger, call, request.uri().path()),
         };
-        Box::pin(answer((self.script)(asked), entry, request.into_body()))
+        let plan = (self.script)(asked);
+        entry.plan(&plan);
+        Box::pin(answer(plan, entry, request.into_body()))
     }
 }
 
