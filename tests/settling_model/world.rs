@@ -48,6 +48,7 @@ pub(crate) struct Report {
     pub(crate) call: usize,
     pub(crate) end: SettleEnd,
     pub(crate) id: Option<String>,
+    shown: String,
 }
 
 /// What became of one call, as its caller knows it.
@@ -157,6 +158,9 @@ impl World {
         }
         let report = self.layer.drain(AMPLE).await;
         self.shown += &format!("{report:?} {:?}", self.layer);
+        for report in self.reports() {
+            self.shown += &report.shown;
+        }
         assert!(report.is_complete(), "{report:?}");
         assert_eq!(report.counts().total(), self.reports().len() as u64);
     }
@@ -198,13 +202,12 @@ impl World {
 
 impl Report {
     fn of(event: &SettleEvent) -> Self {
-        let text = format!("{event:?} {:?}", event.error().map(|error| shown(error)));
-        assert!(!text.contains(MARKER), "{text}");
         let CallNumber(call) = *event.extensions().get().expect("whose call it was");
         Self {
             call,
             end: event.end(),
             id: event.actor_token_id().map(ToString::to_string),
+            shown: format!("{event:?} {:?}", event.error().map(|error| shown(error))),
         }
     }
 }
