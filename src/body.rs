@@ -119,6 +119,18 @@ impl Body {
         }
     }
 
+    /// The attempt that this is the body of, for the layer that settles it. A clone that was sent
+    /// before is none of this one's.
+    pub(crate) fn held_attempt(&mut self) -> Arc<Attempt> {
+        let attempt = self.attempt_or_begin();
+        if attempt.note_held() {
+            return attempt;
+        }
+        let own = attempt.repeat();
+        self.attempt = Some(Arc::clone(&own));
+        own
+    }
+
     pub(crate) fn attempt_handle(&self) -> Option<Arc<Attempt>> {
         self.attempt.clone()
     }

@@ -363,6 +363,23 @@ async fn every_fault_does_what_it_says() {
             0,
         ),
         (
+            Fault::DelayAfter(Duration::MAX),
+            K::Timeout,
+            Outcome::Unknown,
+            None,
+            1,
+        ),
+        (
+            Fault::Pause {
+                after: 100,
+                time: Duration::MAX,
+            },
+            K::Timeout,
+            Outcome::Applied,
+            Some(200),
+            1,
+        ),
+        (
             Fault::Html(five(520)),
             K::Api,
             Outcome::Unknown,
@@ -391,11 +408,23 @@ async fn every_fault_does_what_it_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delay_and_a_cut_beyond_the_end_change_nothing_else() {
-    let before = tokio::time::Instant::now();
-    let (result, minted) = meet(Fault::Delay(Duration::from_secs(9))).await;
-    assert_eq!((result.is_ok(), minted), (true, 1));
-    assert_eq!(before.elapsed(), Duration::from_secs(9));
+async fn a_delay_a_pause_and_a_cut_beyond_the_end_change_nothing_else() {
+    let time = Duration::from_secs(9);
+    for fault in [
+        Fault::Delay(time),
+        Fault::DelayAfter(time),
+        Fault::Pause { after: 0, time },
+        Fault::Pause { after: 100, time },
+        Fault::Pause {
+            after: 1 << 20,
+            time,
+        },
+    ] {
+        let before = tokio::time::Instant::now();
+        let (result, minted) = meet(fault.clone()).await;
+        assert_eq!((result.is_ok(), minted), (true, 1), "{fault:?}");
+        assert_eq!(before.elapsed(), time, "{fault:?}");
+    }
     assert!(meet(Fault::Truncate(1 << 20)).await.0.is_ok());
 }
 
@@ -446,6 +475,23 @@ async fn faults_are_met_in_turn() {
         (sandbox.requests(), sandbox.ledger().minted().len()),
         (4, 1)
     );
+}
+
+#[tokio::test]
+async fn faults_are_chosen_by_number_and_head_where_none_was_injected() {
+    let sandbox = Sandbox::new().faults_by(|number, head| {
+        let status = StatusCode::from_u16(500 + u16::try_from(number).unwrap()).unwrap();
+        (head.uri.path() == "/v1/actor_tokens").then_some(Fault::Status(status))
+    });
+    let client = wired(&sandbox);
+    sandbox.inject(Fault::Status(StatusCode::CONFLICT));
+    for status in [409, 502, 503] {
+        let error = client.create(create()).await.unwrap_err();
+        assert_eq!(error.status().unwrap(), status);
+    }
+    let unknown = client.revoke(&"act_1".parse().unwrap()).await.unwrap_err();
+    assert_eq!(unknown.status().unwrap(), StatusCode::NOT_FOUND);
+    assert_eq!(sandbox.requests(), 4);
 }
 
 #[tokio::test]

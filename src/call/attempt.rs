@@ -19,6 +19,7 @@ pub(crate) struct Attempt {
     claim: AtomicU8,
     stale_key: AtomicBool,
     held: AtomicBool,
+    repeated: AtomicBool,
     /// The status of the answer once its head is there, else zero.
     status: AtomicU16,
     /// What was read of the answer's body, for as long as that has not ended.
@@ -40,6 +41,7 @@ impl Attempt {
             claim: AtomicU8::new(OPEN),
             stale_key: AtomicBool::new(false),
             held: AtomicBool::new(false),
+            repeated: AtomicBool::new(false),
             status: AtomicU16::new(0),
             read: Mutex::default(),
         })
@@ -89,9 +91,23 @@ impl Attempt {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Should it be lost, what it mints is settled.
-    pub(crate) fn note_held(&self) {
-        self.held.store(true, Ordering::Release);
+    /// Should it be lost, what it mints is settled. False when that is so already: then it was sent
+    /// before, by a retry or a hedge below the layer that began it.
+    pub(crate) fn note_held(&self) -> bool {
+        !self.held.swap(true, Ordering::AcqRel)
+    }
+
+    /// Begins an attempt of its own for what this one would be sent for once more. From then on this
+    /// one does not tell the whole truth.
+    pub(crate) fn repeat(&self) -> Arc<Self> {
+        self.repeated.store(true, Ordering::Release);
+        let attempt = Self::begin(&self.progress);
+        attempt.note_held();
+        attempt
+    }
+
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.repeated.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_held(&self) -> bool {

@@ -12,7 +12,8 @@ use http_body_util::Full;
 use super::config;
 use crate::{ClerkError, ClerkErrors, server::answer};
 
-/// What a request over the wire is to meet, see [`Sandbox::inject`](super::Sandbox::inject).
+/// What a request over the wire is to meet, see [`Sandbox::inject`](super::Sandbox::inject) and
+/// [`Sandbox::faults_by`](super::Sandbox::faults_by).
 ///
 /// In all of them the body of the request is read. *Applied* means that the operation is carried out
 /// before the fault shows: a create mints.
@@ -63,6 +64,15 @@ pub enum Fault {
     Body(Bytes),
     /// Applied and answered as usual, but only after this time.
     Delay(Duration),
+    /// Applied at once, and answered as usual after this time.
+    DelayAfter(Duration),
+    /// Applied; the body of the answer rests for this time after so many bytes, and then goes on.
+    Pause {
+        /// The bytes that come before.
+        after: usize,
+        /// How long it rests.
+        time: Duration,
+    },
     /// Answered with this status and a page of HTML, as proxies do; nothing is applied.
     Html(StatusCode),
 }

@@ -8,7 +8,7 @@
 //!
 //! Tokens are pending until they are revoked or [accepted](Sandbox::accept), and can be accepted once,
 //! until their life ends. Time is `tokio::time`, so that a paused clock moves it. Over the wire,
-//! [faults](Fault) can be scripted. What was minted stands in the [ledger](Ledger).
+//! [faults](Fault) can be scripted, or chosen request by request. What was minted stands in the [ledger](Ledger).
 //!
 //! # Example
 //!
@@ -55,6 +55,7 @@ use std::{
     time::Duration,
 };
 
+use http::request::Parts;
 use tower_service::Service;
 
 use self::state::State;
@@ -145,6 +146,39 @@ impl Sandbox {
     /// Lets the next request over the wire that has no fault yet meet this one.
     pub fn inject(&self, fault: Fault) {
         self.state().faults.push_back(fault);
+    }
+
+    /// Lets `choose` say which fault, if any, each request over the wire meets that none was
+    /// [injected](Self::inject) for. It is told the number of the request, counted from one, and its
+    /// head.
+    ///
+    /// ```
+    /// use clerk_actor_tokens::{
+    ///     Actor, ClientBuilder, CreateActorToken, Outcome, sandbox::{Fault, Sandbox},
+    /// };
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sandbox = Sandbox::new().faults_by(|number, head| {
+    ///     let is_create = head.uri.path().ends_with("/actor_tokens");
+    ///     (is_create && number % 2 == 1).then_some(Fault::DisconnectAfter)
+    /// });
+    /// let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport()).build()?;
+    /// let create = || CreateActorToken::new("user_1", Actor::new("user_2"));
+    ///
+    /// let lost = client.create(create()).await.unwrap_err();
+    /// assert_eq!(lost.outcome(), Outcome::Unknown);
+    /// client.create(create()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn faults_by<F>(self, choose: F) -> Self
+    where
+        F: Fn(u64, &Parts) -> Option<Fault> + Send + Sync + 'static,
+    {
+        self.state().faults_by = Some(Arc::new(choose));
+        self
     }
 
     /// How many requests came over the wire, those that met faults included.

@@ -2,10 +2,11 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use http::StatusCode;
+use http::{StatusCode, request::Parts};
 use tokio::time::Instant;
 
 use super::{
@@ -21,8 +22,12 @@ pub(super) struct State {
     pub(super) config: Config,
     pub(super) tokens: Tokens,
     pub(super) faults: VecDeque<Fault>,
+    pub(super) faults_by: Option<Arc<FaultsBy>>,
     pub(super) requests: u64,
 }
+
+/// Chooses the fault of a request by its number and head.
+pub(super) type FaultsBy = dyn Fn(u64, &Parts) -> Option<Fault> + Send + Sync;
 
 impl State {
     pub(super) fn new() -> Self {
@@ -30,6 +35,7 @@ impl State {
             config: Config::new(),
             tokens: Tokens::new(),
             faults: VecDeque::new(),
+            faults_by: None,
             requests: 0,
         }
     }

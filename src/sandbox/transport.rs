@@ -40,10 +40,17 @@ impl Sandbox {
     }
 
     /// Counts a request, and takes the fault that it is to meet.
-    fn begin_request(&self) -> Option<Fault> {
-        let mut state = self.state();
-        state.requests += 1;
-        state.faults.pop_front()
+    fn begin_request(&self, head: &Parts) -> Option<Fault> {
+        let (number, choose) = {
+            let mut state = self.state();
+            state.requests += 1;
+            if let Some(fault) = state.faults.pop_front() {
+                return Some(fault);
+            }
+            (state.requests, state.faults_by.clone()?)
+        };
+        // Called without the lock, so that it may look at the sandbox, and may panic.
+        choose(number, head)
     }
 }
 
@@ -69,7 +76,7 @@ impl<B: http_body::Body> Service<Request<B>> for SandboxTransport {
         }
         ResponseFuture {
             api: Some(self.api.clone()),
-            fault: self.sandbox.begin_request(),
+            fault: self.sandbox.begin_request(&head),
             state: State::Reading {
                 body: Collect::new(body),
                 head: Some(head),
@@ -104,6 +111,11 @@ pin_project! {
         Serving {
             #[pin]
             call: ApiCall,
+        },
+        Late {
+            #[pin]
+            until: Sleep,
+            response: Option<Response<Full<Bytes>>>,
         },
         Answered {
             response: Option<Response<Full<Bytes>>>,
@@ -143,9 +155,19 @@ impl<B: http_body::Body> Future for ResponseFuture<B> {
                 }
                 StateProjection::Serving { call } => {
                     let Ok(response) = ready!(call.poll(cx));
-                    match after(this.fault.take(), response) {
-                        Some(result) => return Poll::Ready(result),
-                        None => State::Hanging,
+                    match (this.fault.take(), response) {
+                        (Some(Fault::HangAfter), _) => State::Hanging,
+                        (Some(Fault::DelayAfter(time)), response) => State::Late {
+                            until: tokio::time::sleep(time),
+                            response: Some(response),
+                        },
+                        (fault, response) => return Poll::Ready(after(fault, response)),
+                    }
+                }
+                StateProjection::Late { until, response } => {
+                    ready!(until.poll(cx));
+                    State::Answered {
+                        response: response.take(),
                     }
                 }
                 StateProjection::Answered { response } => {
@@ -190,21 +212,23 @@ fn serve<B>(api: &mut Option<Api>, request: Request<Full<Bytes>>) -> State<B> {
     }
 }
 
-/// What a fault does after everything was applied; `None` when it never answers.
+/// What comes back after everything was applied.
 fn after(
     fault: Option<Fault>,
     response: Response<Full<Bytes>>,
-) -> Option<io::Result<Response<SandboxBody>>> {
-    Some(Ok(match fault {
-        Some(Fault::DisconnectAfter) => return Some(Err(disconnected())),
-        Some(Fault::HangAfter) => return None,
+) -> io::Result<Response<SandboxBody>> {
+    Ok(match fault {
+        Some(Fault::DisconnectAfter) => return Err(disconnected()),
         Some(Fault::StatusAfter(status)) => whole(fault::of_status(status)),
         Some(Fault::Body(body)) => whole(answer::json(StatusCode::OK, body)),
         Some(Fault::Truncate(kept)) => {
             response.map(|body| SandboxBody::truncated(in_one_piece(body), kept))
         }
+        Some(Fault::Pause { after, time }) => {
+            response.map(|body| SandboxBody::paused(in_one_piece(body), after, time))
+        }
         _ => whole(response),
-    }))
+    })
 }
 
 fn whole(response: Response<Full<Bytes>>) -> Response<SandboxBody> {

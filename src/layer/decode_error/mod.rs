@@ -137,7 +137,9 @@ pin_project! {
     impl<F> PinnedDrop for ResponseFuture<F> {
         fn drop(this: Pin<&mut Self>) {
             let taken = this.attempt.withdraw();
-            if let (true, Some(status)) = (taken, this.attempt.status()) {
+            if let (true, Some(status), false) =
+                (taken, this.attempt.status(), this.attempt.is_repeated())
+            {
                 this.attempt.end(answer::outcome(status));
             }
         }
@@ -161,11 +163,16 @@ where
             }
             Ok(response) => answer::decode(response).with_stale_key(this.attempt.has_stale_key()),
             Err(error) => {
-                let taken = this.attempt.withdraw();
-                let error = evidence::classify(error.into(), taken);
-                let error = answer::complete(error, this.attempt);
+                // What is known of one exchange says nothing of another.
+                let repeated = this.attempt.is_repeated();
+                let taken = this.attempt.withdraw() || repeated;
+                let mut error = evidence::classify(error.into(), taken);
+                if !repeated {
+                    error = answer::complete(error, this.attempt);
+                }
                 // A refusal, or a failure of the API, ends what could be settled.
-                let may_land = this.attempt.status().is_none_or(|it| it == StatusCode::OK);
+                let may_land =
+                    repeated || this.attempt.status().is_none_or(|it| it == StatusCode::OK);
                 let settling = taken && error.is_timeout() && may_land && this.attempt.is_held();
                 error.with_settling(settling)
             }

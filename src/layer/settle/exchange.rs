@@ -2,6 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
@@ -14,18 +15,14 @@ use pin_project_lite::pin_project;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
-    SettleEnd,
+    evidence::Evidence,
     minted::Minted,
     settler::{Custody, unless, within},
     unsettled::Unsettled,
 };
-use crate::{
-    ActorToken, BoxError,
-    call::Attempt,
-    layer::{collect_body::CollectBodyError, decode_error},
-};
+use crate::{ActorToken, BoxError, Outcome, call::Attempt};
 
-type Answer = Result<Response<Full<Bytes>>, BoxError>;
+pub(super) type Answer = Result<Response<Full<Bytes>>, BoxError>;
 
 /// A create on its way. Dropped, it goes on in the background.
 pub(super) struct Exchange(Option<Running>);
@@ -40,8 +37,20 @@ pin_project! {
         // Taken when the exchange has ended.
         unsettled: Option<Unsettled>,
         permit: TaskTrackerToken,
+        // Set while the future is polled: one that panicked is not polled again.
+        polling: bool,
         #[pin]
         future: F,
+    }
+}
+
+impl<F: Future<Output = Answer> + ?Sized> Held<F> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let this = self.project();
+        *this.polling = true;
+        let answer = this.future.poll(cx);
+        *this.polling = false;
+        answer
     }
 }
 
@@ -52,22 +61,23 @@ impl<F: ?Sized> Held<F> {
 }
 
 impl Exchange {
-    pub(super) fn new<F, E>(custody: Custody, future: F) -> Self
+    pub(super) fn new<F, E>(mut custody: Custody, future: F) -> Self
     where
         F: Future<Output = Result<Response<Full<Bytes>>, E>> + Send + 'static,
         E: Into<BoxError>,
     {
         Self(Some(Box::pin(Held {
-            attempt: custody.attempt,
-            unsettled: Some(custody.unsettled),
-            permit: custody.permit,
+            attempt: Arc::clone(&custody.attempt),
+            unsettled: custody.unsettled.take(),
+            permit: custody.permit.clone(),
+            polling: false,
             future: async move { future.await.map_err(Into::into) },
         })))
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
         let running = self.0.as_mut().expect("polled after it was ready");
-        let answer = ready!(running.as_mut().project().future.poll(cx));
+        let answer = ready!(running.as_mut().poll(cx));
         if let Some(mut ended) = self.0.take() {
             let unsettled = ended.as_mut().settle();
             match Evidence::of(&answer, &ended.attempt) {
@@ -76,7 +86,15 @@ impl Exchange {
                     let guard = Minted::new(unsettled, body);
                     ended.attempt.progress().guard(Arc::new(guard));
                 }
-                evidence => evidence.settle(unsettled),
+                evidence => {
+                    // A retry that stands in between may go on: what is known of this one is noted.
+                    match evidence {
+                        Evidence::None if ended.attempt.status().is_none() => {}
+                        Evidence::None => ended.attempt.end(Outcome::Rejected),
+                        _ => ended.attempt.end(Outcome::Unknown),
+                    }
+                    evidence.settle(unsettled);
+                }
             }
         }
         Poll::Ready(answer)
@@ -94,6 +112,7 @@ impl Drop for Exchange {
             return running.as_mut().settle().nothing();
         }
         match attempt.status() {
+            _ if running.polling => Evidence::so_far(&attempt).settle(running.as_mut().settle()),
             None => follow(running),
             Some(StatusCode::OK) => {
                 // What is left of the answer is not needed once it has told the id.
@@ -106,7 +125,7 @@ impl Drop for Exchange {
                     None => follow(running),
                 }
             }
-            Some(status) => Evidence::of_status(status).settle(running.as_mut().settle()),
+            Some(_) => Evidence::so_far(&attempt).settle(running.as_mut().settle()),
         }
     }
 }
@@ -120,72 +139,25 @@ fn follow(mut running: Running) {
     let (cut, grace) = (settler.cut(), settler.grace());
     settler.spawn(&runtime, async move {
         let mut cut = pin!(cut);
-        let answer = poll_fn(|cx| running.as_mut().project().future.poll(cx));
+        let answer = poll_fn(|cx| {
+            // A panic ends the exchange, and nothing else: here is nobody whom it could reach.
+            let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)));
+            polled.map_or(Poll::Ready(None), |answer| answer.map(Some))
+        });
         let answer = unless(cut.as_mut(), within(grace, answer)).await;
-        let mut unsettled = running.as_mut().settle();
-        let read = running.attempt.read().snapshot();
-        let evidence = match answer {
-            Some(Some(answer)) => Evidence::of(&answer, &running.attempt),
-            // It took too long; what came of it may do.
-            Some(None) => Evidence::Answer(read),
-            // There is no time left to revoke anything, so it is reported.
-            None => return unsettled.learn(&read),
+        let is_cut = answer.is_none();
+        let evidence = match answer.flatten().flatten() {
+            Some(answer) => Evidence::of(&answer, &running.attempt),
+            // It took too long, or panicked; what came of it may do.
+            None => Evidence::so_far(&running.attempt),
         };
+        let unsettled = running.as_mut().settle();
         // Whatever the exchange holds, a connection for one, is free for the revoke.
         drop(running);
-        if let Some(token) = evidence.judge(unsettled) {
-            token.revoked(cut).await;
+        match evidence.judge(unsettled) {
+            Some(token) if !is_cut => token.revoked(cut).await,
+            // There is no time left to revoke anything, so it is reported.
+            left => drop(left),
         }
     });
-}
-
-/// What the end of an exchange says about the credential that it was to mint.
-enum Evidence {
-    /// None was minted.
-    None,
-    /// An answer that speaks of one, or the beginning of it.
-    Answer(Bytes),
-    /// One may have been minted.
-    Silence,
-}
-
-impl Evidence {
-    fn of(answer: &Answer, attempt: &Attempt) -> Self {
-        match answer {
-            Ok(response) if response.status() == StatusCode::OK => {
-                Self::Answer(response.body().clone().into_inner().unwrap_or_default())
-            }
-            Ok(response) => Self::of_status(response.status()),
-            Err(error) => match error.downcast_ref::<CollectBodyError>() {
-                Some(cut) => Self::Answer(cut.expose_prefix().clone()),
-                None if decode_error::outcome(error, attempt).is_without_effect() => Self::None,
-                None => Self::Silence,
-            },
-        }
-    }
-
-    fn of_status(status: StatusCode) -> Self {
-        if decode_error::outcome_of_status(status).is_without_effect() {
-            Self::None
-        } else {
-            Self::Silence
-        }
-    }
-
-    /// Settles the credential; where it must be revoked, in the background.
-    fn settle(self, unsettled: Unsettled) {
-        if let Some(token) = self.judge(unsettled) {
-            token.revoke();
-        }
-    }
-
-    /// Settles the credential, unless it must be revoked: that is left to do.
-    fn judge(self, unsettled: Unsettled) -> Option<Unsettled> {
-        match self {
-            Self::None => unsettled.nothing(),
-            Self::Answer(body) => return unsettled.judged_by(&body),
-            Self::Silence => unsettled.end(SettleEnd::Unknown, None),
-        }
-        None
-    }
 }

@@ -23,6 +23,9 @@
 //! layers of users, but no limit, budget or time-out of the call level. It has its own: at most five
 //! tries of 10 s each within 60 s, `Retry-After` honoured, 32 such revokes at once.
 //!
+//! [`JsonLayer`](super::JsonLayer) must stand above: it hands a token over to its ticket. Without it
+//! nobody answers for what is minted, and all of it is revoked.
+//!
 //! # Example
 //!
 //! ```
@@ -68,6 +71,7 @@ mod compensate;
 mod config;
 mod drain;
 mod event;
+mod evidence;
 mod exchange;
 mod future;
 mod minted;

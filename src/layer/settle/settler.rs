@@ -69,7 +69,19 @@ impl Default for Shared {
 pub(super) struct Custody {
     pub(super) permit: TaskTrackerToken,
     pub(super) attempt: Arc<Attempt>,
-    pub(super) unsettled: Unsettled,
+    /// Taken when it is sent.
+    pub(super) unsettled: Option<Unsettled>,
+}
+
+impl Drop for Custody {
+    /// What is below panicked when it was called.
+    fn drop(&mut self) {
+        if let Some(unsettled) = self.unsettled.take() {
+            if !self.attempt.withdraw() {
+                unsettled.nothing();
+            }
+        }
+    }
 }
 
 impl Settler {
@@ -120,13 +132,12 @@ impl Settler {
                 .with_detail(format!("{limit} creates are on their way"))
                 .into());
         }
-        let attempt = request.body_mut().attempt_or_begin();
-        attempt.note_held();
+        let attempt = request.body_mut().held_attempt();
         let unsettled = Unsettled::of_request(Arc::clone(self), runtime, request);
         Ok(Custody {
             permit,
             attempt,
-            unsettled,
+            unsettled: Some(unsettled),
         })
     }
 

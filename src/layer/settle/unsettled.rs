@@ -118,9 +118,16 @@ impl Unsettled {
         self.expiry = Instant::now().checked_add(self.life);
     }
 
-    /// Notes what `answer` tells, without settling it.
-    pub(super) fn learn(&mut self, answer: &[u8]) {
-        self.id = ActorToken::salvage_id(answer);
+    /// Notes what `answer` tells. Returns the end that it meets unless it is revoked.
+    pub(super) fn learn(&mut self, answer: &[u8]) -> SettleEnd {
+        let Some(found) = ActorToken::salvage(answer) else {
+            return SettleEnd::Unknown;
+        };
+        self.id = Some(found.id);
+        match found.user_id {
+            Some(user_id) if !self.is_for(&user_id) => SettleEnd::Foreign,
+            _ => SettleEnd::NotRevoked,
+        }
     }
 
     /// The request that revokes it, if its id is known.
@@ -141,18 +148,11 @@ impl Unsettled {
     /// Settles it by what came of the answer. If that names a token that must be revoked, that is
     /// left to do.
     pub(super) fn judged_by(mut self, answer: &[u8]) -> Option<Self> {
-        let Some(found) = ActorToken::salvage(answer) else {
-            self.end(SettleEnd::Unknown, None);
-            return None;
-        };
-        self.id = Some(found.id);
-        match found.user_id {
-            Some(user_id) if !self.is_for(&user_id) => {
-                self.end(SettleEnd::Foreign, None);
-                None
-            }
-            _ => Some(self),
+        match self.learn(answer) {
+            SettleEnd::NotRevoked => return Some(self),
+            end => self.end(end, None),
         }
+        None
     }
 
     /// Whether the create asked for a token of this user.

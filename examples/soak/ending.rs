@@ -1,0 +1,70 @@
+//! How a call ends.
+
+use fastrand::Rng;
+
+/// How a call ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It runs to its end, and its caller reads the ticket.
+    Read,
+    /// Its future is dropped.
+    Dropped,
+    /// It is put under a time-out that is short for it.
+    TimedOut,
+    /// The task that makes it is aborted.
+    Aborted,
+    /// It races another, and the slower of the two is dropped.
+    Raced,
+    /// It runs to its end, and nobody reads the ticket.
+    Unread,
+}
+
+impl Ending {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Read,
+        Self::Dropped,
+        Self::TimedOut,
+        Self::Aborted,
+        Self::Raced,
+        Self::Unread,
+    ];
+
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Dropped => "dropped",
+            Self::TimedOut => "timed out",
+            Self::Aborted => "aborted",
+            Self::Raced => "raced",
+            Self::Unread => "answer dropped unread",
+        }
+    }
+}
+
+/// What is drawn for a call: the same for both clients, and in every run with the same seed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) ending: Ending,
+    /// When it ends early: as a share of twice the median latency.
+    pub(crate) share: f64,
+    /// When it is dropped: after so many polls, in place of a time. Timers tick in milliseconds,
+    /// which are long against the steps of a call over the loopback.
+    pub(crate) polls: Option<u32>,
+}
+
+impl Plan {
+    pub(crate) fn of(seed: u64, call: u64) -> Self {
+        let mut rng = rng(seed, call);
+        Self {
+            ending: Ending::ALL[rng.usize(..Ending::ALL.len())],
+            share: rng.f64(),
+            polls: rng.bool().then(|| rng.u32(0..8)),
+        }
+    }
+}
+
+/// A generator for the thing with this number: calls are drawn alike in whatever order they come.
+pub(crate) fn rng(seed: u64, number: u64) -> Rng {
+    const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
+    Rng::with_seed(seed.wrapping_mul(ODD) ^ number.wrapping_mul(ODD).rotate_left(32))
+}

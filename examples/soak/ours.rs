@@ -1,0 +1,65 @@
+//! The client of this crate, over its default transport.
+
+use std::time::Duration;
+
+use clerk_actor_tokens::{
+    Actor, ActorToken, ActorTokenRequest, BaseUrl, BoxError, Client, CreateActorToken, SecretKey,
+    Ticket, layer::SettleLayer,
+};
+
+use crate::{
+    PATIENCE,
+    args::Args,
+    books::{Books, Create},
+    callers::Caller,
+};
+
+#[derive(Clone)]
+pub(crate) struct Ours {
+    client: Client,
+    life: Duration,
+}
+
+impl Caller for Ours {
+    type Token = ActorToken;
+
+    fn new(
+        base_url: &BaseUrl,
+        key: SecretKey,
+        args: &Args,
+        books: &Books,
+    ) -> Result<Self, BoxError> {
+        // As patient as the callers: what hangs is to be lost within the round.
+        let settle = SettleLayer::new()
+            .max_creates(8 * args.concurrency)
+            .grace(PATIENCE);
+        let books = books.clone();
+        let client = Client::builder(key)
+            .base_url(base_url.clone())
+            .call_timeout(PATIENCE)
+            .settle(settle)
+            .on_settle(move |event| books.report(event))
+            .build()?;
+        Ok(Self {
+            client,
+            life: args.life,
+        })
+    }
+
+    async fn create(&self, create: Create) -> Result<ActorToken, BoxError> {
+        let body = CreateActorToken::new(create.user_id(), Actor::new("user_admin"));
+        let mut request = ActorTokenRequest::create(body.expires_in(self.life));
+        request.extensions_mut().insert(create);
+        Ok(self.client.send(request).await?)
+    }
+
+    fn read(token: ActorToken) -> String {
+        let url = token.ticket().and_then(Ticket::expose_url);
+        assert!(url.is_some(), "a token without a link");
+        token.id().to_string()
+    }
+
+    async fn drain(&self) {
+        self.client.drain(Duration::from_secs(300)).await;
+    }
+}

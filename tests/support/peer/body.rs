@@ -1,0 +1,73 @@
+//! The body of an answer, frame by frame.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    panic,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use clerk_actor_tokens::BoxError;
+use http_body::Frame;
+
+use super::{Content, Effect, End, Exchange, FOREIGN, Pause, ledger::Entry};
+
+pub(crate) struct PeerBody {
+    frames: VecDeque<Bytes>,
+    pause: Pause,
+    waiting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    end: End,
+    entry: Entry,
+}
+
+impl PeerBody {
+    pub(super) fn new(plan: Exchange, entry: Entry) -> Self {
+        let id = match plan.content {
+            Content::Foreign => format!("{}{FOREIGN}", entry.id()),
+            _ => entry.id(),
+        };
+        let text = plan.content.text(&id);
+        let text = &text.as_bytes()[..text.len() * plan.length / 1000];
+        let frames = text.chunks(text.len().div_ceil(plan.frames.max(1)).max(1));
+        Self {
+            frames: frames.map(Bytes::copy_from_slice).collect(),
+            pause: plan.before_frame,
+            waiting: None,
+            end: plan.end,
+            entry,
+        }
+    }
+}
+
+impl http_body::Body for PeerBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let pause = self.pause;
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(pause.wait()));
+        ready!(waiting.as_mut().poll(cx));
+        self.waiting = None;
+        self.entry.reach(Effect::WithBody);
+        if let Some(frame) = self.frames.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(frame))));
+        }
+        if self.end != End::Hang {
+            self.entry.end();
+        }
+        match self.end {
+            End::Whole => Poll::Ready(None),
+            End::Fail => Poll::Ready(Some(Err("the answer broke off".into()))),
+            End::Hang => {
+                self.waiting = Some(Box::pin(std::future::pending()));
+                Poll::Pending
+            }
+            End::Panic => panic::resume_unwind(Box::new("the transport's body")),
+        }
+    }
+}
