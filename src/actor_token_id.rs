@@ -35,7 +35,9 @@ pub(crate) struct IdText<'a>(Cow<'a, str>);
 impl<'a> IdText<'a> {
     pub(crate) fn new(text: Cow<'a, str>) -> Option<Self> {
         let fits = (1..=ActorTokenId::MAX_LEN).contains(&text.len());
-        (fits && text.bytes().all(is_allowed)).then_some(Self(text))
+        // Without a way out of the loop it is done many bytes at a time.
+        let allowed = text.bytes().fold(true, |all, byte| all & is_allowed(byte));
+        (fits && allowed).then_some(Self(text))
     }
 
     pub(crate) fn as_str(&self) -> &str {

@@ -59,13 +59,15 @@ impl From<Actor> for Echo {
 /// Whether a JSON value can be told to be readable at a glance: too short to be nested deeper than
 /// readers go, without escapes, and without numbers that could be too large.
 fn is_plain(raw: &str) -> bool {
-    let mut last = 0;
-    let odd = |byte: u8| {
-        let exponent = byte | 0x20 == b'e' && u8::is_ascii_digit(&last);
-        last = byte;
-        exponent || byte == b'\\'
+    let raw = raw.as_bytes();
+    let has_escapes = || raw.iter().fold(false, |any, byte| any | (*byte == b'\\'));
+    // Without a way out of the loop it is done many bytes at a time.
+    let has_exponents = || {
+        raw.windows(2).fold(false, |any, pair| {
+            any | (pair[0].is_ascii_digit() & (pair[1] | 0x20 == b'e'))
+        })
     };
-    raw.len() < 256 && !raw.bytes().any(odd)
+    raw.len() < 256 && !has_escapes() && !has_exponents()
 }
 
 #[cfg(test)]

@@ -33,7 +33,8 @@
 //! # Differences from `tower::timeout`
 //!
 //! It knows the two levels, takes the limit from the request, registers a timer only once something
-//! is pending, and refuses a call without any time before it is begun.
+//! is pending, and refuses a call without any time before it is begun. The time of a call begins when
+//! it is made, that of an attempt when it first waits for something.
 
 use std::{
     fmt,
@@ -131,7 +132,8 @@ mod sealed {
         /// The limit that the request itself asks for.
         fn own_limit(&self) -> Option<Duration>;
 
-        /// Notes when its time is over, if layers further down must know.
+        /// Notes when its time is over, if layers further down must know. Else the time begins with
+        /// the first wait, so that what is ready at once costs no look at the clock.
         fn begin(&mut self, limit: Duration) -> Option<Instant>;
     }
 }
@@ -160,8 +162,8 @@ impl sealed::Timed for http::Request<Body> {
             .and_then(|options| options.attempt_timeout)
     }
 
-    fn begin(&mut self, limit: Duration) -> Option<Instant> {
-        Instant::now().checked_add(limit)
+    fn begin(&mut self, _: Duration) -> Option<Instant> {
+        None
     }
 }
 
@@ -217,10 +219,13 @@ where
         if let Poll::Ready(result) = inner.poll(cx) {
             return Poll::Ready(result.map_err(Into::into));
         }
-        let Some(deadline) = *this.deadline else {
-            return Poll::Pending;
-        };
         if this.timer.is_none() {
+            let deadline = this
+                .deadline
+                .or_else(|| Instant::now().checked_add(*this.limit));
+            let Some(deadline) = deadline else {
+                return Poll::Pending;
+            };
             this.timer.set(Some(runtime::sleep_until(deadline)?));
         }
         match this.timer.as_pin_mut().map(|timer| timer.poll(cx)) {

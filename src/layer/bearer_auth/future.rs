@@ -31,18 +31,24 @@ pin_project! {
         Refused {
             error: Option<Error>,
         },
+        // Boxed, for a provider is asked rarely, and all futures above are as large as this one.
         Asking {
-            // Boxed, since a provider is asked rarely.
-            key: Pin<Box<dyn Future<Output = Result<HeaderValue, BoxError>> + Send>>,
-            waiting: Option<(S, Request<Body>)>,
-            source: KeySource,
+            asking: Box<Asking<S>>,
         },
         Sent {
             #[pin]
             future: F,
-            watch: Option<Watch>,
+            watch: Option<Box<Watch>>,
         },
     }
+}
+
+/// An attempt that waits for the key.
+struct Asking<S> {
+    key: Pin<Box<dyn Future<Output = Result<HeaderValue, BoxError>> + Send>>,
+    /// The instance that was polled ready, and the request; taken when the key is there.
+    waiting: Option<(S, Request<Body>)>,
+    source: KeySource,
 }
 
 /// What is needed to notice that a key which can change was refused.
@@ -73,12 +79,14 @@ where
     }
 
     pub(super) fn asking(ready: S, request: Request<Body>, source: KeySource) -> Self {
-        let key = Box::pin(source.clone().fetch());
+        let asking = Asking {
+            key: Box::pin(source.clone().fetch()),
+            waiting: Some((ready, request)),
+            source,
+        };
         Self {
             state: State::Asking {
-                key,
-                waiting: Some((ready, request)),
-                source,
+                asking: Box::new(asking),
             },
         }
     }
@@ -104,10 +112,12 @@ fn send<S>(
 where
     S: Service<Request<Body>>,
 {
-    let watch = source.can_change().then(|| Watch {
-        key: key.clone(),
-        source: source.clone(),
-        attempt: request.body().attempt_handle(),
+    let watch = source.can_change().then(|| {
+        Box::new(Watch {
+            key: key.clone(),
+            source: source.clone(),
+            attempt: request.body().attempt_handle(),
+        })
     });
     request.headers_mut().insert(AUTHORIZATION, key);
     State::Sent {
@@ -131,14 +141,11 @@ where
                     let error = error.take().expect("polled after it was ready");
                     return Poll::Ready(Err(error.into()));
                 }
-                StateProj::Asking {
-                    key,
-                    waiting,
-                    source,
-                } => {
-                    let key = ready!(key.as_mut().poll(cx)).map_err(no_key)?;
-                    let (mut service, request) = waiting.take().expect("polled after it was ready");
-                    send(&mut service, request, key, source)
+                StateProj::Asking { asking } => {
+                    let key = ready!(asking.key.as_mut().poll(cx)).map_err(no_key)?;
+                    let waiting = asking.waiting.take();
+                    let (mut service, request) = waiting.expect("polled after it was ready");
+                    send(&mut service, request, key, &asking.source)
                 }
                 StateProj::Sent { future, watch } => {
                     let response = ready!(future.poll(cx)).map_err(Into::into)?;
