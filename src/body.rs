@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -45,7 +44,7 @@ pub struct Body {
     bytes: Bytes,
     intent: Intent,
     call: Call,
-    attempt: Option<Arc<Attempt>>,
+    attempt: Option<Attempt>,
 }
 
 impl Body {
@@ -74,7 +73,7 @@ impl Body {
     /// [`DecodeErrorLayer`](crate::layer::DecodeErrorLayer), which begins attempts.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.attempt.as_ref().map_or(0, |attempt| attempt.number())
+        self.attempt.as_ref().map_or(0, Attempt::number)
     }
 
     /// The length in bytes of what is left to send.
@@ -105,38 +104,38 @@ impl Body {
     }
 
     /// Makes this the body of a new attempt of its call.
-    pub(crate) fn begin_attempt(&mut self) -> Arc<Attempt> {
+    pub(crate) fn begin_attempt(&mut self) -> Attempt {
         let attempt = Attempt::begin(self.call.progress());
-        self.attempt = Some(Arc::clone(&attempt));
+        self.attempt = Some(attempt.clone());
         attempt
     }
 
     /// The attempt that this is the body of; begun here where no layer above did.
-    pub(crate) fn attempt_or_begin(&mut self) -> Arc<Attempt> {
+    pub(crate) fn attempt_or_begin(&mut self) -> Attempt {
         match &self.attempt {
-            Some(attempt) => Arc::clone(attempt),
+            Some(attempt) => attempt.clone(),
             None => self.begin_attempt(),
         }
     }
 
     /// The attempt that this is the body of, for the layer that settles it. A clone that was sent
     /// before is none of this one's.
-    pub(crate) fn held_attempt(&mut self) -> Arc<Attempt> {
+    pub(crate) fn held_attempt(&mut self) -> Attempt {
         let attempt = self.attempt_or_begin();
         if attempt.note_held() {
             return attempt;
         }
         let own = attempt.repeat();
-        self.attempt = Some(Arc::clone(&own));
+        self.attempt = Some(own.clone());
         own
     }
 
-    pub(crate) fn attempt_handle(&self) -> Option<Arc<Attempt>> {
+    pub(crate) fn attempt_handle(&self) -> Option<Attempt> {
         self.attempt.clone()
     }
 
     fn take(&self) -> bool {
-        self.attempt.as_ref().is_none_or(|attempt| attempt.take())
+        self.attempt.as_ref().is_none_or(Attempt::take)
     }
 }
 
@@ -181,6 +180,8 @@ impl fmt::Debug for Body {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use http_body::Body as _;
     use http_body_util::BodyExt;
 

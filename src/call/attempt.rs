@@ -11,11 +11,23 @@ use http::StatusCode;
 use super::{Prefix, Progress};
 use crate::Outcome;
 
-/// One attempt of a call, shared by the layer that classifies it and the body that is sent.
-#[derive(Debug)]
+/// One attempt of a call, shared by the layers that classify and settle it and the body that is sent.
+#[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     progress: Arc<Progress>,
+    /// Of the first attempt, by far the commonest, the state is kept with the call's progress.
+    later: Option<Arc<Later>>,
+}
+
+#[derive(Debug)]
+struct Later {
     number: u32,
+    state: State,
+}
+
+/// What became of one attempt so far.
+#[derive(Debug, Default)]
+pub(super) struct State {
     claim: AtomicU8,
     stale_key: AtomicBool,
     held: AtomicBool,
@@ -33,29 +45,33 @@ const ENDED: u8 = 3;
 
 impl Attempt {
     /// Begins the next attempt of a call.
-    pub(crate) fn begin(progress: &Arc<Progress>) -> Arc<Self> {
+    pub(crate) fn begin(progress: &Arc<Progress>) -> Self {
         let number = progress.attempts.fetch_add(1, Ordering::AcqRel) + 1;
-        Arc::new(Self {
-            progress: Arc::clone(progress),
-            number,
-            claim: AtomicU8::new(OPEN),
-            stale_key: AtomicBool::new(false),
-            held: AtomicBool::new(false),
-            repeated: AtomicBool::new(false),
-            status: AtomicU16::new(0),
-            read: Mutex::default(),
-        })
+        let later = (number > 1).then(|| {
+            let state = State::default();
+            Arc::new(Later { number, state })
+        });
+        let progress = Arc::clone(progress);
+        Self { progress, later }
+    }
+
+    fn state(&self) -> &State {
+        match &self.later {
+            Some(later) => &later.state,
+            None => &self.progress.first,
+        }
     }
 
     /// Counted from one.
     pub(crate) fn number(&self) -> u32 {
-        self.number
+        self.later.as_ref().map_or(1, |later| later.number)
     }
 
     /// The transport takes the body. False when the body was withdrawn before: then nothing of it
     /// may be handed out.
     pub(crate) fn take(&self) -> bool {
         match self
+            .state()
             .claim
             .compare_exchange(OPEN, TAKEN, Ordering::AcqRel, Ordering::Acquire)
         {
@@ -70,48 +86,54 @@ impl Attempt {
     /// Takes the body back, so that it can never be sent from now on. True when that came too late
     /// and the transport has it.
     pub(crate) fn withdraw(&self) -> bool {
-        self.claim
+        self.state()
+            .claim
             .compare_exchange(OPEN, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire)
             .is_err_and(|claim| claim != WITHDRAWN)
     }
 
     /// The head of the answer is there.
     pub(crate) fn note_status(&self, status: StatusCode) {
-        self.status.store(status.as_u16(), Ordering::Release);
+        self.state()
+            .status
+            .store(status.as_u16(), Ordering::Release);
     }
 
     /// The status of the answer, if its head came.
     pub(crate) fn status(&self) -> Option<StatusCode> {
-        StatusCode::from_u16(self.status.load(Ordering::Acquire)).ok()
+        StatusCode::from_u16(self.state().status.load(Ordering::Acquire)).ok()
     }
 
     /// What was read of the answer's body, for as long as that has not ended. It may hold a credential.
     pub(crate) fn read(&self) -> MutexGuard<'_, Prefix> {
         // What was read stays what it is, whoever panicked since.
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state()
+            .read
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Should it be lost, what it mints is settled. False when that is so already: then it was sent
     /// before, by a retry or a hedge below the layer that began it.
     pub(crate) fn note_held(&self) -> bool {
-        !self.held.swap(true, Ordering::AcqRel)
+        !self.state().held.swap(true, Ordering::AcqRel)
     }
 
     /// Begins an attempt of its own for what this one would be sent for once more. From then on this
     /// one does not tell the whole truth.
-    pub(crate) fn repeat(&self) -> Arc<Self> {
-        self.repeated.store(true, Ordering::Release);
+    pub(crate) fn repeat(&self) -> Self {
+        self.state().repeated.store(true, Ordering::Release);
         let attempt = Self::begin(&self.progress);
         attempt.note_held();
         attempt
     }
 
     pub(crate) fn is_repeated(&self) -> bool {
-        self.repeated.load(Ordering::Acquire)
+        self.state().repeated.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_held(&self) -> bool {
-        self.held.load(Ordering::Acquire)
+        self.state().held.load(Ordering::Acquire)
     }
 
     pub(crate) fn progress(&self) -> &Progress {
@@ -120,17 +142,17 @@ impl Attempt {
 
     /// The API refused the key, and another one may be had by now.
     pub(crate) fn note_stale_key(&self) {
-        self.stale_key.store(true, Ordering::Release);
+        self.state().stale_key.store(true, Ordering::Release);
     }
 
     pub(crate) fn has_stale_key(&self) -> bool {
-        self.stale_key.load(Ordering::Acquire)
+        self.state().stale_key.load(Ordering::Acquire)
     }
 
     /// The attempt has ended with `outcome`. A body that was not taken by now never will be.
     pub(crate) fn end(&self, outcome: Outcome) {
         self.progress.note(outcome);
-        if self.withdraw() && self.claim.swap(ENDED, Ordering::AcqRel) == TAKEN {
+        if self.withdraw() && self.state().claim.swap(ENDED, Ordering::AcqRel) == TAKEN {
             self.progress.in_doubt.fetch_sub(1, Ordering::AcqRel);
         }
     }

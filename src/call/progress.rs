@@ -9,11 +9,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use super::attempt::State;
 use crate::{ActorTokenId, Outcome, guard::Guard};
 
 /// What became of the attempts of one call so far.
 #[derive(Default)]
 pub(crate) struct Progress {
+    /// The state of the first attempt.
+    pub(super) first: State,
     pub(super) attempts: AtomicU32,
     pub(super) in_doubt: AtomicU32,
     worst: AtomicU8,

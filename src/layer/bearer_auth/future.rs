@@ -4,7 +4,6 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -55,7 +54,7 @@ struct Asking<S> {
 struct Watch {
     key: HeaderValue,
     source: KeySource,
-    attempt: Option<Arc<Attempt>>,
+    attempt: Option<Attempt>,
 }
 
 impl Watch {

@@ -2,7 +2,6 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -22,7 +21,7 @@ pin_project! {
         #[pin]
         state: State<F, B>,
         limit: usize,
-        attempt: Arc<Attempt>,
+        attempt: Attempt,
     }
 }
 
@@ -43,7 +42,7 @@ pin_project! {
 }
 
 impl<F, B> ResponseFuture<F, B> {
-    pub(super) fn new(future: F, limit: usize, attempt: Arc<Attempt>) -> Self {
+    pub(super) fn new(future: F, limit: usize, attempt: Attempt) -> Self {
         Self {
             state: State::Head { future },
             limit,

@@ -50,7 +50,6 @@ mod retry_after;
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -131,7 +130,7 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
-        attempt: Arc<Attempt>,
+        attempt: Attempt,
     }
 
     impl<F> PinnedDrop for ResponseFuture<F> {

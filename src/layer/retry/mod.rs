@@ -71,8 +71,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub(crate) use self::policy::Classifier;
-use self::{budget::Budget, policy::Policy, session::Session};
 pub use self::{future::ResponseFuture, verdict::Verdict};
+use self::{policy::Policy, session::Session};
 #[cfg(doc)]
 use crate::Outcome;
 use crate::{Body, BoxError, Error, Intent, RetryConfig};
@@ -81,7 +81,6 @@ use crate::{Body, BoxError, Error, Intent, RetryConfig};
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
     policy: Policy,
-    budget: Arc<Budget>,
 }
 
 impl RetryLayer {
@@ -90,7 +89,6 @@ impl RetryLayer {
     pub fn new(config: RetryConfig) -> Self {
         Self {
             policy: Policy::new(config),
-            budget: Arc::default(),
         }
     }
 
@@ -121,8 +119,7 @@ impl<S> Layer<S> for RetryLayer {
     fn layer(&self, inner: S) -> Self::Service {
         Retry {
             inner,
-            policy: self.policy.clone(),
-            budget: Arc::clone(&self.budget),
+            policy: Arc::new(self.policy.clone()),
         }
     }
 }
@@ -131,8 +128,8 @@ impl<S> Layer<S> for RetryLayer {
 #[derive(Clone, Debug)]
 pub struct Retry<S> {
     inner: S,
-    policy: Policy,
-    budget: Arc<Budget>,
+    // Shared, so that the stack is cheap to clone.
+    policy: Arc<Policy>,
 }
 
 impl<S> Service<Request<Body>> for Retry<S>
@@ -149,10 +146,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let options = request.body().call().options();
-        let own = options.and_then(|options| options.retry.as_ref());
-        let policy = self.policy.with_config(own);
-        let session = Session::new(policy, Arc::clone(&self.budget), request.body());
+        let session = Session::new(&self.policy, request.body());
         let next = session
             .may_go_on()
             .then(|| (self.inner.clone(), request.clone()));

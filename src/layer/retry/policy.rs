@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use super::verdict::{Verdict, verdict};
+use super::{
+    budget::Budget,
+    verdict::{Verdict, verdict},
+};
 use crate::{BoxError, Error, Intent, RetryConfig};
 
 type Overrule = dyn Fn(&Error, Intent, Verdict) -> Verdict + Send + Sync;
@@ -26,35 +29,31 @@ impl fmt::Debug for Classifier {
     }
 }
 
-/// What decides whether a failed attempt may be followed by another.
+/// What decides whether a failed attempt may be followed by another, for all calls.
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
-    config: Arc<RetryConfig>,
+    pub(super) config: RetryConfig,
     pub(super) classifier: Option<Classifier>,
+    pub(super) budget: Arc<Budget>,
 }
 
 impl Policy {
     pub(super) fn new(config: RetryConfig) -> Self {
         Self {
-            config: Arc::new(config),
+            config,
             classifier: None,
+            budget: Arc::default(),
         }
     }
 
-    /// The same policy with a call's own configuration, if it has one.
-    pub(super) fn with_config(&self, own: Option<&Arc<RetryConfig>>) -> Self {
-        Self {
-            config: Arc::clone(own.unwrap_or(&self.config)),
-            classifier: self.classifier.clone(),
-        }
-    }
-
-    pub(super) fn config(&self) -> &RetryConfig {
-        &self.config
-    }
-
-    pub(super) fn verdict(&self, error: &BoxError, intent: Intent) -> Verdict {
-        let verdict = verdict(error, intent, &self.config);
+    /// The verdict by `config`, which may be a call's own.
+    pub(super) fn verdict(
+        &self,
+        error: &BoxError,
+        intent: Intent,
+        config: &RetryConfig,
+    ) -> Verdict {
+        let verdict = verdict(error, intent, config);
         match (&self.classifier, error.downcast_ref::<Error>()) {
             (Some(Classifier(overrule)), Some(error)) => overrule(error, intent, verdict),
             _ => verdict,

@@ -4,14 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{budget::Budget, policy::Policy, verdict::Verdict};
-use crate::{Body, BoxError, Error, Intent, telemetry};
+use super::{policy::Policy, verdict::Verdict};
+use crate::{Body, BoxError, Error, Intent, RetryConfig, telemetry};
 
 /// What decides about the next attempt of one call.
 #[derive(Debug)]
 pub(super) struct Session {
-    policy: Policy,
-    budget: Arc<Budget>,
+    policy: Arc<Policy>,
+    /// The call's own configuration.
+    own: Option<Arc<RetryConfig>>,
     intent: Intent,
     retries: u32,
     key_renewed: bool,
@@ -20,15 +21,20 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(policy: Policy, budget: Arc<Budget>, body: &Body) -> Self {
-        let elapsed = policy
-            .config()
+    pub(super) fn new(policy: &Arc<Policy>, body: &Body) -> Self {
+        let own = body
+            .call()
+            .options()
+            .and_then(|options| options.retry.clone());
+        let elapsed = own
+            .as_deref()
+            .unwrap_or(&policy.config)
             .max_elapsed
             .and_then(|elapsed| Instant::now().checked_add(elapsed));
         let end = elapsed.into_iter().chain(body.call().deadline()).min();
         Self {
-            policy,
-            budget,
+            policy: Arc::clone(policy),
+            own,
             intent: body.intent(),
             retries: 0,
             key_renewed: false,
@@ -36,14 +42,18 @@ impl Session {
         }
     }
 
+    fn config(&self) -> &RetryConfig {
+        self.own.as_deref().unwrap_or(&self.policy.config)
+    }
+
     /// Whether the number of attempts allows one more.
     pub(super) fn may_go_on(&self) -> bool {
-        self.retries.saturating_add(1) < self.policy.config().max_attempts
+        self.retries.saturating_add(1) < self.config().max_attempts
     }
 
     pub(super) fn succeeded(&self) {
-        self.budget.deposit();
-        telemetry::retry_budget_left(|| self.budget.left());
+        self.policy.budget.deposit();
+        telemetry::retry_budget_left(|| self.policy.budget.left());
     }
 
     /// Nothing follows.
@@ -58,7 +68,7 @@ impl Session {
         }
         let pause = if self.may_renew_key(error) {
             Duration::ZERO
-        } else if self.policy.verdict(error, self.intent) == Verdict::Retry {
+        } else if self.policy.verdict(error, self.intent, self.config()) == Verdict::Retry {
             self.pause(error)?
         } else {
             return None;
@@ -68,8 +78,8 @@ impl Session {
         if self.end.is_some_and(|end| at >= end) {
             return None;
         }
-        let allowed = !self.policy.config().budget || self.budget.withdraw();
-        telemetry::retry_budget_left(|| self.budget.left());
+        let allowed = !self.config().budget || self.policy.budget.withdraw();
+        telemetry::retry_budget_left(|| self.policy.budget.left());
         if !allowed {
             if let Some(error) = error.downcast_mut::<Error>() {
                 error.mark_out_of_budget();
@@ -92,10 +102,9 @@ impl Session {
     /// What the API asked for, or full jitter; `None` when the API asked for too much.
     fn pause(&self, error: &BoxError) -> Option<Duration> {
         match error.downcast_ref::<Error>().and_then(Error::retry_after) {
-            Some(wait) => (wait <= self.policy.config().max_retry_after).then_some(wait),
+            Some(wait) => (wait <= self.config().max_retry_after).then_some(wait),
             None => Some(
-                self.policy
-                    .config()
+                self.config()
                     .ceiling(self.retries + 1)
                     .mul_f64(fastrand::f64()),
             ),
@@ -106,11 +115,11 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ErrorKind, Outcome, RetryConfig};
+    use crate::{ErrorKind, Outcome};
 
     fn session(config: RetryConfig) -> Session {
         let body = Body::new(Intent::Revoke, "");
-        Session::new(Policy::new(config), Arc::default(), &body)
+        Session::new(&Arc::new(Policy::new(config)), &body)
     }
 
     fn failure(retry_after: Option<u64>) -> BoxError {

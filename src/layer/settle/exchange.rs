@@ -33,7 +33,7 @@ pin_project! {
     /// The future of a create and what it takes to settle what it mints, in one allocation that can
     /// be moved to a task.
     struct Held<F: ?Sized> {
-        attempt: Arc<Attempt>,
+        attempt: Attempt,
         // Taken when the exchange has ended.
         unsettled: Option<Unsettled>,
         permit: TaskTrackerToken,
@@ -67,7 +67,7 @@ impl Exchange {
         E: Into<BoxError>,
     {
         Self(Some(Box::pin(Held {
-            attempt: Arc::clone(&custody.attempt),
+            attempt: custody.attempt.clone(),
             unsettled: custody.unsettled.take(),
             permit: custody.permit.clone(),
             polling: false,
@@ -106,7 +106,7 @@ impl Drop for Exchange {
         let Some(mut running) = self.0.take() else {
             return;
         };
-        let attempt = Arc::clone(&running.attempt);
+        let attempt = running.attempt.clone();
         if !attempt.withdraw() {
             // It was never sent and never will be.
             return running.as_mut().settle().nothing();

@@ -68,7 +68,7 @@ impl Default for Shared {
 /// A create that was let in, before it is sent.
 pub(super) struct Custody {
     pub(super) permit: TaskTrackerToken,
-    pub(super) attempt: Arc<Attempt>,
+    pub(super) attempt: Attempt,
     /// Taken when it is sent.
     pub(super) unsettled: Option<Unsettled>,
 }
