@@ -5,7 +5,10 @@ mod invalid;
 
 use std::{fmt, str::FromStr};
 
-use http::{Uri, uri::Authority, uri::Scheme};
+use http::{
+    Uri,
+    uri::{Authority, Parts, Scheme},
+};
 
 pub use self::invalid::InvalidBaseUrl;
 
@@ -68,11 +71,11 @@ impl BaseUrl {
 
     /// `path`, which starts with a slash, under this base URL.
     pub(crate) fn join(&self, path: &str) -> Result<Uri, http::Error> {
-        Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query([self.path.as_str(), path].concat())
-            .build()
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some([self.path.as_str(), path].concat().try_into()?);
+        Ok(Uri::from_parts(parts)?)
     }
 }
 

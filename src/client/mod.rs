@@ -9,6 +9,7 @@ mod stack;
 
 use std::{
     fmt,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -43,9 +44,10 @@ use crate::{
 /// Dropping the future of a call gives the call up: no further attempt is made. A create that was
 /// given up after its request was taken is followed in the background, and what it mints is revoked;
 /// see [`SettleLayer`]. Call [`drain`](Self::drain) before the runtime ends.
-#[derive(Clone)]
 pub struct Client {
-    service: BoxCloneSyncService<ActorTokenRequest, ActorToken, Error>,
+    stack: Arc<dyn Stack>,
+    /// What was polled ready, where the client is used as a service.
+    instance: Option<Instance>,
     settler: Arc<Settler>,
 }
 
@@ -75,9 +77,9 @@ impl Client {
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
     {
-        let service = BoxCloneSyncService::new(TypedErrorLayer::new().layer(service));
-        let settler = Settler::over(service.clone());
-        Self { service, settler }
+        let stack = TypedErrorLayer::new().layer(service);
+        let settler = Settler::over(stack.instance());
+        Self::assembled(stack, settler)
     }
 
     /// The client of a stack whose errors are typed and whose creates `settler` settles.
@@ -86,7 +88,8 @@ impl Client {
         S: CallService,
     {
         Self {
-            service: BoxCloneSyncService::new(service),
+            stack: Arc::new(service),
+            instance: None,
             settler,
         }
     }
@@ -95,7 +98,7 @@ impl Client {
     /// [`settle_counts`](Self::settle_counts) then speak of what that layer settles, too.
     #[must_use]
     pub fn settled_by(self, layer: &SettleLayer) -> Self {
-        let settler = layer.settler(self.service.clone());
+        let settler = layer.settler(self.stack.instance());
         Self { settler, ..self }
     }
 
@@ -125,7 +128,7 @@ impl Client {
     ///
     /// See [`ErrorKind`](crate::ErrorKind).
     pub async fn send(&self, request: impl Into<ActorTokenRequest>) -> Result<ActorToken, Error> {
-        self.service.clone().oneshot(request.into()).await
+        self.stack.call(request.into()).await
     }
 
     /// Mints a token that is revoked when the [`Lease`] is dropped, whether its ticket was read or
@@ -161,18 +164,30 @@ impl Client {
     }
 }
 
+impl Clone for Client {
+    fn clone(&self) -> Self {
+        Self {
+            stack: Arc::clone(&self.stack),
+            instance: None,
+            settler: Arc::clone(&self.settler),
+        }
+    }
+}
+
 impl Service<ActorTokenRequest> for Client {
     type Response = ActorToken;
     type Error = Error;
     type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.service.poll_ready(cx)
+        let instance = self.instance.get_or_insert_with(|| self.stack.instance());
+        instance.poll_ready(cx)
     }
 
     fn call(&mut self, request: ActorTokenRequest) -> ResponseFuture {
+        let instance = self.instance.get_or_insert_with(|| self.stack.instance());
         ResponseFuture {
-            inner: self.service.call(request),
+            inner: instance.call(request),
         }
     }
 }
@@ -183,15 +198,39 @@ impl fmt::Debug for Client {
     }
 }
 
+type Instance = BoxCloneSyncService<ActorTokenRequest, ActorToken, Error>;
+
+type BoxFuture = Pin<Box<dyn Future<Output = Result<ActorToken, Error>> + Send>>;
+
+/// A stack whose type is forgotten. A call takes one allocation; a clone of it in a box would be
+/// another.
+trait Stack: Send + Sync {
+    /// Calls a clone, once that is ready.
+    fn call(&self, request: ActorTokenRequest) -> BoxFuture;
+
+    /// A clone.
+    fn instance(&self) -> Instance;
+}
+
+impl<S: CallService> Stack for S {
+    fn call(&self, request: ActorTokenRequest) -> BoxFuture {
+        Box::pin(self.clone().oneshot(request))
+    }
+
+    fn instance(&self) -> Instance {
+        BoxCloneSyncService::new(self.clone())
+    }
+}
+
 /// A call of a [`Client`].
 pub struct ResponseFuture {
-    inner: std::pin::Pin<Box<dyn Future<Output = Result<ActorToken, Error>> + Send>>,
+    inner: BoxFuture,
 }
 
 impl Future for ResponseFuture {
     type Output = Result<ActorToken, Error>;
 
-    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.inner.as_mut().poll(cx)
     }
 }

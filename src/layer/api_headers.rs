@@ -175,13 +175,31 @@ impl<S> ApiHeaders<S> {
     }
 }
 
-/// `HeaderValue::from(number)` in one allocation, and in none for the body that is not there.
-fn decimal(number: usize) -> HeaderValue {
-    const ZERO: HeaderValue = HeaderValue::from_static("0");
-    match number {
-        0 => ZERO,
-        _ => HeaderValue::try_from(number.to_string()).unwrap_or_else(|_| number.into()),
+/// The numbers from 0 to 999, three digits each: nearly every body is that short, and its length needs
+/// no allocation then.
+static DIGITS: [u8; 3000] = {
+    let mut digits = [0; 3000];
+    let mut number = 0;
+    while number < 1000 {
+        digits[3 * number] = b'0' + (number / 100) as u8;
+        digits[3 * number + 1] = b'0' + (number / 10 % 10) as u8;
+        digits[3 * number + 2] = b'0' + (number % 10) as u8;
+        number += 1;
     }
+    digits
+};
+
+/// `HeaderValue::from(number)`, mostly without its allocations.
+fn decimal(number: usize) -> HeaderValue {
+    let zeros = match number {
+        0..=9 => 2,
+        10..=99 => 1,
+        100..=999 => 0,
+        _ => return number.into(),
+    };
+    let digits = DIGITS.get(3 * number + zeros..3 * number + 3);
+    let text = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+    text.map_or_else(|| number.into(), HeaderValue::from_static)
 }
 
 impl<S> Service<Request<Body>> for ApiHeaders<S>
@@ -200,5 +218,17 @@ where
         let body_len = request.body().len();
         self.add_to(request.headers_mut(), body_len);
         self.inner.call(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_written_as_numbers_are() {
+        for number in (0..1100).chain([65_536]) {
+            assert_eq!(decimal(number), HeaderValue::from(number));
+        }
     }
 }

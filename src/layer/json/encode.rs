@@ -1,5 +1,7 @@
 //! An operation as a request of the attempt level.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, Method, Request, Uri,
@@ -7,6 +9,7 @@ use http::{
         AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING,
         UPGRADE,
     },
+    uri::PathAndQuery,
 };
 
 use super::Expected;
@@ -17,6 +20,8 @@ use crate::{
 
 /// Where tokens are minted, under the base URL.
 pub(crate) const CREATE_PATH: &str = "/actor_tokens";
+
+static CREATE_URI: LazyLock<Uri> = LazyLock::new(|| Uri::from_static(CREATE_PATH));
 
 /// The largest encoded request that is sent, in bytes.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
@@ -45,9 +50,8 @@ pub(super) fn encode(request: ActorTokenRequest) -> Result<(Request<Body>, Expec
             let life = create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE);
             call.progress().set_life(life);
             let user_id = create.into_user_id();
-            let uri = Uri::from_static(CREATE_PATH);
             (
-                uri,
+                CREATE_URI.clone(),
                 Intent::Create,
                 bytes,
                 Expected::Minted { user_id, life },
@@ -55,9 +59,14 @@ pub(super) fn encode(request: ActorTokenRequest) -> Result<(Request<Body>, Expec
         }
         Operation::Revoke(id) => {
             let path = [CREATE_PATH, "/", id.as_str(), "/revoke"].concat();
-            let uri = Uri::try_from(path)
+            let path = PathAndQuery::try_from(path)
                 .map_err(|error| refused("its path is not valid in a URL").with_source(error))?;
-            (uri, Intent::Revoke, Bytes::new(), Expected::Revoked { id })
+            (
+                path.into(),
+                Intent::Revoke,
+                Bytes::new(),
+                Expected::Revoked { id },
+            )
         }
     };
     let mut request = Request::new(Body::of_call(intent, bytes, call));

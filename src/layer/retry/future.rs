@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tower_service::Service;
 
-use super::session::Session;
+use super::{repeat::Repeat, session::Session};
 use crate::{Body, BoxError, runtime};
 
 pin_project! {
@@ -21,7 +21,7 @@ pin_project! {
     {
         #[pin]
         state: State<S::Future>,
-        next: Option<(S, Request<Body>)>,
+        next: Option<Repeat<S>>,
         session: Session,
     }
 }
@@ -46,11 +46,7 @@ where
     S: Service<Request<Body>>,
 {
     /// Begins with an attempt; `next` makes those that may follow.
-    pub(super) fn new(
-        first: S::Future,
-        next: Option<(S, Request<Body>)>,
-        session: Session,
-    ) -> Self {
+    pub(super) fn new(first: S::Future, next: Option<Repeat<S>>, session: Session) -> Self {
         Self {
             state: State::Attempt { future: first },
             next,
@@ -93,10 +89,9 @@ where
                     this.state.set(State::Readying);
                 }
                 StateProj::Readying => {
-                    let (service, request) =
-                        this.next.as_mut().expect("kept while another may follow");
-                    ready!(service.poll_ready(cx)).map_err(Into::into)?;
-                    let future = service.call(request.clone());
+                    let next = this.next.as_mut().expect("kept while another may follow");
+                    ready!(next.service.poll_ready(cx)).map_err(Into::into)?;
+                    let future = next.call();
                     this.state.set(State::Attempt { future });
                 }
             }

@@ -58,6 +58,7 @@
 mod budget;
 mod future;
 mod policy;
+mod repeat;
 mod session;
 mod verdict;
 
@@ -72,7 +73,7 @@ use tower_service::Service;
 
 pub(crate) use self::policy::Classifier;
 pub use self::{future::ResponseFuture, verdict::Verdict};
-use self::{policy::Policy, session::Session};
+use self::{policy::Policy, repeat::Repeat, session::Session};
 #[cfg(doc)]
 use crate::Outcome;
 use crate::{Body, BoxError, Error, Intent, RetryConfig};
@@ -149,7 +150,7 @@ where
         let session = Session::new(&self.policy, request.body());
         let next = session
             .may_go_on()
-            .then(|| (self.inner.clone(), request.clone()));
+            .then(|| Repeat::new(self.inner.clone(), &request));
         // The instance that was polled ready is the one that is called; its clone waits its turn.
         ResponseFuture::new(self.inner.call(request), next, session)
     }
