@@ -150,6 +150,44 @@ async fn a_revoke_is_named_by_its_template_and_tells_its_id() {
     assert_eq!(attempt.field("otel.name"), format!("POST {template}"));
     assert_eq!(attempt.field("url.template"), template);
     assert_eq!(attempt.field("actor_token.id"), "act_1");
+    assert_eq!(call.field("actor_token.id"), "act_1");
+}
+
+#[tokio::test]
+async fn a_revoke_that_fails_tells_its_id_once() {
+    for refused in [
+        answer(404, &[], ""),
+        answer(200, &[], r#"{"id":"act_1","sta"#),
+    ] {
+        let (capture, _guard) = Capture::begin();
+        scripted([refused]).revoke(&id()).await.unwrap_err();
+
+        let (call, attempts) = checked(&capture);
+        for span in [&call, &attempts[0]] {
+            assert_eq!(span.field("actor_token.id"), "act_1");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_create_whose_answer_cannot_be_read_tells_the_id_once() {
+    for broken in [
+        r#"{"id":"act_1","user_id":"user_marker","sta"#,
+        r#"{"id":"act_1","user_id":"user_other","status":"pending"}"#,
+    ] {
+        let (capture, _guard) = Capture::begin();
+        let client = scripted([answer(200, &[], broken), answer(200, &[], REVOKED)]);
+        client.send(create()).await.unwrap_err();
+        client.drain(S).await;
+
+        let mut told = capture.named("call");
+        told.extend(capture.named("attempt"));
+        let ids = told.iter().map(|span| span.field("actor_token.id"));
+        assert!(
+            ids.into_iter().all(|id| ["", "act_1"].contains(&id)),
+            "{told:#?}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

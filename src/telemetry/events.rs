@@ -19,7 +19,7 @@ pub(crate) fn retrying(intent: Intent, error: &BoxError, attempt: u32, pause: Du
                 target: TARGET,
                 tracing::Level::$level,
                 clerk.operation = operation(intent),
-                attempt,
+                attempt = i64::from(attempt),
                 pause_ms = milliseconds(pause),
                 "error.type" = error_type.as_str(),
                 clerk.error.code = error.and_then(Error::code),
@@ -58,6 +58,6 @@ fn is_rate_limit(error: Option<&Error>) -> bool {
     error.and_then(Error::status) == Some(StatusCode::TOO_MANY_REQUESTS)
 }
 
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

@@ -2,10 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tracing::{Level, Span, field::Empty};
+use tracing::{Level, Metadata, Span, field::Empty};
 
 use super::{ErrorType, TARGET, meter};
 use crate::{ActorTokenId, Error, layer::settle::SettleEnd};
+
+/// The name of the span that something is settled in.
+const SETTLE: &str = "settle";
 
 /// The span of what goes on in the background after its attempt was given up, or its ticket dropped.
 /// It follows from where that happened, and is no child of it.
@@ -14,7 +17,7 @@ pub(crate) fn settling_span() -> Span {
         target: TARGET,
         parent: None,
         Level::INFO,
-        "settle",
+        SETTLE,
         otel.name = "actor_tokens.settle",
         otel.kind = "internal",
         otel.status_code = Empty,
@@ -38,10 +41,14 @@ pub(crate) fn settled(
     meter::settled(end);
     let id = id.map(ActorTokenId::as_str);
     let span = Span::current();
-    span.record("actor_token.id", id);
-    span.record("clerk.settle.end", end.as_str());
-    if !end.is_safe() {
-        span.record("otel.status_code", "ERROR");
+    // That of a call or an attempt tells of itself how it ended, and that of a user is not ours.
+    let is_ours = |it: &Metadata<'_>| it.target() == TARGET && it.name() == SETTLE;
+    if span.metadata().is_some_and(is_ours) {
+        span.record("actor_token.id", id);
+        span.record("clerk.settle.end", end.as_str());
+        if !end.is_safe() {
+            span.record("otel.status_code", "ERROR");
+        }
     }
     macro_rules! event {
         ($level:ident, $message:literal) => {
@@ -74,10 +81,9 @@ pub(crate) fn settled(
 }
 
 /// Seconds since 1970.
-fn unix_seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
+fn unix_seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -119,12 +119,29 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
 
 struct Keep<'a>(&'a mut Fields);
 
+impl Keep<'_> {
+    fn keep(&mut self, field: &Field, value: String) {
+        let kept = self.0.entry(field.name()).or_default();
+        // OpenTelemetry's SDK keeps both values of an attribute that is told twice; `otel.…` are none.
+        if kept.is_empty() || field.name().starts_with("otel.") {
+            *kept = value;
+        } else {
+            *kept = format!("{kept} and again {value}");
+        }
+    }
+}
+
 impl Visit for Keep<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name(), value.to_owned());
+        self.keep(field, value.to_owned());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        // OpenTelemetry has no unsigned numbers: what is one would be exported as text.
+        self.keep(field, format!("{value}u64"));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0.insert(field.name(), format!("{value:?}"));
+        self.keep(field, format!("{value:?}"));
     }
 }

@@ -12,7 +12,7 @@ use tracing::Span;
 
 use super::record;
 use crate::{
-    BoxError, Error,
+    BoxError, Error, Intent,
     layer::decode_error,
     telemetry::{AttemptMeter, ErrorType, OK, interrupted, outcome},
 };
@@ -75,15 +75,22 @@ where
 #[derive(Debug)]
 pub(super) struct Watch {
     span: Span,
+    intent: Intent,
     meter: AttemptMeter,
     deadline: Option<Instant>,
 }
 
 impl Watch {
     /// `deadline` is the call's.
-    pub(super) fn new(span: Span, meter: AttemptMeter, deadline: Option<Instant>) -> Self {
+    pub(super) fn new(
+        span: Span,
+        intent: Intent,
+        meter: AttemptMeter,
+        deadline: Option<Instant>,
+    ) -> Self {
         Self {
             span,
+            intent,
             meter,
             deadline,
         }
@@ -98,7 +105,7 @@ impl Watch {
             OK
         };
         self.record(|span| {
-            span.record("http.response.status_code", status.as_u16());
+            span.record("http.response.status_code", i64::from(status.as_u16()));
             span.record("clerk.trace_id", decode_error::trace_id(headers));
             span.record("clerk.outcome", outcome);
             if let Some(error_type) = error_type {
@@ -109,7 +116,7 @@ impl Watch {
     }
 
     fn failed(self, error: Option<&Error>) {
-        self.record(|span| record::failure(span, error));
+        self.record(|span| record::failure(span, self.intent, error));
         let error_type = ErrorType::of(error);
         let outcome = error.map_or("unknown", |error| outcome(error.outcome()));
         let status = error.and_then(Error::status);

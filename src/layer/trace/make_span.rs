@@ -69,7 +69,9 @@ macro_rules! at_level {
     };
 }
 
-// What the macros are given is evaluated only when the span is enabled.
+// What the macros are given is evaluated only when the span is enabled. OpenTelemetry has no unsigned
+// numbers, and `tracing-opentelemetry` exports them as text: all numbers are signed, here and where
+// they are recorded.
 
 fn call_span(level: Level, facts: &Facts<'_>) -> Span {
     at_level!(
@@ -99,8 +101,8 @@ fn attempt_span(level: Level, facts: &Facts<'_>) -> Span {
         http.request.method = METHOD,
         url.template = facts.url_template(),
         server.address = facts.server_address(),
-        server.port = facts.server_port(),
-        http.request.resend_count = facts.resend_count(),
+        server.port = facts.server_port().map(i64::from),
+        http.request.resend_count = facts.resend_count().map(i64::from),
         actor_token.id = facts.actor_token_id(),
         http.response.status_code = Empty,
         "error.type" = Empty,

@@ -228,12 +228,13 @@ where
             };
         }
         let server = || facts.server().map(|(host, port)| (host.to_owned(), port));
-        let meter = AttemptMeter::begin(facts.intent(), server);
+        let intent = facts.intent();
+        let meter = AttemptMeter::begin(intent, server);
         let deadline = request.body().call().deadline();
         let inner = span.in_scope(|| self.inner.call(request));
         ResponseFuture {
             inner: Some(inner),
-            watch: Some(Watch::new(span, meter, deadline)),
+            watch: Some(Watch::new(span, intent, meter, deadline)),
         }
     }
 }

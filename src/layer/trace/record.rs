@@ -4,16 +4,23 @@
 use tracing::Span;
 
 use crate::{
-    ActorToken, Error, Outcome,
+    ActorToken, ActorTokenId, Error, Intent, Outcome,
     telemetry::{ErrorType, OK, outcome},
 };
 
-pub(crate) fn token(span: &Span, token: &ActorToken) {
-    span.record("actor_token.id", token.id().as_str());
+pub(crate) fn token(span: &Span, intent: Intent, token: &ActorToken) {
+    actor_token_id(span, intent, token.id());
     span.record("clerk.outcome", OK);
 }
 
-pub(crate) fn failure(span: &Span, error: Option<&Error>) {
+/// The span of a revoke was made with the id, and an attribute that is told twice is exported twice.
+fn actor_token_id(span: &Span, intent: Intent, id: &ActorTokenId) {
+    if intent == Intent::Create {
+        span.record("actor_token.id", id.as_str());
+    }
+}
+
+pub(crate) fn failure(span: &Span, intent: Intent, error: Option<&Error>) {
     error_type(span, ErrorType::of(error));
     let Some(error) = error else {
         return;
@@ -21,13 +28,13 @@ pub(crate) fn failure(span: &Span, error: Option<&Error>) {
     span.record("clerk.outcome", outcome(error.outcome()));
     span.record(
         "http.response.status_code",
-        error.status().map(|status| status.as_u16()),
+        error.status().map(|status| i64::from(status.as_u16())),
     );
     span.record("clerk.error.code", error.code());
     span.record("clerk.trace_id", error.trace_id());
     // A create that failed has the id of a token only when one was minted all the same.
     if let Some(id) = error.actor_token_id() {
-        span.record("actor_token.id", id.as_str());
+        actor_token_id(span, intent, id);
     }
 }
 

@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tracing::Span;
 
 use crate::{
-    ActorToken, Error,
+    ActorToken, Error, Intent,
     call::Progress,
     layer::trace::record,
     telemetry::{CallMeter, ErrorType, OK, interrupted, outcome},
@@ -68,14 +68,21 @@ where
 #[derive(Debug)]
 pub(super) struct Watch {
     span: Span,
+    intent: Intent,
     meter: CallMeter,
     progress: Arc<Progress>,
 }
 
 impl Watch {
-    pub(super) fn new(span: Span, meter: CallMeter, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(
+        span: Span,
+        intent: Intent,
+        meter: CallMeter,
+        progress: Arc<Progress>,
+    ) -> Self {
         Self {
             span,
+            intent,
             meter,
             progress,
         }
@@ -92,8 +99,8 @@ impl Watch {
             return;
         }
         match result {
-            Ok(token) => record::token(&self.span, token),
-            Err(error) => record::failure(&self.span, Some(error)),
+            Ok(token) => record::token(&self.span, self.intent, token),
+            Err(error) => record::failure(&self.span, self.intent, Some(error)),
         }
     }
 
@@ -108,7 +115,7 @@ impl Watch {
     }
 
     fn record_attempts(&self) {
-        let attempts = self.progress.attempts();
+        let attempts = i64::from(self.progress.attempts());
         self.span.record("clerk.attempts", attempts);
     }
 }

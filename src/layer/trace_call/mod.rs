@@ -170,12 +170,13 @@ where
                 watch: None,
             };
         }
-        let meter = CallMeter::begin(facts.intent());
+        let intent = facts.intent();
+        let meter = CallMeter::begin(intent);
         let progress = Arc::clone(request.call().progress());
         let inner = span.in_scope(|| self.inner.call(request));
         ResponseFuture {
             inner: Some(inner),
-            watch: Some(Watch::new(span, meter, progress)),
+            watch: Some(Watch::new(span, intent, meter, progress)),
         }
     }
 }
