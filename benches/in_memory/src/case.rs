@@ -1,0 +1,82 @@
+//! [`Case`], one thing that is counted.
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    layers,
+    stack::{self, Operation},
+};
+
+/// Makes as many calls as it is asked for.
+pub(crate) type Calls = Box<dyn FnMut(&Runtime, u64)>;
+
+/// One thing that is counted.
+#[derive(Clone, Copy)]
+pub struct Case {
+    pub name: &'static str,
+    /// What it is compared with; of a floor, itself.
+    pub against: &'static str,
+    pub kind: Kind,
+    prepare: fn() -> Calls,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole call; its ratio to the floor is of interest.
+    Whole,
+    /// A layer alone; its difference to the bare service is of interest.
+    Alone,
+}
+
+impl Case {
+    /// Sets everything up that is not part of a call.
+    pub fn prepare(&self) -> impl FnMut(&Runtime, u64) + use<> {
+        (self.prepare)()
+    }
+
+    pub fn is_floor(&self) -> bool {
+        self.name == self.against
+    }
+}
+
+/// The runtime on which all cases run.
+pub fn runtime() -> Runtime {
+    Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime")
+}
+
+pub fn find(name: &str) -> Option<Case> {
+    cases().into_iter().find(|case| case.name == name)
+}
+
+#[rustfmt::skip]
+pub fn cases() -> Vec<Case> {
+    use Kind::{Alone, Whole};
+    let case = |kind, name, against, prepare| Case { name, against, kind, prepare };
+    vec![
+        case(Whole, "floor/create", "floor/create", || stack::floor(Operation::Create)),
+        case(Whole, "stack/create", "floor/create", || stack::unboxed(Operation::Create)),
+        case(Whole, "client/create", "floor/create", || stack::boxed(Operation::Create)),
+        case(Whole, "floor/revoke", "floor/revoke", || stack::floor(Operation::Revoke)),
+        case(Whole, "stack/revoke", "floor/revoke", || stack::unboxed(Operation::Revoke)),
+        case(Whole, "client/revoke", "floor/revoke", || stack::boxed(Operation::Revoke)),
+        case(Whole, "floor/refused", "floor/refused", || stack::floor(Operation::Refused)),
+        case(Whole, "stack/refused", "floor/refused", || stack::unboxed(Operation::Refused)),
+        case(Whole, "client/refused", "floor/refused", || stack::boxed(Operation::Refused)),
+        case(Alone, "call/bare", "call/bare", layers::no_call_layer),
+        case(Alone, "call/typed_error", "call/bare", layers::typed_error),
+        case(Alone, "call/timeout", "call/bare", layers::call_timeout),
+        case(Alone, "attempt/bare", "attempt/bare", layers::no_attempt_layer),
+        case(Alone, "call/json", "attempt/bare", layers::json),
+        case(Alone, "call/json_over_settle", "call/json", layers::json_over_settle),
+        case(Alone, "attempt/retry", "attempt/bare", layers::retry),
+        case(Alone, "attempt/decode_error", "attempt/bare", layers::decode_error),
+        case(Alone, "attempt/timeout", "attempt/bare", layers::attempt_timeout),
+        case(Alone, "attempt/collect_body", "attempt/bare", layers::collect_body),
+        case(Alone, "wire/base_uri", "attempt/bare", layers::base_uri),
+        case(Alone, "wire/api_headers", "attempt/bare", layers::api_headers),
+        case(Alone, "wire/bearer_auth", "attempt/bare", layers::bearer_auth),
+    ]
+}

@@ -1,0 +1,136 @@
+//! The two operations as one would write them by hand: nothing but the request, the answer and their
+//! types. No retry, no time-outs, no settling, secrets in plain strings.
+
+use std::error::Error;
+
+use bytes::Bytes;
+use http::{
+    Method, Request, StatusCode,
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT},
+};
+use http_body_util::{BodyExt, Full};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tower_service::Service;
+
+use crate::transport::InMemory;
+
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+
+#[derive(Serialize)]
+struct CreateActorToken<'a> {
+    user_id: &'a str,
+    actor: Actor<'a>,
+    expires_in_seconds: u64,
+}
+
+#[derive(Serialize)]
+struct Actor<'a> {
+    sub: &'a str,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "read for the sake of the cost")]
+pub(crate) struct ActorToken {
+    pub(crate) id: String,
+    pub(crate) user_id: String,
+    pub(crate) actor: Map<String, Value>,
+    pub(crate) status: Status,
+    pub(crate) token: Option<String>,
+    pub(crate) url: Option<String>,
+    pub(crate) created_at: u64,
+    pub(crate) updated_at: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Status {
+    Pending,
+    Accepted,
+    Revoked,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "read for the sake of the cost")]
+struct ClerkErrors {
+    errors: Vec<ClerkError>,
+    clerk_trace_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "read for the sake of the cost")]
+struct ClerkError {
+    message: String,
+    long_message: Option<String>,
+    code: String,
+    meta: Option<Value>,
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "read for the sake of the cost")]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    body: ClerkErrors,
+}
+
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the API answered {}", self.status)
+    }
+}
+
+impl Error for ApiError {}
+
+pub(crate) struct Client {
+    pub(crate) transport: InMemory,
+    pub(crate) base_url: String,
+    pub(crate) secret_key: String,
+}
+
+impl Client {
+    pub(crate) async fn create(
+        &mut self,
+        user_id: &str,
+        sub: &str,
+        expires_in_seconds: u64,
+    ) -> Result<ActorToken, BoxError> {
+        let body = serde_json::to_vec(&CreateActorToken {
+            user_id,
+            actor: Actor { sub },
+            expires_in_seconds,
+        })?;
+        self.send(format!("{}/actor_tokens", self.base_url), body)
+            .await
+    }
+
+    pub(crate) async fn revoke(&mut self, id: &str) -> Result<ActorToken, BoxError> {
+        let url = format!("{}/actor_tokens/{id}/revoke", self.base_url);
+        self.send(url, Vec::new()).await
+    }
+
+    /// The headers are those that the stack sends.
+    async fn send(&mut self, url: String, body: Vec<u8>) -> Result<ActorToken, BoxError> {
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(url)
+            .header(ACCEPT, "application/json")
+            .header(ACCEPT_ENCODING, "identity")
+            .header(AUTHORIZATION, format!("Bearer {}", self.secret_key))
+            .header("clerk-api-version", "2026-05-12")
+            .header(CONTENT_LENGTH, body.len())
+            .header(USER_AGENT, "hand-written/0.1.0")
+            .header("x-clerk-sdk", "rust/0.1.0");
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Full::new(Bytes::from(body)))?;
+        let response = self.transport.call(request).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        if status == StatusCode::OK {
+            return Ok(serde_json::from_slice(&body)?);
+        }
+        let body = serde_json::from_slice(&body)?;
+        Err(ApiError { status, body }.into())
+    }
+}

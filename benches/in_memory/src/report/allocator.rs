@@ -1,0 +1,55 @@
+//! [`Counting`], the system's allocator with counters.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+static BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// Counts what is allocated; growing counts as allocating.
+pub(crate) struct Counting;
+
+/// What was allocated so far.
+#[derive(Clone, Copy)]
+pub(crate) struct Allocated {
+    pub(crate) allocations: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Allocated {
+    pub(crate) fn so_far() -> Self {
+        Self {
+            allocations: ALLOCATIONS.load(Relaxed),
+            bytes: BYTES.load(Relaxed),
+        }
+    }
+}
+
+fn count(bytes: usize) {
+    ALLOCATIONS.fetch_add(1, Relaxed);
+    BYTES.fetch_add(bytes as u64, Relaxed);
+}
+
+// SAFETY: every method passes its arguments on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size.saturating_sub(layout.size()));
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}

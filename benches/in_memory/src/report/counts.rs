@@ -1,0 +1,96 @@
+//! Instructions and allocations per call. Both are repeatable.
+
+use std::{
+    env, io,
+    process::{Command, Stdio},
+};
+
+use bench_in_memory::{Case, runtime};
+
+use crate::{Error, allocator::Allocated};
+
+/// Calls per run under callgrind.
+const CALLS: u64 = 400;
+
+/// What one call costs.
+#[derive(Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) instructions: u64,
+    pub(crate) allocations: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Counts all cases, as many at a time as there are processors.
+pub(crate) fn of(cases: &[Case]) -> Result<Vec<Counts>, Error> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut instructions = vec![Ok(0); cases.len()];
+    std::thread::scope(|scope| {
+        for (cases, results) in cases
+            .chunks(cases.len().div_ceil(workers))
+            .zip(instructions.chunks_mut(cases.len().div_ceil(workers)))
+        {
+            scope.spawn(move || {
+                for (case, result) in cases.iter().zip(results) {
+                    *result = instructions_of(case).map_err(|error| error.to_string());
+                }
+            });
+        }
+    });
+    // Not beside the threads above, whose allocations would be counted with those of the calls.
+    cases
+        .iter()
+        .zip(instructions)
+        .map(|(case, instructions)| {
+            let (allocations, bytes) = allocations_of(case);
+            Ok(Counts {
+                instructions: instructions?,
+                allocations,
+                bytes,
+            })
+        })
+        .collect()
+}
+
+/// The difference between two runs of different length, so that beginning and end do not count.
+fn instructions_of(case: &Case) -> Result<u64, Error> {
+    let once = run_under_callgrind(case, CALLS)?;
+    let twice = run_under_callgrind(case, 2 * CALLS)?;
+    Ok((twice - once) / CALLS)
+}
+
+fn run_under_callgrind(case: &Case, calls: u64) -> Result<u64, Error> {
+    let program = env::current_exe()?.with_file_name("call");
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(program)
+        .args([case.name, &calls.to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => "valgrind is not installed".into(),
+            _ => Error::from(error),
+        })?;
+    let log = String::from_utf8_lossy(&output.stderr);
+    // It ends with a line like `==4711== Collected : 5070281`.
+    let collected = log
+        .lines()
+        .find_map(|line| line.split_once("Collected : "))
+        .and_then(|(_, count)| count.trim().parse().ok());
+    match collected {
+        Some(count) if output.status.success() => Ok(count),
+        _ => Err(format!("valgrind failed on {}:\n{log}", case.name).into()),
+    }
+}
+
+fn allocations_of(case: &Case) -> (u64, u64) {
+    let runtime = runtime();
+    let mut calls = case.prepare();
+    calls(&runtime, CALLS);
+    let before = Allocated::so_far();
+    calls(&runtime, CALLS);
+    let after = Allocated::so_far();
+    (
+        (after.allocations - before.allocations).div_ceil(CALLS),
+        (after.bytes - before.bytes).div_ceil(CALLS),
+    )
+}

@@ -1,0 +1,136 @@
+//! The cases of the whole stack, and of the floor.
+
+use std::{future::poll_fn, hint::black_box, time::Duration};
+
+use bytes::Bytes;
+use clerk_actor_tokens::{
+    Actor, ActorTokenId, ActorTokenRequest, ClientBuilder, CreateActorToken, SecretKey, Ticket,
+    client::CustomTransport,
+};
+use http::StatusCode;
+use tokio::runtime::Runtime;
+use tower_layer::Identity;
+use tower_service::Service;
+
+use crate::{
+    answers::{
+        ADMIN_ID, BASE_URL, LIFE_SECONDS, MINTED, REFUSED, REVOKED, SECRET_KEY, TOKEN_ID, USER_ID,
+    },
+    case::Calls,
+    floor,
+    transport::InMemory,
+};
+
+/// What is asked for, and how it is answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Create,
+    Revoke,
+    /// A create that the API refuses.
+    Refused,
+}
+
+impl Operation {
+    fn transport(self) -> InMemory {
+        match self {
+            Self::Create => InMemory::answering(StatusCode::OK, MINTED),
+            Self::Revoke => InMemory::answering(StatusCode::OK, REVOKED),
+            Self::Refused => InMemory::answering(StatusCode::UNPROCESSABLE_ENTITY, REFUSED),
+        }
+    }
+}
+
+pub(crate) fn create() -> CreateActorToken {
+    CreateActorToken::new(USER_ID, Actor::new(ADMIN_ID))
+        .expires_in(Duration::from_secs(LIFE_SECONDS))
+}
+
+pub(crate) fn token_id() -> ActorTokenId {
+    TOKEN_ID.parse().expect("a valid id")
+}
+
+pub(crate) fn builder(
+    transport: InMemory,
+) -> ClientBuilder<Identity, Identity, CustomTransport<InMemory>> {
+    let key = SecretKey::new(SECRET_KEY).expect("a valid key");
+    ClientBuilder::over(key, transport).base_url(BASE_URL.parse().expect("a valid base URL"))
+}
+
+/// Written by hand.
+pub(crate) fn floor(operation: Operation) -> Calls {
+    let mut client = floor::Client {
+        transport: operation.transport(),
+        base_url: BASE_URL.to_owned(),
+        secret_key: SECRET_KEY.to_owned(),
+    };
+    Box::new(move |runtime: &Runtime, calls| {
+        runtime.block_on(async {
+            for _ in 0..calls {
+                let result = match operation {
+                    Operation::Create | Operation::Refused => {
+                        client.create(USER_ID, ADMIN_ID, LIFE_SECONDS).await
+                    }
+                    Operation::Revoke => client.revoke(TOKEN_ID).await,
+                };
+                assert_eq!(result.is_err(), operation == Operation::Refused);
+                if let Ok(token) = &result {
+                    black_box(token.url.as_deref());
+                }
+                drop(black_box(result));
+            }
+        });
+    })
+}
+
+/// The whole stack as [`ClientBuilder::service`] returns it.
+pub(crate) fn unboxed(operation: Operation) -> Calls {
+    let mut service = builder(operation.transport()).service().expect("a stack");
+    let id = token_id();
+    Box::new(move |runtime: &Runtime, calls| {
+        runtime.block_on(async {
+            for _ in 0..calls {
+                let request = match operation {
+                    Operation::Create | Operation::Refused => ActorTokenRequest::create(create()),
+                    Operation::Revoke => ActorTokenRequest::revoke(id.clone()),
+                };
+                let result = match poll_fn(|cx| service.poll_ready(cx)).await {
+                    Ok(()) => service.call(request).await,
+                    Err(error) => Err(error),
+                };
+                assert_eq!(result.is_err(), operation == Operation::Refused);
+                if let Ok(token) = &result {
+                    black_box(token.ticket().and_then(Ticket::expose_url));
+                }
+                drop(black_box(result));
+            }
+        });
+    })
+}
+
+/// The whole stack behind a `Client`.
+pub(crate) fn boxed(operation: Operation) -> Calls {
+    let client = builder(operation.transport()).build().expect("a client");
+    let id = token_id();
+    Box::new(move |runtime: &Runtime, calls| {
+        runtime.block_on(async {
+            for _ in 0..calls {
+                let result = match operation {
+                    Operation::Create | Operation::Refused => client.create(create()).await,
+                    Operation::Revoke => client.revoke(&id).await,
+                };
+                assert_eq!(result.is_err(), operation == Operation::Refused);
+                if let Ok(token) = &result {
+                    black_box(token.ticket().and_then(Ticket::expose_url));
+                }
+                drop(black_box(result));
+            }
+        });
+    })
+}
+
+/// The body of the create that [`create`] describes.
+pub(crate) fn encoded() -> Bytes {
+    serde_json::to_vec(&create())
+        .expect("claims that are JSON")
+        .into()
+}
