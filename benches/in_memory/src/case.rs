@@ -3,6 +3,7 @@
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
+    in_flight::{Caller, in_flight},
     layers,
     stack::{self, Operation},
 };
@@ -26,6 +27,8 @@ pub enum Kind {
     Whole,
     /// A layer alone; its difference to the bare service is of interest.
     Alone,
+    /// Creates of which many are on their way together.
+    InFlight { at_once: u64 },
 }
 
 impl Case {
@@ -53,7 +56,7 @@ pub fn find(name: &str) -> Option<Case> {
 
 #[rustfmt::skip]
 pub fn cases() -> Vec<Case> {
-    use Kind::{Alone, Whole};
+    use Kind::{Alone, InFlight, Whole};
     let case = |kind, name, against, prepare| Case { name, against, kind, prepare };
     vec![
         case(Whole, "floor/create", "floor/create", || stack::floor(Operation::Create)),
@@ -78,5 +81,14 @@ pub fn cases() -> Vec<Case> {
         case(Alone, "wire/base_uri", "attempt/bare", layers::base_uri),
         case(Alone, "wire/api_headers", "attempt/bare", layers::api_headers),
         case(Alone, "wire/bearer_auth", "attempt/bare", layers::bearer_auth),
+        case(InFlight { at_once: 1 }, "floor/1", "floor/1", || in_flight(Caller::Floor, 1)),
+        case(InFlight { at_once: 1 }, "stack/1", "floor/1", || in_flight(Caller::Stack, 1)),
+        case(InFlight { at_once: 1 }, "client/1", "floor/1", || in_flight(Caller::Client, 1)),
+        case(InFlight { at_once: 100 }, "floor/100", "floor/100", || in_flight(Caller::Floor, 100)),
+        case(InFlight { at_once: 100 }, "stack/100", "floor/100", || in_flight(Caller::Stack, 100)),
+        case(InFlight { at_once: 100 }, "client/100", "floor/100", || in_flight(Caller::Client, 100)),
+        case(InFlight { at_once: 10_000 }, "floor/10000", "floor/10000", || in_flight(Caller::Floor, 10_000)),
+        case(InFlight { at_once: 10_000 }, "stack/10000", "floor/10000", || in_flight(Caller::Stack, 10_000)),
+        case(InFlight { at_once: 10_000 }, "client/10000", "floor/10000", || in_flight(Caller::Client, 10_000)),
     ]
 }

@@ -5,15 +5,13 @@ use std::error::Error;
 
 use bytes::Bytes;
 use http::{
-    Method, Request, StatusCode,
+    Method, Request, Response, StatusCode,
     header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT},
 };
 use http_body_util::{BodyExt, Full};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tower_service::Service;
-
-use crate::transport::InMemory;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -81,15 +79,20 @@ impl std::fmt::Display for ApiError {
 
 impl Error for ApiError {}
 
-pub(crate) struct Client {
-    pub(crate) transport: InMemory,
+#[derive(Clone)]
+pub(crate) struct Client<T> {
+    pub(crate) transport: T,
     pub(crate) base_url: String,
     pub(crate) secret_key: String,
 }
 
-impl Client {
+impl<T> Client<T>
+where
+    T: Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>> + Clone,
+    T::Error: Into<BoxError>,
+{
     pub(crate) async fn create(
-        &mut self,
+        &self,
         user_id: &str,
         sub: &str,
         expires_in_seconds: u64,
@@ -103,13 +106,13 @@ impl Client {
             .await
     }
 
-    pub(crate) async fn revoke(&mut self, id: &str) -> Result<ActorToken, BoxError> {
+    pub(crate) async fn revoke(&self, id: &str) -> Result<ActorToken, BoxError> {
         let url = format!("{}/actor_tokens/{id}/revoke", self.base_url);
         self.send(url, Vec::new()).await
     }
 
     /// The headers are those that the stack sends.
-    async fn send(&mut self, url: String, body: Vec<u8>) -> Result<ActorToken, BoxError> {
+    async fn send(&self, url: String, body: Vec<u8>) -> Result<ActorToken, BoxError> {
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(url)
@@ -124,7 +127,8 @@ impl Client {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let request = request.body(Full::new(Bytes::from(body)))?;
-        let response = self.transport.call(request).await?;
+        let mut transport = self.transport.clone();
+        let response = transport.call(request).await.map_err(Into::into)?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
         if status == StatusCode::OK {

@@ -7,8 +7,12 @@
 mod answers;
 mod case;
 mod floor;
+mod in_flight;
 mod layers;
 mod stack;
 mod transport;
 
-pub use self::case::{Case, Kind, cases, find, runtime};
+pub use self::{
+    case::{Case, Kind, cases, find, runtime},
+    in_flight::{Caller, InFlight},
+};

@@ -5,7 +5,7 @@ use std::{future::poll_fn, hint::black_box, time::Duration};
 use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorTokenId, ActorTokenRequest, ClientBuilder, CreateActorToken, SecretKey, Ticket,
-    client::CustomTransport,
+    client::{CustomTransport, Transport},
 };
 use http::StatusCode;
 use tokio::runtime::Runtime;
@@ -49,16 +49,16 @@ pub(crate) fn token_id() -> ActorTokenId {
     TOKEN_ID.parse().expect("a valid id")
 }
 
-pub(crate) fn builder(
-    transport: InMemory,
-) -> ClientBuilder<Identity, Identity, CustomTransport<InMemory>> {
+pub(crate) fn builder<T: Transport>(
+    transport: T,
+) -> ClientBuilder<Identity, Identity, CustomTransport<T>> {
     let key = SecretKey::new(SECRET_KEY).expect("a valid key");
     ClientBuilder::over(key, transport).base_url(BASE_URL.parse().expect("a valid base URL"))
 }
 
 /// Written by hand.
 pub(crate) fn floor(operation: Operation) -> Calls {
-    let mut client = floor::Client {
+    let client = floor::Client {
         transport: operation.transport(),
         base_url: BASE_URL.to_owned(),
         secret_key: SECRET_KEY.to_owned(),

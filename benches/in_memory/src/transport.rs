@@ -1,10 +1,14 @@
-//! [`InMemory`], a transport that answers at once.
+//! [`InMemory`], a transport that answers at once, and [`Gated`], one that waits to be told.
 
 use std::{
     convert::Infallible,
-    future::{Ready, ready},
+    future::{Future, Ready, ready},
     hint::black_box,
-    pin::pin,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -52,5 +56,47 @@ impl<B: Body> Service<Request<B>> for InMemory {
         let mut response = Response::new(Full::new(self.answer.clone()));
         *response.status_mut() = self.status;
         ready(Ok(response))
+    }
+}
+
+/// Answers like [`InMemory`], but only while its gate is open. Polling again is up to the caller.
+#[derive(Clone)]
+pub(crate) struct Gated {
+    pub(crate) inner: InMemory,
+    pub(crate) open: Arc<AtomicBool>,
+}
+
+/// The answer behind the gate.
+pub(crate) struct Waiting {
+    answer: Ready<Result<Response<Full<Bytes>>, Infallible>>,
+    open: Arc<AtomicBool>,
+}
+
+impl<B: Body> Service<Request<B>> for Gated {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Waiting;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Waiting {
+        Waiting {
+            answer: self.inner.call(request),
+            open: Arc::clone(&self.open),
+        }
+    }
+}
+
+impl Future for Waiting {
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.open.load(Relaxed) {
+            Pin::new(&mut self.answer).poll(cx)
+        } else {
+            Poll::Pending
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::{
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
+static FREED: AtomicU64 = AtomicU64::new(0);
 
 /// Counts what is allocated; growing counts as allocating.
 pub(crate) struct Counting;
@@ -16,13 +17,17 @@ pub(crate) struct Counting;
 pub(crate) struct Allocated {
     pub(crate) allocations: u64,
     pub(crate) bytes: u64,
+    /// Of these, what is still in use.
+    pub(crate) live: u64,
 }
 
 impl Allocated {
     pub(crate) fn so_far() -> Self {
+        let bytes = BYTES.load(Relaxed);
         Self {
             allocations: ALLOCATIONS.load(Relaxed),
-            bytes: BYTES.load(Relaxed),
+            bytes,
+            live: bytes - FREED.load(Relaxed),
         }
     }
 }
@@ -40,6 +45,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        FREED.fetch_add(layout.size() as u64, Relaxed);
         unsafe { System.dealloc(memory, layout) }
     }
 
@@ -50,6 +56,7 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(size.saturating_sub(layout.size()));
+        FREED.fetch_add(layout.size().saturating_sub(size) as u64, Relaxed);
         unsafe { System.realloc(memory, layout, size) }
     }
 }

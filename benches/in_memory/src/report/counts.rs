@@ -5,12 +5,17 @@ use std::{
     process::{Command, Stdio},
 };
 
-use bench_in_memory::{Case, runtime};
+use bench_in_memory::{Case, Kind, runtime};
 
 use crate::{Error, allocator::Allocated};
 
-/// Calls per run under callgrind.
-const CALLS: u64 = 400;
+/// Calls per run.
+fn calls_of(case: &Case) -> u64 {
+    match case.kind {
+        Kind::InFlight { at_once } => at_once.max(400),
+        Kind::Whole | Kind::Alone => 400,
+    }
+}
 
 /// What one call costs.
 #[derive(Clone, Copy)]
@@ -53,9 +58,10 @@ pub(crate) fn of(cases: &[Case]) -> Result<Vec<Counts>, Error> {
 
 /// The difference between two runs of different length, so that beginning and end do not count.
 fn instructions_of(case: &Case) -> Result<u64, Error> {
-    let once = run_under_callgrind(case, CALLS)?;
-    let twice = run_under_callgrind(case, 2 * CALLS)?;
-    Ok((twice - once) / CALLS)
+    let calls = calls_of(case);
+    let once = run_under_callgrind(case, calls)?;
+    let twice = run_under_callgrind(case, 2 * calls)?;
+    Ok((twice - once) / calls)
 }
 
 fn run_under_callgrind(case: &Case, calls: u64) -> Result<u64, Error> {
@@ -83,14 +89,14 @@ fn run_under_callgrind(case: &Case, calls: u64) -> Result<u64, Error> {
 }
 
 fn allocations_of(case: &Case) -> (u64, u64) {
-    let runtime = runtime();
-    let mut calls = case.prepare();
-    calls(&runtime, CALLS);
+    let (runtime, calls) = (runtime(), calls_of(case));
+    let mut run = case.prepare();
+    run(&runtime, calls);
     let before = Allocated::so_far();
-    calls(&runtime, CALLS);
+    run(&runtime, calls);
     let after = Allocated::so_far();
     (
-        (after.allocations - before.allocations).div_ceil(CALLS),
-        (after.bytes - before.bytes).div_ceil(CALLS),
+        (after.allocations - before.allocations).div_ceil(calls),
+        (after.bytes - before.bytes).div_ceil(calls),
     )
 }

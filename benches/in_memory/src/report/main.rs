@@ -3,6 +3,7 @@
 //! ```text
 //! bench_in_memory counts      instructions and allocations
 //! bench_in_memory times       nanoseconds
+//! bench_in_memory in-flight   many calls on their way together
 //! bench_in_memory check       fails when a count is above its ceiling
 //! bench_in_memory ceilings    writes the ceilings anew
 //! ```
@@ -10,6 +11,7 @@
 mod allocator;
 mod ceilings;
 mod counts;
+mod in_flight;
 mod times;
 
 use std::{env, process::ExitCode};
@@ -24,25 +26,31 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 static ALLOCATOR: allocator::Counting = allocator::Counting;
 
 fn main() -> ExitCode {
-    let result = match env::args().nth(1).as_deref() {
-        Some("counts") => counts::of(&cases()).map(|counts| print(&cases(), &counts)),
-        Some("times") => {
-            times::print(&cases());
-            Ok(())
-        }
-        Some("check") => counts::of(&cases()).and_then(|counts| ceilings::check(&cases(), &counts)),
-        Some("ceilings") => {
-            counts::of(&cases()).and_then(|counts| ceilings::write(&cases(), &counts))
-        }
-        _ => Err("usage: bench_in_memory counts|times|check|ceilings".into()),
-    };
-    match result {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run() -> Result<(), Error> {
+    let all = cases();
+    let single: Vec<_> = all
+        .iter()
+        .filter(|case| matches!(case.kind, Kind::Whole | Kind::Alone))
+        .copied()
+        .collect();
+    match env::args().nth(1).as_deref() {
+        Some("counts") => print(&single, &counts::of(&single)?),
+        Some("times") => times::print(&single),
+        Some("in-flight") => in_flight::print(&all)?,
+        Some("check") => ceilings::check(&single, &counts::of(&single)?)?,
+        Some("ceilings") => ceilings::write(&single, &counts::of(&single)?)?,
+        _ => return Err("usage: bench_in_memory counts|times|in-flight|check|ceilings".into()),
+    }
+    Ok(())
 }
 
 fn print(cases: &[Case], counts: &[Counts]) {

@@ -1,0 +1,139 @@
+//! [`InFlight`], many creates on their way at once.
+
+use std::{
+    hint::black_box,
+    pin::Pin,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Waker},
+};
+
+use clerk_actor_tokens::{ActorTokenRequest, Ticket, layer::SettleLayer};
+use http::StatusCode;
+use tokio::runtime::Runtime;
+use tower_service::Service;
+
+use crate::{
+    answers::{ADMIN_ID, BASE_URL, LIFE_SECONDS, MINTED, SECRET_KEY, USER_ID},
+    case::Calls,
+    floor,
+    stack::{builder, create},
+    transport::{Gated, InMemory},
+};
+
+/// By what the creates are made.
+#[derive(Clone, Copy, Debug)]
+pub enum Caller {
+    /// Written by hand.
+    Floor,
+    /// The whole stack, unboxed.
+    Stack,
+    /// The whole stack behind a `Client`.
+    Client,
+}
+
+type Call = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Many creates on their way at once, over a transport that answers when it is told.
+pub struct InFlight {
+    runtime: Runtime,
+    open: Arc<AtomicBool>,
+    call: Box<dyn FnMut() -> Call>,
+    calls: Vec<Call>,
+}
+
+impl InFlight {
+    /// At most `most` at once.
+    pub fn new(caller: Caller, most: usize) -> Self {
+        let open = Arc::new(AtomicBool::new(false));
+        let transport = Gated {
+            inner: InMemory::answering(StatusCode::OK, MINTED),
+            open: Arc::clone(&open),
+        };
+        Self {
+            runtime: crate::runtime(),
+            open,
+            call: calls(caller, transport, most),
+            calls: Vec::with_capacity(most),
+        }
+    }
+
+    /// Sends this many; none is answered yet.
+    pub fn begin(&mut self, calls: usize) {
+        let _runtime = self.runtime.enter();
+        self.open.store(false, Relaxed);
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..calls {
+            let mut call = (self.call)();
+            assert!(call.as_mut().poll(&mut cx).is_pending());
+            self.calls.push(call);
+        }
+    }
+
+    /// Answers them all.
+    pub fn end(&mut self) {
+        let _runtime = self.runtime.enter();
+        self.open.store(true, Relaxed);
+        let mut cx = Context::from_waker(Waker::noop());
+        for mut call in self.calls.drain(..) {
+            assert!(call.as_mut().poll(&mut cx).is_ready());
+        }
+    }
+}
+
+fn calls(caller: Caller, transport: Gated, most: usize) -> Box<dyn FnMut() -> Call> {
+    let settle = SettleLayer::new().max_creates(most);
+    match caller {
+        Caller::Floor => {
+            let client = Rc::new(floor::Client {
+                transport,
+                base_url: BASE_URL.to_owned(),
+                secret_key: SECRET_KEY.to_owned(),
+            });
+            Box::new(move || {
+                let client = Rc::clone(&client);
+                Box::pin(async move {
+                    let created = client.create(USER_ID, ADMIN_ID, LIFE_SECONDS).await;
+                    black_box(created.expect("a token").url.as_deref());
+                })
+            })
+        }
+        Caller::Stack => {
+            let stack = builder(transport).settle(settle).service();
+            let mut service = stack.expect("a stack");
+            // A service over an in-memory transport is always ready.
+            Box::new(move || {
+                let created = service.call(ActorTokenRequest::create(create()));
+                Box::pin(async move {
+                    let token = created.await.expect("a token");
+                    black_box(token.ticket().and_then(Ticket::expose_url));
+                })
+            })
+        }
+        Caller::Client => {
+            let client = builder(transport).settle(settle).build();
+            let client = client.expect("a client");
+            Box::new(move || {
+                let client = client.clone();
+                Box::pin(async move {
+                    let token = client.create(create()).await.expect("a token");
+                    black_box(token.ticket().and_then(Ticket::expose_url));
+                })
+            })
+        }
+    }
+}
+
+/// Calls of which `at_once` are on their way together.
+pub(crate) fn in_flight(caller: Caller, at_once: usize) -> Calls {
+    let mut in_flight = InFlight::new(caller, at_once);
+    Box::new(move |_: &Runtime, calls| {
+        for _ in 0..calls as usize / at_once {
+            in_flight.begin(at_once);
+            in_flight.end();
+        }
+    })
+}

@@ -1,0 +1,109 @@
+//! What a call costs over loopback, beside other ways to make it: hand-written over hyper-util,
+//! reqwest, and clerk-rs.
+//!
+//! The server answers every create with the same bytes, in a process of its own.
+
+mod hand_written;
+mod over_reqwest;
+mod peer;
+mod server;
+
+use std::{fmt, str::FromStr};
+
+pub use self::{
+    peer::{PEERS, Peer, PeerKind},
+    server::serve,
+};
+
+const SECRET_KEY: &str = "sk_test_b3VyLXNlY3JldC1rZXktZm9yLWJlbmNobWFya3M";
+const USER_ID: &str = "user_2vYxT0yXkQ9aBcDeFgHiJkLmNoP";
+const ADMIN_ID: &str = "user_2uWzS1xWjP8zYxWvUtSrQpOnMlK";
+const LIFE_SECONDS: u64 = 600;
+
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Http1,
+    Http1Tls,
+    Http2Tls,
+}
+
+pub const PROTOCOLS: [Protocol; 3] = [Protocol::Http1, Protocol::Http1Tls, Protocol::Http2Tls];
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Http1 => "HTTP/1.1",
+            Self::Http1Tls => "HTTP/1.1+TLS",
+            Self::Http2Tls => "HTTP/2+TLS",
+        })
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let found = PROTOCOLS.into_iter().find(|it| it.to_string() == text);
+        found.ok_or_else(|| format!("no protocol {text}").into())
+    }
+}
+
+/// Where the server listens, and the certificate by which it is known. As text it goes from the
+/// server's process to the clients'.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    ports: [u16; 3],
+    certificate: Vec<u8>,
+}
+
+impl Endpoints {
+    fn base_url(&self, protocol: Protocol) -> String {
+        let [http1, http1_tls, http2_tls] = self.ports;
+        match protocol {
+            Protocol::Http1 => format!("http://127.0.0.1:{http1}/v1"),
+            Protocol::Http1Tls => format!("https://127.0.0.1:{http1_tls}/v1"),
+            Protocol::Http2Tls => format!("https://127.0.0.1:{http2_tls}/v1"),
+        }
+    }
+}
+
+impl fmt::Display for Endpoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for port in self.ports {
+            write!(f, "{port},")?;
+        }
+        self.certificate
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Endpoints {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let words: Vec<_> = text.trim().split(',').collect();
+        let [http1, http1_tls, http2_tls, certificate] = words[..] else {
+            return Err("not what the server prints".into());
+        };
+        let certificate = certificate
+            .as_bytes()
+            .chunks(2)
+            .map(|digits| Ok(u8::from_str_radix(std::str::from_utf8(digits)?, 16)?))
+            .collect::<Result<_, Error>>()?;
+        Ok(Self {
+            ports: [http1.parse()?, http1_tls.parse()?, http2_tls.parse()?],
+            certificate,
+        })
+    }
+}
+
+/// The runtime of every client: one thread, so that the time of its process is the time of its calls.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}

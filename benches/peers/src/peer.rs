@@ -1,0 +1,148 @@
+//! [`Peer`], one way to make a call.
+
+use std::{fmt, hint::black_box, str::FromStr, sync::Arc, time::Duration};
+
+use clerk_actor_tokens::{Actor, Client, CreateActorToken, SecretKey, Ticket};
+use clerk_rs::{
+    apis::{actor_tokens_api, configuration::Configuration},
+    clerk::{CLERK_API_VERSION, USER_AGENT},
+    models::{CreateActorTokenRequest, CreateActorTokenRequestActor},
+};
+use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
+
+use crate::{
+    ADMIN_ID, Endpoints, Error, LIFE_SECONDS, Protocol, SECRET_KEY, USER_ID, hand_written,
+    over_reqwest,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerKind {
+    Ours,
+    HandWritten,
+    Reqwest,
+    ClerkRs,
+}
+
+pub const PEERS: [PeerKind; 4] = [
+    PeerKind::Ours,
+    PeerKind::HandWritten,
+    PeerKind::Reqwest,
+    PeerKind::ClerkRs,
+];
+
+impl fmt::Display for PeerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ours => "clerk-actor-tokens",
+            Self::HandWritten => "hyper-util",
+            Self::Reqwest => "reqwest",
+            Self::ClerkRs => "clerk-rs",
+        })
+    }
+}
+
+impl FromStr for PeerKind {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let found = PEERS.into_iter().find(|it| it.to_string() == text);
+        found.ok_or_else(|| format!("no peer {text}").into())
+    }
+}
+
+/// One way to make a call, with connections of its own.
+pub struct Peer(Inner);
+
+enum Inner {
+    Ours(Client),
+    HandWritten(hand_written::Client),
+    Reqwest(over_reqwest::Client),
+    ClerkRs(Configuration),
+}
+
+impl Peer {
+    pub fn new(kind: PeerKind, endpoints: &Endpoints, protocol: Protocol) -> Result<Self, Error> {
+        let base_url = endpoints.base_url(protocol);
+        Ok(Self(match kind {
+            PeerKind::Ours => Inner::Ours(
+                Client::builder(SecretKey::new(SECRET_KEY)?)
+                    .base_url(base_url.parse()?)
+                    .root_certificate(endpoints.certificate.clone())
+                    .build()?,
+            ),
+            PeerKind::HandWritten => {
+                Inner::HandWritten(hand_written::Client::new(base_url, tls(endpoints)?))
+            }
+            PeerKind::Reqwest => Inner::Reqwest(over_reqwest::Client {
+                http: reqwest(endpoints)?.build()?,
+                base_url,
+            }),
+            PeerKind::ClerkRs => {
+                // As `Configuration::new` does it, but for the certificate that is trusted.
+                let headers = [("clerk-api-version".parse()?, CLERK_API_VERSION.parse()?)];
+                let client = reqwest(endpoints)?
+                    .default_headers(headers.into_iter().collect())
+                    .build()?;
+                Inner::ClerkRs(Configuration {
+                    base_path: base_url,
+                    user_agent: Some(USER_AGENT.to_owned()),
+                    client,
+                    basic_auth: None,
+                    oauth_access_token: None,
+                    bearer_access_token: Some(SECRET_KEY.to_owned()),
+                    api_key: None,
+                    api_version: Some(CLERK_API_VERSION.to_owned()),
+                })
+            }
+        }))
+    }
+
+    /// Mints a token and reads its link.
+    pub async fn create(&self) -> Result<(), Error> {
+        match &self.0 {
+            Inner::Ours(client) => {
+                let create = CreateActorToken::new(USER_ID, Actor::new(ADMIN_ID))
+                    .expires_in(Duration::from_secs(LIFE_SECONDS));
+                let token = client.create(create).await?;
+                black_box(token.ticket().and_then(Ticket::expose_url));
+            }
+            Inner::HandWritten(client) => {
+                let token = client.create().await?;
+                black_box(token.url.as_deref());
+            }
+            Inner::Reqwest(client) => {
+                let token = client.create().await?;
+                black_box(token.url.as_deref());
+            }
+            Inner::ClerkRs(configuration) => {
+                let actor = CreateActorTokenRequestActor::new(ADMIN_ID.to_owned());
+                let mut create = CreateActorTokenRequest::new(USER_ID.to_owned(), actor);
+                create.expires_in_seconds = i32::try_from(LIFE_SECONDS).ok();
+                let token =
+                    actor_tokens_api::create_actor_token(configuration, Some(create)).await?;
+                black_box(token.url.as_deref());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Trusts the server, and nobody else.
+fn tls(endpoints: &Endpoints) -> Result<ClientConfig, Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_slice(&endpoints.certificate))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+fn reqwest(endpoints: &Endpoints) -> Result<reqwest::ClientBuilder, Error> {
+    // The same cryptography for all, in place of reqwest's own; a second time it is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let certificate = reqwest::Certificate::from_der(&endpoints.certificate)?;
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([certificate]))
+}

@@ -1,0 +1,70 @@
+//! Instructions and allocations of a call: of client, runtime and connection together, one call after
+//! the other.
+
+use std::{env, process::Command};
+
+use bench_peers::{Endpoints, Error, PEERS, PROTOCOLS, PeerKind, Protocol};
+
+const CALLS: u64 = 300;
+
+pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
+    println!(
+        "| | | instructions | of hyper-util | allocations | bytes |\n|---|---|--:|--:|--:|--:|"
+    );
+    for protocol in PROTOCOLS {
+        let floor = instructions("create", PeerKind::HandWritten, protocol, CALLS, endpoints)?;
+        for peer in PEERS {
+            let own = instructions("create", peer, protocol, CALLS, endpoints)?;
+            let (allocations, bytes) = allocations(peer, protocol, endpoints)?;
+            let ratio = own as f64 / floor as f64;
+            println!("| {protocol} | {peer} | {own} | {ratio:.2} × | {allocations} | {bytes} |");
+        }
+    }
+    Ok(())
+}
+
+/// The difference between two runs of different length, so that beginning and end do not count.
+pub(crate) fn instructions(
+    what: &str,
+    peer: PeerKind,
+    protocol: Protocol,
+    calls: u64,
+    endpoints: &Endpoints,
+) -> Result<u64, Error> {
+    let run = |calls: u64| -> Result<u64, Error> {
+        let output = Command::new("valgrind")
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg(env::current_exe()?.with_file_name("call"))
+            .args([what, &peer.to_string(), &protocol.to_string()])
+            .args([calls.to_string(), endpoints.to_string()])
+            .output()?;
+        let log = String::from_utf8_lossy(&output.stderr);
+        let collected = log
+            .lines()
+            .find_map(|line| line.split_once("Collected : "))
+            .and_then(|(_, count)| count.trim().parse().ok());
+        match collected {
+            Some(count) if output.status.success() => Ok(count),
+            _ => Err(format!("{what} failed under valgrind, {peer} over {protocol}").into()),
+        }
+    };
+    Ok((run(2 * calls)? - run(calls)?) / calls)
+}
+
+/// The number of allocations, and their bytes.
+pub(crate) fn allocations(
+    peer: PeerKind,
+    protocol: Protocol,
+    endpoints: &Endpoints,
+) -> Result<(u64, u64), Error> {
+    let output = Command::new(env::current_exe()?.with_file_name("allocations"))
+        .args([
+            peer.to_string(),
+            protocol.to_string(),
+            endpoints.to_string(),
+        ])
+        .output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let (allocations, bytes) = text.trim().split_once(' ').ok_or("no allocations")?;
+    Ok((allocations.parse()?, bytes.parse()?))
+}

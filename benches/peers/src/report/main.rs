@@ -1,0 +1,66 @@
+//! Prints what a create costs over loopback, beside its peers, as tables in Markdown.
+//!
+//! ```text
+//! bench_peers loopback           throughput, latency and processor time
+//! bench_peers counts             instructions and allocations
+//! bench_peers cold               building a client, and its first call
+//! bench_peers plot <file.svg>    throughput and allocations, drawn
+//! ```
+
+mod cold;
+mod counts;
+mod loopback;
+mod plot;
+
+use std::{
+    env,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use bench_peers::{Endpoints, Error, serve};
+
+fn main() -> Result<(), Error> {
+    let args: Vec<_> = env::args().skip(1).collect();
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    if args == ["serve"] {
+        let runtime = bench_peers::runtime();
+        return runtime.block_on(serve());
+    }
+    let server = Server::start()?;
+    match args[..] {
+        ["loopback"] => loopback::print(&server.endpoints),
+        ["counts"] => counts::print(&server.endpoints),
+        ["cold"] => cold::print(&server.endpoints),
+        ["plot", file] => plot::draw(&server.endpoints, file),
+        _ => Err("usage: bench_peers loopback|counts|cold|plot <file.svg>".into()),
+    }
+}
+
+/// The server in a process of its own, which ends with this.
+struct Server {
+    process: Child,
+    endpoints: Endpoints,
+}
+
+impl Server {
+    fn start() -> Result<Self, Error> {
+        let mut process = Command::new(env::current_exe()?)
+            .arg("serve")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = process.stdout.take().ok_or("the server prints nothing")?;
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        let endpoints = line.parse()?;
+        Ok(Self { process, endpoints })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
