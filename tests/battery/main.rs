@@ -19,6 +19,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
+use harness::silence::silent;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// How many rows of a section were run, and how many passed.
@@ -53,14 +54,4 @@ fn main() {
     let leaks = search::elsewhere();
     assert!(leaks.is_empty(), "on threads of no row: {leaks:#?}");
     conclusion.exit();
-}
-
-/// Runs a row, which fails when a secret is logged meanwhile.
-fn silent(check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    let (checked, leaks) = search::during(check);
-    checked?;
-    match leaks.first() {
-        None => Ok(()),
-        Some(leak) => Err(format!("{} times {leak:?}", leaks.len())),
-    }
 }

@@ -101,5 +101,7 @@ fn note_crate(target: &str) {
 
 /// Whoever panicked while holding it did no harm to what it holds.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
