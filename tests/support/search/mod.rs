@@ -3,6 +3,8 @@
 //! From [`begin`] on, for the whole process: every span and event of every crate at every level, the
 //! records of those that log by `log`, and the messages of panics. Only what shows the marker is kept.
 
+#![allow(dead_code, unused_imports, reason = "no test binary needs all of it")]
+
 mod forms;
 mod listener;
 
@@ -13,7 +15,7 @@ use std::{
     thread::{self, ThreadId},
 };
 
-pub(crate) use forms::{MARKER, form_in};
+pub(crate) use forms::{MARKER, base64, form_in};
 
 /// More than anybody reads; what comes after them is not kept.
 const ENOUGH: usize = 1000;
@@ -22,6 +24,7 @@ static LEAKS: Mutex<Vec<(ThreadId, Leak)>> = Mutex::new(Vec::new());
 static HEARD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Something that shows the marker.
+#[derive(Clone)]
 pub(crate) struct Leak {
     form: &'static str,
     text: String,
@@ -61,10 +64,10 @@ pub(crate) fn during<T>(run: impl FnOnce() -> T) -> (T, Vec<Leak>) {
     (result, leaks)
 }
 
-/// What showed the marker on threads that nobody watched.
-pub(crate) fn elsewhere() -> Vec<Leak> {
-    let leaks = std::mem::take(&mut *lock(&LEAKS));
-    leaks.into_iter().map(|(_, leak)| leak).collect()
+/// What showed the marker and was told to nobody yet, on whatever thread.
+pub(crate) fn untold() -> Vec<Leak> {
+    let leaks = lock(&LEAKS);
+    leaks.iter().map(|(_, leak)| leak.clone()).collect()
 }
 
 /// Which crates said something.
