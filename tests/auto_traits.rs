@@ -7,8 +7,8 @@ use clerk_actor_tokens::{
     Actor, ActorToken, ActorTokenId, ActorTokenRequest, ActorTokenStatus, BaseUrl, Body, BoxError,
     ClerkError, ClerkErrors, Client, ClientBuilder, ConfigError, CreateActorToken, Error,
     ErrorKind, Intent, InvalidActorToken, InvalidActorTokenId, InvalidBaseUrl, InvalidRequest,
-    InvalidSecretKey, KeySource, Operation, Outcome, RetryConfig, RotatingKey, SecretKey, Ticket,
-    client, layer,
+    InvalidSecretKey, KeySource, Lease, Operation, Outcome, RetryConfig, RotatingKey, SecretKey,
+    Ticket, client, layer,
 };
 use http::{Request, Response};
 use http_body_util::Full;
@@ -45,7 +45,12 @@ fn values_can_be_shared_cloned_and_shown() {
     cloned::<SecretKey>();
     cloned::<Ticket>();
     cloned::<layer::ApiVersion>();
+    cloned::<layer::settle::DrainReport>();
+    cloned::<layer::settle::SettleCounts>();
+    cloned::<layer::settle::SettleEnd>();
     cloned::<layer::trace::Facts<'static>>();
+    shared::<layer::settle::SettleEvent>();
+    shared::<Lease>();
 }
 
 #[test]
@@ -75,6 +80,7 @@ fn layers_and_services_can_be_shared_cloned_and_shown() {
     cloned::<layer::DecodeErrorLayer>();
     cloned::<layer::JsonLayer>();
     cloned::<layer::RetryLayer>();
+    cloned::<layer::SettleLayer>();
     cloned::<layer::TimeoutLayer>();
     cloned::<layer::TraceCallLayer>();
     cloned::<layer::TraceLayer>();
@@ -87,6 +93,7 @@ fn layers_and_services_can_be_shared_cloned_and_shown() {
     cloned::<layer::DecodeError<Wire>>();
     cloned::<layer::Json<Wire>>();
     cloned::<layer::Retry<Wire>>();
+    cloned::<layer::Settle<Wire>>();
     cloned::<layer::Timeout<Wire>>();
     cloned::<layer::Trace<Wire>>();
     cloned::<layer::TraceCall<Call>>();
@@ -129,6 +136,7 @@ fn futures_can_be_sent_and_shown_wherever_those_below_can() {
     fn sent<T: Future + Send + Debug + 'static>() {}
     sent::<layer::bearer_auth::ResponseFuture<Wire>>();
     sent::<layer::retry::ResponseFuture<Wire>>();
+    sent::<layer::settle::ResponseFuture<Exchange>>();
     sent::<client::ResponseFuture>();
 }
 

@@ -60,7 +60,13 @@ fn everybody_is_heard() -> Result<(), String> {
     let http2 = vec![Step::Http2(&[]), Step::Request, Step::AnswerStream(1)];
     https("by HTTP/2", Accept::TlsHttp2(http2), (OK, 1), Some(1)).check()?;
     let heard = search::heard();
-    let wanted = ["clerk_actor_tokens", "h2", "hyper_util", "rustls"];
+    let mut wanted = vec!["clerk_actor_tokens", "h2", "hyper_util", "rustls"];
+    if cfg!(hyper_unstable_tracing) {
+        wanted.push("hyper");
+    }
+    if cfg!(tokio_unstable) {
+        wanted.push("tokio");
+    }
     match wanted.into_iter().find(|name| !heard.contains(*name)) {
         None => Ok(()),
         Some(silent) => Err(format!("{silent} was not heard, only {heard:?}")),
