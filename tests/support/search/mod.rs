@@ -15,7 +15,7 @@ use std::{
     thread::{self, ThreadId},
 };
 
-pub(crate) use forms::{MARKER, base64, form_in};
+pub(crate) use forms::{Forms, MARKER, base64, form_in};
 
 /// More than anybody reads; what comes after them is not kept.
 const ENOUGH: usize = 1000;
