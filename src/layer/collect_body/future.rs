@@ -1,6 +1,7 @@
 //! The exchange below: first its head, then its body.
 
 use std::{
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -17,7 +18,6 @@ use crate::{BoxError, call::Attempt};
 
 pin_project! {
     /// The exchange below: first its head, then its body.
-    #[derive(Debug)]
     pub struct ResponseFuture<F, B> {
         #[pin]
         state: State<F, B>,
@@ -27,7 +27,6 @@ pin_project! {
 }
 
 pin_project! {
-    #[derive(Debug)]
     #[project = StateProj]
     enum State<F, B> {
         Head {
@@ -98,5 +97,15 @@ where
                 _ => Ok(Response::from_parts(head, Full::new(read))),
             });
         }
+    }
+}
+
+impl<F, B> fmt::Debug for ResponseFuture<F, B> {
+    /// Shows nothing of what is below, which may hold an answer.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("limit", &self.limit)
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
     }
 }
