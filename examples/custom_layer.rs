@@ -81,6 +81,7 @@ struct Operator(&'static str);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt::init();
     let sandbox = Sandbox::new();
     sandbox.inject(Fault::RateLimited {
         retry_after: Duration::ZERO,

@@ -55,6 +55,7 @@ impl Policy<Request<Body>, Response<Full<Bytes>>, BoxError> for Twice {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt::init();
     let sandbox = Sandbox::new();
     sandbox.inject(Fault::Status(StatusCode::TOO_MANY_REQUESTS));
     sandbox.inject(Fault::DisconnectBefore);

@@ -4,6 +4,8 @@
 //! cargo run --example quickstart                        against a sandbox on a local port
 //! CLERK_SECRET_KEY=sk_test_… cargo run --example quickstart user_subject user_admin
 //! ```
+//!
+//! With `RUST_LOG=trace` it tells everything that happens, and no secret.
 
 use std::{env, error::Error, time::Duration};
 
@@ -11,6 +13,7 @@ use clerk_actor_tokens::{Actor, Client, CreateActorToken, Ticket, sandbox::Sandb
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt::init();
     // Without a key a sandbox stands in for Clerk, over real HTTP.
     let sandbox = Sandbox::new();
     let server = sandbox.spawn().await?;

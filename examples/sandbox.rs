@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt::init();
     let port = port(env::args().skip(1))?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let sandbox = Sandbox::new();

@@ -87,6 +87,8 @@
 //! Without the default features the types and layers come without hyper's client and without TLS.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// What is to be told is told by `tracing`, where it can be turned off and is searched for secrets.
+#![warn(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)]
 
 pub mod client;
 pub mod layer;

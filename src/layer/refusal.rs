@@ -1,6 +1,7 @@
 //! The future of a layer that may refuse a request before it goes further down.
 
 use std::{
+    fmt,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -18,7 +19,6 @@ pub(super) fn refused(why: &str) -> Error {
 
 pin_project! {
     /// What is below, or the refusal to call it.
-    #[derive(Debug)]
     pub struct ResponseFuture<F> {
         #[pin]
         inner: Option<F>,
@@ -56,5 +56,14 @@ where
         }
         let error = this.refusal.take().expect("polled after it was ready");
         Poll::Ready(Err(error.into()))
+    }
+}
+
+impl<F> fmt::Debug for ResponseFuture<F> {
+    /// Shows nothing of what is below, which may hold an answer.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("refusal", &self.refusal)
+            .finish_non_exhaustive()
     }
 }

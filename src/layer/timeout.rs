@@ -188,7 +188,6 @@ impl fmt::Display for Scope {
 
 pin_project! {
     /// What is below, and the time it has.
-    #[derive(Debug)]
     pub struct ResponseFuture<F> {
         #[pin]
         inner: Option<F>,
@@ -232,6 +231,17 @@ where
             Some(Poll::Ready(())) => Poll::Ready(Err(timed_out.into())),
             _ => Poll::Pending,
         }
+    }
+}
+
+impl<F> fmt::Debug for ResponseFuture<F> {
+    /// Shows nothing of what is below, which may hold an answer.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("deadline", &self.deadline)
+            .field("limit", &self.limit)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,13 +2,16 @@
 //!
 //! A row is a script for the peer and what must come of it, for a create and for a revoke. Each is
 //! checked for its outcome, the number of requests that the peer saw, its deadline, and that no
-//! secret shows; what else it wants stands in its `also`. A new row is one line in a file under
+//! secret shows, neither in what it returns nor in anything that is logged, at any level, by any
+//! crate; what else it wants stands in its `also`. A new row is one line in a file under
 //! `rows/`. The clock is paused and connections are pipes, but where sockets are the point.
 //!
 //! `cargo test --test battery -- <part of a row's name>` runs some of them.
 
 mod harness;
 mod rows;
+#[path = "../support/search/mod.rs"]
+mod search;
 
 use std::collections::BTreeMap;
 use std::sync::{
@@ -16,6 +19,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
+use harness::silence::silent;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// How many rows of a section were run, and how many passed.
@@ -26,6 +30,7 @@ struct Tally {
 }
 
 fn main() {
+    search::begin();
     let arguments = Arguments::from_args();
     let mut tallies: BTreeMap<&'static str, Arc<Tally>> = BTreeMap::new();
     let mut trials = Vec::new();
@@ -33,7 +38,7 @@ fn main() {
         let tally = Arc::clone(tallies.entry(section).or_default());
         trials.push(Trial::test(format!("{section}: {name}"), move || {
             tally.run.fetch_add(1, Ordering::Relaxed);
-            check().map_err(Failed::from)?;
+            silent(check).map_err(Failed::from)?;
             tally.passed.fetch_add(1, Ordering::Relaxed);
             Ok(())
         }));
@@ -46,5 +51,7 @@ fn main() {
         );
         println!("{section}: {run} rows run, {passed} passed");
     }
+    let leaks = search::untold();
+    assert!(leaks.is_empty(), "on threads of no row: {leaks:#?}");
     conclusion.exit();
 }

@@ -17,6 +17,7 @@ use tower::{Service, service_fn};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt::init();
     canned().await?;
     over_reqwest().await
 }
@@ -75,5 +76,8 @@ async fn show(transport: &str, client: &Client) -> Result<(), Box<dyn Error>> {
     let create = CreateActorToken::new("user_subject", Actor::new("user_admin"));
     let token = client.create(create).await?;
     println!("{transport} answered {token:?}");
+    // Nobody read the ticket, so it is revoked, while the server is still there.
+    drop(token);
+    client.drain(Duration::from_secs(5)).await;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The exchange below: first its head, then its body.
 
 use std::{
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -16,7 +17,6 @@ use crate::{BoxError, call::Attempt};
 
 pin_project! {
     /// The exchange below: first its head, then its body.
-    #[derive(Debug)]
     pub struct ResponseFuture<F, B> {
         #[pin]
         state: State<F, B>,
@@ -26,7 +26,6 @@ pin_project! {
 }
 
 pin_project! {
-    #[derive(Debug)]
     #[project = StateProj]
     enum State<F, B> {
         Head {
@@ -97,5 +96,15 @@ where
                 _ => Ok(Response::from_parts(head, Full::new(read))),
             });
         }
+    }
+}
+
+impl<F, B> fmt::Debug for ResponseFuture<F, B> {
+    /// Shows nothing of what is below, which may hold an answer.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("limit", &self.limit)
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
     }
 }

@@ -49,6 +49,7 @@ mod evidence;
 mod retry_after;
 
 use std::{
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -126,7 +127,6 @@ pub(crate) fn outcome(error: &BoxError, attempt: &Attempt) -> Outcome {
 
 pin_project! {
     /// An attempt below, on its way to an answer or a typed error.
-    #[derive(Debug)]
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
@@ -178,5 +178,14 @@ where
         };
         this.attempt.end(error.outcome());
         Poll::Ready(Err(error.with_attempts(this.attempt.number()).into()))
+    }
+}
+
+impl<F> fmt::Debug for ResponseFuture<F> {
+    /// Shows nothing of what is below, which may hold an answer.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
     }
 }

@@ -10,7 +10,6 @@ use crate::{
 };
 
 /// What the answer must be about.
-#[derive(Debug)]
 pub(super) enum Expected {
     Minted { user_id: String, life: Duration },
     Revoked { id: ActorTokenId },

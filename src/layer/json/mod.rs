@@ -40,6 +40,7 @@ mod encode;
 mod expected;
 
 use std::{
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -120,7 +121,6 @@ where
 
 pin_project! {
     /// The attempts below, and what their answer must be about.
-    #[derive(Debug)]
     pub struct ResponseFuture<F> {
         #[pin]
         inner: Option<F>,
@@ -159,5 +159,14 @@ where
             }
             Err(error) => expected.converge(error, this.progress),
         })
+    }
+}
+
+impl<F> fmt::Debug for ResponseFuture<F> {
+    /// Shows nothing of what is below, which may hold an answer.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
     }
 }

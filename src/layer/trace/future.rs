@@ -1,6 +1,7 @@
 //! An attempt below, and the span that lasts as long.
 
 use std::{
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -19,7 +20,6 @@ use crate::{
 
 pin_project! {
     /// An attempt below, and the span that lasts as long.
-    #[derive(Debug)]
     pub struct ResponseFuture<F> {
         #[pin]
         pub(super) inner: Option<F>,
@@ -68,6 +68,15 @@ where
             }
         }
         Poll::Ready(result)
+    }
+}
+
+impl<F> fmt::Debug for ResponseFuture<F> {
+    /// Shows nothing of what is below, which may hold an answer.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("watch", &self.watch)
+            .finish_non_exhaustive()
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     script::{Op, Seen},
     settling::{CALL, Log, Split},
 };
+use crate::search::MARKER;
 
 /// Everything that a caller chooses; by default what a client chooses by itself.
 #[derive(Clone)]
@@ -45,7 +46,7 @@ impl Default for Caller {
 }
 
 pub(crate) fn key() -> SecretKey {
-    SecretKey::new("sk_test_MARKER").unwrap()
+    SecretKey::new(format!("sk_test_{MARKER}")).unwrap()
 }
 
 impl Caller {
@@ -74,7 +75,11 @@ impl Caller {
         number: usize,
     ) -> Result<ActorToken, Error> {
         let request = match op {
-            Op::Create => CreateActorToken::new("user_1", Actor::new("user_2")).into(),
+            // The body is as secret as the key.
+            Op::Create => {
+                let actor = Actor::new("user_2").claim("reason", MARKER);
+                CreateActorToken::new("user_1", actor).into()
+            }
             Op::Revoke => ActorTokenRequest::revoke(self.id.parse().unwrap()),
         };
         let number = HeaderValue::from(number);

@@ -9,4 +9,5 @@ pub(crate) mod row;
 pub(crate) mod run;
 pub(crate) mod script;
 pub(crate) mod settling;
+pub(crate) mod silence;
 pub(crate) mod sockets;

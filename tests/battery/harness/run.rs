@@ -12,9 +12,7 @@ use super::{
     script::{Op, Seen},
     settling::{Log, settled},
 };
-
-/// A part of every secret in a row; it must never show.
-pub(crate) const MARKER: &str = "MARKER";
+use crate::search::form_in;
 
 /// How a call must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,8 +117,8 @@ fn reads_well(result: &Result<ActorToken, Error>) -> Result<(), String> {
         source = error.source();
     }
     for text in shown {
-        if text.contains(MARKER) {
-            return Err(format!("a secret shows: {text}"));
+        if let Some(form) = form_in(&text) {
+            return Err(format!("a secret shows, {form}: {text}"));
         }
         if text.contains(|c: char| c.is_control() && c != '\n') {
             return Err(format!("a control character shows: {text:?}"));

@@ -13,10 +13,10 @@ use crate::harness::{
     caller::Caller,
     pipe,
     row::paused,
-    run::MARKER,
     script::{Op, Step},
     settling::Split,
 };
+use crate::search::{MARKER, form_in};
 
 const SECTION: &str = "What callers pass";
 
@@ -105,7 +105,7 @@ fn refused<T: 'static, E: std::error::Error + 'static>(
             Ok(_) => Err("it was accepted".to_owned()),
             Err(error) => {
                 let shown = format!("{error} {error:?}");
-                if shown.contains(MARKER) {
+                if form_in(&shown).is_some() {
                     Err(format!("it is echoed: {shown}"))
                 } else {
                     Ok(())
@@ -187,7 +187,7 @@ async fn refused_unsent(request: ActorTokenRequest) -> Result<(), String> {
     let shown = format!("{error} {error:?}");
     let connected = seen.connections.load(std::sync::atomic::Ordering::SeqCst);
     let right = error.kind() == ErrorKind::InvalidRequest && error.outcome() == Outcome::NotSent;
-    if !right || connected > 0 || shown.contains(MARKER) {
+    if !right || connected > 0 || form_in(&shown).is_some() {
         return Err(format!("{shown}, {connected} connections"));
     }
     Ok(())

@@ -1,0 +1,81 @@
+//! Requests, answers and keys with the marker in everything that must not show.
+
+#![allow(dead_code, reason = "no test binary needs all of it")]
+
+use std::{
+    fmt::Debug,
+    future::{Ready, ready},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use clerk_actor_tokens::{
+    Actor, ActorTokenRequest, Body, BoxError, CreateActorToken, Intent, SecretKey,
+};
+use http::{HeaderName, HeaderValue, Request, Response};
+use http_body_util::Full;
+use tower::Service;
+
+use super::{answer::answer, search::form_in};
+
+pub(crate) const MINTED: &str = r#"{"id":"act_1","user_id":"user_MARKER","actor":{"sub":"MARKER"},"status":"pending","token":"MARKER","url":"https://x/?ticket=MARKER"}"#;
+
+pub(crate) const SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
+
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+#[track_caller]
+pub(crate) fn assert_hidden(shown: &str) {
+    assert_eq!(form_in(shown), None, "{shown}");
+}
+
+#[track_caller]
+pub(crate) fn hidden(value: &impl Debug) {
+    assert_hidden(&format!("{value:?} {value:#?}"));
+}
+
+pub(crate) fn key() -> SecretKey {
+    SecretKey::new("sk_test_MARKER").unwrap()
+}
+
+/// A request with a header of the caller's own, marked sensitive as whoever has a secret there must.
+pub(crate) fn create() -> ActorTokenRequest {
+    let actor = Actor::new("MARKER").claim("reason", "MARKER");
+    let create = CreateActorToken::new("user_MARKER", actor).expires_in(Duration::from_secs(60));
+    let mut signature = HeaderValue::from_static("MARKER");
+    signature.set_sensitive(true);
+    ActorTokenRequest::create(create).header(SIGNATURE, signature)
+}
+
+pub(crate) fn minted() -> Answer {
+    answer(200, &[("set-cookie", "MARKER")], MINTED)
+}
+
+/// An attempt, with a body that may be sent.
+pub(crate) fn attempt() -> Request<Body> {
+    let body = Body::new(Intent::Create, r#"{"user_id":"MARKER"}"#);
+    let request = Request::post("https://api.clerk.com/v1/actor_tokens");
+    request.body(body).unwrap()
+}
+
+pub(crate) type AtOnce = Ready<Result<Answer, BoxError>>;
+
+/// The transport whose futures tell everything.
+#[derive(Clone, Debug)]
+pub(crate) struct Telltale;
+
+impl Service<Request<Body>> for Telltale {
+    type Response = Answer;
+    type Error = BoxError;
+    type Future = AtOnce;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> AtOnce {
+        let _sent = request.into_body().into_bytes();
+        ready(Ok(minted()))
+    }
+}
