@@ -191,8 +191,8 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: Option<F>,
-        #[pin]
-        timer: Option<Sleep>,
+        // Boxed, and made only where something is waited for: all futures above are as large as this.
+        timer: Option<Pin<Box<Sleep>>>,
         deadline: Option<Instant>,
         limit: Duration,
         scope: Scope,
@@ -207,7 +207,7 @@ where
     type Output = Result<T, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
         let timed_out = TimedOut {
             scope: *this.scope,
             limit: *this.limit,
@@ -225,9 +225,9 @@ where
             let Some(deadline) = deadline else {
                 return Poll::Pending;
             };
-            this.timer.set(Some(runtime::sleep_until(deadline)?));
+            *this.timer = Some(Box::pin(runtime::sleep_until(deadline)?));
         }
-        match this.timer.as_pin_mut().map(|timer| timer.poll(cx)) {
+        match this.timer.as_mut().map(|timer| timer.as_mut().poll(cx)) {
             Some(Poll::Ready(())) => Poll::Ready(Err(timed_out.into())),
             _ => Poll::Pending,
         }

@@ -61,9 +61,11 @@ pub fn cases() -> Vec<Case> {
     vec![
         case(Whole, "floor/create", "floor/create", || stack::floor(Operation::Create)),
         case(Whole, "stack/create", "floor/create", || stack::unboxed(Operation::Create)),
+        case(Whole, "untraced/create", "floor/create", || stack::untraced(Operation::Create)),
         case(Whole, "client/create", "floor/create", || stack::boxed(Operation::Create)),
         case(Whole, "floor/revoke", "floor/revoke", || stack::floor(Operation::Revoke)),
         case(Whole, "stack/revoke", "floor/revoke", || stack::unboxed(Operation::Revoke)),
+        case(Whole, "untraced/revoke", "floor/revoke", || stack::untraced(Operation::Revoke)),
         case(Whole, "client/revoke", "floor/revoke", || stack::boxed(Operation::Revoke)),
         case(Whole, "floor/refused", "floor/refused", || stack::floor(Operation::Refused)),
         case(Whole, "stack/refused", "floor/refused", || stack::unboxed(Operation::Refused)),

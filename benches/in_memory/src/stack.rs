@@ -4,12 +4,14 @@ use std::{future::poll_fn, hint::black_box, time::Duration};
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    Actor, ActorTokenId, ActorTokenRequest, ClientBuilder, CreateActorToken, SecretKey, Ticket,
+    Actor, ActorToken, ActorTokenId, ActorTokenRequest, ClientBuilder, CreateActorToken, Error,
+    SecretKey, Ticket,
     client::{CustomTransport, Transport},
+    layer::{DecodeErrorLayer, JsonLayer, TypedErrorLayer},
 };
 use http::StatusCode;
 use tokio::runtime::Runtime;
-use tower_layer::Identity;
+use tower_layer::{Identity, Layer};
 use tower_service::Service;
 
 use crate::{
@@ -84,7 +86,32 @@ pub(crate) fn floor(operation: Operation) -> Calls {
 
 /// The whole stack as [`ClientBuilder::service`] returns it.
 pub(crate) fn unboxed(operation: Operation) -> Calls {
-    let mut service = builder(operation.transport()).service().expect("a stack");
+    calls(
+        builder(operation.transport()).service().expect("a stack"),
+        operation,
+    )
+}
+
+/// The same without the two layers that trace.
+pub(crate) fn untraced(operation: Operation) -> Calls {
+    let parts = builder(operation.transport());
+    let svc = parts.bearer_auth_layer().layer(operation.transport());
+    let svc = parts.api_headers_layer().layer(svc);
+    let svc = parts.base_uri_layer().layer(svc);
+    let svc = parts.collect_body_layer().layer(svc);
+    let svc = parts.settle_layer().layer(svc);
+    let svc = parts.attempt_timeout_layer().layer(svc);
+    let svc = DecodeErrorLayer::new().layer(svc);
+    let svc = parts.retry_layer().layer(svc);
+    let svc = JsonLayer::new().layer(svc);
+    let svc = parts.call_timeout_layer().layer(svc);
+    calls(TypedErrorLayer::new().layer(svc), operation)
+}
+
+fn calls<S>(mut service: S, operation: Operation) -> Calls
+where
+    S: Service<ActorTokenRequest, Response = ActorToken, Error = Error> + 'static,
+{
     let id = token_id();
     Box::new(move |runtime: &Runtime, calls| {
         runtime.block_on(async {

@@ -6,27 +6,29 @@ use tower_service::Service;
 use crate::Body;
 
 /// A service, and the request that it is given for every further attempt. Most calls have none, so this
-/// is small: headers and extensions are kept only where there are any.
+/// is small: of the head it keeps what is not the same for all of them.
 pub(super) struct Repeat<S> {
     pub(super) service: S,
-    method: Method,
     uri: Uri,
-    version: Version,
-    carried: Option<Box<(HeaderMap, Extensions)>>,
     body: Body,
+    carried: Option<Box<Carried>>,
+}
+
+/// What the layers above added to a POST.
+struct Carried {
+    method: Method,
+    version: Version,
+    headers: HeaderMap,
+    extensions: Extensions,
 }
 
 impl<S> Repeat<S> {
     pub(super) fn new(service: S, request: &Request<Body>) -> Self {
-        let (headers, extensions) = (request.headers(), request.extensions());
-        let carries = !headers.is_empty() || !extensions.is_empty();
         Self {
             service,
-            method: request.method().clone(),
             uri: request.uri().clone(),
-            version: request.version(),
-            carried: carries.then(|| Box::new((headers.clone(), extensions.clone()))),
             body: request.body().clone(),
+            carried: Carried::of(request).map(Box::new),
         }
     }
 
@@ -36,13 +38,31 @@ impl<S> Repeat<S> {
         S: Service<Request<Body>>,
     {
         let mut request = Request::new(self.body.clone());
-        *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
-        *request.version_mut() = self.version;
-        if let Some((headers, extensions)) = self.carried.as_deref() {
-            request.headers_mut().clone_from(headers);
-            request.extensions_mut().clone_from(extensions);
+        match self.carried.as_deref() {
+            None => *request.method_mut() = Method::POST,
+            Some(carried) => {
+                *request.method_mut() = carried.method.clone();
+                *request.version_mut() = carried.version;
+                request.headers_mut().clone_from(&carried.headers);
+                request.extensions_mut().clone_from(&carried.extensions);
+            }
         }
         self.service.call(request)
+    }
+}
+
+impl Carried {
+    fn of(request: &Request<Body>) -> Option<Self> {
+        let plain = request.headers().is_empty()
+            && request.extensions().is_empty()
+            && *request.method() == Method::POST
+            && request.version() == Version::default();
+        (!plain).then(|| Self {
+            method: request.method().clone(),
+            version: request.version(),
+            headers: request.headers().clone(),
+            extensions: request.extensions().clone(),
+        })
     }
 }

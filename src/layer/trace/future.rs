@@ -23,8 +23,8 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         pub(super) inner: Option<F>,
-        // Nothing, where nobody looks, and once the attempt has ended.
-        pub(super) watch: Option<Watch>,
+        // A word, and nothing in it where nobody looks, and once the attempt has ended.
+        pub(super) watch: Option<Box<Watch>>,
     }
 
     impl<F> PinnedDrop for ResponseFuture<F> {

@@ -217,6 +217,7 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
+    #[inline(always)]
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let Config { make_span, servers } = &*self.config;
         let facts = Facts::of_attempt(&request, servers);
@@ -234,7 +235,7 @@ where
         let inner = span.in_scope(|| self.inner.call(request));
         ResponseFuture {
             inner: Some(inner),
-            watch: Some(Watch::new(span, intent, meter, deadline)),
+            watch: Some(Box::new(Watch::new(span, intent, meter, deadline))),
         }
     }
 }

@@ -161,6 +161,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline(always)]
     fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
         let facts = Facts::of_call(&request);
         let span = self.make_span.of_call(&facts);
@@ -176,7 +177,7 @@ where
         let inner = span.in_scope(|| self.inner.call(request));
         ResponseFuture {
             inner: Some(inner),
-            watch: Some(Watch::new(span, intent, meter, progress)),
+            watch: Some(Box::new(Watch::new(span, intent, meter, progress))),
         }
     }
 }
