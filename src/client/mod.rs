@@ -5,6 +5,7 @@ mod builder;
 mod config_error;
 #[cfg(feature = "transport")]
 mod env;
+mod instances;
 mod stack;
 
 use std::{
@@ -15,10 +16,10 @@ use std::{
     time::Duration,
 };
 
-use tower::{ServiceExt, util::BoxCloneSyncService};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use self::instances::{Instance, Instances};
 pub use self::{
     builder::ClientBuilder,
     config_error::ConfigError,
@@ -45,9 +46,9 @@ use crate::{
 /// given up after its request was taken is followed in the background, and what it mints is revoked;
 /// see [`SettleLayer`]. Call [`drain`](Self::drain) before the runtime ends.
 pub struct Client {
-    stack: Arc<dyn Stack>,
+    instances: Arc<Instances>,
     /// What was polled ready, where the client is used as a service.
-    instance: Option<Instance>,
+    own: Option<Instance>,
     settler: Arc<Settler>,
 }
 
@@ -77,9 +78,9 @@ impl Client {
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
     {
-        let stack = TypedErrorLayer::new().layer(service);
-        let settler = Settler::over(stack.instance());
-        Self::assembled(stack, settler)
+        let instance = Instance::new(TypedErrorLayer::new().layer(service));
+        let settler = Settler::over(instance.clone());
+        Self::over(instance, settler)
     }
 
     /// The client of a stack whose errors are typed and whose creates `settler` settles.
@@ -87,9 +88,13 @@ impl Client {
     where
         S: CallService,
     {
+        Self::over(Instance::new(service), settler)
+    }
+
+    fn over(instance: Instance, settler: Arc<Settler>) -> Self {
         Self {
-            stack: Arc::new(service),
-            instance: None,
+            instances: Arc::new(Instances::new(instance)),
+            own: None,
             settler,
         }
     }
@@ -98,7 +103,7 @@ impl Client {
     /// [`settle_counts`](Self::settle_counts) then speak of what that layer settles, too.
     #[must_use]
     pub fn settled_by(self, layer: &SettleLayer) -> Self {
-        let settler = layer.settler(self.stack.instance());
+        let settler = layer.settler(self.instances.fresh());
         Self { settler, ..self }
     }
 
@@ -109,7 +114,7 @@ impl Client {
     /// See [`ErrorKind`](crate::ErrorKind); [`Error::outcome`] says whether a token may exist all
     /// the same.
     pub async fn create(&self, create: CreateActorToken) -> Result<ActorToken, Error> {
-        self.send(ActorTokenRequest::create(create)).await
+        self.instances.call(ActorTokenRequest::create(create)).await
     }
 
     /// Revokes a pending token.
@@ -119,7 +124,8 @@ impl Client {
     /// See [`ErrorKind`](crate::ErrorKind). A token that was used meanwhile is
     /// [`ErrorKind::AlreadyAccepted`](crate::ErrorKind::AlreadyAccepted): a session is live.
     pub async fn revoke(&self, id: &ActorTokenId) -> Result<ActorToken, Error> {
-        self.send(ActorTokenRequest::revoke(id.clone())).await
+        let request = ActorTokenRequest::revoke(id.clone());
+        self.instances.call(request).await
     }
 
     /// Sends a request with options of its own.
@@ -128,7 +134,7 @@ impl Client {
     ///
     /// See [`ErrorKind`](crate::ErrorKind).
     pub async fn send(&self, request: impl Into<ActorTokenRequest>) -> Result<ActorToken, Error> {
-        self.stack.call(request.into()).await
+        self.instances.call(request.into()).await
     }
 
     /// Mints a token that is revoked when the [`Lease`] is dropped, whether its ticket was read or
@@ -167,8 +173,8 @@ impl Client {
 impl Clone for Client {
     fn clone(&self) -> Self {
         Self {
-            stack: Arc::clone(&self.stack),
-            instance: None,
+            instances: Arc::clone(&self.instances),
+            own: None,
             settler: Arc::clone(&self.settler),
         }
     }
@@ -180,14 +186,14 @@ impl Service<ActorTokenRequest> for Client {
     type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let instance = self.instance.get_or_insert_with(|| self.stack.instance());
-        instance.poll_ready(cx)
+        let own = self.own.get_or_insert_with(|| self.instances.fresh());
+        own.poll_ready(cx)
     }
 
     fn call(&mut self, request: ActorTokenRequest) -> ResponseFuture {
-        let instance = self.instance.get_or_insert_with(|| self.stack.instance());
+        let own = self.own.get_or_insert_with(|| self.instances.fresh());
         ResponseFuture {
-            inner: instance.call(request),
+            inner: own.call(request),
         }
     }
 }
@@ -198,33 +204,9 @@ impl fmt::Debug for Client {
     }
 }
 
-type Instance = BoxCloneSyncService<ActorTokenRequest, ActorToken, Error>;
-
-type BoxFuture = Pin<Box<dyn Future<Output = Result<ActorToken, Error>> + Send>>;
-
-/// A stack whose type is forgotten. A call takes one allocation; a clone of it in a box would be
-/// another.
-trait Stack: Send + Sync {
-    /// Calls a clone, once that is ready.
-    fn call(&self, request: ActorTokenRequest) -> BoxFuture;
-
-    /// A clone.
-    fn instance(&self) -> Instance;
-}
-
-impl<S: CallService> Stack for S {
-    fn call(&self, request: ActorTokenRequest) -> BoxFuture {
-        Box::pin(self.clone().oneshot(request))
-    }
-
-    fn instance(&self) -> Instance {
-        BoxCloneSyncService::new(self.clone())
-    }
-}
-
 /// A call of a [`Client`].
 pub struct ResponseFuture {
-    inner: BoxFuture,
+    inner: Pin<Box<dyn Future<Output = Result<ActorToken, Error>> + Send>>,
 }
 
 impl Future for ResponseFuture {

@@ -72,6 +72,11 @@ pub fn describe_metrics() {
         Unit::Count,
         "Credentials that may live although nobody holds them"
     );
+    // From zero on, so that the first one is an increase like any other.
+    for end in SettleEnd::ALL {
+        counter!(SETTLED, "end" => end.as_str()).increment(0);
+    }
+    counter!(ORPHANS_POSSIBLE).increment(0);
 }
 
 /// Counts a call, which is in flight until this is dropped.

@@ -27,7 +27,7 @@ pub enum SettleEnd {
 }
 
 impl SettleEnd {
-    const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Revoked,
         Self::Accepted,
         Self::NotRevoked,

@@ -9,7 +9,7 @@ use std::{
 use http::{HeaderMap, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
-use tracing::Span;
+use tracing::{Span, span::Entered};
 
 use super::record;
 use crate::{
@@ -103,6 +103,10 @@ impl Watch {
             meter,
             deadline,
         }
+    }
+
+    pub(super) fn enter(&self) -> Entered<'_> {
+        self.span.enter()
     }
 
     fn answered(self, status: StatusCode, headers: &HeaderMap) {

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use tracing::{Level, Span, field::Empty, span};
+use tracing::{Level, Span, field::Empty, level_filters::LevelFilter, span};
 
 use super::Facts;
 use crate::telemetry::{METHOD, TARGET, operation};
@@ -21,6 +21,15 @@ impl MakeSpan {
         F: Fn(&Facts<'_>) -> Span + Send + Sync + 'static,
     {
         Self::By(Arc::new(make))
+    }
+
+    /// Whether anybody may look at what it begins; a glance, for those that are not looked at.
+    pub(crate) fn is_of_interest(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::At(level) => *level <= LevelFilter::current(),
+            Self::By(_) => true,
+        }
     }
 
     pub(crate) fn of_call(&self, facts: &Facts<'_>) -> Span {

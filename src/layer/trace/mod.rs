@@ -217,25 +217,32 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    #[inline(always)]
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let watch = (METERED || self.config.make_span.is_of_interest())
+            .then(|| self.watch(&request))
+            .flatten();
+        let inner = {
+            let _entered = watch.as_ref().map(|watch| watch.enter());
+            Some(self.inner.call(request))
+        };
+        ResponseFuture { inner, watch }
+    }
+}
+
+impl<S> Trace<S> {
+    /// What watches an attempt, if anybody looks.
+    #[cold]
+    fn watch(&self, request: &Request<Body>) -> Option<Box<Watch>> {
         let Config { make_span, servers } = &*self.config;
-        let facts = Facts::of_attempt(&request, servers);
+        let facts = Facts::of_attempt(request, servers);
         let span = make_span.of_attempt(&facts);
         if !METERED && span.is_none() {
-            return ResponseFuture {
-                inner: Some(self.inner.call(request)),
-                watch: None,
-            };
+            return None;
         }
         let server = || facts.server().map(|(host, port)| (host.to_owned(), port));
         let intent = facts.intent();
         let meter = AttemptMeter::begin(intent, server);
         let deadline = request.body().call().deadline();
-        let inner = span.in_scope(|| self.inner.call(request));
-        ResponseFuture {
-            inner: Some(inner),
-            watch: Some(Box::new(Watch::new(span, intent, meter, deadline))),
-        }
+        Some(Box::new(Watch::new(span, intent, meter, deadline)))
     }
 }

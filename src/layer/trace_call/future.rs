@@ -7,7 +7,7 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tracing::Span;
+use tracing::{Span, span::Entered};
 
 use crate::{
     ActorToken, Error, Intent,
@@ -86,6 +86,10 @@ impl Watch {
             meter,
             progress,
         }
+    }
+
+    pub(super) fn enter(&self) -> Entered<'_> {
+        self.span.enter()
     }
 
     fn ended(self, result: &Result<ActorToken, Error>) {

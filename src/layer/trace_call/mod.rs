@@ -161,23 +161,30 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline(always)]
     fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
-        let facts = Facts::of_call(&request);
+        let watch = (METERED || self.make_span.is_of_interest())
+            .then(|| self.watch(&request))
+            .flatten();
+        let inner = {
+            let _entered = watch.as_ref().map(|watch| watch.enter());
+            Some(self.inner.call(request))
+        };
+        ResponseFuture { inner, watch }
+    }
+}
+
+impl<S> TraceCall<S> {
+    /// What watches a call, if anybody looks.
+    #[cold]
+    fn watch(&self, request: &ActorTokenRequest) -> Option<Box<Watch>> {
+        let facts = Facts::of_call(request);
         let span = self.make_span.of_call(&facts);
         if !METERED && span.is_none() {
-            return ResponseFuture {
-                inner: Some(self.inner.call(request)),
-                watch: None,
-            };
+            return None;
         }
         let intent = facts.intent();
         let meter = CallMeter::begin(intent);
         let progress = Arc::clone(request.call().progress());
-        let inner = span.in_scope(|| self.inner.call(request));
-        ResponseFuture {
-            inner: Some(inner),
-            watch: Some(Box::new(Watch::new(span, intent, meter, progress))),
-        }
+        Some(Box::new(Watch::new(span, intent, meter, progress)))
     }
 }
