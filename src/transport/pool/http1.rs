@@ -28,8 +28,8 @@ pub(super) struct Http1 {
     sender: SendRequest<Body>,
     /// `None` once it has ended; dropped then, for that is what tells those who wait.
     connection: Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
-    /// Whether an exchange is under way, or was left before its end.
-    busy: bool,
+    /// Whether it is of no use for another exchange, such as while one is under way.
+    spent: bool,
     /// Whether it has had no exchange yet.
     fresh: bool,
     idle_since: Instant,
@@ -61,7 +61,7 @@ impl Http1 {
         Ok(Self {
             sender,
             connection: Some(connection),
-            busy: false,
+            spent: false,
             fresh: true,
             idle_since: Instant::now(),
         })
@@ -79,11 +79,9 @@ impl Http1 {
     /// Whether a request can be sent: its last exchange is over, the peer has not closed it, and it
     /// was not kept for too long.
     pub(super) fn is_open(&mut self) -> bool {
-        if self.busy || self.idle_since.elapsed() >= IDLE {
-            return false;
-        }
         self.drive(&mut Context::from_waker(Waker::noop()));
-        self.sender.is_ready()
+        self.spent |= !self.sender.is_ready() || self.idle_since.elapsed() >= IDLE;
+        !self.spent
     }
 
     pub(super) fn is_fresh(&self) -> bool {
@@ -95,7 +93,7 @@ impl Http1 {
         &mut self,
         request: Request<Body>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
-        self.busy = true;
+        self.spent = true;
         let mut answer = pin!(self.sender.try_send_request(request));
         std::future::poll_fn(|cx| {
             self.drive(cx);
@@ -112,7 +110,7 @@ impl Http1 {
             // What is left after the body may be there already.
             self.drive(&mut Context::from_waker(Waker::noop()));
         }
-        self.busy = !self.sender.is_ready();
+        self.spent = !self.sender.is_ready();
         self.fresh = false;
         self.idle_since = Instant::now();
     }
@@ -129,8 +127,8 @@ impl Service<()> for Http1 {
     type Future = std::future::Ready<Result<(), Spent>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Spent>> {
-        let reusable = !self.busy && self.sender.is_ready();
-        Poll::Ready(if reusable { Ok(()) } else { Err(Spent) })
+        let spent = self.spent || !self.sender.is_ready();
+        Poll::Ready(if spent { Err(Spent) } else { Ok(()) })
     }
 
     fn call(&mut self, (): ()) -> Self::Future {
