@@ -108,12 +108,15 @@ impl<K> Host<K> {
                         _host: Arc::clone(self),
                     });
                     let connection = lent.connection();
-                    if connection.is_open() {
+                    // One that was used before looks by itself before it writes, and if it finds
+                    // itself closed, the request goes over another one.
+                    let fresh = connection.is_fresh();
+                    if connection.is_ready() && (!fresh || connection.is_open()) {
                         return Ok(Checkout::Http1(lent));
                     }
                     // A new one may have been made for somebody else, and waited here until it was
                     // closed; twice is no accident.
-                    ended += u32::from(connection.is_fresh());
+                    ended += u32::from(fresh);
                     if ended > 1 {
                         return Err(PoolError::closed());
                     }

@@ -18,6 +18,7 @@ use super::{
     connect::{Connect, Connection},
     exchange::Exchange,
     host::{Access, Host},
+    http1::Http1,
     http2::Http2,
     target,
 };
@@ -44,7 +45,7 @@ where
         make,
         |place| place.inner_mut(),
         |cache| {
-            cache.retain(|connection| connection.is_open());
+            cache.retain(Http1::is_open);
             !cache.is_empty()
         },
     )

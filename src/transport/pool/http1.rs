@@ -76,12 +76,17 @@ impl Http1 {
         }
     }
 
-    /// Whether a request can be sent: its last exchange is over, the peer has not closed it, and it
-    /// was not kept for too long.
-    pub(super) fn is_open(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
+    /// Whether a request can be sent: its last exchange is over, the peer is not known to have closed
+    /// it, and it was not kept for too long.
+    pub(super) fn is_ready(&mut self) -> bool {
         self.spent |= !self.sender.is_ready() || self.idle_since.elapsed() >= IDLE;
         !self.spent
+    }
+
+    /// The same, having looked for what the peer did meanwhile.
+    pub(super) fn is_open(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        self.is_ready()
     }
 
     pub(super) fn is_fresh(&self) -> bool {
