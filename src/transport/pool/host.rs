@@ -11,14 +11,8 @@ use http::{HeaderValue, Uri};
 use hyper::client::conn::http2::SendRequest;
 use tower_service::Service;
 
-use super::{
-    PoolError,
-    connect::NoHttp1,
-    http1::{Http1, Loan},
-    http2::Http2,
-    target,
-};
-use crate::Body;
+use super::{PoolError, connect::NoHttp1, http1::Http1, http2::Http2, target};
+use crate::{Body, runtime};
 
 /// The connections to one host. `K` is hyper-util's cache of those of HTTP/1.1, whose type cannot be
 /// named, and neither can that of the places in it.
@@ -108,15 +102,12 @@ impl<K> Host<K> {
                         _host: Arc::clone(self),
                     });
                     let connection = lent.connection();
-                    // One that was used before looks by itself before it writes, and if it finds
-                    // itself closed, the request goes over another one.
-                    let fresh = connection.is_fresh();
-                    if connection.is_ready() && (!fresh || connection.is_open()) {
+                    if connection.is_open() {
                         return Ok(Checkout::Http1(lent));
                     }
                     // A new one may have been made for somebody else, and waited here until it was
                     // closed; twice is no accident.
-                    ended += u32::from(fresh);
+                    ended += u32::from(connection.is_fresh());
                     if ended > 1 {
                         return Err(PoolError::closed());
                     }
@@ -167,16 +158,29 @@ where
     }
 }
 
+/// A connection on loan, whatever it is made of.
+pub(super) trait Loan: Send {
+    /// The body was read to its end. Dropped without that, the connection is closed.
+    fn end(self: Box<Self>);
+}
+
 impl<K, P> Loan for Lent<K, P>
 where
-    K: Send,
-    P: Service<()> + Send,
+    K: Send + 'static,
+    P: Service<()> + Send + 'static,
 {
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        self.connection().drive(cx);
-    }
-
     fn end(mut self: Box<Self>) {
-        self.connection().end();
+        let connection = self.connection();
+        if connection.is_ready() {
+            connection.end();
+        } else if let Ok(runtime) = runtime::current() {
+            // On another thread it still comes to an end with its exchange, or part of the request is
+            // still to be written.
+            runtime.spawn(async move {
+                let connection = self.connection();
+                connection.ready().await;
+                connection.end();
+            });
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! A transport over the parts of hyper-util that are to replace its client, cheaper by what those
-//! leave out: no exchange waits for another task, and none is begun for it.
+//! leave out: a connection is given back where an answer's body ends, without a task for that, and
+//! what an exchange needs to know of its host was prepared once.
 //!
 //! ```
 //! # fn build() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,7 +40,7 @@ use tower_service::Service;
 pub use self::{connect::Connection, error::PoolError};
 use self::{
     exchange::{Exchange, Exchanging},
-    http1::Loan,
+    host::Loan,
     stream::Connector,
 };
 use super::{IDLE, TlsError, TransportConfig};
@@ -50,9 +51,9 @@ use crate::{Body, BoxError, runtime};
 ///
 /// Like [`HyperTransport`](super::HyperTransport) it bounds the connect phase as a whole, follows no
 /// redirect, decompresses nothing, and ignores proxy variables in the environment. A connection is
-/// used again once an answer's body was read to its end, and closed within 5 s after it was idle for
-/// 90 s, or the peer closed it. A request that was not begun to be written when a kept connection
-/// ended goes over another one.
+/// used again once an answer's body was read to its end. It is not used any more once it was idle
+/// for 90 s, and closed within 5 s of that. A request that was not begun to be written when a kept
+/// connection ended goes over another one.
 ///
 /// # Cancel safety
 ///
@@ -134,7 +135,7 @@ impl fmt::Debug for ResponseFuture {
 /// The body of an answer, as it comes. Dropped before its end it closes its connection of HTTP/1.1.
 pub struct ResponseBody {
     inner: Incoming,
-    /// The connection that it comes by, as long as that must be driven.
+    /// The connection of HTTP/1.1 that it comes by, until its end.
     loan: Option<Box<dyn Loan>>,
 }
 
@@ -173,14 +174,7 @@ impl http_body::Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { inner, loan } = &mut *self;
-        let mut inner = Pin::new(inner);
-        let frame = match loan {
-            Some(loan) => ready!(http1::poll_driven(&mut **loan, cx, |cx| {
-                inner.as_mut().poll_frame(cx)
-            })),
-            None => ready!(inner.poll_frame(cx)),
-        };
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         match &frame {
             Some(Ok(_)) => self.end_if_over(),
             Some(Err(_)) => self.loan = None,
