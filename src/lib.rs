@@ -80,6 +80,7 @@
 //! | `aws-lc-rs` | | the default transport, with AWS-LC's cryptography, unless `ring` is on, too |
 //! | `native-roots` | | the default transport, trusting the system's root certificates, too |
 //! | `transport` | by the above | hyper-util's client over rustls |
+//! | `pool` | | `PooledTransport`, another one over hyper-util's composable pool, whose interface may change |
 //! | `metrics` | | calls and attempts measured by the facade of the crate `metrics` |
 //! | `server` | | `server::ActorTokensApi`: the wire protocol over any `Service<ActorTokenRequest>` |
 //! | `sandbox` | | `sandbox::Sandbox`: a stand-in for the API, in process and over TCP |

@@ -122,6 +122,20 @@ fn the_default_transport_can_be_shared_cloned_and_shown() {
     sent::<ResponseBody>();
 }
 
+#[cfg(feature = "pool")]
+#[test]
+fn the_pooled_transport_can_be_shared_cloned_and_shown() {
+    use clerk_actor_tokens::transport::pool::{
+        PoolError, PooledTransport, ResponseBody, ResponseFuture,
+    };
+
+    cloned::<PooledTransport>();
+    shared::<PoolError>();
+    fn sent<T: Send + Debug + 'static>() {}
+    sent::<ResponseFuture>();
+    sent::<ResponseBody>();
+}
+
 #[test]
 fn futures_can_be_sent_and_shown_wherever_those_below_can() {
     future::<layer::base_uri::ResponseFuture<Exchange>>();

@@ -5,6 +5,8 @@
 
 mod config;
 mod connect;
+#[cfg(feature = "pool")]
+pub mod pool;
 mod tls;
 
 use std::{
@@ -27,6 +29,8 @@ use tower_service::Service;
 
 pub(crate) use self::connect::ConnectTimedOut;
 use self::connect::ConnectTimeout;
+#[cfg(feature = "pool")]
+pub use self::pool::PooledTransport;
 pub use self::{config::TransportConfig, tls::TlsError};
 use crate::{Body, BoxError, runtime};
 
@@ -52,23 +56,28 @@ impl HyperTransport {
     ///
     /// When TLS cannot be set up: no cryptography provider, no root certificates, or one that is none.
     pub fn new(config: &TransportConfig) -> Result<Self, TlsError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        // Spread over the addresses of a host, so that a dead one leaves time for the next.
-        tcp.set_connect_timeout(Some(config.connect_timeout));
-        let tls = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls::config(&config.root_certificates)?)
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(tcp);
         let client = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .build(ConnectTimeout::new(tls, config.connect_timeout));
+            .build(connector(config)?);
         Ok(Self { client })
     }
+}
+
+/// Connects by TCP, and by TLS where the URI says so, within the time of the connect phase.
+fn connector(config: &TransportConfig) -> Result<Connector, TlsError> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    // Spread over the addresses of a host, so that a dead one leaves time for the next.
+    tcp.set_connect_timeout(Some(config.connect_timeout));
+    let tls = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(tls::config(&config.root_certificates)?)
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(tcp);
+    Ok(ConnectTimeout::new(tls, config.connect_timeout))
 }
 
 impl fmt::Debug for HyperTransport {

@@ -2,7 +2,10 @@
 
 use std::{fmt, hint::black_box, str::FromStr, sync::Arc, time::Duration};
 
-use clerk_actor_tokens::{Actor, Client, CreateActorToken, SecretKey, Ticket};
+use clerk_actor_tokens::{
+    Actor, Client, CreateActorToken, SecretKey, Ticket,
+    transport::{PooledTransport, TransportConfig},
+};
 use clerk_rs::{
     apis::{actor_tokens_api, configuration::Configuration},
     clerk::{CLERK_API_VERSION, USER_AGENT},
@@ -18,13 +21,16 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerKind {
     Ours,
+    /// Over the other transport.
+    OursPooled,
     HandWritten,
     Reqwest,
     ClerkRs,
 }
 
-pub const PEERS: [PeerKind; 4] = [
+pub const PEERS: [PeerKind; 5] = [
     PeerKind::Ours,
+    PeerKind::OursPooled,
     PeerKind::HandWritten,
     PeerKind::Reqwest,
     PeerKind::ClerkRs,
@@ -34,6 +40,7 @@ impl fmt::Display for PeerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Ours => "clerk-actor-tokens",
+            Self::OursPooled => "the same, pooled",
             Self::HandWritten => "hyper-util",
             Self::Reqwest => "reqwest",
             Self::ClerkRs => "clerk-rs",
@@ -70,6 +77,16 @@ impl Peer {
                     .root_certificate(endpoints.certificate.clone())
                     .build()?,
             ),
+            PeerKind::OursPooled => {
+                let config =
+                    TransportConfig::default().root_certificate(endpoints.certificate.clone());
+                Inner::Ours(
+                    Client::builder(SecretKey::new(SECRET_KEY)?)
+                        .base_url(base_url.parse()?)
+                        .transport(PooledTransport::new(&config)?)
+                        .build()?,
+                )
+            }
             PeerKind::HandWritten => {
                 Inner::HandWritten(hand_written::Client::new(base_url, tls(endpoints)?))
             }

@@ -4,6 +4,7 @@ pub(crate) mod caller;
 pub(crate) mod checks;
 pub(crate) mod gzip;
 pub(crate) mod h2_frames;
+pub(crate) mod over;
 pub(crate) mod pipe;
 pub(crate) mod row;
 pub(crate) mod run;

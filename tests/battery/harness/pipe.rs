@@ -13,6 +13,8 @@ use std::{
 };
 
 use clerk_actor_tokens::Body;
+#[cfg(feature = "pool")]
+use clerk_actor_tokens::transport::{PooledTransport, pool};
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::{
@@ -25,7 +27,11 @@ use hyper_util::{
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tower::Service;
 
-use super::script::{self, Op, Seen, Step, play};
+use super::{
+    over::Over,
+    script::{self, Op, Seen, Step, play},
+    settling::{Log, Split},
+};
 
 /// Connects to a peer that plays the next script on every connection, the last one for ever.
 #[derive(Clone)]
@@ -37,13 +43,14 @@ pub(crate) struct PipeConnector {
     seen: Arc<Seen>,
 }
 
-/// hyper-util's client over pipes that hold so many bytes, configured like the default transport.
+/// A transport over pipes that hold so many bytes, configured like the default one.
 pub(crate) fn transport(
+    over: Over,
     scripts: Vec<Vec<Step>>,
     op: Op,
     http2: bool,
     bytes: usize,
-) -> (Client<PipeConnector, Body>, Arc<Seen>) {
+) -> ((Split, Arc<Log>), Arc<Seen>) {
     let seen = Arc::<Seen>::default();
     let connector = PipeConnector {
         scripts: Arc::new(Mutex::new(scripts)),
@@ -52,11 +59,18 @@ pub(crate) fn transport(
         bytes,
         seen: Arc::clone(&seen),
     };
-    let client = Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .build(connector);
-    (client, seen)
+    let split = match over {
+        Over::Client => {
+            let client: Client<_, Body> = Client::builder(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .pool_timer(TokioTimer::new())
+                .build(connector);
+            Split::new(op, client)
+        }
+        #[cfg(feature = "pool")]
+        Over::Pool => Split::new(op, PooledTransport::over(connector)),
+    };
+    (split, seen)
 }
 
 impl Service<Uri> for PipeConnector {
@@ -95,13 +109,23 @@ impl Service<Uri> for PipeConnector {
 }
 
 /// The client's end of a connection.
-pub(crate) struct Pipe {
-    io: TokioIo<DuplexStream>,
+pub(crate) struct Pipe<T = DuplexStream> {
+    io: TokioIo<T>,
     http2: bool,
     reset: Arc<AtomicBool>,
 }
 
-impl Pipe {
+impl<T> Pipe<T> {
+    /// Any byte stream, which speaks HTTP/1.1.
+    #[cfg(feature = "pool")]
+    pub(crate) fn over(io: TokioIo<T>) -> Self {
+        Self {
+            io,
+            http2: false,
+            reset: Arc::default(),
+        }
+    }
+
     fn check_reset(&self) -> io::Result<()> {
         match self.reset.load(Ordering::SeqCst) {
             true => Err(io::ErrorKind::ConnectionReset.into()),
@@ -161,7 +185,17 @@ impl Connection for Pipe {
     }
 }
 
-impl Read for Pipe {
+#[cfg(feature = "pool")]
+impl<T> pool::Connection for Pipe<T>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    fn is_http2(&self) -> bool {
+        self.http2
+    }
+}
+
+impl<T: AsyncRead + Unpin> Read for Pipe<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -172,7 +206,7 @@ impl Read for Pipe {
     }
 }
 
-impl Write for Pipe {
+impl<T: AsyncWrite + Unpin> Write for Pipe<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use super::{
     caller::Caller,
     checks::Check,
+    over::Over,
     pipe,
     run::{Run, Want},
     script::{Op, Step},
-    settling::Split,
 };
 
 /// Long enough for everything to be settled; the clock is paused.
@@ -21,6 +21,7 @@ const AMPLE: Duration = Duration::from_secs(600);
 
 pub(crate) struct Row {
     pub(crate) name: String,
+    pub(crate) over: Over,
     pub(crate) http2: bool,
     /// Whether a call that goes well comes first, on the same connection.
     pub(crate) warm: bool,
@@ -40,6 +41,7 @@ pub(crate) struct Row {
 pub(crate) fn row(name: impl Into<String>, script: Vec<Step>, create: Want, revoke: Want) -> Row {
     Row {
         name: name.into(),
+        over: Over::default(),
         http2: false,
         warm: false,
         calls: 1,
@@ -59,6 +61,12 @@ pub(crate) fn row2(name: impl Into<String>, script: Vec<Step>, create: Want, rev
 }
 
 impl Row {
+    /// Runs over another transport.
+    pub(crate) fn over(mut self, over: Over) -> Self {
+        self.over = over;
+        self
+    }
+
     /// The client takes every connection for one of HTTP/2, whatever the script says.
     pub(crate) fn over_http2(mut self) -> Self {
         self.http2 = true;
@@ -118,8 +126,9 @@ impl Row {
     }
 
     async fn run(&self, op: Op) -> Result<Run, String> {
-        let (transport, seen) = pipe::transport(self.scripts.clone(), op, self.http2, self.pipe);
-        let (transport, log) = Split::new(op, transport);
+        let scripts = self.scripts.clone();
+        let ((transport, log), seen) =
+            pipe::transport(self.over, scripts, op, self.http2, self.pipe);
         let client = self.caller.client(transport);
         let caller = Arc::new(self.caller.clone());
         if self.warm {

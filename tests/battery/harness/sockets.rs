@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "pool")]
+use clerk_actor_tokens::transport::PooledTransport;
 use clerk_actor_tokens::{
     RetryConfig,
     transport::{HyperTransport, TransportConfig},
@@ -23,6 +25,7 @@ use tokio_rustls::{
 use super::{
     caller::Caller,
     checks::Check,
+    over::Over,
     run::{Run, Want},
     script::{Op, Seen, Step, play},
     settling::Split,
@@ -62,6 +65,7 @@ pub(crate) enum Certificate {
 /// A row over sockets: how a call to `https` or `http` ends, and how often it connects.
 pub(crate) struct SocketRow {
     pub(crate) name: &'static str,
+    pub(crate) over: Over,
     pub(crate) scheme: &'static str,
     pub(crate) host: &'static str,
     pub(crate) accept: Accept,
@@ -73,6 +77,12 @@ pub(crate) struct SocketRow {
 pub(crate) const CONNECT: Duration = Duration::from_millis(300);
 
 impl SocketRow {
+    /// Runs over another transport.
+    pub(crate) fn over(mut self, over: Over) -> Self {
+        self.over = over;
+        self
+    }
+
     /// Something else is wanted, too.
     pub(crate) fn also(mut self, check: Check) -> Self {
         self.also.push(check);
@@ -109,7 +119,12 @@ impl SocketRow {
         let config = TransportConfig::default()
             .root_certificate(authority.root.der().to_vec())
             .connect_timeout(CONNECT);
-        let transport = HyperTransport::new(&config).map_err(|error| error.to_string())?;
+        let split = match self.over {
+            Over::Client => HyperTransport::new(&config).map(|it| Split::new(op, it)),
+            #[cfg(feature = "pool")]
+            Over::Pool => PooledTransport::new(&config).map(|it| Split::new(op, it)),
+        };
+        let split = split.map_err(|error| error.to_string())?;
         let peer = Peer {
             accept: self.accept.clone(),
             op,
@@ -122,7 +137,6 @@ impl SocketRow {
             }
         });
         tokio::task::yield_now().await;
-        let split = Split::new(op, transport);
         let run = self.caller(address).run(op, split, seen).await;
         server.abort();
         Ok(run)

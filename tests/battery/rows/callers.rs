@@ -11,10 +11,10 @@ use serde_json::Value;
 use super::Runnable;
 use crate::harness::{
     caller::Caller,
+    over::Over,
     pipe,
     row::paused,
     script::{Op, Step},
-    settling::Split,
 };
 use crate::search::{MARKER, form_in};
 
@@ -177,8 +177,9 @@ fn requests() -> Vec<(String, ActorTokenRequest)> {
 
 async fn refused_unsent(request: ActorTokenRequest) -> Result<(), String> {
     let script = vec![Step::Request, Step::Answer];
-    let (transport, seen) = pipe::transport(vec![script], Op::Create, false, 1 << 20);
-    let client = Caller::default().client(Split::new(Op::Create, transport).0);
+    let ((transport, _), seen) =
+        pipe::transport(Over::default(), vec![script], Op::Create, false, 1 << 20);
+    let client = Caller::default().client(transport);
     let error = client
         .send(request)
         .await

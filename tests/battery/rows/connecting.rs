@@ -3,6 +3,7 @@
 use super::{Runnable, names};
 use crate::harness::{
     checks::{attempts, connections, timed_out, took},
+    over::Over,
     run::{End, NS, OK, Want},
     script::Step,
     sockets::{Accept, CONNECT, Certificate, SocketRow},
@@ -10,7 +11,7 @@ use crate::harness::{
 
 pub(crate) const SECTION: &str = "Connecting";
 
-pub(crate) fn rows() -> Vec<Runnable> {
+pub(crate) fn rows(over: Over) -> Vec<Runnable> {
     let answer = || vec![Step::Request, Step::Answer, Step::Hang];
     let tls = |certificate| Accept::Tls(certificate, answer());
     let mut rows = vec![
@@ -104,27 +105,25 @@ pub(crate) fn rows() -> Vec<Runnable> {
     let mut rows: Vec<Runnable> = rows
         .into_iter()
         .map(|row| {
-            (
-                SECTION,
-                row.name.to_owned(),
-                Box::new(move || row.check()) as _,
-            )
+            let (name, row) = (over.name(row.name), row.over(over));
+            (SECTION, name, Box::new(move || row.check()) as _)
         })
         .collect();
     rows.push((
         SECTION,
-        "proxy variables are ignored".into(),
-        Box::new(without_proxy),
+        over.name("proxy variables are ignored"),
+        Box::new(move || without_proxy(over)),
     ));
-    rows.extend(names::rows());
+    rows.extend(names::rows(over));
     rows
 }
 
 /// Runs a row that goes well in a process whose environment names proxies that nobody serves.
-fn without_proxy() -> Result<(), String> {
+fn without_proxy(over: Over) -> Result<(), String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = std::process::Command::new(program);
-    command.args(["--exact", "Connecting: plain, all well"]);
+    let row = over.name("Connecting: plain, all well");
+    command.args(["--exact", &row]);
     for variable in [
         "HTTP_PROXY",
         "http_proxy",
@@ -155,6 +154,7 @@ pub(crate) fn https(
 ) -> SocketRow {
     SocketRow {
         name,
+        over: Over::default(),
         scheme: "https",
         host: "localhost",
         accept,
@@ -172,6 +172,7 @@ fn http(
 ) -> SocketRow {
     SocketRow {
         name,
+        over: Over::default(),
         scheme: "http",
         host,
         accept,

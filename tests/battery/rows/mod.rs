@@ -17,7 +17,7 @@ mod request_http2;
 mod response_body;
 mod response_head;
 
-use crate::harness::row::Row;
+use crate::harness::{over::Over, row::Row};
 
 /// A row ready to be run: section, name, check.
 pub(crate) type Runnable = (
@@ -27,6 +27,14 @@ pub(crate) type Runnable = (
 );
 
 pub(crate) fn all() -> Vec<Runnable> {
+    let mut all: Vec<Runnable> = Over::ALL.iter().flat_map(|over| over_one(*over)).collect();
+    all.extend(callers::rows());
+    all.extend(itself::rows());
+    all
+}
+
+/// Everything that is about a connection, over one transport.
+fn over_one(over: Over) -> Vec<Runnable> {
     let sections: [(&'static str, Vec<Row>); 8] = [
         ("Request on the wire", request::rows()),
         ("Request on the wire, HTTP/2", request_http2::rows()),
@@ -37,13 +45,12 @@ pub(crate) fn all() -> Vec<Runnable> {
         ("Rate limits and time", rate_limits::rows()),
         ("What callers pass", calls::rows()),
     ];
-    let mut all: Vec<Runnable> = connecting::rows();
+    let mut all = connecting::rows(over);
     for (section, rows) in sections {
         for row in rows {
-            all.push((section, row.name.clone(), Box::new(move || row.check())));
+            let (name, row) = (over.name(&row.name), row.over(over));
+            all.push((section, name, Box::new(move || row.check())));
         }
     }
-    all.extend(callers::rows());
-    all.extend(itself::rows());
     all
 }

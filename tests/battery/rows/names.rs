@@ -10,6 +10,9 @@ use std::{
     },
 };
 
+use clerk_actor_tokens::Body;
+#[cfg(feature = "pool")]
+use clerk_actor_tokens::transport::PooledTransport;
 use hyper_util::{
     client::legacy::{
         self,
@@ -18,14 +21,19 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use tokio::net::{TcpListener, TcpSocket};
+#[cfg(feature = "pool")]
+use tower::ServiceExt;
 
 use super::{
     Runnable,
     connecting::{SECTION, https},
 };
+#[cfg(feature = "pool")]
+use crate::harness::pipe::Pipe;
 use crate::harness::{
     caller::Caller,
     checks::{attempts, connections, timed_out, took},
+    over::Over,
     row::paused,
     run::{NS, OK, Run},
     script::{Op, Seen, Step, play},
@@ -33,29 +41,39 @@ use crate::harness::{
     sockets::{Accept, CONNECT, Certificate},
 };
 
-pub(crate) fn rows() -> Vec<Runnable> {
-    vec![
-        (SECTION, "DNS failure".into(), Box::new(without_name)),
-        (SECTION, "DNS hangs".into(), Box::new(without_end)),
-        (
-            SECTION,
-            "the first address is dead".into(),
-            Box::new(second_address),
-        ),
-    ]
+type Check = fn(Over) -> Result<(), String>;
+
+pub(crate) fn rows(over: Over) -> Vec<Runnable> {
+    let rows: [(&str, Check); 3] = [
+        ("DNS failure", without_name),
+        ("DNS hangs", without_end),
+        ("the first address is dead", second_address),
+    ];
+    let runnable = |(name, check): (&str, Check)| -> Runnable {
+        (SECTION, over.name(name), Box::new(move || check(over)))
+    };
+    rows.into_iter().map(runnable).collect()
 }
 
 /// Runs something over plain HTTP to addresses of its own choice, for each operation.
-fn resolving<F, S>(op: Op, resolve: F) -> (Split, Arc<Log>)
+fn resolving<F, S>(over: Over, op: Op, resolve: F) -> (Split, Arc<Log>)
 where
     F: FnMut(Name) -> S + Clone + Send + Sync + 'static,
     S: Future<Output = io::Result<std::vec::IntoIter<SocketAddr>>> + Send + 'static,
 {
     let connector = HttpConnector::new_with_resolver(tower::service_fn(resolve));
-    Split::new(
-        op,
-        legacy::Client::builder(TokioExecutor::new()).build(connector),
-    )
+    match over {
+        Over::Client => {
+            let client: legacy::Client<_, Body> =
+                legacy::Client::builder(TokioExecutor::new()).build(connector);
+            Split::new(op, client)
+        }
+        #[cfg(feature = "pool")]
+        Over::Pool => {
+            let connector = connector.map_response(Pipe::over);
+            Split::new(op, PooledTransport::over(connector))
+        }
+    }
 }
 
 fn to_localhost() -> Caller {
@@ -66,11 +84,11 @@ fn to_localhost() -> Caller {
 }
 
 /// A name that does not resolve is looked up for every attempt.
-fn without_name() -> Result<(), String> {
+fn without_name(over: Over) -> Result<(), String> {
     for op in [Op::Create, Op::Revoke] {
         let looked_up = Arc::<AtomicU32>::default();
         let count = Arc::clone(&looked_up);
-        let split = resolving(op, move |_| {
+        let split = resolving(over, op, move |_| {
             count.fetch_add(1, Ordering::SeqCst);
             ready(Err(io::Error::other("no such name")))
         });
@@ -88,7 +106,7 @@ fn without_name() -> Result<(), String> {
 
 /// Names are looked up by the system, on a thread of the runtime; it has but one, which somebody
 /// else occupies.
-fn without_end() -> Result<(), String> {
+fn without_end(over: Over) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)
@@ -104,21 +122,24 @@ fn without_end() -> Result<(), String> {
         .also(timed_out(true))
         .also(attempts(3))
         .also(took(3 * CONNECT..=16 * CONNECT))
+        .over(over)
         .check_on(&runtime);
     drop(release);
     hangs?;
     // It was nothing but the lookup.
-    https("DNS answers", well(), (OK, 1), Some(1)).check_on(&runtime)
+    https("DNS answers", well(), (OK, 1), Some(1))
+        .over(over)
+        .check_on(&runtime)
 }
 
 /// Nobody listens at the first address of a name.
-fn second_address() -> Result<(), String> {
+fn second_address(over: Over) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
     for op in [Op::Create, Op::Revoke] {
-        let run = runtime.block_on(to_second_address(op));
+        let run = runtime.block_on(to_second_address(over, op));
         let run = run.map_err(|error| error.to_string())?;
         run.judge((OK, 1))
             .and_then(|()| connections(1)(&run))
@@ -127,7 +148,7 @@ fn second_address() -> Result<(), String> {
     Ok(())
 }
 
-async fn to_second_address(op: Op) -> io::Result<Run> {
+async fn to_second_address(over: Over, op: Op) -> io::Result<Run> {
     // Bound, so that nobody else gets the port, and never listening.
     let dead = TcpSocket::new_v4()?;
     dead.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
@@ -147,7 +168,7 @@ async fn to_second_address(op: Op) -> io::Result<Run> {
             .await;
         }
     });
-    let split = resolving(op, move |_| ready(Ok(addresses.clone().into_iter())));
+    let split = resolving(over, op, move |_| ready(Ok(addresses.clone().into_iter())));
     let run = to_localhost().run(op, split, seen).await;
     drop(dead);
     Ok(run)

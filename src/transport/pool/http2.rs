@@ -1,0 +1,92 @@
+//! [`Http2`], the one connection of HTTP/2 that all exchanges with a host share.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hyper::{
+    client::conn::http2::{Builder, SendRequest},
+    rt::{Read, Write},
+};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time::Instant,
+};
+
+use super::{IDLE, PoolError};
+use crate::Body;
+
+#[derive(Default)]
+pub(super) struct Http2 {
+    shared: Mutex<Option<Shared>>,
+    published: Notify,
+}
+
+struct Shared {
+    sender: SendRequest<Body>,
+    used: Instant,
+}
+
+impl Shared {
+    fn is_open(&self) -> bool {
+        self.sender.is_ready() && self.used.elapsed() < IDLE
+    }
+}
+
+impl Http2 {
+    /// The connection, if there is one that is open.
+    pub(super) fn get(&self) -> Option<SendRequest<Body>> {
+        let mut shared = self.lock();
+        let open = shared.as_mut().filter(|shared| shared.is_open());
+        open.map(|shared| {
+            shared.used = Instant::now();
+            shared.sender.clone()
+        })
+    }
+
+    /// Ends when somebody made a connection since this was called.
+    pub(super) fn published(&self) -> Notified<'_> {
+        self.published.notified()
+    }
+
+    /// Makes `io` the connection, unless somebody was faster: then `io` is closed again.
+    pub(super) async fn publish<I>(&self, io: I) -> Result<SendRequest<Body>, PoolError>
+    where
+        I: Read + Write + Unpin + Send + 'static,
+    {
+        if let Some(sender) = self.get() {
+            return Ok(sender);
+        }
+        let (sender, connection) = Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .handshake(io)
+            .await
+            .map_err(PoolError::handshake)?;
+        {
+            let mut shared = self.lock();
+            if let Some(first) = shared.as_ref().filter(|shared| shared.is_open()) {
+                return Ok(first.sender.clone());
+            }
+            *shared = Some(Shared {
+                sender: sender.clone(),
+                used: Instant::now(),
+            });
+        }
+        // Whoever has an exchange under way hears of its end by that.
+        tokio::spawn(async move { drop(connection.await) });
+        self.published.notify_waiters();
+        Ok(sender)
+    }
+
+    /// Closes the connection if nobody used it for long. Whether there is one left.
+    pub(super) fn sweep(&self) -> bool {
+        let mut shared = self.lock();
+        if shared.as_ref().is_some_and(|shared| !shared.is_open()) {
+            *shared = None;
+        }
+        shared.is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Shared>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
