@@ -51,8 +51,14 @@ fn assert_silent(told: &str) {
 
 #[test]
 fn no_example_shows_a_secret() {
-    for name in ["quickstart", "custom_layer", "hand_built_stack"] {
-        let told = run(&mut example(name));
+    let soak = &["--calls", "100"][..];
+    for (name, args) in [
+        ("quickstart", &[][..]),
+        ("custom_layer", &[]),
+        ("hand_built_stack", &[]),
+        ("soak", soak),
+    ] {
+        let told = run(example(name).args(args));
         assert!(
             told.contains("call{otel.name="),
             "{name} logs nothing: {told}"

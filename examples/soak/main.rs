@@ -45,6 +45,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, BoxError> {
+    // A line for every token that is settled is too much to look at, unless it is asked for.
+    if env::var_os("RUST_LOG").is_some() {
+        tracing_subscriber::fmt::init();
+    }
     let args = Args::read(env::args().skip(1))?;
     // Clients and sandboxes are one process, so that each connection has two descriptors here. What
     // the system does not grant shows as creates that failed.
