@@ -604,3 +604,22 @@ async fn the_instance_polled_ready_is_called_and_refused_requests_take_none() {
     }
     assert_eq!(*clones.lock().unwrap(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_at_the_gateway_waits_for_is_revoked_and_what_was_answered_is_not() {
+    let sandbox = Sandbox::new();
+    let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+        .build()
+        .unwrap();
+    let api = ActorTokensApi::new(client.clone(), key());
+    let body = r#"{"user_id":"user_1","actor":{"sub":"user_2"}}"#;
+    assert_eq!(ask(api.clone(), create(body)).await.status, 200);
+
+    sandbox.inject(Fault::Delay(Duration::from_secs(5)));
+    let gone = tokio::time::timeout(Duration::from_secs(1), ask(api, create(body)));
+    assert!(gone.await.is_err());
+    let report = client.drain(Duration::from_secs(60)).await;
+    assert_eq!((report.is_complete(), report.counts().revoked), (true, 1));
+    let ledger = sandbox.ledger();
+    assert_eq!((ledger.minted().len(), ledger.pending().count()), (2, 1));
+}

@@ -610,6 +610,20 @@ async fn tower_https_own_trace_layer_can_stand_in_place_of_ours() {
     let names: Vec<_> = capture.spans().iter().map(|span| span.name).collect();
     assert_eq!(names, ["call", "theirs"]);
     assert_eq!(capture.named("theirs")[0].parent, Some(0));
+
+    // Or in place of both.
+    let (capture, _guard) = Capture::begin();
+    let theirs = tower_http::trace::TraceLayer::new_for_http()
+        .make_span_with(|_: &Request<Body>| tracing::info_span!("theirs"));
+    let client = over(Scripted::new([answer(200, &[], MINTED)]))
+        .trace_call(TraceCallLayer::disabled())
+        .trace(TraceLayer::disabled())
+        .attempt_layer(theirs)
+        .build()
+        .unwrap();
+    kept(client.send(create()).await);
+    let names: Vec<_> = capture.spans().iter().map(|span| span.name).collect();
+    assert_eq!(names, ["theirs"]);
 }
 
 #[test]

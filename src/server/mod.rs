@@ -59,7 +59,9 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future, as servers do when the peer goes away, drops the call of the service.
+//! Dropping the future, as servers do when the peer goes away, drops the call of the service: over a
+//! [`Client`](crate::Client), what that may still mint is revoked. From the answer on the token is the
+//! caller's. Whether the answer arrives then, nobody here can know.
 
 pub(crate) mod answer;
 mod auth;
