@@ -109,12 +109,12 @@ mod clerk_errors;
 mod error;
 mod guard;
 mod key_source;
-mod lease;
 mod outcome;
 mod request;
 mod retry_config;
 mod runtime;
 mod secret_key;
+mod settle_end;
 mod telemetry;
 mod text;
 
@@ -126,10 +126,9 @@ pub use self::{
     base_url::{BaseUrl, InvalidBaseUrl},
     body::{Body, Intent},
     clerk_errors::{ClerkError, ClerkErrors},
-    client::{Client, ClientBuilder, ConfigError},
+    client::{Client, ClientBuilder, ConfigError, Lease},
     error::{BoxError, Error, ErrorKind},
     key_source::{KeyProvider, KeySource, RotatingKey},
-    lease::Lease,
     outcome::Outcome,
     request::{Actor, ActorTokenRequest, CreateActorToken, InvalidRequest, Operation},
     retry_config::RetryConfig,

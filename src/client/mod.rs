@@ -6,6 +6,7 @@ mod config_error;
 #[cfg(feature = "transport")]
 mod env;
 mod instances;
+mod lease;
 mod stack;
 
 use std::{
@@ -23,12 +24,13 @@ use self::instances::{Instance, Instances};
 pub use self::{
     builder::ClientBuilder,
     config_error::ConfigError,
+    lease::Lease,
     stack::{
         AttemptLevel, CallLevel, CallService, CustomTransport, Transport, WireLevel, WireService,
     },
 };
 use crate::{
-    ActorToken, ActorTokenId, ActorTokenRequest, BoxError, CreateActorToken, Error, Lease,
+    ActorToken, ActorTokenId, ActorTokenRequest, BoxError, CreateActorToken, Error,
     layer::{
         SettleLayer, TypedErrorLayer,
         settle::{DrainReport, SettleCounts, Settler},

@@ -7,7 +7,7 @@ use metrics::{Gauge, Label, SharedString, Unit, counter, gauge, histogram};
 use tokio::time::Instant;
 
 use super::{ErrorType, METHOD, operation, url_template};
-use crate::{Intent, layer::settle::SettleEnd};
+use crate::{Intent, settle_end::SettleEnd};
 
 /// Whether anything is measured at all.
 pub(crate) const METERED: bool = true;

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::ErrorType;
-use crate::{Intent, layer::settle::SettleEnd};
+use crate::{Intent, settle_end::SettleEnd};
 
 /// Whether anything is measured at all.
 pub(crate) const METERED: bool = false;

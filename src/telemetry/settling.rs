@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::{Level, Metadata, Span, field::Empty};
 
 use super::{ErrorType, TARGET, meter};
-use crate::{ActorTokenId, Error, layer::settle::SettleEnd};
+use crate::{ActorTokenId, Error, settle_end::SettleEnd};
 
 /// The name of the span that something is settled in.
 const SETTLE: &str = "settle";

@@ -94,13 +94,14 @@ use tower_service::Service;
 use self::{compensate::Revokes, config::Config, settler::Shared};
 pub use self::{
     drain::DrainReport,
-    event::{SettleCounts, SettleEnd, SettleEvent},
+    event::{SettleCounts, SettleEvent},
     future::ResponseFuture,
 };
 pub(crate) use self::{
     settler::Settler,
     unsettled::{Origin, Unsettled},
 };
+pub use crate::settle_end::SettleEnd;
 use crate::{Body, BoxError, Intent, layer::TraceLayer};
 
 /// Layer of [`Settle`]. All services that one layer makes, and its clones, share the counters, the
