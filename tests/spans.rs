@@ -603,7 +603,7 @@ async fn tower_https_own_trace_layer_can_stand_in_place_of_ours() {
         .make_span_with(|_: &Request<Body>| tracing::info_span!("theirs"));
     let client = over(Scripted::new([answer(200, &[], MINTED)]))
         .trace(TraceLayer::disabled())
-        .attempt_layer(theirs)
+        .attempt_layer(theirs.clone())
         .build()
         .unwrap();
     kept(client.send(create()).await);
@@ -613,8 +613,6 @@ async fn tower_https_own_trace_layer_can_stand_in_place_of_ours() {
 
     // Or in place of both.
     let (capture, _guard) = Capture::begin();
-    let theirs = tower_http::trace::TraceLayer::new_for_http()
-        .make_span_with(|_: &Request<Body>| tracing::info_span!("theirs"));
     let client = over(Scripted::new([answer(200, &[], MINTED)]))
         .trace_call(TraceCallLayer::disabled())
         .trace(TraceLayer::disabled())

@@ -224,11 +224,12 @@ impl Error {
         self.0.actor_token_id.as_ref()
     }
 
-    /// Until when a token could be used that a create minted although it failed: its life from now
-    /// on, for what may have happened cannot have happened later. `None` when nothing was minted, and
-    /// for a revoke.
+    /// Until when a token could be used that a create had minted by the time it failed: its life from
+    /// then on. `None` when nothing was minted, and for a revoke.
     ///
-    /// What the [settle layer](crate::layer::SettleLayer) revokes meanwhile dies earlier.
+    /// What the [settle layer](crate::layer::SettleLayer) revokes dies earlier. What the API carries out
+    /// only later than that, the layer follows, and tells of by
+    /// [`on_settle`](crate::ClientBuilder::on_settle).
     #[must_use]
     pub fn exposed_until(&self) -> Option<SystemTime> {
         self.0.exposed_until

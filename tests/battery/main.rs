@@ -1,10 +1,10 @@
 //! The battery: every way in which a network, a server or a proxy can fail, as rows of data.
 //!
 //! A row is a script for the peer and what must come of it, for a create and for a revoke. Each is
-//! checked for its outcome, the number of requests that the peer saw, its deadline, and that no
-//! secret shows, neither in what it returns nor in anything that is logged, at any level, by any
-//! crate; what else it wants stands in its `also`. A new row is one line in a file under
-//! `rows/`. The clock is paused and connections are pipes, but where sockets are the point.
+//! checked for its outcome, the number of requests that the peer saw, its deadline, that every credential
+//! was returned, revoked or reported, and that no secret shows, neither in what it returns nor in anything
+//! that is logged, at any level, by any crate; what else it wants stands in its `also`. A new row is one
+//! line in a file under `rows/`. The clock is paused and connections are pipes, but where sockets are the point.
 //!
 //! `cargo test --test battery -- <part of a row's name>` runs some of them.
 

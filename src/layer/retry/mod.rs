@@ -15,7 +15,12 @@
 //! | [`Rejected`](Outcome::Rejected) otherwise, [`Applied`](Outcome::Applied) | stop | stop |
 //! | [`Unknown`](Outcome::Unknown) | **stop** | retry |
 //!
-//! A create is sent again only when the attempt before provably had no effect: there is no
+//! Two things are decided otherwise: [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) is not
+//! retried, and a create whose attempt timed out is, where
+//! [`retry_settled_timeouts`](RetryConfig::retry_settled_timeouts) asks for it and
+//! [`SettleLayer`](super::SettleLayer) revokes what the lost attempt may mint.
+//!
+//! Otherwise a create is sent again only when the attempt before provably had no effect: there is no
 //! idempotency key, and a second token would be a second live link.
 //!
 //! # Example
