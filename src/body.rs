@@ -4,13 +4,14 @@ use std::{
     convert::Infallible,
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::call::{Attempt, Call};
+use crate::call::{Attempt, Call, Content, Progress};
 
 /// Which of the API's two operations a request is, for layers that see bytes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,10 +42,11 @@ pub enum Intent {
 /// ```
 #[derive(Clone)]
 pub struct Body {
-    bytes: Bytes,
-    intent: Intent,
-    call: Call,
+    // A handle, and no more: on its way to the wire a request is moved some forty times.
+    call: Arc<Progress>,
     attempt: Option<Attempt>,
+    /// The bytes were handed out.
+    spent: bool,
 }
 
 impl Body {
@@ -56,17 +58,16 @@ impl Body {
 
     pub(crate) fn of_call(intent: Intent, bytes: Bytes, call: Call) -> Self {
         Self {
-            bytes,
-            intent,
-            call,
+            call: call.encoded(intent, bytes),
             attempt: None,
+            spent: false,
         }
     }
 
     /// Which operation the request is.
     #[must_use]
     pub fn intent(&self) -> Intent {
-        self.intent
+        self.content().intent
     }
 
     /// The number of this attempt within its call, counted from one; zero above
@@ -79,33 +80,43 @@ impl Body {
     /// The length in bytes of what is left to send.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.bytes.len()
+        self.bytes().len()
     }
 
     /// Whether nothing is left to send.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.bytes().is_empty()
     }
 
     /// Takes the bytes, which counts as sending them. `None` when the attempt they belong to was
     /// given up: then they must not be sent any more.
     #[must_use]
     pub fn into_bytes(self) -> Option<Bytes> {
-        self.take().then_some(self.bytes)
+        self.take().then(|| self.bytes().clone())
     }
 
+    /// What is left to send.
     pub(crate) fn bytes(&self) -> &Bytes {
-        &self.bytes
+        static NOTHING: Bytes = Bytes::new();
+        if self.spent {
+            &NOTHING
+        } else {
+            &self.content().bytes
+        }
     }
 
-    pub(crate) fn call(&self) -> &Call {
+    pub(crate) fn content(&self) -> &Content {
+        self.call.content()
+    }
+
+    pub(crate) fn progress(&self) -> &Progress {
         &self.call
     }
 
     /// Makes this the body of a new attempt of its call.
     pub(crate) fn begin_attempt(&mut self) -> Attempt {
-        let attempt = Attempt::begin(self.call.progress());
+        let attempt = Attempt::begin(&self.call);
         self.attempt = Some(attempt.clone());
         attempt
     }
@@ -147,13 +158,14 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let bytes = std::mem::take(&mut self.bytes);
+        let bytes = self.bytes().clone();
+        self.spent = true;
         if self.take() {
             return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
         }
         // The attempt was given up. A body with content ends short of its announced length, so
         // that no server can take it for whole. An empty one has no such mark and never ends.
-        match self.intent {
+        match self.intent() {
             Intent::Create => Poll::Ready(None),
             Intent::Revoke => Poll::Pending,
         }
@@ -161,27 +173,25 @@ impl http_body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         // Transports ask this of an empty body in place of polling it.
-        self.bytes.is_empty() && self.take()
+        self.is_empty() && self.take()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes.len() as u64)
+        SizeHint::with_exact(self.len() as u64)
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body")
-            .field("intent", &self.intent)
-            .field("len", &self.bytes.len())
+            .field("intent", &self.intent())
+            .field("len", &self.len())
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http_body::Body as _;
     use http_body_util::BodyExt;
 
@@ -192,7 +202,7 @@ mod tests {
     async fn reading_a_body_marks_its_attempt_as_taken() {
         let mut body = Body::new(Intent::Create, "{}");
         let attempt = body.begin_attempt();
-        let progress = Arc::clone(body.call().progress());
+        let progress = Arc::clone(&body.call);
         assert!(!body.is_end_stream());
         assert_eq!(progress.outcome(), Outcome::NotSent);
         assert_eq!(body.collect().await.unwrap().to_bytes(), "{}");

@@ -1,21 +1,23 @@
 //! What the layers of one call share: its options, its deadline, and what became of its attempts.
 //!
-//! A [`Call`] travels with the request, from the call level into the [`Body`](crate::Body) of every
-//! attempt.
+//! A [`Call`] travels with the request down to where that is encoded. From there on its [`Progress`]
+//! holds all of it, so that the [`Body`](crate::Body) of every attempt is but a handle.
 
 mod attempt;
+mod content;
 mod prefix;
 mod progress;
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
-pub(crate) use self::{attempt::Attempt, prefix::Prefix, progress::Progress};
-use crate::{BaseUrl, RetryConfig};
+pub(crate) use self::{attempt::Attempt, content::Content, prefix::Prefix, progress::Progress};
+use crate::{BaseUrl, Intent, RetryConfig};
 
-/// The per-call context that the layers hand down.
-#[derive(Clone, Debug, Default)]
+/// The per-call context that the layers of the call level hand down.
+#[derive(Debug, Default)]
 pub(crate) struct Call {
     options: Option<Arc<CallOptions>>,
     progress: Arc<Progress>,
@@ -40,15 +42,6 @@ impl Call {
         }
     }
 
-    /// A call of its own that goes to the same place, and shares no other option.
-    pub(crate) fn at_same_base(&self) -> Self {
-        let mut call = Self::default();
-        if let Some(base_url) = self.options().and_then(|options| options.base_url.clone()) {
-            call.options_mut().base_url = Some(base_url);
-        }
-        call
-    }
-
     pub(crate) fn options(&self) -> Option<&CallOptions> {
         self.options.as_deref()
     }
@@ -62,11 +55,18 @@ impl Call {
     }
 
     /// When the call's own time is over, for layers that would sleep past it.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
     pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
+    }
+
+    /// The call is encoded, once: all its attempts say this.
+    pub(crate) fn encoded(self, intent: Intent, bytes: Bytes) -> Arc<Progress> {
+        self.progress.set_content(Content {
+            bytes,
+            intent,
+            options: self.options,
+            deadline: self.deadline,
+        });
+        self.progress
     }
 }

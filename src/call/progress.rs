@@ -9,12 +9,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::attempt::State;
+use super::{Content, attempt::State};
 use crate::{ActorTokenId, Outcome, guard::Guard};
 
 /// What became of the attempts of one call so far.
 #[derive(Default)]
 pub(crate) struct Progress {
+    /// What the attempts say, once the call is encoded.
+    content: OnceLock<Content>,
     /// The state of the first attempt.
     pub(super) first: State,
     pub(super) attempts: AtomicU32,
@@ -29,6 +31,16 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
+    pub(super) fn set_content(&self, content: Content) {
+        // Whoever encodes the call owns it, so this happens once.
+        let _ = self.content.set(content);
+    }
+
+    /// What the attempts say.
+    pub(crate) fn content(&self) -> &Content {
+        self.content.get().expect("attempts are of encoded calls")
+    }
+
     /// How many attempts were begun.
     pub(crate) fn attempts(&self) -> u32 {
         self.attempts.load(Ordering::Acquire)

@@ -51,7 +51,11 @@ impl Lease {
         let runtime = runtime::current().map_err(|why| {
             Error::new(ErrorKind::Runtime, Outcome::NotSent).with_detail(why.to_string())
         })?;
-        let origin = Origin::new(request.call(), request.headers(), request.extensions());
+        let origin = Origin::new(
+            request.call().options(),
+            request.headers(),
+            request.extensions(),
+        );
         let token = client.send(request).await?;
         // The lease answers for it from now on.
         if let Some(ticket) = token.ticket() {

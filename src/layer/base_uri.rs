@@ -137,7 +137,7 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let own = request
             .body()
-            .call()
+            .content()
             .options()
             .and_then(|options| options.base_url.as_ref());
         match self.config.resolve(request.uri().path(), own) {

@@ -157,7 +157,7 @@ impl sealed::Timed for http::Request<Body> {
 
     fn own_limit(&self) -> Option<Duration> {
         self.body()
-            .call()
+            .content()
             .options()
             .and_then(|options| options.attempt_timeout)
     }

@@ -23,7 +23,7 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(policy: &Arc<Policy>, body: &Body) -> Self {
         let own = body
-            .call()
+            .content()
             .options()
             .and_then(|options| options.retry.clone());
         let elapsed = own
@@ -31,7 +31,7 @@ impl Session {
             .unwrap_or(&policy.config)
             .max_elapsed
             .and_then(|elapsed| Instant::now().checked_add(elapsed));
-        let end = elapsed.into_iter().chain(body.call().deadline()).min();
+        let end = elapsed.into_iter().chain(body.content().deadline()).min();
         Self {
             policy: Arc::clone(policy),
             own,

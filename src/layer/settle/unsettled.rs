@@ -15,8 +15,8 @@ use super::{
     settler::{Settler, unless},
 };
 use crate::{
-    ActorToken, ActorTokenId, ActorTokenRequest, Body, CreateActorToken, Error, ErrorKind,
-    call::Call,
+    ActorToken, ActorTokenId, ActorTokenRequest, BaseUrl, Body, CreateActorToken, Error, ErrorKind,
+    call::CallOptions,
 };
 
 /// A credential that may exist and that nobody answers for yet. It meets exactly one end; dropped
@@ -37,27 +37,47 @@ pub(crate) struct Unsettled {
 
 /// What a create carried that its revoke must carry, too, to come to the same place.
 #[derive(Default)]
-pub(crate) struct Origin(Option<Box<(Call, HeaderMap, Extensions)>>);
+pub(crate) struct Origin(Option<Box<Carried>>);
+
+struct Carried {
+    base_url: Option<BaseUrl>,
+    headers: HeaderMap,
+    extensions: Extensions,
+}
 
 impl Origin {
-    pub(crate) fn new(call: &Call, headers: &HeaderMap, extensions: &Extensions) -> Self {
-        let plain = call.options().is_none() && headers.is_empty() && extensions.is_empty();
-        Self((!plain).then(|| Box::new((call.at_same_base(), headers.clone(), extensions.clone()))))
+    pub(crate) fn new(
+        options: Option<&CallOptions>,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Self {
+        let base_url = options.and_then(|options| options.base_url.as_ref());
+        let plain = base_url.is_none() && headers.is_empty() && extensions.is_empty();
+        Self((!plain).then(|| {
+            Box::new(Carried {
+                base_url: base_url.cloned(),
+                headers: headers.clone(),
+                extensions: extensions.clone(),
+            })
+        }))
     }
 
     /// A revoke that comes to the same place.
     fn revoke(&self, id: ActorTokenId) -> ActorTokenRequest {
         let mut request = ActorTokenRequest::revoke(id);
-        if let Some((call, headers, extensions)) = self.0.as_deref() {
-            *request.call_mut() = call.renewed();
-            request.headers_mut().clone_from(headers);
-            request.extensions_mut().clone_from(extensions);
+        if let Some(carried) = self.0.as_deref() {
+            request.headers_mut().clone_from(&carried.headers);
+            request.extensions_mut().clone_from(&carried.extensions);
+            if let Some(base_url) = &carried.base_url {
+                request = request.base_url(base_url.clone());
+            }
         }
         request
     }
 
     fn into_extensions(self) -> Extensions {
-        self.0.map_or_else(Extensions::new, |carried| carried.2)
+        self.0
+            .map_or_else(Extensions::new, |carried| carried.extensions)
     }
 }
 
@@ -69,13 +89,17 @@ impl Unsettled {
         request: &Request<Body>,
     ) -> Self {
         let body = request.body();
-        let life = body.call().progress().life();
+        let life = body.progress().life();
         Self {
             settler,
             runtime,
             asked: body.bytes().clone(),
             life: life.unwrap_or(CreateActorToken::DEFAULT_LIFE),
-            origin: Origin::new(body.call(), request.headers(), request.extensions()),
+            origin: Origin::new(
+                body.content().options(),
+                request.headers(),
+                request.extensions(),
+            ),
             id: None,
             expiry: None,
             ended: false,

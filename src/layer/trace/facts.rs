@@ -65,7 +65,7 @@ impl<'a> Facts<'a> {
         let Of::Attempt { request, .. } = self.0 else {
             return None;
         };
-        let before = request.body().call().progress().attempts();
+        let before = request.body().progress().attempts();
         (before > 0).then_some(before)
     }
 

@@ -242,7 +242,7 @@ impl<S> Trace<S> {
         let server = || facts.server().map(|(host, port)| (host.to_owned(), port));
         let intent = facts.intent();
         let meter = AttemptMeter::begin(intent, server);
-        let deadline = request.body().call().deadline();
+        let deadline = request.body().content().deadline();
         Some(Box::new(Watch::new(span, intent, meter, deadline)))
     }
 }

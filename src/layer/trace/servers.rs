@@ -23,7 +23,7 @@ impl Servers {
 
     /// Host and port that a request goes to.
     pub(super) fn of<'a>(&'a self, request: &'a Request<Body>) -> Option<(&'a str, u16)> {
-        let options = request.body().call().options();
+        let options = request.body().content().options();
         let own = options.and_then(|options| options.base_url.as_ref());
         let server = match own {
             None => self.base.as_ref(),
