@@ -2,10 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::value::RawValue;
-
 use super::{
-    ActorToken, ActorTokenStatus, Ticket, echo::Echo, odd_time::without_odd_times, wire::Wire,
+    ActorToken, ActorTokenStatus, Ticket, echo::Echo, lenient::OddTime,
+    odd_time::without_odd_times, wire::Wire,
 };
 use crate::{ActorTokenId, actor_token_id::IdText};
 
@@ -34,13 +33,18 @@ impl ActorToken {
             Ok(text) => serde_json::from_str(text),
             Err(_) => serde_json::from_slice(json),
         };
-        let error = match wire {
-            Ok(wire) => return Reading::of(wire).map(make),
+        if let Ok(wire) = wire {
+            return Reading::of(wire).map(make);
+        }
+        // Perhaps nothing is odd but its times.
+        let error = match Reading::with_odd_times(json) {
+            Ok(reading) => return reading.map(make),
             Err(error) => InvalidActorToken::json(&error),
         };
         let cleaned = without_odd_times(json).ok_or(error)?;
-        let wire = serde_json::from_slice(&cleaned).map_err(|_| error)?;
-        Reading::of(wire).map(make)
+        Reading::with_odd_times(&cleaned)
+            .map_err(|_| error)?
+            .map(make)
     }
 }
 
@@ -55,6 +59,11 @@ impl<'a> Reading<'a> {
         let id = wire.id.0.take().and_then(IdText::new);
         let id = id.ok_or(InvalidActorToken(Reason::Id))?;
         Ok(Self { id, wire })
+    }
+
+    fn with_odd_times(json: &'a [u8]) -> serde_json::Result<Result<Self, InvalidActorToken>> {
+        let wire: Wire<'a, OddTime<'a>> = serde_json::from_slice(json)?;
+        Ok(Self::of(wire.into()))
     }
 
     pub(crate) fn id(&self) -> &IdText<'a> {
@@ -119,9 +128,8 @@ impl InvalidActorToken {
     }
 }
 
-/// A time in milliseconds since 1970; anything else is no time.
-fn to_time(raw: &RawValue) -> Option<SystemTime> {
-    let millis: u64 = raw.get().parse().ok()?;
+/// A time in milliseconds since 1970.
+fn to_time(millis: u64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))
 }
 
@@ -211,10 +219,24 @@ mod tests {
                 assert!(token.created_at().is_none() || field == "created_at" && *value == "7");
             }
         }
-        for odd in [r#""1""#, "NaN", "-Infinity"] {
-            let token = read(&format!(r#"{{"created_at":{odd},"id":"a"}}"#));
+        let times = [
+            r#""1""#,
+            r#""\ud800""#,
+            "NaN",
+            "-Infinity",
+            "1e400",
+            "1e3",
+            "[[]]",
+        ];
+        for (odd, other) in times.iter().flat_map(|odd| times.map(|other| (odd, other))) {
+            let token = read(&format!(
+                r#"{{"created_at":{odd},"id":"a","updated_at":{other}}}"#
+            ));
             assert!(token.created_at().is_none(), "{odd}");
+            assert!(token.updated_at().is_none(), "{other}");
         }
+        let one = read(r#"{"created_at":7,"id":"a","updated_at":NaN}"#);
+        assert!(one.created_at().is_some() && one.updated_at().is_none());
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! [`Text`], a field that is a text or absent, whatever stands in its place.
+//! [`Text`] and [`OddTime`], fields that are absent where something else stands in their place.
 
 use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Deserializer, de};
+use serde_json::value::RawValue;
 
 /// A text, or nothing where something else stands. It is borrowed from the answer unless it has
 /// escapes in it.
@@ -18,6 +19,18 @@ impl Text<'_> {
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+/// A time in milliseconds since 1970, or nothing where something else stands: a number too large for
+/// any reader, or a text that is none.
+#[derive(Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct OddTime<'a>(#[serde(borrow)] Option<&'a RawValue>);
+
+impl OddTime<'_> {
+    pub(super) fn millis(&self) -> Option<u64> {
+        self.0?.get().parse().ok()
     }
 }
 

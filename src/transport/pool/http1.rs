@@ -37,6 +37,7 @@ impl Http1 {
         I: Read + Write + Unpin + Send + 'static,
     {
         let (mut sender, connection) = Builder::new()
+            .writev(false)
             .handshake(io)
             .await
             .map_err(PoolError::handshake)?;
