@@ -1,7 +1,7 @@
 //! [`Hosts`], the pool itself: the connections to all hosts, and what clears them away.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -63,9 +63,10 @@ pub(super) struct Hosts<K, P> {
     retain: fn(&mut K) -> bool,
 }
 
+/// By name and port. There are few, and to compare them costs less than to hash them.
 struct Known<K> {
-    http: HashMap<String, Arc<Host<K>>>,
-    https: HashMap<String, Arc<Host<K>>>,
+    http: BTreeMap<String, Arc<Host<K>>>,
+    https: BTreeMap<String, Arc<Host<K>>>,
 }
 
 impl<K, P> Hosts<K, P>
@@ -79,8 +80,8 @@ where
         retain: fn(&mut K) -> bool,
     ) -> Arc<Self> {
         let known = Mutex::new(Known {
-            http: HashMap::new(),
-            https: HashMap::new(),
+            http: BTreeMap::new(),
+            https: BTreeMap::new(),
         });
         Arc::new(Self {
             known,

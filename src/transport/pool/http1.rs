@@ -37,6 +37,7 @@ impl Http1 {
         I: Read + Write + Unpin + Send + 'static,
     {
         let (mut sender, connection) = Builder::new()
+            // A request is small: to write it in one piece is cheaper than to say where its pieces are.
             .writev(false)
             .handshake(io)
             .await

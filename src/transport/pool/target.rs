@@ -33,10 +33,11 @@ pub(super) fn base(uri: &Uri) -> Option<Uri> {
 
 /// Names the host in a header, and leaves the path alone in the URI. Whether there was no such header.
 pub(super) fn to_http1<B>(request: &mut Request<B>, name: &HeaderValue) -> bool {
-    let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    (parts.scheme, parts.authority) = (None, None);
     // What has no path means the root, which is the default.
-    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    let path = std::mem::take(request.uri_mut())
+        .into_parts()
+        .path_and_query;
+    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
     match request.headers_mut().entry(HOST) {
         Entry::Occupied(_) => false,
         Entry::Vacant(header) => {
