@@ -79,13 +79,12 @@
 //! | `webpki-roots` | yes | the default transport, trusting Mozilla's root certificates |
 //! | `aws-lc-rs` | | the default transport, with AWS-LC's cryptography, unless `ring` is on, too |
 //! | `native-roots` | | the default transport, trusting the system's root certificates, too |
-//! | `transport` | by the above | hyper-util's client over rustls |
-//! | `pool` | | `PooledTransport`, another one over hyper-util's composable pool, whose interface may change |
+//! | `transport` | by the above | `PooledTransport`, the default, and one over hyper-util's client |
 //! | `metrics` | | calls and attempts measured by the facade of the crate `metrics` |
 //! | `server` | | `server::ActorTokensApi`: the wire protocol over any `Service<ActorTokenRequest>` |
 //! | `sandbox` | | `sandbox::Sandbox`: a stand-in for the API, in process and over TCP |
 //!
-//! Without the default features the types and layers come without hyper's client and without TLS.
+//! Without the default features the types and layers come without hyper and without TLS.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // What is to be told is told by `tracing`, where it can be turned off and is searched for secrets.

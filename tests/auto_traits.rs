@@ -108,23 +108,28 @@ fn layers_and_services_can_be_shared_cloned_and_shown() {
 
 #[cfg(feature = "transport")]
 #[test]
-fn the_default_transport_can_be_shared_cloned_and_shown() {
-    use clerk_actor_tokens::transport::{
-        HyperTransport, ResponseBody, ResponseFuture, TlsError, TransportConfig,
-    };
+fn what_makes_a_transport_can_be_shared_cloned_and_shown() {
+    use clerk_actor_tokens::transport::{TlsError, TransportConfig};
 
-    cloned::<HyperTransport>();
     cloned::<TransportConfig>();
     cloned::<ClientBuilder<Identity, Identity, TransportConfig>>();
     shared::<TlsError>();
+}
+
+#[cfg(feature = "transport")]
+#[test]
+fn the_transport_over_hyper_utils_client_can_be_shared_cloned_and_shown() {
+    use clerk_actor_tokens::transport::client::{HyperTransport, ResponseBody, ResponseFuture};
+
+    cloned::<HyperTransport>();
     fn sent<T: Send + Debug + 'static>() {}
     sent::<ResponseFuture>();
     sent::<ResponseBody>();
 }
 
-#[cfg(feature = "pool")]
+#[cfg(feature = "transport")]
 #[test]
-fn the_pooled_transport_can_be_shared_cloned_and_shown() {
+fn the_default_transport_can_be_shared_cloned_and_shown() {
     use clerk_actor_tokens::transport::pool::{
         PoolError, PooledTransport, ResponseBody, ResponseFuture,
     };

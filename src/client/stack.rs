@@ -137,10 +137,10 @@ impl<T> TransportSource for CustomTransport<T> {
 
 #[cfg(feature = "transport")]
 impl TransportSource for crate::transport::TransportConfig {
-    type Transport = crate::transport::HyperTransport;
+    type Transport = crate::transport::PooledTransport;
 
     fn into_transport(self) -> Result<Self::Transport, ConfigError> {
-        Ok(crate::transport::HyperTransport::new(&self)?)
+        Ok(crate::transport::PooledTransport::new(&self)?)
     }
 }
 

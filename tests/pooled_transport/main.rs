@@ -1,7 +1,5 @@
 //! What the transport over the composable pool promises, besides every row of the battery.
 
-#![cfg(feature = "pool")]
-
 mod world;
 
 use std::{pin::pin, time::Duration};

@@ -126,7 +126,6 @@ impl Facts {
             self.exchange = true;
             self.connect |= error.is_connect();
         }
-        #[cfg(feature = "pool")]
         if let Some(error) = error.downcast_ref::<crate::transport::pool::PoolError>() {
             self.exchange = true;
             self.connect |= error.is_connect();

@@ -1,18 +1,7 @@
-//! A transport over the parts of hyper-util that are to replace its client, cheaper by what those
-//! leave out: a connection is given back where an answer's body ends, without a task for that, and
-//! what an exchange needs to know of its host was prepared once.
+//! [`PooledTransport`], over hyper's connections and hyper-util's composable pool.
 //!
-//! ```
-//! # fn build() -> Result<(), Box<dyn std::error::Error>> {
-//! use clerk_actor_tokens::{Client, SecretKey, transport::{PooledTransport, TransportConfig}};
-//!
-//! let transport = PooledTransport::new(&TransportConfig::default())?;
-//! let client = Client::builder(SecretKey::new("sk_test_key")?)
-//!     .transport(transport)
-//!     .build()?;
-//! # Ok(())
-//! # }
-//! ```
+//! What an exchange needs to know of its host was prepared once, and a connection is given back where
+//! an answer's body ends, without a task for that.
 
 mod connect;
 mod error;
@@ -46,14 +35,16 @@ use self::{
 use super::{IDLE, TlsError, TransportConfig};
 use crate::{Body, BoxError, runtime};
 
-/// A pool of connections over rustls, shared by all clones: one of HTTP/2 for each host that agrees
-/// to it by ALPN, else of HTTP/1.1, as many as there are exchanges at once.
+/// The default transport: a pool of connections over rustls, which all clones share. One of HTTP/2 for
+/// each host that agrees to it by ALPN, else of HTTP/1.1, as many as there are exchanges at once.
 ///
-/// Like [`HyperTransport`](super::HyperTransport) it bounds the connect phase as a whole, follows no
-/// redirect, decompresses nothing, and ignores proxy variables in the environment. A connection is
-/// used again once an answer's body was read to its end. It is not used any more once it was idle
-/// for 90 s, and closed within 5 s of that. A request that was not begun to be written when a kept
-/// connection ended goes over another one.
+/// The connect phase (name resolution, TCP and TLS together) is bounded as a whole. Redirects are
+/// not followed, nothing is decompressed, and proxy variables in the environment are ignored. Plain
+/// HTTP is spoken where the URI says so, which [`BaseUrl`](crate::BaseUrl) allows for loopback only.
+///
+/// A connection is used again once an answer's body was read to its end. It is not used any more once
+/// it was idle for 90 s, and closed within 5 s of that. A request that was not begun to be written when
+/// a kept connection ended goes over another one.
 ///
 /// # Cancel safety
 ///

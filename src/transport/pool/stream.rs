@@ -70,11 +70,11 @@ impl Write for Stream {
 /// The default connector.
 #[derive(Clone)]
 pub(super) struct Connector {
-    inner: super::super::Connector,
+    inner: crate::transport::Connector,
 }
 
 impl Connector {
-    pub(super) fn new(inner: super::super::Connector) -> Self {
+    pub(super) fn new(inner: crate::transport::Connector) -> Self {
         Self { inner }
     }
 }
@@ -96,7 +96,7 @@ impl Service<Uri> for Connector {
 }
 
 pub(super) struct Connecting {
-    inner: <super::super::Connector as Service<Uri>>::Future,
+    inner: <crate::transport::Connector as Service<Uri>>::Future,
 }
 
 impl Future for Connecting {

@@ -3,27 +3,21 @@
 /// Which transport a row is run over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Over {
-    /// hyper-util's client, the default.
+    /// The default.
     #[default]
-    Client,
-    /// The one over hyper-util's composable pool.
-    #[cfg(feature = "pool")]
     Pool,
+    /// hyper-util's client.
+    Client,
 }
 
 impl Over {
-    pub(crate) const ALL: &[Self] = &[
-        Self::Client,
-        #[cfg(feature = "pool")]
-        Self::Pool,
-    ];
+    pub(crate) const ALL: [Self; 2] = [Self::Pool, Self::Client];
 
     /// The name of a row over it.
     pub(crate) fn name(self, row: &str) -> String {
         match self {
-            Self::Client => row.to_owned(),
-            #[cfg(feature = "pool")]
-            Self::Pool => format!("{row} (pool)"),
+            Self::Pool => row.to_owned(),
+            Self::Client => format!("{row} (hyper-util's client)"),
         }
     }
 }

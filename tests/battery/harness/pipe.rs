@@ -13,7 +13,6 @@ use std::{
 };
 
 use clerk_actor_tokens::Body;
-#[cfg(feature = "pool")]
 use clerk_actor_tokens::transport::{PooledTransport, pool};
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -67,7 +66,6 @@ pub(crate) fn transport(
                 .build(connector);
             Split::new(op, client)
         }
-        #[cfg(feature = "pool")]
         Over::Pool => Split::new(op, PooledTransport::over(connector)),
     };
     (split, seen)
@@ -117,7 +115,6 @@ pub(crate) struct Pipe<T = DuplexStream> {
 
 impl<T> Pipe<T> {
     /// Any byte stream, which speaks HTTP/1.1.
-    #[cfg(feature = "pool")]
     pub(crate) fn over(io: TokioIo<T>) -> Self {
         Self {
             io,
@@ -185,7 +182,6 @@ impl Connection for Pipe {
     }
 }
 
-#[cfg(feature = "pool")]
 impl<T> pool::Connection for Pipe<T>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -6,11 +6,9 @@ use std::{
     time::Duration,
 };
 
-#[cfg(feature = "pool")]
-use clerk_actor_tokens::transport::PooledTransport;
 use clerk_actor_tokens::{
     RetryConfig,
-    transport::{HyperTransport, TransportConfig},
+    transport::{HyperTransport, PooledTransport, TransportConfig},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::net::{TcpListener, TcpStream};
@@ -121,7 +119,6 @@ impl SocketRow {
             .connect_timeout(CONNECT);
         let split = match self.over {
             Over::Client => HyperTransport::new(&config).map(|it| Split::new(op, it)),
-            #[cfg(feature = "pool")]
             Over::Pool => PooledTransport::new(&config).map(|it| Split::new(op, it)),
         };
         let split = split.map_err(|error| error.to_string())?;

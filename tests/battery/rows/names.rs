@@ -11,7 +11,6 @@ use std::{
 };
 
 use clerk_actor_tokens::Body;
-#[cfg(feature = "pool")]
 use clerk_actor_tokens::transport::PooledTransport;
 use hyper_util::{
     client::legacy::{
@@ -21,14 +20,12 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use tokio::net::{TcpListener, TcpSocket};
-#[cfg(feature = "pool")]
 use tower::ServiceExt;
 
 use super::{
     Runnable,
     connecting::{SECTION, https},
 };
-#[cfg(feature = "pool")]
 use crate::harness::pipe::Pipe;
 use crate::harness::{
     caller::Caller,
@@ -68,7 +65,6 @@ where
                 legacy::Client::builder(TokioExecutor::new()).build(connector);
             Split::new(op, client)
         }
-        #[cfg(feature = "pool")]
         Over::Pool => {
             let connector = connector.map_response(Pipe::over);
             Split::new(op, PooledTransport::over(connector))
