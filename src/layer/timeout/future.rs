@@ -3,24 +3,28 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use super::{Scope, TimedOut};
+use super::{
+    Scope, TimedOut,
+    lent::{Borrowed, Lending, earliest},
+};
 use crate::{BoxError, runtime};
 
 pin_project! {
     /// What is below, and the time it has.
     pub struct ResponseFuture<F> {
         #[pin]
-        inner: Option<F>,
+        pub(super) inner: Option<F>,
+        // When its time is over, if ever; unset until that begins.
+        deadline: Option<Option<Instant>>,
         // Boxed, and made only where something is waited for: all futures above are as large as this.
         timer: Option<Pin<Box<Sleep>>>,
-        deadline: Option<Instant>,
         limit: Duration,
         scope: Scope,
     }
@@ -29,17 +33,22 @@ pin_project! {
 impl<F> ResponseFuture<F> {
     pub(super) fn new(
         inner: Option<F>,
-        deadline: Option<Instant>,
+        deadline: Option<Option<Instant>>,
         limit: Duration,
         scope: Scope,
     ) -> Self {
         Self {
             inner,
-            timer: None,
             deadline,
+            timer: None,
             limit,
             scope,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_timer(&self) -> bool {
+        self.timer.is_some()
     }
 }
 
@@ -51,29 +60,55 @@ where
     type Output = Result<T, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
+        let limit = *this.limit;
         let timed_out = TimedOut {
             scope: *this.scope,
-            limit: *this.limit,
+            limit,
         };
-        let Some(inner) = this.inner.as_pin_mut() else {
-            return Poll::Ready(Err(timed_out.into()));
+        // Who has a timer keeps it: who lends one now need not be there the next time.
+        let borrowed = match this.timer {
+            Some(_) => None,
+            None => Borrowed::by(cx.waker()),
         };
-        if let Poll::Ready(result) = inner.poll(cx) {
-            return Poll::Ready(result.map_err(Into::into));
-        }
-        if this.timer.is_none() {
-            let deadline = this
+        let mut rung = borrowed.and_then(Borrowed::rung);
+        loop {
+            let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+                return Poll::Ready(Err(timed_out.into()));
+            };
+            // Those inside of a borrower borrow from the same.
+            let lending = borrowed.is_none().then(|| Lending::begin(cx.waker(), rung));
+            let polled = inner.poll(cx);
+            let wanted = lending.and_then(Lending::end);
+            if let Poll::Ready(result) = polled {
+                if wanted.is_some() {
+                    // Somebody who was inside still waits, and has to look for another timer.
+                    cx.waker().wake_by_ref();
+                }
+                return Poll::Ready(result.map_err(Into::into));
+            }
+            let deadline = *this
                 .deadline
-                .or_else(|| Instant::now().checked_add(*this.limit));
-            let Some(deadline) = deadline else {
+                .get_or_insert_with(|| Instant::now().checked_add(limit));
+            if deadline.is_some_and(|deadline| rung.is_some_and(|rung| deadline <= rung)) {
+                return Poll::Ready(Err(timed_out.into()));
+            }
+            let Some(next) = earliest(deadline, wanted) else {
                 return Poll::Pending;
             };
-            *this.timer = Some(Box::pin(runtime::sleep_until(deadline)?));
-        }
-        match this.timer.as_mut().map(|timer| timer.as_mut().poll(cx)) {
-            Some(Poll::Ready(())) => Poll::Ready(Err(timed_out.into())),
-            _ => Poll::Pending,
+            if let Some(timer) = borrowed {
+                timer.ring_at(next);
+                return Poll::Pending;
+            }
+            let timer = match this.timer {
+                Some(timer) => timer,
+                None => this.timer.insert(Box::pin(runtime::sleep_until(next)?)),
+            };
+            if next < timer.deadline() || timer.is_elapsed() {
+                timer.as_mut().reset(next);
+            }
+            ready!(timer.as_mut().poll(cx));
+            rung = Some(timer.deadline());
         }
     }
 }

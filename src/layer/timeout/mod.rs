@@ -33,11 +33,14 @@
 //! # Differences from `tower::timeout`
 //!
 //! It knows the two levels, takes the limit from the request, registers a timer only once something
-//! is pending, and refuses a call without any time before it is begun. The time of a call begins when
+//! is pending, shares it with the time-outs inside that the same task polls, and refuses a call without any time before it is begun. The time of a call begins when
 //! it is made, that of an attempt when it first waits for something.
 
 mod error;
 mod future;
+mod lent;
+#[cfg(test)]
+mod tests;
 mod timed;
 
 use std::{

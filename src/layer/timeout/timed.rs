@@ -22,9 +22,9 @@ pub(super) mod sealed {
         /// The limit that the request itself asks for.
         fn own_limit(&self) -> Option<Duration>;
 
-        /// Notes when its time is over, if layers further down must know. Else the time begins with
-        /// the first wait, so that what is ready at once costs no look at the clock.
-        fn begin(&mut self, limit: Duration) -> Option<Instant>;
+        /// Notes when its time is over, if ever, where layers further down must know. Else the time
+        /// begins with the first wait, so that what is ready at once costs no look at the clock.
+        fn begin(&mut self, limit: Duration) -> Option<Option<Instant>>;
     }
 }
 
@@ -35,10 +35,10 @@ impl sealed::Timed for ActorTokenRequest {
         self.call().options().and_then(|options| options.timeout)
     }
 
-    fn begin(&mut self, limit: Duration) -> Option<Instant> {
+    fn begin(&mut self, limit: Duration) -> Option<Option<Instant>> {
         let deadline = Instant::now().checked_add(limit);
         self.call_mut().set_deadline(deadline);
-        deadline
+        Some(deadline)
     }
 }
 
@@ -52,7 +52,7 @@ impl sealed::Timed for http::Request<Body> {
             .and_then(|options| options.attempt_timeout)
     }
 
-    fn begin(&mut self, _: Duration) -> Option<Instant> {
+    fn begin(&mut self, _: Duration) -> Option<Option<Instant>> {
         None
     }
 }
