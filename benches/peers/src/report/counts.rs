@@ -1,7 +1,7 @@
 //! Instructions and allocations of a call: of client, runtime and connection together, one call after
 //! the other.
 
-use std::{env, process::Command};
+use std::{env, path::Path, process::Command};
 
 use bench_peers::{Endpoints, Error, PEERS, PROTOCOLS, PeerKind, Protocol};
 
@@ -31,24 +31,36 @@ pub(crate) fn instructions(
     calls: u64,
     endpoints: &Endpoints,
 ) -> Result<u64, Error> {
-    let run = |calls: u64| -> Result<u64, Error> {
-        let output = Command::new("valgrind")
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-            .arg(env::current_exe()?.with_file_name("call"))
-            .args([what, &peer.to_string(), &protocol.to_string()])
-            .args([calls.to_string(), endpoints.to_string()])
-            .output()?;
-        let log = String::from_utf8_lossy(&output.stderr);
-        let collected = log
-            .lines()
-            .find_map(|line| line.split_once("Collected : "))
-            .and_then(|(_, count)| count.trim().parse().ok());
-        match collected {
-            Some(count) if output.status.success() => Ok(count),
-            _ => Err(format!("{what} failed under valgrind, {peer} over {protocol}").into()),
-        }
-    };
+    let nowhere = Path::new("/dev/null");
+    let run = |calls| run(what, peer, protocol, calls, endpoints, nowhere);
     Ok((run(2 * calls)? - run(calls)?) / calls)
+}
+
+/// The instructions of a whole run; callgrind writes to the file where they were spent.
+pub(crate) fn run(
+    what: &str,
+    peer: PeerKind,
+    protocol: Protocol,
+    calls: u64,
+    endpoints: &Endpoints,
+    file: &Path,
+) -> Result<u64, Error> {
+    let output = Command::new("valgrind")
+        .arg("--tool=callgrind")
+        .arg(format!("--callgrind-out-file={}", file.display()))
+        .arg(env::current_exe()?.with_file_name("call"))
+        .args([what, &peer.to_string(), &protocol.to_string()])
+        .args([calls.to_string(), endpoints.to_string()])
+        .output()?;
+    let log = String::from_utf8_lossy(&output.stderr);
+    let collected = log
+        .lines()
+        .find_map(|line| line.split_once("Collected : "))
+        .and_then(|(_, count)| count.trim().parse().ok());
+    match collected {
+        Some(count) if output.status.success() => Ok(count),
+        _ => Err(format!("{what} failed under valgrind, {peer} over {protocol}").into()),
+    }
 }
 
 /// The number of allocations, and their bytes.

@@ -4,6 +4,7 @@
 //! bench_peers loopback           throughput, latency and processor time
 //! bench_peers counts             instructions and allocations
 //! bench_peers cold               building a client, and its first call
+//! bench_peers profile            whose code the instructions are spent in
 //! bench_peers plot <file.svg>    throughput and allocations, drawn
 //! ```
 
@@ -11,6 +12,7 @@ mod cold;
 mod counts;
 mod loopback;
 mod plot;
+mod profile;
 
 use std::{
     env,
@@ -32,8 +34,9 @@ fn main() -> Result<(), Error> {
         ["loopback"] => loopback::print(&server.endpoints),
         ["counts"] => counts::print(&server.endpoints),
         ["cold"] => cold::print(&server.endpoints),
+        ["profile"] => profile::print(&server.endpoints),
         ["plot", file] => plot::draw(&server.endpoints, file),
-        _ => Err("usage: bench_peers loopback|counts|cold|plot <file.svg>".into()),
+        _ => Err("usage: bench_peers loopback|counts|cold|profile|plot <file.svg>".into()),
     }
 }
 
