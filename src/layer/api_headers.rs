@@ -177,7 +177,12 @@ impl<S> ApiHeaders<S> {
 
 /// The numbers from 0 to 999, three digits each: nearly every body is that short, and its length needs
 /// no allocation then.
-static DIGITS: [u8; 3000] = {
+const DIGITS: &str = match std::str::from_utf8(&DIGIT_BYTES) {
+    Ok(digits) => digits,
+    Err(_) => "",
+};
+
+static DIGIT_BYTES: [u8; 3000] = {
     let mut digits = [0; 3000];
     let mut number = 0;
     while number < 1000 {
@@ -197,8 +202,7 @@ fn decimal(number: usize) -> HeaderValue {
         100..=999 => 0,
         _ => return number.into(),
     };
-    let digits = DIGITS.get(3 * number + zeros..3 * number + 3);
-    let text = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+    let text = DIGITS.get(3 * number + zeros..3 * number + 3);
     text.map_or_else(|| number.into(), HeaderValue::from_static)
 }
 

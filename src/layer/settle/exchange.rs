@@ -44,6 +44,26 @@ pin_project! {
     }
 }
 
+pin_project! {
+    /// The future of a create, with errors of one type.
+    struct Boxed<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F, E> Future for Boxed<F>
+where
+    F: Future<Output = Result<Response<Full<Bytes>>, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Answer;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        self.project().future.poll(cx).map_err(Into::into)
+    }
+}
+
 impl<F: Future<Output = Answer> + ?Sized> Held<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let this = self.project();
@@ -71,7 +91,7 @@ impl Exchange {
             unsettled: custody.unsettled.take(),
             permit: custody.permit.clone(),
             polling: false,
-            future: async move { future.await.map_err(Into::into) },
+            future: Boxed { future },
         })))
     }
 

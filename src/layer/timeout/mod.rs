@@ -33,8 +33,9 @@
 //! # Differences from `tower::timeout`
 //!
 //! It knows the two levels, takes the limit from the request, registers a timer only once something
-//! is pending, shares it with the time-outs inside that the same task polls, and refuses a call without any time before it is begun. The time of a call begins when
-//! it is made, that of an attempt when it first waits for something.
+//! is pending, lends that to the time-outs inside that are polled by the same task, and refuses a call
+//! without any time before it is begun. The time of a call begins when it is made, that of an attempt
+//! when it first waits for something.
 
 mod error;
 mod future;

@@ -22,62 +22,55 @@ where
     K::Future: Unpin + Send,
     P: Service<()> + Send + 'static,
 {
-    fn exchange(self: Arc<Self>, request: Request<Body>) -> Exchanging {
-        Box::pin(send(self, request))
-    }
-}
-
-async fn send<K, P>(
-    pool: Arc<Hosts<K, P>>,
-    mut request: Request<Body>,
-) -> Result<Response<ResponseBody>, PoolError>
-where
-    K: Service<(), Response = P, Error = NoHttp1> + Send + 'static,
-    K::Future: Unpin,
-    P: Service<()> + Send + 'static,
-{
-    let version = request.version();
-    let known = [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2];
-    if !known.contains(&version) || request.method() == Method::CONNECT {
-        return Err(PoolError::request());
-    }
-    let host = pool.host(request.uri())?;
-    loop {
-        let (failure, unsent, reused) = match host.checkout(pool.access).await? {
-            Checkout::Http1(_) if version == Version::HTTP_2 => return Err(PoolError::request()),
-            Checkout::Http1(mut lent) => {
-                let named = target::to_http1(&mut request, &host.name);
-                let connection = lent.connection();
-                let reused = !connection.is_fresh();
-                match connection.send(request).await {
-                    Ok(answer) => {
-                        return Ok(answer.map(|body| ResponseBody::over_http1(body, lent)));
+    fn exchange(self: Arc<Self>, mut request: Request<Body>) -> Exchanging {
+        // An `async fn` would hold the request twice, as the argument that it is and as what is sent.
+        Box::pin(async move {
+            let version = request.version();
+            let known = [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2];
+            if !known.contains(&version) || request.method() == Method::CONNECT {
+                return Err(PoolError::request());
+            }
+            let host = self.host(request.uri())?;
+            loop {
+                let (failure, unsent, reused) = match host.checkout(self.access).await? {
+                    Checkout::Http1(_) if version == Version::HTTP_2 => {
+                        return Err(PoolError::request());
                     }
-                    Err(mut failure) => {
-                        let mut unsent = failure.take_message();
-                        if let Some(request) = &mut unsent {
-                            target::to_absolute(request, &host.uri, named);
+                    Checkout::Http1(mut lent) => {
+                        let named = target::to_http1(&mut request, &host.name);
+                        let connection = lent.connection();
+                        let reused = !connection.is_fresh();
+                        match connection.send(request).await {
+                            Ok(answer) => {
+                                return Ok(answer.map(|body| ResponseBody::over_http1(body, lent)));
+                            }
+                            Err(mut failure) => {
+                                let mut unsent = failure.take_message();
+                                if let Some(request) = &mut unsent {
+                                    target::to_absolute(request, &host.uri, named);
+                                }
+                                (failure, unsent, reused)
+                            }
                         }
-                        (failure, unsent, reused)
                     }
-                }
-            }
-            Checkout::Http2 { mut sender, reused } => {
-                match sender.try_send_request(request).await {
-                    Ok(answer) => return Ok(answer.map(ResponseBody::over_http2)),
-                    Err(mut failure) => {
-                        let unsent = failure.take_message();
-                        (failure, unsent, reused)
+                    Checkout::Http2 { mut sender, reused } => {
+                        match sender.try_send_request(request).await {
+                            Ok(answer) => return Ok(answer.map(ResponseBody::over_http2)),
+                            Err(mut failure) => {
+                                let unsent = failure.take_message();
+                                (failure, unsent, reused)
+                            }
+                        }
                     }
-                }
+                };
+                request = match unsent {
+                    // What is given back was not written. A connection that was used before had been
+                    // closed meanwhile; a new one would be closed again.
+                    Some(request) if reused => request,
+                    Some(_) => return Err(PoolError::canceled(failure.into_error())),
+                    None => return Err(PoolError::send(failure.into_error())),
+                };
             }
-        };
-        request = match unsent {
-            // What is given back was not written. A connection that was used before had been closed
-            // meanwhile; a new one would be closed again.
-            Some(request) if reused => request,
-            Some(_) => return Err(PoolError::canceled(failure.into_error())),
-            None => return Err(PoolError::send(failure.into_error())),
-        };
+        })
     }
 }
