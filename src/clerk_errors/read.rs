@@ -1,57 +1,19 @@
-//! [`ClerkErrors`], the error body of the API, read leniently.
+//! Reads the error body of the API as far as it goes.
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
+use super::{ClerkError, ClerkErrors};
 use crate::text::presentable;
 
-/// The error body of the API: `{"errors": [...], "clerk_trace_id": "…"}`.
-///
-/// Only the array can be relied on. Text has been stripped of control characters, cut to
-/// 500 characters a field, and whatever looks like a secret key is masked.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct ClerkErrors {
-    /// What is wrong, the first entry being the one that names the call's failure. At most 32 are
-    /// kept.
-    pub errors: Vec<ClerkError>,
-    /// The id by which Clerk's support finds the request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub clerk_trace_id: Option<String>,
-}
-
-/// One entry of [`ClerkErrors`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct ClerkError {
-    /// The machine-readable code, like `form_param_missing`; empty when the answer had none.
-    pub code: String,
-    /// A few words; empty when the answer had none.
-    pub message: String,
-    /// A sentence for people; empty when the answer had none.
-    pub long_message: String,
-    /// Details, like `param_name` or `limit` and `used`; empty when they exceed 1 KiB. `Debug` and `Serialize` show them as they
-    /// came, apart from the cleaning that every text undergoes.
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub meta: Map<String, Value>,
-}
+/// How many errors, and how many entries of a list or an object in their details, are kept.
+const MAX_ENTRIES: usize = 32;
+const MAX_META_BYTES: usize = 1024;
+const MAX_META_DEPTH: usize = 4;
 
 impl ClerkErrors {
-    const MAX_ERRORS: usize = 32;
-    const MAX_META_BYTES: usize = 1024;
-    const MAX_META_DEPTH: usize = 4;
-
-    /// An error body with one entry, for services that answer like the API.
-    #[must_use]
-    pub fn new(error: ClerkError) -> Self {
-        Self {
-            errors: vec![error],
-            clerk_trace_id: None,
-        }
-    }
-
     /// Reads an error body. Whatever of it can be read is kept; `None` when it is not a JSON
     /// object with an array `errors`.
     pub(crate) fn from_json(body: &[u8]) -> Option<Self> {
@@ -65,40 +27,9 @@ impl ClerkErrors {
                 .map(|id| presentable(&id)),
         })
     }
-
-    /// The code of the first error that has one.
-    #[must_use]
-    pub fn code(&self) -> Option<&str> {
-        self.errors
-            .iter()
-            .map(|error| error.code.as_str())
-            .find(|code| !code.is_empty())
-    }
 }
 
 impl ClerkError {
-    /// An entry with its code, a few words and a sentence.
-    #[must_use]
-    pub fn new(
-        code: impl Into<String>,
-        message: impl Into<String>,
-        long_message: impl Into<String>,
-    ) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-            long_message: long_message.into(),
-            meta: Map::new(),
-        }
-    }
-
-    /// The same entry with one more detail in `meta`.
-    #[must_use]
-    pub fn with_meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.meta.insert(key.into(), value.into());
-        self
-    }
-
     fn from_value(value: &Value) -> Self {
         let text = |key| {
             value
@@ -113,19 +44,9 @@ impl ClerkError {
             message: text("message"),
             long_message: text("long_message"),
             meta: meta
-                .map(|meta| clean_map(meta, ClerkErrors::MAX_META_DEPTH))
+                .map(|meta| clean_map(meta, MAX_META_DEPTH))
                 .filter(is_small)
                 .unwrap_or_default(),
-        }
-    }
-}
-
-impl fmt::Display for ClerkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sentence = [&self.long_message, &self.message, &self.code];
-        match sentence.into_iter().find(|text| !text.is_empty()) {
-            Some(text) => f.write_str(text),
-            None => f.write_str("no message"),
         }
     }
 }
@@ -139,7 +60,7 @@ fn clean(value: Value, depth: usize) -> Value {
         Value::Array(items) => Value::Array(
             items
                 .into_iter()
-                .take(ClerkErrors::MAX_ERRORS)
+                .take(MAX_ENTRIES)
                 .map(|item| clean(item, depth - 1))
                 .collect(),
         ),
@@ -150,12 +71,12 @@ fn clean(value: Value, depth: usize) -> Value {
 
 /// Whether details are of a size that somebody may read.
 fn is_small(meta: &Map<String, Value>) -> bool {
-    serde_json::to_vec(meta).is_ok_and(|json| json.len() <= ClerkErrors::MAX_META_BYTES)
+    serde_json::to_vec(meta).is_ok_and(|json| json.len() <= MAX_META_BYTES)
 }
 
 fn clean_map(map: Map<String, Value>, depth: usize) -> Map<String, Value> {
     map.into_iter()
-        .take(ClerkErrors::MAX_ERRORS)
+        .take(MAX_ENTRIES)
         .map(|(key, value)| (presentable(&key), clean(value, depth)))
         .collect()
 }
@@ -193,7 +114,7 @@ impl<'de> de::Visitor<'de> for CappedVisitor {
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut errors = Vec::new();
-        while errors.len() < ClerkErrors::MAX_ERRORS {
+        while errors.len() < MAX_ENTRIES {
             match seq.next_element::<Value>()? {
                 Some(value) => errors.push(ClerkError::from_value(&value)),
                 None => return Ok(Some(Capped(errors))),
