@@ -1,6 +1,8 @@
 //! [`ClerkErrors`], the error body of the API, read leniently.
 
 mod read;
+#[cfg(test)]
+mod slow;
 
 use std::fmt;
 

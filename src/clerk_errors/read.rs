@@ -131,6 +131,8 @@ impl<'de> de::Visitor<'de> for CappedVisitor {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -185,6 +187,18 @@ mod tests {
         };
         assert_eq!(read(2).meta["list"].as_array().unwrap().len(), 2);
         assert!(read(3).meta.is_empty() && read(3).code == "c");
+    }
+
+    #[test]
+    fn details_are_kept_up_to_a_kibibyte_of_json() {
+        for (len, kept) in [(0, true), (198, true), (199, false), (400, false)] {
+            let meta = json!({"a": "\"\\".repeat(200), "b": ["é", "x".repeat(len), 1.5]});
+            assert_eq!(meta.to_string().len(), 826 + len);
+            let body = json!({"errors": [{"meta": meta}]}).to_string();
+            let read = ClerkErrors::from_json(body.as_bytes()).unwrap();
+            let expected = meta.as_object().filter(|_| kept).cloned();
+            assert_eq!(read.errors[0].meta, expected.unwrap_or_default(), "{len}");
+        }
     }
 
     #[test]
