@@ -5,7 +5,7 @@ use std::{fmt, marker::PhantomData};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
-use super::lenient::Text;
+use crate::lenient::Text;
 
 /// The fields that are read. An array in its place is refused, which a derived visitor would take.
 #[derive(Default)]

@@ -1,5 +1,6 @@
 //! [`ClerkErrors`], the error body of the API, read leniently.
 
+mod details;
 mod read;
 #[cfg(test)]
 mod slow;
