@@ -108,6 +108,7 @@ mod clerk_errors;
 mod error;
 mod guard;
 mod key_source;
+mod lenient;
 mod outcome;
 mod request;
 mod retry_config;

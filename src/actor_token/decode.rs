@@ -3,8 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use super::{
-    ActorToken, ActorTokenStatus, Ticket, echo::Echo, lenient::OddTime,
-    odd_time::without_odd_times, wire::Wire,
+    ActorToken, ActorTokenStatus, Ticket,
+    echo::Echo,
+    odd_time::{OddTime, without_odd_times},
+    wire::Wire,
 };
 use crate::{ActorTokenId, actor_token_id::IdText};
 

@@ -2,7 +2,6 @@
 
 mod decode;
 mod echo;
-mod lenient;
 mod odd_time;
 mod salvage;
 mod ticket;

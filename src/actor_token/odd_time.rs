@@ -1,4 +1,20 @@
-//! Times that some writers put into JSON, which has no word for them.
+//! Times that are none: what stands in place of a number, and what some writers put into JSON, which
+//! has no word for it.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// A time in milliseconds since 1970, or nothing where something else stands: a number too large for
+/// any reader, or a text that is none.
+#[derive(Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct OddTime<'a>(#[serde(borrow)] Option<&'a RawValue>);
+
+impl OddTime<'_> {
+    pub(super) fn millis(&self) -> Option<u64> {
+        self.0?.get().parse().ok()
+    }
+}
 
 const KEYS: [&[u8]; 2] = [b"\"created_at\"", b"\"updated_at\""];
 const WORDS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];

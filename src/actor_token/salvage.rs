@@ -7,8 +7,8 @@ use serde::{
     de::{self, DeserializeSeed, Deserializer, IgnoredAny},
 };
 
-use super::{ActorToken, lenient::Text};
-use crate::ActorTokenId;
+use super::ActorToken;
+use crate::{ActorTokenId, lenient::Text};
 
 /// What some editors and proxies put before a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

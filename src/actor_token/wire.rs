@@ -5,7 +5,8 @@ use std::{fmt, marker::PhantomData};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
-use super::lenient::{OddTime, Text};
+use super::odd_time::OddTime;
+use crate::lenient::Text;
 
 /// The fields that are read, with times as `T`. An array in its place is refused, which a derived
 /// visitor would take.

@@ -36,7 +36,7 @@ impl fmt::Display for Error {
         if let Some(id) = &inner.actor_token_id {
             write!(f, "; the token is {id}")?;
         }
-        if let Some(trace_id) = &inner.trace_id {
+        if let Some(trace_id) = self.trace_id() {
             write!(f, " (trace id {trace_id})")?;
         }
         let says_so = matches!(
@@ -83,7 +83,7 @@ impl fmt::Debug for Error {
             "clerk_errors",
             inner.clerk_errors.as_ref().map(|it| it as _),
         );
-        optional("trace_id", inner.trace_id.as_ref().map(|it| it as _));
+        optional("trace_id", self.trace_id().as_ref().map(|it| it as _));
         optional("retry_after", inner.retry_after.as_ref().map(|it| it as _));
         optional(
             "actor_token_id",

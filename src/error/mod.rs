@@ -44,6 +44,7 @@ struct Inner {
     out_of_budget: bool,
     status: Option<StatusCode>,
     clerk_errors: Option<ClerkErrors>,
+    /// That of the head, which counts when the body has none.
     trace_id: Option<String>,
     retry_after: Option<Duration>,
     actor_token_id: Option<ActorTokenId>,
@@ -83,10 +84,8 @@ impl Error {
         } else {
             Outcome::Unknown
         };
-        let trace_id = errors.clerk_trace_id.clone();
         Self::new(kind::of_answer(status, &errors), outcome)
             .with_status(status)
-            .with_trace_id(trace_id)
             .with_clerk_errors(errors)
     }
 
@@ -215,7 +214,9 @@ impl Error {
     /// `Clerk-Trace-Id`, else `cf-ray`.
     #[must_use]
     pub fn trace_id(&self) -> Option<&str> {
-        self.0.trace_id.as_deref()
+        self.clerk_errors()
+            .and_then(|body| body.clerk_trace_id.as_deref())
+            .or(self.0.trace_id.as_deref())
     }
 
     /// The id of a token that was minted although the call failed, when it could be read.

@@ -11,21 +11,17 @@ use crate::{ActorToken, ClerkErrors, Error, ErrorKind, Outcome, call::Attempt, t
 pub(super) fn decode(response: Response<Full<Bytes>>) -> Error {
     let (head, body) = response.into_parts();
     let status = head.status;
-    let body = body.into_inner().unwrap_or_default();
-    let error = match ClerkErrors::from_json(&body) {
-        _ if !status.is_client_error() && !status.is_server_error() => {
-            Error::new(ErrorKind::UnexpectedStatus, Outcome::Unknown).with_status(status)
-        }
-        Some(errors) => Error::api(status, errors),
-        None => Error::api(status, ClerkErrors::default()),
+    let error = if status.is_client_error() || status.is_server_error() {
+        let body = body.into_inner().unwrap_or_default();
+        Error::api(status, ClerkErrors::from_json(&body).unwrap_or_default())
+    } else {
+        Error::new(ErrorKind::UnexpectedStatus, Outcome::Unknown).with_status(status)
     };
-    let trace_id = error
-        .trace_id()
-        .map(str::to_owned)
-        .or_else(|| trace_id(&head.headers));
-    error
-        .with_trace_id(trace_id)
-        .with_retry_after(retry_after::wait(&head.headers))
+    let error = match error.trace_id() {
+        Some(_) => error,
+        None => error.with_trace_id(trace_id(&head.headers)),
+    };
+    error.with_retry_after(retry_after::wait(&head.headers))
 }
 
 /// What a status says about the operation. Of a 200 only the body tells.

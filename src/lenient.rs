@@ -1,0 +1,100 @@
+//! [`Lenient`], what is read of a value whatever stands in its place.
+
+use std::{borrow::Cow, fmt, marker::PhantomData};
+
+use serde::{Deserialize, Deserializer, de};
+
+/// What is of use of a value; nothing where something else stands.
+pub(crate) trait Lenient<'de>: Default {
+    /// Of a text, which is borrowed unless it has escapes in it.
+    fn of_text(_: Cow<'de, str>) -> Self {
+        Self::default()
+    }
+
+    /// Of an object.
+    fn of_object<A: de::MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
+        while object
+            .next_entry::<de::IgnoredAny, de::IgnoredAny>()?
+            .is_some()
+        {}
+        Ok(Self::default())
+    }
+}
+
+/// Reads a value of any type.
+pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Lenient<'de>,
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_any(LenientVisitor(PhantomData))
+}
+
+/// A text, or nothing where something else stands.
+#[derive(Default)]
+pub(crate) struct Text<'a>(pub(crate) Option<Cow<'a, str>>);
+
+impl Text<'_> {
+    pub(crate) fn as_deref(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+impl<'de> Lenient<'de> for Text<'de> {
+    fn of_text(text: Cow<'de, str>) -> Self {
+        Self(Some(text))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize(deserializer)
+    }
+}
+
+struct LenientVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Lenient<'de>> de::Visitor<'de> for LenientVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<T, E> {
+        Ok(T::of_text(text.into()))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<T, E> {
+        Ok(T::of_text(text.to_owned().into()))
+    }
+
+    fn visit_unit<E>(self) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<T, A::Error> {
+        while list.next_element::<de::IgnoredAny>()?.is_some() {}
+        Ok(T::default())
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, object: A) -> Result<T, A::Error> {
+        T::of_object(object)
+    }
+}
