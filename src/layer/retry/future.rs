@@ -57,7 +57,7 @@ where
 
 impl<S> Future for ResponseFuture<S>
 where
-    S: Service<Request<Body>>,
+    S: Service<Request<Body>> + Clone,
     S::Error: Into<BoxError>,
 {
     type Output = Result<S::Response, BoxError>;
@@ -90,7 +90,7 @@ where
                 }
                 StateProj::Readying => {
                     let next = this.next.as_mut().expect("kept while another may follow");
-                    ready!(next.service.poll_ready(cx)).map_err(Into::into)?;
+                    ready!(next.poll_ready(cx)).map_err(Into::into)?;
                     let future = next.call();
                     this.state.set(State::Attempt { future });
                 }

@@ -68,7 +68,8 @@ mod session;
 mod verdict;
 
 use std::{
-    sync::Arc,
+    fmt,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
 };
 
@@ -119,11 +120,12 @@ impl RetryLayer {
     }
 }
 
-impl<S> Layer<S> for RetryLayer {
+impl<S: Clone> Layer<S> for RetryLayer {
     type Service = Retry<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
         Retry {
+            prototype: Arc::new(Mutex::new(inner.clone())),
             inner,
             policy: Arc::new(self.policy.clone()),
         }
@@ -131,11 +133,22 @@ impl<S> Layer<S> for RetryLayer {
 }
 
 /// Begins another attempt where that is safe, see the [module](self).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Retry<S> {
     inner: S,
+    // What further attempts are called on a clone of: most calls have none, and need none.
+    prototype: Arc<Mutex<S>>,
     // Shared, so that the stack is cheap to clone.
     policy: Arc<Policy>,
+}
+
+impl<S: fmt::Debug> fmt::Debug for Retry<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retry")
+            .field("inner", &self.inner)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<S> Service<Request<Body>> for Retry<S>
@@ -155,8 +168,7 @@ where
         let session = Session::new(&self.policy, request.body());
         let next = session
             .may_go_on()
-            .then(|| Repeat::new(self.inner.clone(), &request));
-        // The instance that was polled ready is the one that is called; its clone waits its turn.
+            .then(|| Repeat::new(&self.prototype, &request));
         ResponseFuture::new(self.inner.call(request), next, session)
     }
 }
