@@ -36,15 +36,21 @@ pub const PEERS: [PeerKind; 5] = [
     PeerKind::ClerkRs,
 ];
 
-impl fmt::Display for PeerKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl PeerKind {
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Ours => "clerk-actor-tokens",
             Self::OursPooled => "the same, pooled",
             Self::HandWritten => "hyper-util",
             Self::Reqwest => "reqwest",
             Self::ClerkRs => "clerk-rs",
-        })
+        }
+    }
+}
+
+impl fmt::Display for PeerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 
@@ -52,7 +58,7 @@ impl FromStr for PeerKind {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let found = PEERS.into_iter().find(|it| it.to_string() == text);
+        let found = PEERS.into_iter().find(|it| it.name() == text);
         found.ok_or_else(|| format!("no peer {text}").into())
     }
 }

@@ -6,7 +6,10 @@
 //! bench_peers cold               building a client, and its first call
 //! bench_peers plot <file.svg>    throughput and allocations, drawn
 //! ```
+//!
+//! Throughput is that of Clerk's Python SDK, too, where `PYTHON_SDK` names an interpreter that has it.
 
+mod caller;
 mod cold;
 mod counts;
 mod loopback;
