@@ -1,17 +1,21 @@
 //! What a call costs over loopback, beside other ways to make it: hand-written over hyper-util,
-//! reqwest, and clerk-rs.
+//! reqwest, clerk-rs, and Clerk's Python SDK.
 //!
 //! The server answers every create with the same bytes, in a process of its own.
 
 mod hand_written;
 mod over_reqwest;
 mod peer;
+mod python_sdk;
+mod round;
 mod server;
 
 use std::{fmt, str::FromStr};
 
 pub use self::{
     peer::{PEERS, Peer, PeerKind},
+    python_sdk::PythonSdk,
+    round::Round,
     server::serve,
 };
 
@@ -67,6 +71,13 @@ impl Endpoints {
             Protocol::Http2Tls => format!("https://127.0.0.1:{http2_tls}/v1"),
         }
     }
+
+    fn certificate_hex(&self) -> String {
+        self.certificate
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
 }
 
 impl fmt::Display for Endpoints {
@@ -74,9 +85,7 @@ impl fmt::Display for Endpoints {
         for port in self.ports {
             write!(f, "{port},")?;
         }
-        self.certificate
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&self.certificate_hex())
     }
 }
 

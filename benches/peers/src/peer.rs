@@ -4,7 +4,7 @@ use std::{fmt, hint::black_box, str::FromStr, sync::Arc, time::Duration};
 
 use clerk_actor_tokens::{
     Actor, Client, CreateActorToken, SecretKey, Ticket,
-    transport::{PooledTransport, TransportConfig},
+    transport::{HyperTransport, TransportConfig},
 };
 use clerk_rs::{
     apis::{actor_tokens_api, configuration::Configuration},
@@ -21,8 +21,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerKind {
     Ours,
-    /// Over the other transport.
-    OursPooled,
+    /// Over the transport that is hyper-util's client.
+    OursOverClient,
     HandWritten,
     Reqwest,
     ClerkRs,
@@ -30,21 +30,27 @@ pub enum PeerKind {
 
 pub const PEERS: [PeerKind; 5] = [
     PeerKind::Ours,
-    PeerKind::OursPooled,
+    PeerKind::OursOverClient,
     PeerKind::HandWritten,
     PeerKind::Reqwest,
     PeerKind::ClerkRs,
 ];
 
-impl fmt::Display for PeerKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl PeerKind {
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Ours => "clerk-actor-tokens",
-            Self::OursPooled => "the same, pooled",
+            Self::OursOverClient => "with HyperTransport",
             Self::HandWritten => "hyper-util",
             Self::Reqwest => "reqwest",
             Self::ClerkRs => "clerk-rs",
-        })
+        }
+    }
+}
+
+impl fmt::Display for PeerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 
@@ -52,7 +58,7 @@ impl FromStr for PeerKind {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let found = PEERS.into_iter().find(|it| it.to_string() == text);
+        let found = PEERS.into_iter().find(|it| it.name() == text);
         found.ok_or_else(|| format!("no peer {text}").into())
     }
 }
@@ -77,13 +83,13 @@ impl Peer {
                     .root_certificate(endpoints.certificate.clone())
                     .build()?,
             ),
-            PeerKind::OursPooled => {
+            PeerKind::OursOverClient => {
                 let config =
                     TransportConfig::default().root_certificate(endpoints.certificate.clone());
                 Inner::Ours(
                     Client::builder(SecretKey::new(SECRET_KEY)?)
                         .base_url(base_url.parse()?)
-                        .transport(PooledTransport::new(&config)?)
+                        .transport(HyperTransport::new(&config)?)
                         .build()?,
                 )
             }

@@ -1,26 +1,18 @@
-//! Throughput, latency and processor time of concurrent calls. The peers take turns, so that what else
+//! Throughput, latency and processor time of concurrent calls. The callers take turns, so that what else
 //! the machine does falls on all of them, and ratios are medians of the ratios of their rounds.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
-use bench_peers::{Endpoints, Error, PEERS, PROTOCOLS, Peer, PeerKind, Protocol, runtime};
-use rustix::time::{ClockId, clock_gettime};
-use tokio::time::Instant;
+use bench_peers::{Endpoints, Error, PROTOCOLS, PeerKind, Protocol, PythonSdk, Round, runtime};
+
+use crate::caller::Caller;
 
 const ROUNDS: usize = 9;
-const CALLS_A_ROUND: usize = 2048;
 pub(crate) const CONCURRENCY: [usize; 4] = [1, 16, 64, 256];
 
-/// One round of one peer.
-struct Round {
-    wall: Duration,
-    processor: Duration,
-    latencies: Vec<Duration>,
-}
-
-/// All rounds of one peer.
+/// All rounds of one caller.
 pub(crate) struct Figures {
-    pub(crate) peer: PeerKind,
+    pub(crate) name: &'static str,
     /// Calls a second.
     pub(crate) throughput: f64,
     pub(crate) p50: Duration,
@@ -36,29 +28,46 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
         "| | in flight | | calls/s | of hyper-util | p50 µs | p99 µs | CPU µs/call | of hyper-util |\n\
          |---|--:|---|--:|--:|--:|--:|--:|--:|"
     );
+    let mut beside_python = String::new();
     for protocol in PROTOCOLS {
         for concurrency in CONCURRENCY {
             let figures = measure(endpoints, protocol, concurrency)?;
-            let floor = figures.iter().find(|it| it.peer == PeerKind::HandWritten);
+            let of = |name| figures.iter().find(|it| it.name == name);
+            let floor = of(PeerKind::HandWritten.name());
             for it in &figures {
                 let (throughput, processor) =
                     floor.map_or((f64::NAN, f64::NAN), |floor| it.ratios_to(floor));
                 println!(
                     "| {protocol} | {concurrency} | {} | {:.0} | {throughput:.2} × | {:.0} | {:.0} | {:.1} | {processor:.2} × |",
-                    it.peer,
+                    it.name,
                     it.throughput,
                     micros(it.p50),
                     micros(it.p99),
                     micros(it.processor),
                 );
             }
+            if let (Some(ours), Some(python)) = (of(PeerKind::Ours.name()), of(PythonSdk::NAME)) {
+                let (throughput, processor) = ours.ratios_to(python);
+                writeln!(
+                    beside_python,
+                    "| {protocol} | {concurrency} | {throughput:.0} × | {processor:.4} × |"
+                )?;
+            }
         }
+    }
+    if !beside_python.is_empty() {
+        println!(
+            "\n| {}, of {} | in flight | calls/s | CPU/call |\n|---|--:|--:|--:|\n{}",
+            PeerKind::Ours,
+            PythonSdk::NAME,
+            beside_python.trim_end(),
+        );
     }
     Ok(())
 }
 
 impl Figures {
-    fn new(peer: PeerKind, rounds: &[Round]) -> Self {
+    fn new(name: &'static str, rounds: &[Round]) -> Self {
         let mut latencies: Vec<_> = rounds.iter().flat_map(|it| &it.latencies).collect();
         latencies.sort_unstable();
         let percentile = |percent: usize| *latencies[(latencies.len() - 1) * percent / 100];
@@ -71,7 +80,7 @@ impl Figures {
             })
             .collect();
         Self {
-            peer,
+            name,
             throughput: median(figures.iter().map(|it| it.0)),
             p50: percentile(50),
             p99: percentile(99),
@@ -80,7 +89,7 @@ impl Figures {
         }
     }
 
-    /// Throughput and processor time as multiples of another peer's in the same rounds.
+    /// Throughput and processor time as multiples of another's in the same rounds.
     pub(crate) fn ratios_to(&self, other: &Self) -> (f64, f64) {
         let both = || self.rounds.iter().zip(&other.rounds);
         (
@@ -97,60 +106,25 @@ pub(crate) fn measure(
 ) -> Result<Vec<Figures>, Error> {
     let runtime = runtime();
     runtime.block_on(async {
-        let mut peers = Vec::new();
-        for kind in PEERS {
-            let peer = Arc::new(Peer::new(kind, endpoints, protocol)?);
+        let mut callers = Vec::new();
+        for mut caller in Caller::all(endpoints, protocol)? {
             // Connects, and fills caches.
-            round(&peer, concurrency).await?;
-            peers.push((kind, peer, Vec::new()));
+            caller.round(concurrency).await?;
+            callers.push((caller, Vec::new()));
         }
         for turn in 0..ROUNDS {
-            for at in 0..peers.len() {
-                // Each peer is first as often as last.
-                let at = (at + turn) % peers.len();
-                let (_, peer, rounds) = &mut peers[at];
-                rounds.push(round(peer, concurrency).await?);
+            for at in 0..callers.len() {
+                // Another one is first each time.
+                let at = (at + turn) % callers.len();
+                let (caller, rounds) = &mut callers[at];
+                rounds.push(caller.round(concurrency).await?);
             }
         }
-        Ok(peers
+        Ok(callers
             .iter()
-            .map(|(kind, _, rounds)| Figures::new(*kind, rounds))
+            .map(|(caller, rounds)| Figures::new(caller.name(), rounds))
             .collect())
     })
-}
-
-async fn round(peer: &Arc<Peer>, concurrency: usize) -> Result<Round, Error> {
-    let (begun, processor) = (Instant::now(), processor_time());
-    let tasks: Vec<_> = (0..concurrency)
-        .map(|_| {
-            let peer = Arc::clone(peer);
-            tokio::spawn(async move {
-                let calls = CALLS_A_ROUND / concurrency;
-                let mut latencies = Vec::with_capacity(calls);
-                for _ in 0..calls {
-                    let begun = Instant::now();
-                    peer.create().await?;
-                    latencies.push(begun.elapsed());
-                }
-                Ok::<_, Error>(latencies)
-            })
-        })
-        .collect();
-    let mut latencies = Vec::with_capacity(CALLS_A_ROUND);
-    for task in tasks {
-        latencies.extend(task.await??);
-    }
-    Ok(Round {
-        wall: begun.elapsed(),
-        processor: processor_time() - processor,
-        latencies,
-    })
-}
-
-/// What this process has used of the processors.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {

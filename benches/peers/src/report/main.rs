@@ -7,7 +7,10 @@
 //! bench_peers profile            whose code the instructions are spent in
 //! bench_peers plot <file.svg>    throughput and allocations, drawn
 //! ```
+//!
+//! Throughput is that of Clerk's Python SDK, too, where `PYTHON_SDK` names an interpreter that has it.
 
+mod caller;
 mod cold;
 mod counts;
 mod loopback;

@@ -16,23 +16,25 @@ const PANEL: f64 = 330.0;
 
 pub(crate) fn draw(endpoints: &Endpoints, file: &str) -> Result<(), Error> {
     let figures = loopback::measure(endpoints, Protocol::Http1, CONCURRENCY)?;
+    let names: Vec<_> = figures.iter().map(|it| it.name).collect();
     let throughput: Vec<_> = figures.iter().map(|it| it.throughput).collect();
+    // Of the peers alone, which are the first.
     let allocations = PEERS
         .into_iter()
         .map(|peer| Ok(counts::allocations(peer, Protocol::Http1, endpoints)?.0 as f64))
         .collect::<Result<Vec<_>, Error>>()?;
 
-    let (width, height) = (LABELS + 2.0 * PANEL, TOP + STEP * PEERS.len() as f64 + 12.0);
+    let (width, height) = (LABELS + 2.0 * PANEL, TOP + STEP * names.len() as f64 + 12.0);
     let mut svg = format!(
         r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" font-family="system-ui, sans-serif" font-size="13" fill="#24292f">
 <rect width="{width}" height="{height}" fill="#ffffff"/>
 "##
     );
-    for (at, peer) in PEERS.into_iter().enumerate() {
+    for (at, name) in names.iter().enumerate() {
         let (x, y) = (LABELS - 10.0, TOP + STEP * at as f64 + BAR * 0.7);
         writeln!(
             svg,
-            r#"<text x="{x}" y="{y}" text-anchor="end">{peer}</text>"#
+            r#"<text x="{x}" y="{y}" text-anchor="end">{name}</text>"#
         )?;
     }
     let panels = [
@@ -65,9 +67,9 @@ fn panel(svg: &mut String, x: f64, title: &str, sense: &str, values: &[f64]) -> 
         r##"<text x="{x}" y="42" fill="#57606a">{sense}</text>"##
     )?;
     let longest = values.iter().copied().fold(1.0, f64::max);
-    for (at, (peer, value)) in PEERS.into_iter().zip(values).enumerate() {
+    for (at, value) in values.iter().enumerate() {
         let (y, length) = (TOP + STEP * at as f64, LENGTH * value / longest);
-        let color = if peer == PeerKind::Ours {
+        let color = if PEERS.get(at) == Some(&PeerKind::Ours) {
             "#6c47ff"
         } else {
             "#c9c5d6"
