@@ -6,6 +6,7 @@
 mod hand_written;
 mod over_reqwest;
 mod peer;
+mod processor;
 mod python_sdk;
 mod round;
 mod server;
@@ -14,6 +15,7 @@ use std::{fmt, str::FromStr};
 
 pub use self::{
     peer::{PEERS, Peer, PeerKind},
+    processor::Processor,
     python_sdk::PythonSdk,
     round::Round,
     server::serve,

@@ -23,16 +23,18 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use bench_peers::{Endpoints, Error, serve};
+use bench_peers::{Endpoints, Error, Processor, serve};
 
 fn main() -> Result<(), Error> {
     let args: Vec<_> = env::args().skip(1).collect();
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     if args == ["serve"] {
+        Processor::OfTheServer.keep_to()?;
         let runtime = bench_peers::runtime();
         return runtime.block_on(serve());
     }
     let server = Server::start()?;
+    Processor::OfTheClient.keep_to()?;
     match args[..] {
         ["loopback"] => loopback::print(&server.endpoints),
         ["counts"] => counts::print(&server.endpoints),
