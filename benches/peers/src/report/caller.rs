@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use bench_peers::{Endpoints, Error, PEERS, Peer, PeerKind, Protocol, PythonSdk, Round};
 
-const CALLS: usize = 2048;
-const CALLS_OF_PYTHON: usize = 512;
+/// Few, for peers that take turns often meet the same machine.
+const CALLS: usize = 4096;
+const CALLS_ALONE: usize = 1024;
+const CALLS_OF_PYTHON: usize = 256;
 
 pub(crate) enum Caller {
     Peer(PeerKind, Arc<Peer>),
@@ -33,6 +35,7 @@ impl Caller {
 
     pub(crate) async fn round(&mut self, in_flight: usize) -> Result<Round, Error> {
         match self {
+            Self::Peer(_, peer) if in_flight == 1 => Round::of(peer, 1, CALLS_ALONE).await,
             Self::Peer(_, peer) => Round::of(peer, in_flight, CALLS).await,
             Self::PythonSdk(sdk) => sdk.round(in_flight, CALLS_OF_PYTHON),
         }

@@ -7,7 +7,7 @@ use bench_peers::{Endpoints, Error, PROTOCOLS, PeerKind, Protocol, PythonSdk, Ro
 
 use crate::caller::Caller;
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 21;
 pub(crate) const CONCURRENCY: [usize; 4] = [1, 16, 64, 256];
 
 /// All rounds of one caller.
