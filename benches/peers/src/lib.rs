@@ -3,6 +3,7 @@
 //!
 //! The server answers every create with the same bytes, in a process of its own.
 
+mod bare;
 mod hand_written;
 mod over_reqwest;
 mod peer;

@@ -14,7 +14,7 @@ use clerk_rs::{
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
 
 use crate::{
-    ADMIN_ID, Endpoints, Error, LIFE_SECONDS, Protocol, SECRET_KEY, USER_ID, hand_written,
+    ADMIN_ID, Endpoints, Error, LIFE_SECONDS, Protocol, SECRET_KEY, USER_ID, bare, hand_written,
     over_reqwest,
 };
 
@@ -26,6 +26,8 @@ pub enum PeerKind {
     HandWritten,
     Reqwest,
     ClerkRs,
+    /// The least that it takes, which is no way to make calls.
+    Bare,
 }
 
 pub const PEERS: [PeerKind; 5] = [
@@ -44,7 +46,14 @@ impl PeerKind {
             Self::HandWritten => "hyper-util",
             Self::Reqwest => "reqwest",
             Self::ClerkRs => "clerk-rs",
+            Self::Bare => "hyper and JSON alone",
         }
+    }
+
+    /// The peers, and what none of them can go below, where it is known.
+    pub fn counted(protocol: Protocol) -> impl Iterator<Item = Self> {
+        let bare = (protocol == Protocol::Http1).then_some(Self::Bare);
+        PEERS.into_iter().chain(bare)
     }
 }
 
@@ -58,7 +67,7 @@ impl FromStr for PeerKind {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let found = PEERS.into_iter().find(|it| it.name() == text);
+        let found = Self::counted(Protocol::Http1).find(|it| it.name() == text);
         found.ok_or_else(|| format!("no peer {text}").into())
     }
 }
@@ -71,12 +80,14 @@ enum Inner {
     HandWritten(hand_written::Client),
     Reqwest(over_reqwest::Client),
     ClerkRs(Configuration),
+    Bare(bare::Client),
 }
 
 impl Peer {
     pub fn new(kind: PeerKind, endpoints: &Endpoints, protocol: Protocol) -> Result<Self, Error> {
         let base_url = endpoints.base_url(protocol);
         Ok(Self(match kind {
+            PeerKind::Bare => Inner::Bare(bare::Client::new(&base_url.parse()?)),
             PeerKind::Ours => Inner::Ours(
                 Client::builder(SecretKey::new(SECRET_KEY)?)
                     .base_url(base_url.parse()?)
@@ -123,6 +134,7 @@ impl Peer {
     /// Mints a token and reads its link.
     pub async fn create(&self) -> Result<(), Error> {
         match &self.0 {
+            Inner::Bare(client) => client.create().await?,
             Inner::Ours(client) => {
                 let create = CreateActorToken::new(USER_ID, Actor::new(ADMIN_ID))
                     .expires_in(Duration::from_secs(LIFE_SECONDS));

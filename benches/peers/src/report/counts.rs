@@ -3,7 +3,7 @@
 
 use std::{env, path::Path, process::Command};
 
-use bench_peers::{Endpoints, Error, PEERS, PROTOCOLS, PeerKind, Protocol};
+use bench_peers::{Endpoints, Error, PROTOCOLS, PeerKind, Protocol};
 
 const CALLS: u64 = 300;
 
@@ -13,7 +13,7 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
     );
     for protocol in PROTOCOLS {
         let floor = instructions("create", PeerKind::HandWritten, protocol, CALLS, endpoints)?;
-        for peer in PEERS {
+        for peer in PeerKind::counted(protocol) {
             let own = instructions("create", peer, protocol, CALLS, endpoints)?;
             let (allocations, bytes) = allocations(peer, protocol, endpoints)?;
             let ratio = own as f64 / floor as f64;

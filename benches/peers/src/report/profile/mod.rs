@@ -13,7 +13,7 @@ use std::{
     process,
 };
 
-use bench_peers::{Endpoints, Error, PEERS, PeerKind, Protocol};
+use bench_peers::{Endpoints, Error, PeerKind, Protocol};
 
 use crate::counts;
 
@@ -29,8 +29,7 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
     );
     let folder = Folder::new()?;
     for protocol in [Protocol::Http1, Protocol::Http1Tls] {
-        let profiles = PEERS
-            .into_iter()
+        let profiles = PeerKind::counted(protocol)
             .map(|peer| Ok((peer, of_call(peer, protocol, endpoints, &folder.0)?)))
             .collect::<Result<Vec<_>, Error>>()?;
         print!("\n{}", table(protocol, &profiles)?);
