@@ -1,5 +1,5 @@
-//! A peer that reads whole requests and answers each with the same raw bytes, over hyper-util's
-//! client and an in-memory pipe.
+//! A peer that reads whole requests and answers each with the same raw bytes, over an in-memory pipe
+//! and either transport: the default one, or hyper-util's client.
 //!
 //! The first byte says how the peer behaves, the rest is what it writes. `~K~` in it stands for the
 //! client's own key.
@@ -18,7 +18,10 @@ use std::{
     time::Duration,
 };
 
-use clerk_actor_tokens::{ActorToken, Body, ClientBuilder, Error, Outcome};
+use clerk_actor_tokens::{
+    ActorToken, Body, ClientBuilder, Error, Outcome,
+    transport::{PooledTransport, pool},
+};
 use clerk_actor_tokens_fuzz::{
     CALL_TIMEOUT, Op, TOKEN_ID, USER_ID,
     answer::with_key,
@@ -30,7 +33,7 @@ use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::{
     client::legacy::{
-        Client,
+        self,
         connect::{Connected, Connection},
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -46,6 +49,8 @@ struct Script {
     closes: bool,
     /// How many bytes it writes at once.
     piece: usize,
+    /// Whether it is talked to by hyper-util's client.
+    by_client: bool,
 }
 
 impl Script {
@@ -61,6 +66,7 @@ impl Script {
             bytes,
             closes: flags & 2 == 0,
             piece: piece.max(1),
+            by_client: flags & 32 != 0,
         }
     }
 
@@ -106,16 +112,25 @@ fuzz_target!(|bytes: &[u8]| {
         seen: Arc::clone(&seen),
     };
     let (result, took) = paused_runtime().block_on(async {
-        // Configured like the default transport.
-        let transport = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(90))
-            .build::<_, Body>(connector);
-        let client = ClientBuilder::over(key(), transport)
-            .base_url("http://127.0.0.1".parse().expect("it is a base URL"))
-            .build()
-            .expect("a transport of one's own is always set up");
+        let base_url = "http://127.0.0.1".parse().expect("it is a base URL");
+        let client = if script.by_client {
+            // Configured like `HyperTransport`.
+            let transport = legacy::Client::builder(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(Duration::from_secs(90))
+                .http1_writev(false)
+                .build::<_, Body>(connector);
+            ClientBuilder::over(key(), transport)
+                .base_url(base_url)
+                .build()
+        } else {
+            let transport = PooledTransport::over(connector);
+            ClientBuilder::over(key(), transport)
+                .base_url(base_url)
+                .build()
+        };
+        let client = client.expect("a transport of one's own is always set up");
         let begun = tokio::time::Instant::now();
         (call(&client, op).await, begun.elapsed())
     });
@@ -187,6 +202,12 @@ struct Pipe(TokioIo<DuplexStream>);
 impl Connection for Pipe {
     fn connected(&self) -> Connected {
         Connected::new()
+    }
+}
+
+impl pool::Connection for Pipe {
+    fn is_http2(&self) -> bool {
+        false
     }
 }
 
