@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::{
     ActorToken, ActorTokenStatus, Ticket,
     echo::Echo,
+    invalid::InvalidActorToken,
     odd_time::{OddTime, without_odd_times},
     wire::Wire,
 };
@@ -59,7 +60,7 @@ pub(crate) struct Reading<'a> {
 impl<'a> Reading<'a> {
     fn of(mut wire: Wire<'a>) -> Result<Self, InvalidActorToken> {
         let id = wire.id.0.take().and_then(IdText::new);
-        let id = id.ok_or(InvalidActorToken(Reason::Id))?;
+        let id = id.ok_or(InvalidActorToken::without_id())?;
         Ok(Self { id, wire })
     }
 
@@ -86,46 +87,12 @@ impl<'a> Reading<'a> {
         Ok(ActorToken {
             id,
             user_id,
-            actor: Echo::of(wire.actor).ok_or(InvalidActorToken(Reason::Actor))?,
+            actor: Echo::of(wire.actor).ok_or(InvalidActorToken::without_actor())?,
             status: ActorTokenStatus::from(wire.status.as_deref().unwrap_or_default()),
             ticket: Ticket::new(wire.token.as_deref(), wire.url.as_deref()),
             created_at: wire.created_at.and_then(to_time),
             updated_at: wire.updated_at.and_then(to_time),
             expires_at: None,
-        })
-    }
-}
-
-/// Why a text is not an actor token. The text itself is not repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(transparent)]
-pub struct InvalidActorToken(Reason);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum Reason {
-    #[error("the answer breaks off at line {line}, column {column}")]
-    Cut { line: usize, column: usize },
-    #[error("the answer is not the JSON of a token, at line {line}, column {column}")]
-    Json { line: usize, column: usize },
-    #[error("the answer has no valid id")]
-    Id,
-    #[error("the answer has an actor that cannot be read")]
-    Actor,
-}
-
-impl InvalidActorToken {
-    /// Whether the answer is a JSON object in full, so that it does speak of a token.
-    pub(crate) fn is_whole(self) -> bool {
-        matches!(self.0, Reason::Id | Reason::Actor)
-    }
-
-    /// Keeps where the error is; what stands there may be secret.
-    fn json(error: &serde_json::Error) -> Self {
-        let (line, column) = (error.line(), error.column());
-        Self(if error.is_eof() {
-            Reason::Cut { line, column }
-        } else {
-            Reason::Json { line, column }
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod decode;
 mod echo;
+mod invalid;
 mod odd_time;
 mod salvage;
 mod ticket;
@@ -18,7 +19,7 @@ use serde::Serialize;
 
 pub(crate) use self::decode::Reading;
 use self::echo::Echo;
-pub use self::{decode::InvalidActorToken, ticket::Ticket};
+pub use self::{invalid::InvalidActorToken, ticket::Ticket};
 use crate::{Actor, ActorTokenId, guard::Guard, text::presentable};
 
 /// An actor token as the API describes it.
