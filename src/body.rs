@@ -211,6 +211,11 @@ mod tests {
     }
 
     #[test]
+    fn a_request_is_small_enough_to_be_moved_often() {
+        assert!(size_of::<http::Request<Body>>() <= 256);
+    }
+
+    #[test]
     fn an_empty_body_is_taken_when_its_end_is_seen() {
         let mut body = Body::new(Intent::Revoke, "");
         let attempt = body.begin_attempt();

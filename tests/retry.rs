@@ -2,19 +2,23 @@
 //! allow, and no further.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll},
     time::Duration,
 };
 
 use clerk_actor_tokens::{
     Actor, ActorTokenId, ActorTokenRequest, ActorTokenStatus, Body, Client, ClientBuilder,
-    CreateActorToken, ErrorKind, Intent, Outcome, RetryConfig,
+    CreateActorToken, ErrorKind, Intent, Outcome, RetryConfig, Ticket,
     layer::retry::Verdict,
     sandbox::{Fault, Sandbox},
 };
 use http::{Request, StatusCode};
 use tokio::time::Instant;
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 
 fn client(sandbox: &Sandbox, retry: RetryConfig) -> Client {
     ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
@@ -255,4 +259,59 @@ async fn no_attempt_begins_after_the_time_for_retries() {
     let error = client(&sandbox, retry).create(create()).await.unwrap_err();
     assert_eq!((error.attempts(), error.outcome()), (4, Outcome::Rejected));
     assert_eq!(begun.elapsed().as_secs(), 3);
+}
+
+/// A transport that counts how often it is cloned.
+struct Counted<T> {
+    inner: T,
+    clones: Arc<AtomicU32>,
+}
+
+impl<T: Clone> Clone for Counted<T> {
+    fn clone(&self) -> Self {
+        self.clones.fetch_add(1, Ordering::Relaxed);
+        Self {
+            inner: self.inner.clone(),
+            clones: Arc::clone(&self.clones),
+        }
+    }
+}
+
+impl<T: Service<Request<Body>>> Service<Request<Body>> for Counted<T> {
+    type Response = T::Response;
+    type Error = T::Error;
+    type Future = T::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), T::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> T::Future {
+        self.inner.call(request)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stack_is_cloned_for_a_retry_and_for_nothing_else() {
+    let sandbox = Sandbox::new();
+    let clones = Arc::<AtomicU32>::default();
+    let transport = Counted {
+        inner: sandbox.transport(),
+        clones: Arc::clone(&clones),
+    };
+    let client = ClientBuilder::over(sandbox.secret_key(), transport)
+        .build()
+        .unwrap();
+    // What is not read would be revoked, on a clone.
+    let read = async || {
+        let token = client.create(create()).await.unwrap();
+        assert!(token.ticket().and_then(Ticket::expose_url).is_some());
+        clones.load(Ordering::Relaxed)
+    };
+    let before = read().await;
+    for _ in 0..10 {
+        assert_eq!(read().await, before);
+    }
+    limited(&sandbox, 1);
+    assert_eq!(read().await, before + 1);
 }
