@@ -1,4 +1,4 @@
-//! [`Progress`], what became of the attempts of one call so far.
+//! [`Progress`], what the attempts of one call say, and what became of them so far.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use std::{
 use super::{Content, attempt::State};
 use crate::{ActorTokenId, Outcome, guard::Guard};
 
-/// What became of the attempts of one call so far.
+/// What the attempts of one call say, and what became of them so far.
 #[derive(Default)]
 pub(crate) struct Progress {
     /// What the attempts say, once the call is encoded.

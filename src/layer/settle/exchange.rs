@@ -46,13 +46,13 @@ pin_project! {
 
 pin_project! {
     /// The future of a create, with errors of one type.
-    struct Boxed<F> {
+    struct OneError<F> {
         #[pin]
         future: F,
     }
 }
 
-impl<F, E> Future for Boxed<F>
+impl<F, E> Future for OneError<F>
 where
     F: Future<Output = Result<Response<Full<Bytes>>, E>>,
     E: Into<BoxError>,
@@ -91,7 +91,7 @@ impl Exchange {
             unsettled: custody.unsettled.take(),
             permit: custody.permit.clone(),
             polling: false,
-            future: Boxed { future },
+            future: OneError { future },
         })))
     }
 
