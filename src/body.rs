@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -43,8 +42,9 @@ pub enum Intent {
 #[derive(Clone)]
 pub struct Body {
     // A handle, and no more: on its way to the wire a request is moved some forty times.
-    call: Arc<Progress>,
-    attempt: Option<Attempt>,
+    attempt: Attempt,
+    /// That attempt was begun; until then this is but a body of its call.
+    begun: bool,
     /// The bytes were handed out.
     spent: bool,
 }
@@ -58,8 +58,8 @@ impl Body {
 
     pub(crate) fn of_call(intent: Intent, bytes: Bytes, call: Call) -> Self {
         Self {
-            call: call.encoded(intent, bytes),
-            attempt: None,
+            attempt: Attempt::none_of(call.encoded(intent, bytes)),
+            begun: false,
             spent: false,
         }
     }
@@ -74,7 +74,7 @@ impl Body {
     /// [`DecodeErrorLayer`](crate::layer::DecodeErrorLayer), which begins attempts.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.attempt.as_ref().map_or(0, Attempt::number)
+        if self.begun { self.attempt.number() } else { 0 }
     }
 
     /// The length in bytes of what is left to send.
@@ -107,25 +107,26 @@ impl Body {
     }
 
     pub(crate) fn content(&self) -> &Content {
-        self.call.content()
+        self.progress().content()
     }
 
     pub(crate) fn progress(&self) -> &Progress {
-        &self.call
+        self.attempt.progress()
     }
 
     /// Makes this the body of a new attempt of its call.
     pub(crate) fn begin_attempt(&mut self) -> Attempt {
-        let attempt = Attempt::begin(&self.call);
-        self.attempt = Some(attempt.clone());
-        attempt
+        self.attempt.become_next();
+        self.begun = true;
+        self.attempt.clone()
     }
 
     /// The attempt that this is the body of; begun here where no layer above did.
     pub(crate) fn attempt_or_begin(&mut self) -> Attempt {
-        match &self.attempt {
-            Some(attempt) => attempt.clone(),
-            None => self.begin_attempt(),
+        if self.begun {
+            self.attempt.clone()
+        } else {
+            self.begin_attempt()
         }
     }
 
@@ -136,17 +137,16 @@ impl Body {
         if attempt.note_held() {
             return attempt;
         }
-        let own = attempt.repeat();
-        self.attempt = Some(own.clone());
-        own
-    }
-
-    pub(crate) fn attempt_handle(&self) -> Option<Attempt> {
+        self.attempt.become_repeated();
         self.attempt.clone()
     }
 
+    pub(crate) fn attempt_handle(&self) -> Option<Attempt> {
+        self.begun.then(|| self.attempt.clone())
+    }
+
     fn take(&self) -> bool {
-        self.attempt.as_ref().is_none_or(Attempt::take)
+        !self.begun || self.attempt.take()
     }
 }
 
@@ -192,6 +192,8 @@ impl fmt::Debug for Body {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use http_body::Body as _;
     use http_body_util::BodyExt;
 
@@ -202,7 +204,7 @@ mod tests {
     async fn reading_a_body_marks_its_attempt_as_taken() {
         let mut body = Body::new(Intent::Create, "{}");
         let attempt = body.begin_attempt();
-        let progress = Arc::clone(&body.call);
+        let progress = Arc::clone(body.attempt.progress());
         assert!(!body.is_end_stream());
         assert_eq!(progress.outcome(), Outcome::NotSent);
         assert_eq!(body.collect().await.unwrap().to_bytes(), "{}");
@@ -212,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_request_is_small_enough_to_be_moved_often() {
-        assert!(size_of::<http::Request<Body>>() <= 256);
+        assert!(size_of::<http::Request<Body>>() <= 248);
     }
 
     #[test]

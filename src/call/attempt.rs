@@ -44,15 +44,29 @@ const WITHDRAWN: u8 = 2;
 const ENDED: u8 = 3;
 
 impl Attempt {
-    /// Begins the next attempt of a call.
-    pub(crate) fn begin(progress: &Arc<Progress>) -> Self {
-        let number = progress.attempts.fetch_add(1, Ordering::AcqRel) + 1;
-        let later = (number > 1).then(|| {
+    /// What is about to become one of the attempts of a call.
+    pub(crate) fn none_of(progress: Arc<Progress>) -> Self {
+        Self {
+            progress,
+            later: None,
+        }
+    }
+
+    /// Becomes the next attempt of its call.
+    pub(crate) fn become_next(&mut self) {
+        let number = self.progress.attempts.fetch_add(1, Ordering::AcqRel) + 1;
+        self.later = (number > 1).then(|| {
             let state = State::default();
             Arc::new(Later { number, state })
         });
-        let progress = Arc::clone(progress);
-        Self { progress, later }
+    }
+
+    /// Becomes an attempt of its own, for what the one that it was is sent for once more. From then on
+    /// that one does not tell the whole truth.
+    pub(crate) fn become_repeated(&mut self) {
+        self.state().repeated.store(true, Ordering::Release);
+        self.become_next();
+        self.note_held();
     }
 
     fn state(&self) -> &State {
@@ -70,11 +84,7 @@ impl Attempt {
     /// The transport takes the body. False when the body was withdrawn before: then nothing of it
     /// may be handed out.
     pub(crate) fn take(&self) -> bool {
-        match self
-            .state()
-            .claim
-            .compare_exchange(OPEN, TAKEN, Ordering::AcqRel, Ordering::Acquire)
-        {
+        match self.decide(TAKEN) {
             Ok(_) => {
                 self.progress.in_doubt.fetch_add(1, Ordering::AcqRel);
                 true
@@ -86,10 +96,18 @@ impl Attempt {
     /// Takes the body back, so that it can never be sent from now on. True when that came too late
     /// and the transport has it.
     pub(crate) fn withdraw(&self) -> bool {
-        self.state()
-            .claim
-            .compare_exchange(OPEN, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire)
+        self.decide(WITHDRAWN)
             .is_err_and(|claim| claim != WITHDRAWN)
+    }
+
+    /// Decides the question, unless it is.
+    fn decide(&self, claim: u8) -> Result<u8, u8> {
+        let current = &self.state().claim;
+        // It mostly is, and to look at it costs less than to try.
+        match current.load(Ordering::Acquire) {
+            OPEN => current.compare_exchange(OPEN, claim, Ordering::AcqRel, Ordering::Acquire),
+            decided => Err(decided),
+        }
     }
 
     /// The head of the answer is there.
@@ -119,15 +137,6 @@ impl Attempt {
         !self.state().held.swap(true, Ordering::AcqRel)
     }
 
-    /// Begins an attempt of its own for what this one would be sent for once more. From then on this
-    /// one does not tell the whole truth.
-    pub(crate) fn repeat(&self) -> Self {
-        self.state().repeated.store(true, Ordering::Release);
-        let attempt = Self::begin(&self.progress);
-        attempt.note_held();
-        attempt
-    }
-
     pub(crate) fn is_repeated(&self) -> bool {
         self.state().repeated.load(Ordering::Acquire)
     }
@@ -136,7 +145,7 @@ impl Attempt {
         self.state().held.load(Ordering::Acquire)
     }
 
-    pub(crate) fn progress(&self) -> &Progress {
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
 
@@ -152,7 +161,11 @@ impl Attempt {
     /// The attempt has ended with `outcome`. A body that was not taken by now never will be.
     pub(crate) fn end(&self, outcome: Outcome) {
         self.progress.note(outcome);
-        if self.withdraw() && self.state().claim.swap(ENDED, Ordering::AcqRel) == TAKEN {
+        let claim = &self.state().claim;
+        if self.withdraw()
+            && claim.load(Ordering::Acquire) != ENDED
+            && claim.swap(ENDED, Ordering::AcqRel) == TAKEN
+        {
             self.progress.in_doubt.fetch_sub(1, Ordering::AcqRel);
         }
     }
@@ -162,10 +175,16 @@ impl Attempt {
 mod tests {
     use super::*;
 
+    fn begin(progress: &Arc<Progress>) -> Attempt {
+        let mut attempt = Attempt::none_of(Arc::clone(progress));
+        attempt.become_next();
+        attempt
+    }
+
     #[test]
     fn a_withdrawn_body_can_never_be_taken() {
         let progress = Arc::default();
-        let attempt = Attempt::begin(&progress);
+        let attempt = begin(&progress);
         assert!(!attempt.withdraw());
         assert!(!attempt.take());
         assert_eq!(progress.outcome(), Outcome::NotSent);
@@ -174,7 +193,7 @@ mod tests {
     #[test]
     fn a_taken_body_leaves_the_call_in_doubt_until_its_attempt_ends() {
         let progress = Arc::default();
-        let attempt = Attempt::begin(&progress);
+        let attempt = begin(&progress);
         assert!(attempt.take());
         assert!(attempt.withdraw());
         assert_eq!(progress.outcome(), Outcome::Unknown);
@@ -185,7 +204,7 @@ mod tests {
     #[test]
     fn what_was_not_taken_when_an_attempt_ended_is_never_taken() {
         for withdrawn_before in [false, true] {
-            let attempt = Attempt::begin(&Arc::default());
+            let attempt = begin(&Arc::default());
             if withdrawn_before {
                 attempt.withdraw();
             }
@@ -197,10 +216,10 @@ mod tests {
     #[test]
     fn a_later_attempt_does_not_hide_what_an_earlier_one_may_have_done() {
         let progress = Arc::default();
-        let first = Attempt::begin(&progress);
+        let first = begin(&progress);
         first.take();
         first.end(Outcome::Unknown);
-        let second = Attempt::begin(&progress);
+        let second = begin(&progress);
         second.end(Outcome::NotSent);
         assert_eq!((second.number(), progress.attempts()), (2, 2));
         assert_eq!(progress.outcome(), Outcome::Unknown);

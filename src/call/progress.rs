@@ -57,7 +57,11 @@ impl Progress {
 
     /// Notes what is known to have become of the call.
     pub(crate) fn note(&self, outcome: Outcome) {
-        self.worst.fetch_max(outcome.code(), Ordering::AcqRel);
+        let code = outcome.code();
+        // Mostly it is known, and to look at it costs less than to note it again.
+        if self.worst.load(Ordering::Acquire) < code {
+            self.worst.fetch_max(code, Ordering::AcqRel);
+        }
     }
 
     /// The greatest outcome of the attempts that have ended.

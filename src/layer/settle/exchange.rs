@@ -81,15 +81,16 @@ impl<F: ?Sized> Held<F> {
 }
 
 impl Exchange {
-    pub(super) fn new<F, E>(mut custody: Custody, future: F) -> Self
+    pub(super) fn new<F, E>(custody: Custody, future: F) -> Self
     where
         F: Future<Output = Result<Response<Full<Bytes>>, E>> + Send + 'static,
         E: Into<BoxError>,
     {
+        let admitted = custody.sent();
         Self(Some(Box::pin(Held {
-            attempt: custody.attempt.clone(),
-            unsettled: custody.unsettled.take(),
-            permit: custody.permit.clone(),
+            attempt: admitted.attempt,
+            unsettled: Some(admitted.unsettled),
+            permit: admitted.permit,
             polling: false,
             future: OneError { future },
         })))

@@ -65,20 +65,27 @@ impl Default for Shared {
     }
 }
 
-/// A create that was let in, before it is sent.
-pub(super) struct Custody {
+/// A create that was let in. Dropped before it was sent, what is below panicked when it was called.
+pub(super) struct Custody(Option<Admitted>);
+
+/// A create that was let in.
+pub(super) struct Admitted {
     pub(super) permit: TaskTrackerToken,
     pub(super) attempt: Attempt,
-    /// Taken when it is sent.
-    pub(super) unsettled: Option<Unsettled>,
+    pub(super) unsettled: Unsettled,
+}
+
+impl Custody {
+    pub(super) fn sent(mut self) -> Admitted {
+        self.0.take().expect("sent once")
+    }
 }
 
 impl Drop for Custody {
-    /// What is below panicked when it was called.
     fn drop(&mut self) {
-        if let Some(unsettled) = self.unsettled.take() {
-            if !self.attempt.withdraw() {
-                unsettled.nothing();
+        if let Some(admitted) = self.0.take() {
+            if !admitted.attempt.withdraw() {
+                admitted.unsettled.nothing();
             }
         }
     }
@@ -134,11 +141,11 @@ impl Settler {
         }
         let attempt = request.body_mut().held_attempt();
         let unsettled = Unsettled::of_request(Arc::clone(self), runtime, request);
-        Ok(Custody {
+        Ok(Custody(Some(Admitted {
             permit,
             attempt,
-            unsettled: Some(unsettled),
-        })
+            unsettled,
+        })))
     }
 
     /// Runs `task` in the background: where the caller is, else on `runtime`.
