@@ -63,7 +63,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let (head, body) = match this.state.as_mut().project() {
+            let (head, mut body) = match this.state.as_mut().project() {
                 StateProj::Head { future } => {
                     let (head, body) = ready!(future.poll(cx)).map_err(Into::into)?.into_parts();
                     this.attempt.note_status(head.status);
@@ -73,22 +73,28 @@ where
                 }
                 StateProj::Body { head, body } => (head, body),
             };
-            let failure = match ready!(body.poll_frame(cx)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => {
-                        if this.attempt.read().push(data.into(), *this.limit) {
-                            continue;
-                        }
-                        Some(Failure::TooLong(*this.limit))
+            let (read, failure) = match ready!(body.as_mut().poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    let Ok(data) = frame.into_data() else {
+                        // Trailers have nothing to say here.
+                        continue;
+                    };
+                    let ended = body.is_end_stream();
+                    let mut read = this.attempt.read();
+                    let fits = read.push(data.into(), *this.limit);
+                    if fits && !ended {
+                        continue;
                     }
-                    // Trailers have nothing to say here.
-                    Err(_) => continue,
-                },
-                Some(Err(error)) => Some(Failure::BrokenOff(error.into())),
-                None => None,
+                    let too_long = (!fits).then_some(Failure::TooLong(*this.limit));
+                    (read.take(), too_long)
+                }
+                Some(Err(error)) => {
+                    let broken_off = Failure::BrokenOff(error.into());
+                    (this.attempt.read().take(), Some(broken_off))
+                }
+                None => (this.attempt.read().take(), None),
             };
             let head = head.take().expect("polled after it was ready");
-            let read = this.attempt.read().take();
             return Poll::Ready(match failure {
                 Some(failure) if head.status == StatusCode::OK => {
                     Err(CollectBodyError::new(head, read, failure).into())
@@ -106,5 +112,78 @@ impl<F, B> fmt::Debug for ResponseFuture<F, B> {
             .field("limit", &self.limit)
             .field("attempt", &self.attempt)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, convert::Infallible, future::ready, task::Waker};
+
+    use http::Request;
+    use http_body::Frame;
+    use tower_layer::Layer;
+    use tower_service::Service;
+
+    use super::*;
+    use crate::{Body, Intent, layer::CollectBodyLayer};
+
+    /// Frames, `None` where the next one is still to come. Its end is known with the last of them.
+    struct Frames(VecDeque<Option<&'static str>>);
+
+    impl HttpBody for Frames {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            match self.0.pop_front().expect("asked after its end was known") {
+                Some(data) => Poll::Ready(Some(Ok(Frame::data(data.into())))),
+                None => Poll::Pending,
+            }
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.0.is_empty()
+        }
+    }
+
+    type Answer = Result<Response<Full<Bytes>>, BoxError>;
+
+    /// Sends a request that is answered in these frames, and polls for the answer when called.
+    fn send(
+        request: Request<Body>,
+        frames: &[Option<&'static str>],
+    ) -> impl FnMut() -> Poll<Answer> {
+        let mut answer = Some(Response::new(Frames(frames.iter().copied().collect())));
+        let exchange = tower::service_fn(move |_| ready(Ok::<_, BoxError>(answer.take().unwrap())));
+        let mut attempt = Box::pin(CollectBodyLayer::default().layer(exchange).call(request));
+        move || {
+            attempt
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+        }
+    }
+
+    fn text(answer: Poll<Answer>) -> String {
+        let Poll::Ready(Ok(answer)) = answer else {
+            panic!("no answer");
+        };
+        let cx = &mut Context::from_waker(Waker::noop());
+        match Pin::new(&mut answer.into_body()).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                String::from_utf8(frame.into_data().unwrap().into()).unwrap()
+            }
+            _ => String::new(),
+        }
+    }
+
+    #[test]
+    fn a_body_is_not_asked_for_more_than_there_is() {
+        let request = Request::new(Body::new(Intent::Create, "{}"));
+        let mut poll = send(request, &[Some("a"), None, Some("b")]);
+        assert!(poll().is_pending());
+        assert_eq!(text(poll()), "ab");
     }
 }
