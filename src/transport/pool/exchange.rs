@@ -30,14 +30,14 @@ where
             if !known.contains(&version) || request.method() == Method::CONNECT {
                 return Err(PoolError::request());
             }
-            let host = self.host(request.uri())?;
             loop {
+                let host = self.host(request.uri())?;
                 let (failure, unsent, reused) = match host.checkout(self.access).await? {
                     Checkout::Http1(_) if version == Version::HTTP_2 => {
                         return Err(PoolError::request());
                     }
                     Checkout::Http1(mut lent) => {
-                        let named = target::to_http1(&mut request, &host.name);
+                        let named = target::to_http1(&mut request, &lent.host.name);
                         let connection = lent.connection();
                         let reused = !connection.is_fresh();
                         match connection.send(request).await {
@@ -47,7 +47,7 @@ where
                             Err(mut failure) => {
                                 let mut unsent = failure.take_message();
                                 if let Some(request) = &mut unsent {
-                                    target::to_absolute(request, &host.uri, named);
+                                    target::to_absolute(request, &lent.host.uri, named);
                                 }
                                 (failure, unsent, reused)
                             }

@@ -67,7 +67,7 @@ impl<K> Host<K> {
     ///
     /// A connection that was found and not used is kept. One that is being made is given up.
     pub(super) async fn checkout<P>(
-        self: &Arc<Self>,
+        mut self: Arc<Self>,
         access: Access<P>,
     ) -> Result<Checkout<K, P>, PoolError>
     where
@@ -77,32 +77,35 @@ impl<K> Host<K> {
     {
         let mut ended = 0;
         loop {
-            // Before one looks, so that none is missed that is made after that.
-            let mut published = pin!(self.http2.published());
-            if let Some(sender) = self.http2.get() {
-                return Ok(Checkout::Http2 {
-                    sender,
-                    reused: true,
+            let found = {
+                // Before one looks, so that none is missed that is made after that.
+                let mut published = pin!(self.http2.published());
+                if let Some(sender) = self.http2.get() {
+                    return Ok(Checkout::Http2 {
+                        sender,
+                        reused: true,
+                    });
+                }
+                let mut place = self
+                    .kept
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .call(());
+                let place = poll_fn(|cx| match Pin::new(&mut place).poll(cx) {
+                    Poll::Ready(place) => Poll::Ready(Some(place)),
+                    Poll::Pending => published.as_mut().poll(cx).map(|()| None),
                 });
-            }
-            let mut place = self
-                .kept
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .call(());
-            let place = poll_fn(|cx| match Pin::new(&mut place).poll(cx) {
-                Poll::Ready(place) => Poll::Ready(Some(place)),
-                Poll::Pending => published.as_mut().poll(cx).map(|()| None),
-            });
-            match place.await {
+                place.await
+            };
+            match found {
                 Some(Ok(place)) => {
                     let mut lent = Box::new(Lent {
                         place,
                         access,
-                        _host: Arc::clone(self),
+                        host: self,
                     });
                     let connection = lent.connection();
-                    if connection.is_open() {
+                    if connection.begin() {
                         return Ok(Checkout::Http1(lent));
                     }
                     // A new one may have been made for somebody else, and waited here until it was
@@ -111,6 +114,7 @@ impl<K> Host<K> {
                     if ended > 1 {
                         return Err(PoolError::closed());
                     }
+                    self = Arc::clone(&lent.host);
                 }
                 Some(Err(NoHttp1::Http2(sender))) => {
                     return Ok(Checkout::Http2 {
@@ -133,8 +137,8 @@ where
 {
     place: P,
     access: Access<P>,
-    /// A host with connections on loan is not forgotten.
-    _host: Arc<Host<K>>,
+    /// Not forgotten while it has connections on loan.
+    pub(super) host: Arc<Host<K>>,
 }
 
 impl<K, P> Lent<K, P>

@@ -27,7 +27,8 @@ pub(super) struct Http1 {
     spent: bool,
     /// Whether it has had no exchange yet.
     fresh: bool,
-    idle_since: Instant,
+    /// When it was made, or its last exchange began.
+    used: Instant,
 }
 
 impl Http1 {
@@ -62,14 +63,27 @@ impl Http1 {
             sender,
             spent: false,
             fresh: true,
-            idle_since: Instant::now(),
+            used: Instant::now(),
         })
     }
 
     /// Whether a request can be sent: its last exchange is over, the peer is not known to have closed
     /// it, and it was not kept for too long.
     pub(super) fn is_open(&mut self) -> bool {
-        self.spent |= !self.sender.is_ready() || self.idle_since.elapsed() >= IDLE;
+        self.is_open_at(Instant::now())
+    }
+
+    /// The same, for who sends one now.
+    pub(super) fn begin(&mut self) -> bool {
+        let now = Instant::now();
+        let open = self.is_open_at(now);
+        self.used = now;
+        open
+    }
+
+    fn is_open_at(&mut self, now: Instant) -> bool {
+        let kept = now.saturating_duration_since(self.used);
+        self.spent |= !self.sender.is_ready() || kept >= IDLE;
         !self.spent
     }
 
@@ -100,7 +114,6 @@ impl Http1 {
     pub(super) fn end(&mut self) {
         self.spent = false;
         self.fresh = false;
-        self.idle_since = Instant::now();
     }
 }
 

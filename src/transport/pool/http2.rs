@@ -1,6 +1,9 @@
 //! [`Http2`], the one connection of HTTP/2 that all exchanges with a host share.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use hyper::{
     client::conn::http2::{Builder, SendRequest},
@@ -18,6 +21,8 @@ use crate::Body;
 #[derive(Default)]
 pub(super) struct Http2 {
     shared: Mutex<Option<Shared>>,
+    /// Whether there is one. Most hosts that speak HTTP/1.1 never had any, and this tells it at a glance.
+    any: AtomicBool,
     published: Notify,
 }
 
@@ -27,20 +32,22 @@ struct Shared {
 }
 
 impl Shared {
-    fn is_open(&self) -> bool {
-        self.sender.is_ready() && self.used.elapsed() < IDLE
+    fn is_open_at(&self, now: Instant) -> bool {
+        self.sender.is_ready() && now.saturating_duration_since(self.used) < IDLE
     }
 }
 
 impl Http2 {
     /// The connection, if there is one that is open.
     pub(super) fn get(&self) -> Option<SendRequest<Body>> {
+        if !self.any.load(Ordering::Acquire) {
+            return None;
+        }
+        let now = Instant::now();
         let mut shared = self.lock();
-        let open = shared.as_mut().filter(|shared| shared.is_open());
-        open.map(|shared| {
-            shared.used = Instant::now();
-            shared.sender.clone()
-        })
+        let open = shared.as_mut().filter(|shared| shared.is_open_at(now))?;
+        open.used = now;
+        Some(open.sender.clone())
     }
 
     /// Ends when somebody made a connection since this was called.
@@ -62,14 +69,16 @@ impl Http2 {
             .await
             .map_err(PoolError::handshake)?;
         {
+            let now = Instant::now();
             let mut shared = self.lock();
-            if let Some(first) = shared.as_ref().filter(|shared| shared.is_open()) {
+            if let Some(first) = shared.as_ref().filter(|shared| shared.is_open_at(now)) {
                 return Ok(first.sender.clone());
             }
             *shared = Some(Shared {
                 sender: sender.clone(),
-                used: Instant::now(),
+                used: now,
             });
+            self.any.store(true, Ordering::Release);
         }
         // Whoever has an exchange under way hears of its end by that.
         tokio::spawn(async move { drop(connection.await) });
@@ -79,9 +88,14 @@ impl Http2 {
 
     /// Closes the connection if nobody used it for long. Whether there is one left.
     pub(super) fn sweep(&self) -> bool {
+        let now = Instant::now();
         let mut shared = self.lock();
-        if shared.as_ref().is_some_and(|shared| !shared.is_open()) {
+        if shared
+            .as_ref()
+            .is_some_and(|shared| !shared.is_open_at(now))
+        {
             *shared = None;
+            self.any.store(false, Ordering::Release);
         }
         shared.is_some()
     }

@@ -42,8 +42,8 @@ use crate::{Body, BoxError, runtime};
 /// not followed, nothing is decompressed, and proxy variables in the environment are ignored. Plain
 /// HTTP is spoken where the URI says so, which [`BaseUrl`](crate::BaseUrl) allows for loopback only.
 ///
-/// A connection is used again once an answer's body was read to its end. It is not used any more once
-/// it was idle for 90 s, and closed within 5 s of that. A request that was not begun to be written when
+/// A connection is used again once an answer's body was read to its end. It is not used any more 90 s
+/// after its last exchange began, and closed within 5 s of that. A request that was not begun to be written when
 /// a kept connection ended goes over another one.
 ///
 /// # Cancel safety
