@@ -122,7 +122,7 @@ impl Body {
     }
 
     /// The attempt that this is the body of; begun here where no layer above did.
-    pub(crate) fn attempt_or_begin(&mut self) -> Attempt {
+    fn attempt_or_begin(&mut self) -> Attempt {
         if self.begun {
             self.attempt.clone()
         } else {
@@ -130,14 +130,24 @@ impl Body {
         }
     }
 
-    /// The attempt that this is the body of, for the layer that settles it. A clone that was sent
-    /// before is none of this one's.
+    /// The attempt that this is the body of, for the layer that settles it.
     pub(crate) fn held_attempt(&mut self) -> Attempt {
+        self.attempt_alone(Attempt::note_held)
+    }
+
+    /// The attempt that this is the body of, for the layer that reads its answer.
+    pub(crate) fn sent_attempt(&mut self) -> Attempt {
+        self.attempt_alone(Attempt::note_sent)
+    }
+
+    /// A clone of which `note` says that it was here before is none of this attempt's.
+    fn attempt_alone(&mut self, note: fn(&Attempt) -> bool) -> Attempt {
         let attempt = self.attempt_or_begin();
-        if attempt.note_held() {
+        if note(&attempt) {
             return attempt;
         }
         self.attempt.become_repeated();
+        note(&self.attempt);
         self.attempt.clone()
     }
 

@@ -31,6 +31,7 @@ pub(super) struct State {
     claim: AtomicU8,
     stale_key: AtomicBool,
     held: AtomicBool,
+    sent: AtomicBool,
     repeated: AtomicBool,
     /// The status of the answer once its head is there, else zero.
     status: AtomicU16,
@@ -66,7 +67,6 @@ impl Attempt {
     pub(crate) fn become_repeated(&mut self) {
         self.state().repeated.store(true, Ordering::Release);
         self.become_next();
-        self.note_held();
     }
 
     fn state(&self) -> &State {
@@ -135,6 +135,11 @@ impl Attempt {
     /// before, by a retry or a hedge below the layer that began it.
     pub(crate) fn note_held(&self) -> bool {
         !self.state().held.swap(true, Ordering::AcqRel)
+    }
+
+    /// It is sent, and its answer read. False when that was so already, in the same way.
+    pub(crate) fn note_sent(&self) -> bool {
+        !self.state().sent.swap(true, Ordering::AcqRel)
     }
 
     pub(crate) fn is_repeated(&self) -> bool {

@@ -186,4 +186,14 @@ mod tests {
         assert!(poll().is_pending());
         assert_eq!(text(poll()), "ab");
     }
+
+    #[test]
+    fn a_request_that_is_sent_twice_at_once_gets_two_answers() {
+        let mut request = Request::new(Body::new(Intent::Revoke, ""));
+        request.body_mut().begin_attempt();
+        let mut one = send(request.clone(), &[Some("a"), None, Some("b")]);
+        let mut other = send(request, &[Some("c"), None, Some("d")]);
+        assert!(one().is_pending() && other().is_pending());
+        assert_eq!((text(one()), text(other())), ("ab".into(), "cd".into()));
+    }
 }
