@@ -1,6 +1,6 @@
 //! The sandbox over TCP.
 
-use std::{future::poll_fn, io, net::SocketAddr, task::Poll};
+use std::{future::poll_fn, io, net::SocketAddr, task::Poll, time::Duration};
 
 use hyper::service::service_fn;
 use hyper_util::{
@@ -10,6 +10,7 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{AbortHandle, JoinSet},
+    time::sleep,
 };
 use tower::ServiceExt;
 
@@ -20,11 +21,12 @@ impl Sandbox {
     /// Serves whoever connects to `listener`, over HTTP/1.1 or HTTP/2 without TLS, until the future
     /// is dropped. Connections die with it.
     ///
-    /// The links of tokens that are minted over it lead to the listener, which answers them, too.
+    /// The links of tokens that are minted over it lead to the listener, which answers them, too. Where
+    /// no connection can be accepted, as in a process out of file descriptors, it tries again each second.
     ///
     /// # Errors
     ///
-    /// When the listener fails.
+    /// When the listener does not know its address.
     pub fn serve(&self, listener: TcpListener) -> impl Future<Output = io::Result<()>> + use<> {
         let sandbox = self.clone();
         async move {
@@ -32,7 +34,7 @@ impl Sandbox {
             let transport = sandbox.with_front(&front).transport();
             let mut connections = JoinSet::new();
             loop {
-                let stream = accept(&listener, &mut connections).await?;
+                let stream = accept(&listener, &mut connections).await;
                 connections.spawn(speak(transport.clone(), stream));
             }
         }
@@ -60,21 +62,23 @@ impl Sandbox {
     }
 }
 
+/// How long nothing is accepted after that has failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// The next connection. Those that have ended are cleared away meanwhile.
-async fn accept(listener: &TcpListener, connections: &mut JoinSet<()>) -> io::Result<TcpStream> {
-    poll_fn(|cx| {
-        while let Poll::Ready(Some(_)) = connections.poll_join_next(cx) {}
-        loop {
-            return match listener.poll_accept(cx) {
-                // The peer was gone before it was its turn.
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {
-                    continue;
-                }
-                other => other.map_ok(|(stream, _)| stream),
-            };
+async fn accept(listener: &TcpListener, connections: &mut JoinSet<()>) -> TcpStream {
+    loop {
+        let accepted = poll_fn(|cx| {
+            while let Poll::Ready(Some(_)) = connections.poll_join_next(cx) {}
+            listener.poll_accept(cx)
+        });
+        match accepted.await {
+            Ok((stream, _)) => return stream,
+            // The peer was gone before it was its turn.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(_) => sleep(PAUSE).await,
         }
-    })
-    .await
+    }
 }
 
 async fn speak(transport: SandboxTransport, stream: TcpStream) {
