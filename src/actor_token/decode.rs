@@ -22,32 +22,34 @@ impl ActorToken {
     pub fn from_json(json: &[u8]) -> Result<Self, InvalidActorToken> {
         Self::read(json, |reading| {
             let (id, user_id) = (reading.id.to_id(), reading.user_id().map(str::to_owned));
-            reading.into_token(id, user_id)
-        })?
+            let actor = reading.actor()?;
+            Ok(reading.into_token(id, user_id, actor))
+        })
     }
 
     /// Lets `make` make what it wants of the token in `json`.
-    pub(crate) fn read<T>(
+    pub(crate) fn read<T, E>(
         json: &[u8],
-        make: impl FnOnce(Reading<'_>) -> T,
-    ) -> Result<T, InvalidActorToken> {
+        make: impl FnOnce(Reading<'_>) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<InvalidActorToken>,
+    {
         // One look at the whole is cheaper than one at every text in it.
         let wire = match std::str::from_utf8(json) {
             Ok(text) => serde_json::from_str(text),
             Err(_) => serde_json::from_slice(json),
         };
         if let Ok(wire) = wire {
-            return Reading::of(wire).map(make);
+            return make(Reading::of(wire)?);
         }
         // Perhaps nothing is odd but its times.
         let error = match Reading::with_odd_times(json) {
-            Ok(reading) => return reading.map(make),
+            Ok(reading) => return make(reading?),
             Err(error) => InvalidActorToken::json(&error),
         };
         let cleaned = without_odd_times(json).ok_or(error)?;
-        Reading::with_odd_times(&cleaned)
-            .map_err(|_| error)?
-            .map(make)
+        make(Reading::with_odd_times(&cleaned).map_err(|_| error)??)
     }
 }
 
@@ -77,23 +79,28 @@ impl<'a> Reading<'a> {
         self.wire.user_id.as_deref()
     }
 
-    /// The token with this id, for this user: who knows them need not have them copied.
+    pub(crate) fn actor(&self) -> Result<Echo, InvalidActorToken> {
+        Echo::of(self.wire.actor).ok_or(InvalidActorToken::without_actor())
+    }
+
+    /// The token with this id, for this user, by this actor: who knows them need not have them copied.
     pub(crate) fn into_token(
         self,
         id: ActorTokenId,
         user_id: Option<String>,
-    ) -> Result<ActorToken, InvalidActorToken> {
+        actor: Echo,
+    ) -> ActorToken {
         let wire = self.wire;
-        Ok(ActorToken {
+        ActorToken {
             id,
             user_id,
-            actor: Echo::of(wire.actor).ok_or(InvalidActorToken::without_actor())?,
+            actor,
             status: ActorTokenStatus::from(wire.status.as_deref().unwrap_or_default()),
             ticket: Ticket::new(wire.token.as_deref(), wire.url.as_deref()),
             created_at: wire.created_at.and_then(to_time),
             updated_at: wire.updated_at.and_then(to_time),
             expires_at: None,
-        })
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::Actor;
 /// The actor in an answer, which is read when somebody asks for it. It mostly says what the caller
 /// said before.
 #[derive(Clone, Default)]
-pub(super) struct Echo {
+pub(crate) struct Echo {
     raw: Option<Box<str>>,
     read: OnceLock<Option<Box<Actor>>>,
 }

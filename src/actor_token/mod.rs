@@ -147,7 +147,7 @@ impl ActorToken {
 
     /// Lets `guard` answer for the token until its ticket is read, if it is the token from `answer`
     /// that it answers for.
-    pub(crate) fn guarded(mut self, mut guard: Arc<dyn Guard>, answer: &Bytes) -> Self {
+    pub(crate) fn guard_by(&mut self, mut guard: Arc<dyn Guard>, answer: &Bytes) {
         if guard.is_of(&self.id, answer) {
             if let Some(guard) = Arc::get_mut(&mut guard) {
                 guard.confirm(&self.id);
@@ -158,15 +158,13 @@ impl ActorToken {
                 None => guard.claim(),
             }
         }
-        self
     }
 
     /// Sets [`expires_at`](Self::expires_at) for a token of this life, minted now if the answer did
     /// not say when.
-    pub(crate) fn expiring_after(mut self, life: Duration) -> Self {
+    pub(crate) fn expire_after(&mut self, life: Duration) {
         let minted = self.created_at.unwrap_or_else(SystemTime::now);
         self.expires_at = minted.checked_add(life);
-        self
     }
 }
 

@@ -86,7 +86,8 @@ impl Tokens {
             updated_at: now,
             life: create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE),
         };
-        let mut token = minted.to_token().expiring_after(minted.life);
+        let mut token = minted.to_token();
+        token.expire_after(minted.life);
         let url = format!("{front}{}?ticket={ticket}", super::accept::PATH);
         token.ticket = Ticket::new(Some(&ticket), Some(&url));
         self.by_id.insert(id, self.minted.len());

@@ -72,7 +72,10 @@ pub(super) fn encode(request: ActorTokenRequest) -> Result<(Request<Body>, Expec
     let mut request = Request::new(Body::of_call(intent, bytes, call));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri;
-    *request.headers_mut() = headers;
+    // Mostly there are none, and what is there is none.
+    if !headers.is_empty() {
+        *request.headers_mut() = headers;
+    }
     *request.extensions_mut() = extensions;
     Ok((request, expected))
 }

@@ -31,13 +31,10 @@ impl From<InvalidActorToken> for Unfit {
 impl Expected {
     /// The token in a 200, if it is the one that was asked for.
     pub(super) fn decode(self, body: &[u8]) -> Result<ActorToken, Error> {
-        let token = ActorToken::read(body, |reading| self.token(reading));
-        token
-            .unwrap_or_else(|error| Err(Unfit::Unreadable(error)))
-            .map_err(|unfit| match unfit {
-                Unfit::Unreadable(error) => undecodable(error, body),
-                Unfit::Other(why, id) => unreadable(why).with_actor_token_id(id),
-            })
+        ActorToken::read(body, |reading| self.token(reading)).map_err(|unfit| match unfit {
+            Unfit::Unreadable(error) => undecodable(error, body),
+            Unfit::Other(why, id) => unreadable(why).with_actor_token_id(id),
+        })
     }
 
     /// What was asked for need not be copied out of the answer.
@@ -47,8 +44,10 @@ impl Expected {
                 let id = reading.id().to_id();
                 match reading.user_id() {
                     Some(answered) if answered == user_id => {
-                        let token = reading.into_token(id, Some(user_id))?;
-                        Ok(token.expiring_after(life))
+                        let actor = reading.actor()?;
+                        let mut token = reading.into_token(id, Some(user_id), actor);
+                        token.expire_after(life);
+                        Ok(token)
                     }
                     Some(_) => Err(Unfit::Other("it is about another user", Some(id))),
                     None => {
@@ -59,7 +58,8 @@ impl Expected {
             }
             Self::Revoked { id } if reading.id().as_str() == id.as_str() => {
                 let user_id = reading.user_id().map(str::to_owned);
-                Ok(reading.into_token(id, user_id)?)
+                let actor = reading.actor()?;
+                Ok(reading.into_token(id, user_id, actor))
             }
             Self::Revoked { .. } => Err(Unfit::Other("it is about another token", None)),
         }

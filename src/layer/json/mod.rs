@@ -150,12 +150,12 @@ where
                 let body = response.into_body().into_inner().unwrap_or_default();
                 // Dropped before its token is found, it settles what was minted.
                 let guard = this.progress.take_guard();
-                let token = expected.decode(&body)?;
+                let mut token = expected.decode(&body)?;
                 this.progress.note(Outcome::Applied);
-                Ok(match guard {
-                    Some(guard) => token.guarded(guard, &body),
-                    None => token,
-                })
+                if let Some(guard) = guard {
+                    token.guard_by(guard, &body);
+                }
+                Ok(token)
             }
             Err(error) => expected.converge(error, this.progress),
         })

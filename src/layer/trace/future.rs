@@ -9,7 +9,7 @@ use std::{
 use http::{HeaderMap, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
-use tracing::{Span, span::Entered};
+use tracing::Span;
 
 use super::record;
 use crate::{
@@ -105,8 +105,8 @@ impl Watch {
         }
     }
 
-    pub(super) fn enter(&self) -> Entered<'_> {
-        self.span.enter()
+    pub(super) fn span(&self) -> &Span {
+        &self.span
     }
 
     fn answered(self, status: StatusCode, headers: &HeaderMap) {

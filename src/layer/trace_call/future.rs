@@ -7,7 +7,7 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tracing::{Span, span::Entered};
+use tracing::Span;
 
 use crate::{
     ActorToken, Error, Intent,
@@ -88,8 +88,8 @@ impl Watch {
         }
     }
 
-    pub(super) fn enter(&self) -> Entered<'_> {
-        self.span.enter()
+    pub(super) fn span(&self) -> &Span {
+        &self.span
     }
 
     fn ended(self, result: &Result<ActorToken, Error>) {

@@ -165,11 +165,18 @@ where
         let watch = (METERED || self.make_span.is_of_interest())
             .then(|| self.watch(&request))
             .flatten();
-        let inner = {
-            let _entered = watch.as_ref().map(|watch| watch.enter());
-            Some(self.inner.call(request))
+        let Some(watch) = watch else {
+            // Made where it is returned, for it is large.
+            return ResponseFuture {
+                inner: Some(self.inner.call(request)),
+                watch: None,
+            };
         };
-        ResponseFuture { inner, watch }
+        let inner = watch.span().in_scope(|| self.inner.call(request));
+        ResponseFuture {
+            inner: Some(inner),
+            watch: Some(watch),
+        }
     }
 }
 
