@@ -79,6 +79,7 @@
 //! | `webpki-roots` | yes | the default transport, trusting Mozilla's root certificates |
 //! | `aws-lc-rs` | | the default transport, with AWS-LC's cryptography, unless `ring` is on, too |
 //! | `native-roots` | | the default transport, trusting the system's root certificates, too |
+//! | `proxy` | | the default transport, through a proxy where that is asked for |
 //! | `transport` | by the above | `PooledTransport`, the default, and one over hyper-util's client |
 //! | `metrics` | | calls and attempts measured by the facade of the crate `metrics` |
 //! | `server` | | `server::ActorTokensApi`: the wire protocol over any `Service<ActorTokenRequest>` |

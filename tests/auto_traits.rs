@@ -116,6 +116,14 @@ fn what_makes_a_transport_can_be_shared_cloned_and_shown() {
     shared::<TlsError>();
 }
 
+#[cfg(feature = "proxy")]
+#[test]
+fn a_proxy_can_be_shared_cloned_and_shown() {
+    use clerk_actor_tokens::transport::{InvalidProxy, Proxy};
+    cloned::<Proxy>();
+    shared::<InvalidProxy>();
+}
+
 #[cfg(feature = "transport")]
 #[test]
 fn the_transport_over_hyper_utils_client_can_be_shared_cloned_and_shown() {

@@ -7,6 +7,8 @@ use tower_layer::{Identity, Stack};
 #[cfg(feature = "transport")]
 use super::Client;
 use super::{CustomTransport, Transport};
+#[cfg(feature = "proxy")]
+use crate::transport::Proxy;
 #[cfg(feature = "transport")]
 use crate::transport::TransportConfig;
 use crate::{
@@ -123,6 +125,13 @@ impl<C, A> ClientBuilder<C, A, TransportConfig> {
     /// Trusts this certificate authority, too: its certificate as DER. For a gateway of one's own.
     pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
         self.transport = self.transport.root_certificate(der);
+        self
+    }
+
+    /// Connects through this proxy. Default: none, whatever the environment says.
+    #[cfg(feature = "proxy")]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.transport = self.transport.proxy(proxy);
         self
     }
 }

@@ -7,6 +7,8 @@ pub mod client;
 mod config;
 mod connect;
 pub mod pool;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 mod tls;
 
 use std::time::Duration;
@@ -15,6 +17,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 
 pub(crate) use self::connect::ConnectTimedOut;
 use self::connect::ConnectTimeout;
+#[cfg(feature = "proxy")]
+pub use self::proxy::{InvalidProxy, Proxy};
 pub use self::{
     client::HyperTransport, config::TransportConfig, pool::PooledTransport, tls::TlsError,
 };
@@ -22,7 +26,12 @@ pub use self::{
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(90);
 
-type Connector = ConnectTimeout<hyper_rustls::HttpsConnector<HttpConnector>>;
+#[cfg(feature = "proxy")]
+type Tcp = proxy::MaybeProxied;
+#[cfg(not(feature = "proxy"))]
+type Tcp = HttpConnector;
+
+type Connector = ConnectTimeout<hyper_rustls::HttpsConnector<Tcp>>;
 
 /// Connects by TCP, and by TLS where the URI says so, within the time of the connect phase.
 fn connector(config: &TransportConfig) -> Result<Connector, TlsError> {
@@ -31,6 +40,8 @@ fn connector(config: &TransportConfig) -> Result<Connector, TlsError> {
     tcp.set_nodelay(true);
     // Spread over the addresses of a host, so that a dead one leaves time for the next.
     tcp.set_connect_timeout(Some(config.connect_timeout));
+    #[cfg(feature = "proxy")]
+    let tcp = Tcp::new(tcp, config.proxy.clone());
     let tls = hyper_rustls::HttpsConnectorBuilder::new()
         .with_tls_config(tls::config(&config.root_certificates)?)
         .https_or_http()
