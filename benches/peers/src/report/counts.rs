@@ -45,9 +45,42 @@ pub(crate) fn run(
     endpoints: &Endpoints,
     file: &Path,
 ) -> Result<u64, Error> {
+    let options = [&*format!("--callgrind-out-file={}", file.display())];
+    let collected = collected(&options, what, peer, protocol, calls, endpoints)?;
+    Ok(collected[0])
+}
+
+/// The reads of instructions that miss a simulated first cache of the size of this machine's.
+pub(crate) fn instruction_misses(
+    peer: PeerKind,
+    protocol: Protocol,
+    calls: u64,
+    endpoints: &Endpoints,
+) -> Result<u64, Error> {
+    let options = ["--cache-sim=yes", "--callgrind-out-file=/dev/null"];
+    let run = |calls| -> Result<u64, Error> {
+        let collected = collected(&options, "create", peer, protocol, calls, endpoints)?;
+        // Of instructions, data read, and data written there are first the accesses, then the misses.
+        collected
+            .get(3)
+            .copied()
+            .ok_or_else(|| "no simulated cache".into())
+    };
+    Ok((run(2 * calls)? - run(calls)?) / calls)
+}
+
+/// What callgrind counted of a whole run, instructions first.
+fn collected(
+    options: &[&str],
+    what: &str,
+    peer: PeerKind,
+    protocol: Protocol,
+    calls: u64,
+    endpoints: &Endpoints,
+) -> Result<Vec<u64>, Error> {
     let output = Command::new("valgrind")
         .arg("--tool=callgrind")
-        .arg(format!("--callgrind-out-file={}", file.display()))
+        .args(options)
         .arg(env::current_exe()?.with_file_name("call"))
         .args([what, &peer.to_string(), &protocol.to_string()])
         .args([calls.to_string(), endpoints.to_string()])
@@ -56,9 +89,14 @@ pub(crate) fn run(
     let collected = log
         .lines()
         .find_map(|line| line.split_once("Collected : "))
-        .and_then(|(_, count)| count.trim().parse().ok());
+        .and_then(|(_, counts)| {
+            counts
+                .split_whitespace()
+                .map(|it| it.parse().ok())
+                .collect()
+        });
     match collected {
-        Some(count) if output.status.success() => Ok(count),
+        Some(counts) if output.status.success() => Ok(counts),
         _ => Err(format!("{what} failed under valgrind, {peer} over {protocol}").into()),
     }
 }

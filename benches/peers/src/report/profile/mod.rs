@@ -22,17 +22,31 @@ const CALLS: u64 = 300;
 /// Instructions by whose code they are.
 type Profile = BTreeMap<&'static str, i64>;
 
+/// What is told of a peer.
+struct Column {
+    peer: PeerKind,
+    profile: Profile,
+    misses: u64,
+}
+
 pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
     println!(
         "An instruction counts where its line was written, wherever that was inlined: what hyper does \
-         with a `Vec` is partly std's."
+         with a `Vec` is partly std's. Cache misses are those of a simulated cache of the size of this \
+         processor's first."
     );
     let folder = Folder::new()?;
     for protocol in [Protocol::Http1, Protocol::Http1Tls] {
-        let profiles = PeerKind::counted(protocol)
-            .map(|peer| Ok((peer, of_call(peer, protocol, endpoints, &folder.0)?)))
+        let columns = PeerKind::counted(protocol)
+            .map(|peer| {
+                Ok(Column {
+                    peer,
+                    profile: of_call(peer, protocol, endpoints, &folder.0)?,
+                    misses: counts::instruction_misses(peer, protocol, CALLS, endpoints)?,
+                })
+            })
             .collect::<Result<Vec<_>, Error>>()?;
-        print!("\n{}", table(protocol, &profiles)?);
+        print!("\n{}", table(protocol, &columns)?);
     }
     Ok(())
 }
@@ -75,28 +89,28 @@ fn of_run(text: &str, counted: u64) -> Result<Profile, Error> {
 }
 
 /// A column for each peer, and a row for each origin, by the figures of the first peer.
-fn table(protocol: Protocol, profiles: &[(PeerKind, Profile)]) -> Result<String, Error> {
+fn table(protocol: Protocol, columns: &[Column]) -> Result<String, Error> {
     let figures = |origin| -> Vec<i64> {
-        let of = |(_, profile): &(PeerKind, Profile)| profile.get(origin).copied().unwrap_or(0);
-        profiles.iter().map(of).collect()
+        let of = |it: &Column| it.profile.get(origin).copied().unwrap_or(0);
+        columns.iter().map(of).collect()
     };
-    let origins: BTreeSet<_> = profiles.iter().flat_map(|(_, it)| it.keys()).collect();
+    let origins: BTreeSet<_> = columns.iter().flat_map(|it| it.profile.keys()).collect();
     let mut rows: Vec<_> = origins
         .into_iter()
         .map(|origin| (figures(origin), *origin))
         .filter(|(figures, _)| figures.iter().any(|it| *it != 0))
         .collect();
     rows.sort_unstable_by(|one, other| other.cmp(one));
-    rows.push((
-        profiles.iter().map(|(_, it)| it.values().sum()).collect(),
-        "sum",
-    ));
+    let sums = columns.iter().map(|it| it.profile.values().sum());
+    rows.push((sums.collect(), "sum"));
+    let misses = columns.iter().map(|it| i64::try_from(it.misses));
+    rows.push((misses.collect::<Result<_, _>>()?, "cache misses by them"));
 
     let mut table = format!("| {protocol} |");
-    for (peer, _) in profiles {
-        write!(table, " {peer} |")?;
+    for column in columns {
+        write!(table, " {} |", column.peer)?;
     }
-    write!(table, "\n|---|{}", "--:|".repeat(profiles.len()))?;
+    write!(table, "\n|---|{}", "--:|".repeat(columns.len()))?;
     for (figures, origin) in rows {
         write!(table, "\n| {origin} |")?;
         for figure in figures {
@@ -141,18 +155,22 @@ mod tests {
 
     #[test]
     fn rows_go_by_the_first_column_and_end_with_the_sum() {
-        let profiles = [
-            (
-                PeerKind::Ours,
-                Profile::from([("bytes", 5), ("std", 7), ("h2", 0)]),
-            ),
-            (
+        let column = |peer, misses, profile| Column {
+            peer,
+            profile: Profile::from(profile),
+            misses,
+        };
+        let columns = [
+            column(PeerKind::Ours, 3, [("bytes", 5), ("std", 7), ("h2", 0)]),
+            column(
                 PeerKind::Reqwest,
-                Profile::from([("std", 1), ("reqwest", 9), ("h2", 0)]),
+                4,
+                [("std", 1), ("reqwest", 9), ("h2", 0)],
             ),
         ];
         let expected = "| HTTP/1.1 | clerk-actor-tokens | reqwest |\n|---|--:|--:|\n| std | 7 | 1 |\n\
-                        | bytes | 5 | 0 |\n| reqwest | 0 | 9 |\n| sum | 12 | 10 |\n";
-        assert_eq!(table(Protocol::Http1, &profiles).unwrap(), expected);
+                        | bytes | 5 | 0 |\n| reqwest | 0 | 9 |\n| sum | 12 | 10 |\n\
+                        | cache misses by them | 3 | 4 |\n";
+        assert_eq!(table(Protocol::Http1, &columns).unwrap(), expected);
     }
 }
