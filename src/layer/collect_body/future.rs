@@ -33,7 +33,8 @@ pin_project! {
             future: F,
         },
         Body {
-            head: Option<response::Parts>,
+            // Kept here only while the body is still to come, for all futures above are as large as this.
+            head: Option<Box<response::Parts>>,
             #[pin]
             body: B,
         },
@@ -62,18 +63,26 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        // Mostly the body comes along with it.
+        let mut new_head = None;
         loop {
-            let (head, mut body) = match this.state.as_mut().project() {
+            let (kept_head, mut body) = match this.state.as_mut().project() {
                 StateProj::Head { future } => {
                     let (head, body) = ready!(future.poll(cx)).map_err(Into::into)?.into_parts();
                     this.attempt.note_status(head.status);
-                    let head = Some(head);
-                    this.state.set(State::Body { head, body });
+                    new_head = Some(head);
+                    this.state.set(State::Body { head: None, body });
                     continue;
                 }
                 StateProj::Body { head, body } => (head, body),
             };
-            let (read, failure) = match ready!(body.as_mut().poll_frame(cx)) {
+            let Poll::Ready(frame) = body.as_mut().poll_frame(cx) else {
+                if let Some(head) = new_head {
+                    *kept_head = Some(Box::new(head));
+                }
+                return Poll::Pending;
+            };
+            let (read, failure) = match frame {
                 Some(Ok(frame)) => {
                     let Ok(data) = frame.into_data() else {
                         // Trailers have nothing to say here.
@@ -94,7 +103,8 @@ where
                 }
                 None => (this.attempt.read().take(), None),
             };
-            let head = head.take().expect("polled after it was ready");
+            let head = new_head.or_else(|| kept_head.take().map(|head| *head));
+            let head = head.expect("polled after it was ready");
             return Poll::Ready(match failure {
                 Some(failure) if head.status == StatusCode::OK => {
                     Err(CollectBodyError::new(head, read, failure).into())
