@@ -4,7 +4,11 @@ mod actor;
 mod create_actor_token;
 mod invalid;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
@@ -47,7 +51,8 @@ impl Operation {
 /// ```
 pub struct ActorTokenRequest {
     operation: Operation,
-    headers: HeaderMap,
+    // Boxed, for most requests have none, and every layer moves them.
+    headers: Option<Box<HeaderMap>>,
     extensions: Extensions,
     call: Call,
 }
@@ -56,7 +61,7 @@ impl ActorTokenRequest {
     fn new(operation: Operation) -> Self {
         Self {
             operation,
-            headers: HeaderMap::new(),
+            headers: None,
             extensions: Extensions::new(),
             call: Call::default(),
         }
@@ -108,7 +113,7 @@ impl ActorTokenRequest {
     /// (`authorization`, `host`, `content-length`, …) are refused when the request is sent.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.append(name, value);
+        self.headers_mut().append(name, value);
         self
     }
 
@@ -126,12 +131,13 @@ impl ActorTokenRequest {
     /// The headers that every attempt of this call carries.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+        self.headers.as_deref().unwrap_or_else(|| &NONE)
     }
 
     /// The headers that every attempt of this call carries.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        &mut self.headers
+        self.headers.get_or_insert_default()
     }
 
     /// Values for the layers of this call.
@@ -153,7 +159,7 @@ impl ActorTokenRequest {
         &mut self.call
     }
 
-    pub(crate) fn into_parts(self) -> (Operation, HeaderMap, Extensions, Call) {
+    pub(crate) fn into_parts(self) -> (Operation, Option<Box<HeaderMap>>, Extensions, Call) {
         (self.operation, self.headers, self.extensions, self.call)
     }
 }
@@ -180,7 +186,7 @@ impl fmt::Debug for ActorTokenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActorTokenRequest")
             .field("operation", &self.operation)
-            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("headers", &self.headers().keys().collect::<Vec<_>>())
             .field("options", &self.call.options())
             .finish_non_exhaustive()
     }

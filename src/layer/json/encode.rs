@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, Method, Request, Uri,
+    HeaderMap, HeaderName, Method, Request,
     header::{
         AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING,
         UPGRADE,
@@ -21,7 +21,7 @@ use crate::{
 /// Where tokens are minted, under the base URL.
 pub(crate) const CREATE_PATH: &str = "/actor_tokens";
 
-static CREATE_URI: LazyLock<Uri> = LazyLock::new(|| Uri::from_static(CREATE_PATH));
+static CREATE: LazyLock<PathAndQuery> = LazyLock::new(|| PathAndQuery::from_static(CREATE_PATH));
 
 /// The largest encoded request that is sent, in bytes.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
@@ -42,8 +42,10 @@ const RESERVED: [HeaderName; 9] = [
 /// The request as the attempt level knows it: a path without base URL, no headers of ours.
 pub(super) fn encode(request: ActorTokenRequest) -> Result<(Request<Body>, Expected), Error> {
     let (operation, headers, extensions, call) = request.into_parts();
-    check_headers(&headers)?;
-    let (uri, intent, bytes, expected) = match operation {
+    if let Some(headers) = &headers {
+        check_headers(headers)?;
+    }
+    let (path, intent, bytes, expected) = match operation {
         Operation::Create(create) => {
             create.validate().map_err(|error| invalid(&error))?;
             let bytes = encode_create(&create)?;
@@ -51,7 +53,7 @@ pub(super) fn encode(request: ActorTokenRequest) -> Result<(Request<Body>, Expec
             call.progress().set_life(life);
             let user_id = create.into_user_id();
             (
-                CREATE_URI.clone(),
+                CREATE.clone(),
                 Intent::Create,
                 bytes,
                 Expected::Minted { user_id, life },
@@ -61,29 +63,20 @@ pub(super) fn encode(request: ActorTokenRequest) -> Result<(Request<Body>, Expec
             let path = [CREATE_PATH, "/", id.as_str(), "/revoke"].concat();
             let path = PathAndQuery::try_from(path)
                 .map_err(|error| refused("its path is not valid in a URL").with_source(error))?;
-            (
-                path.into(),
-                Intent::Revoke,
-                Bytes::new(),
-                Expected::Revoked { id },
-            )
+            (path, Intent::Revoke, Bytes::new(), Expected::Revoked { id })
         }
     };
     let mut request = Request::new(Body::of_call(intent, bytes, call));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = uri;
-    // Mostly there are none, and what is there is none.
-    if !headers.is_empty() {
-        *request.headers_mut() = headers;
+    *request.uri_mut() = path.into();
+    if let Some(headers) = headers {
+        *request.headers_mut() = *headers;
     }
     *request.extensions_mut() = extensions;
     Ok((request, expected))
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), Error> {
-    if headers.is_empty() {
-        return Ok(());
-    }
     match RESERVED.into_iter().find(|name| headers.contains_key(name)) {
         Some(name) => Err(invalid(&InvalidRequest::ReservedHeader { name })),
         None => Ok(()),
