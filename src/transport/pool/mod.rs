@@ -10,6 +10,7 @@ mod host;
 mod hosts;
 mod http1;
 mod http2;
+mod patient;
 mod stream;
 mod target;
 

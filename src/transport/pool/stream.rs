@@ -1,69 +1,25 @@
 //! [`Stream`], a connection of the default connector.
 
 use std::{
-    io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use http::Uri;
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::{client::legacy::connect::Connection as _, rt::TokioIo};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::Connection;
+use super::{Connection, patient::Patient};
 use crate::BoxError;
 
 /// TCP, or TLS over it.
-pub(super) struct Stream {
-    inner: MaybeHttpsStream<TokioIo<TcpStream>>,
-}
+pub(super) type Stream = Patient<MaybeHttpsStream<TokioIo<TcpStream>>>;
 
 impl Connection for Stream {
     fn is_http2(&self) -> bool {
-        self.inner.connected().is_negotiated_h2()
-    }
-}
-
-impl Read for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buffer)
-    }
-}
-
-impl Write for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        self.get_ref().connected().is_negotiated_h2()
     }
 }
 
@@ -104,6 +60,6 @@ impl Future for Connecting {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let inner = ready!(self.inner.as_mut().poll(cx))?;
-        Poll::Ready(Ok(Stream { inner }))
+        Poll::Ready(Ok(Patient::new(inner)))
     }
 }
