@@ -46,7 +46,7 @@ use std::{
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request,
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT},
+    header::{ACCEPT, ACCEPT_ENCODING, AGE, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT, VIA},
 };
 use tower_layer::Layer;
 use tower_service::Service;
@@ -143,7 +143,7 @@ impl<S> Layer<S> for ApiHeadersLayer {
     fn layer(&self, inner: S) -> Self::Service {
         ApiHeaders {
             inner,
-            version: Arc::new(self.version.clone()),
+            headers: Arc::new(Prebuilt::new(&self.version)),
         }
     }
 }
@@ -153,26 +153,68 @@ impl<S> Layer<S> for ApiHeadersLayer {
 pub struct ApiHeaders<S> {
     inner: S,
     // Shared, so that the stack is cheap to clone.
-    version: Arc<ApiVersion>,
+    headers: Arc<Prebuilt>,
 }
 
-impl<S> ApiHeaders<S> {
-    fn add_to(&self, headers: &mut HeaderMap, body_len: usize) {
-        headers.reserve(8);
-        headers.insert(ACCEPT, JSON);
-        headers.insert(ACCEPT_ENCODING, IDENTITY);
-        headers
-            .entry(API_VERSION)
-            .or_insert_with(|| self.version.0.clone());
-        headers.insert(CONTENT_LENGTH, decimal(body_len));
-        if body_len == 0 {
-            headers.remove(CONTENT_TYPE);
-        } else {
-            headers.insert(CONTENT_TYPE, JSON);
+/// The headers of requests that have none of their own.
+#[derive(Debug)]
+struct Prebuilt {
+    version: ApiVersion,
+    without_body: HeaderMap,
+    /// The length of the body is one for example.
+    with_body: HeaderMap,
+}
+
+/// Stand in what is prebuilt and nowhere else: a clone of a map has no more room than it needs, but it
+/// keeps that of what is taken out. It is for the key and the host, which are added below.
+const ROOM: [HeaderName; 2] = [AGE, VIA];
+
+impl Prebuilt {
+    fn new(version: &ApiVersion) -> Self {
+        let build = |body_len| {
+            let mut headers = HeaderMap::new();
+            add(&mut headers, version, body_len);
+            headers.extend(ROOM.map(|name| (name, HeaderValue::from_static(""))));
+            headers
+        };
+        Self {
+            version: version.clone(),
+            without_body: build(0),
+            with_body: build(1),
         }
-        headers.entry(USER_AGENT).or_insert(USER_AGENT_VALUE);
-        headers.insert(SDK, SDK_VALUE);
     }
+
+    fn add_to(&self, headers: &mut HeaderMap, body_len: usize) {
+        if !headers.is_empty() {
+            return add(headers, &self.version, body_len);
+        }
+        if body_len == 0 {
+            *headers = self.without_body.clone();
+        } else {
+            *headers = self.with_body.clone();
+            headers.insert(CONTENT_LENGTH, decimal(body_len));
+        }
+        for name in &ROOM {
+            headers.remove(name);
+        }
+    }
+}
+
+fn add(headers: &mut HeaderMap, version: &ApiVersion, body_len: usize) {
+    headers.reserve(8);
+    headers.insert(ACCEPT, JSON);
+    headers.insert(ACCEPT_ENCODING, IDENTITY);
+    headers
+        .entry(API_VERSION)
+        .or_insert_with(|| version.0.clone());
+    headers.insert(CONTENT_LENGTH, decimal(body_len));
+    if body_len == 0 {
+        headers.remove(CONTENT_TYPE);
+    } else {
+        headers.insert(CONTENT_TYPE, JSON);
+    }
+    headers.entry(USER_AGENT).or_insert(USER_AGENT_VALUE);
+    headers.insert(SDK, SDK_VALUE);
 }
 
 /// The numbers from 0 to 999, three digits each: nearly every body is that short, and its length needs
@@ -220,7 +262,7 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> S::Future {
         let body_len = request.body().len();
-        self.add_to(request.headers_mut(), body_len);
+        self.headers.add_to(request.headers_mut(), body_len);
         self.inner.call(request)
     }
 }
@@ -228,6 +270,19 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_prebuilt_is_what_would_be_built() {
+        let version: ApiVersion = "2025-11-10".parse().unwrap();
+        let prebuilt = Prebuilt::new(&version);
+        for body_len in [0, 1, 45, 999, 1000, 65_536] {
+            let (mut cloned, mut built) = (HeaderMap::new(), HeaderMap::new());
+            prebuilt.add_to(&mut cloned, body_len);
+            add(&mut built, &version, body_len);
+            assert_eq!(cloned, built, "{body_len}");
+            assert_eq!(cloned.len(), if body_len == 0 { 6 } else { 7 });
+        }
+    }
 
     #[test]
     fn lengths_are_written_as_numbers_are() {
