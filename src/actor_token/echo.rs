@@ -59,15 +59,18 @@ impl From<Actor> for Echo {
 /// Whether a JSON value can be told to be readable at a glance: too short to be nested deeper than
 /// readers go, without escapes, and without numbers that could be too large.
 fn is_plain(raw: &str) -> bool {
-    let raw = raw.as_bytes();
-    let has_escapes = || raw.iter().fold(false, |any, byte| any | (*byte == b'\\'));
-    // Without a way out of the loop it is done many bytes at a time.
-    let has_exponents = || {
-        raw.windows(2).fold(false, |any, pair| {
-            any | (pair[0].is_ascii_digit() & (pair[1] | 0x20 == b'e'))
-        })
+    let (mut in_string, mut in_number) = (false, false);
+    let mut is_plain = |byte| {
+        match byte {
+            b'\\' => return false,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'e' | b'E' if in_number => return false,
+            _ => in_number = byte.is_ascii_digit(),
+        }
+        true
     };
-    raw.len() < 256 && !has_escapes() && !has_exponents()
+    raw.len() < 256 && raw.bytes().all(&mut is_plain)
 }
 
 #[cfg(test)]
@@ -87,6 +90,7 @@ mod tests {
             "7",
             "true",
             r#"{"sub":"user_2xe","a":false}"#,
+            r#"{"sub":"user_2e9","1e9":[true,2]}"#,
             &nested(127),
             &format!(r#"{{"sub":"x","n":{}}}"#, "9".repeat(200)),
         ] {
@@ -97,6 +101,7 @@ mod tests {
             r#"{"sub":"\u0061"}"#,
             "1e400",
             "1E5",
+            r#"{"sub":"x","n":[2,"",1e400]}"#,
             &nested(128),
             &" ".repeat(256),
         ] {

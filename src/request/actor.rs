@@ -59,7 +59,7 @@ impl Actor {
     }
 
     pub(super) fn validate(&self) -> Result<(), InvalidRequest> {
-        if self.sub.trim().is_empty() {
+        if self.sub.chars().all(char::is_whitespace) {
             return Err(InvalidRequest::EmptySub);
         }
         if self.claims.contains_key("sub") {

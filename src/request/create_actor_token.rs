@@ -102,7 +102,7 @@ impl CreateActorToken {
     /// When the request cannot be right: an empty `user_id` or `sub`, a claim named `sub`, claims
     /// nested deeper than 64 levels, or a life time that is not 1 to 2³¹−1 whole seconds.
     pub fn validate(&self) -> Result<(), InvalidRequest> {
-        if self.user_id.trim().is_empty() {
+        if self.user_id.chars().all(char::is_whitespace) {
             return Err(InvalidRequest::EmptyUserId);
         }
         self.actor.validate()?;
