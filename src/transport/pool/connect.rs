@@ -15,7 +15,7 @@ use hyper::{
 use tower_service::Service;
 
 use super::{PoolError, http1::Http1, http2::Http2};
-use crate::{Body, BoxError};
+use crate::{Body, BoxError, runtime};
 
 /// A byte stream to a host, as a connector makes it.
 pub trait Connection: Read + Write + Unpin + Send + 'static {
@@ -27,7 +27,13 @@ pub trait Connection: Read + Write + Unpin + Send + 'static {
 pub(super) enum NoHttp1 {
     /// The host speaks HTTP/2, by this connection.
     Http2(SendRequest<Body>),
-    Failed(PoolError),
+    Failed(BoxError),
+}
+
+impl NoHttp1 {
+    fn failed(error: PoolError) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 /// Fills the cache of one host.
@@ -67,16 +73,17 @@ where
         let (mut connector, uri) = (self.connector.clone(), self.uri.clone());
         let http2 = Arc::clone(&self.http2);
         Box::pin(async move {
-            let failed = |error: C::Error| NoHttp1::Failed(PoolError::connect(error.into()));
+            runtime::current().map_err(|error| NoHttp1::Failed(error.into()))?;
+            let failed = |error: C::Error| NoHttp1::Failed(PoolError::connect(error.into()).into());
             poll_fn(|cx| connector.poll_ready(cx))
                 .await
                 .map_err(failed)?;
             let io = connector.call(uri).await.map_err(failed)?;
             if io.is_http2() {
                 let published = http2.publish(io).await;
-                return Err(published.map_or_else(NoHttp1::Failed, NoHttp1::Http2));
+                return Err(published.map_or_else(NoHttp1::failed, NoHttp1::Http2));
             }
-            Http1::handshake(io).await.map_err(NoHttp1::Failed)
+            Http1::handshake(io).await.map_err(NoHttp1::failed)
         })
     }
 }

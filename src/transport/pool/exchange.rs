@@ -6,10 +6,10 @@ use http::{Method, Request, Response, Version};
 use tower_service::Service;
 
 use super::{PoolError, ResponseBody, connect::NoHttp1, host::Checkout, hosts::Hosts, target};
-use crate::Body;
+use crate::{Body, BoxError};
 
 pub(super) type Exchanging =
-    Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, PoolError>> + Send>>;
+    Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, BoxError>> + Send>>;
 
 /// A pool, whatever it connects by.
 pub(super) trait Exchange: Send + Sync {
@@ -28,13 +28,13 @@ where
             let version = request.version();
             let known = [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2];
             if !known.contains(&version) || request.method() == Method::CONNECT {
-                return Err(PoolError::request());
+                return Err(PoolError::request().into());
             }
             loop {
                 let host = self.host(request.uri())?;
                 let (failure, unsent, reused) = match host.checkout(self.access).await? {
                     Checkout::Http1(_) if version == Version::HTTP_2 => {
-                        return Err(PoolError::request());
+                        return Err(PoolError::request().into());
                     }
                     Checkout::Http1(mut lent) => {
                         let named = target::to_http1(&mut request, &lent.host.name);
@@ -67,8 +67,8 @@ where
                     // What is given back was not written. A connection that was used before had been
                     // closed meanwhile; a new one would be closed again.
                     Some(request) if reused => request,
-                    Some(_) => return Err(PoolError::canceled(failure.into_error())),
-                    None => return Err(PoolError::send(failure.into_error())),
+                    Some(_) => return Err(PoolError::canceled(failure.into_error()).into()),
+                    None => return Err(PoolError::send(failure.into_error()).into()),
                 };
             }
         })

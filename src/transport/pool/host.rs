@@ -12,7 +12,7 @@ use hyper::client::conn::http2::SendRequest;
 use tower_service::Service;
 
 use super::{PoolError, connect::NoHttp1, http1::Http1, http2::Http2, target};
-use crate::{Body, runtime};
+use crate::{Body, BoxError, runtime};
 
 /// The connections to one host. `K` is hyper-util's cache of those of HTTP/1.1, whose type cannot be
 /// named, and neither can that of the places in it.
@@ -69,7 +69,7 @@ impl<K> Host<K> {
     pub(super) async fn checkout<P>(
         mut self: Arc<Self>,
         access: Access<P>,
-    ) -> Result<Checkout<K, P>, PoolError>
+    ) -> Result<Checkout<K, P>, BoxError>
     where
         K: Service<(), Response = P, Error = NoHttp1>,
         K::Future: Unpin,
@@ -112,7 +112,7 @@ impl<K> Host<K> {
                     // closed; twice is no accident.
                     ended += u32::from(connection.is_fresh());
                     if ended > 1 {
-                        return Err(PoolError::closed());
+                        return Err(PoolError::closed().into());
                     }
                     self = Arc::clone(&lent.host);
                 }

@@ -27,8 +27,8 @@ pub(super) struct Http1 {
     spent: bool,
     /// Whether it has had no exchange yet.
     fresh: bool,
-    /// When it was made, or its last exchange began.
-    used: Instant,
+    /// When it has been kept for too long since it was made, or its last exchange began.
+    stale_at: Instant,
 }
 
 impl Http1 {
@@ -63,7 +63,7 @@ impl Http1 {
             sender,
             spent: false,
             fresh: true,
-            used: Instant::now(),
+            stale_at: Instant::now() + IDLE,
         })
     }
 
@@ -77,13 +77,12 @@ impl Http1 {
     pub(super) fn begin(&mut self) -> bool {
         let now = Instant::now();
         let open = self.is_open_at(now);
-        self.used = now;
+        self.stale_at = now + IDLE;
         open
     }
 
     fn is_open_at(&mut self, now: Instant) -> bool {
-        let kept = now.saturating_duration_since(self.used);
-        self.spent |= !self.sender.is_ready() || kept >= IDLE;
+        self.spent |= !self.sender.is_ready() || now >= self.stale_at;
         !self.spent
     }
 

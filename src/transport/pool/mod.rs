@@ -34,7 +34,7 @@ use self::{
     stream::Connector,
 };
 use super::{IDLE, TlsError, TransportConfig};
-use crate::{Body, BoxError, runtime};
+use crate::{Body, BoxError};
 
 /// The default transport: a pool of connections over rustls, which all clones share. One of HTTP/2 for
 /// each host that agrees to it by ALPN, else of HTTP/1.1, as many as there are exchanges at once.
@@ -94,8 +94,8 @@ impl Service<Request<Body>> for PooledTransport {
     type Future = ResponseFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        // The pool is always ready, and it must run on a runtime to connect.
-        Poll::Ready(runtime::current().map(drop).map_err(Into::into))
+        // The pool is always ready. To connect it must run on a runtime, and finds out when it does.
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> ResponseFuture {
@@ -114,7 +114,7 @@ impl Future for ResponseFuture {
     type Output = Result<Response<ResponseBody>, BoxError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.inner.as_mut().poll(cx).map_err(Into::into)
+        self.inner.as_mut().poll(cx)
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Uri,
-    header::{Entry, HOST},
+    header::HOST,
     uri::{PathAndQuery, Scheme},
 };
 
@@ -38,13 +38,13 @@ pub(super) fn to_http1<B>(request: &mut Request<B>, name: &HeaderValue) -> bool 
         .into_parts()
         .path_and_query;
     *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
-    match request.headers_mut().entry(HOST) {
-        Entry::Occupied(_) => false,
-        Entry::Vacant(header) => {
-            header.insert(name.clone());
-            true
-        }
+    let headers = request.headers_mut();
+    let is_missing = !headers.contains_key(HOST);
+    if is_missing {
+        // Cheaper than to look for its place and then to fill it.
+        headers.append(HOST, name.clone());
     }
+    is_missing
 }
 
 /// Undoes [`to_http1`], for a request that came back.
