@@ -75,13 +75,30 @@ where
     })
 }
 
-/// A layer over `http::Request<Body>`s.
+/// A layer over `http::Request<Body>`s that have no base URL yet.
 fn over_attempts<L>(layer: L) -> Calls
 where
     L: Layer<InMemory>,
     L::Service: Service<Request<Body>, Error: Into<BoxError>> + 'static,
 {
-    let uri: Uri = [BASE_URL, "/actor_tokens"].concat().parse().expect("a URI");
+    over_requests(layer, Uri::from_static("/actor_tokens"))
+}
+
+/// A layer over `http::Request<Body>`s that have one.
+fn over_wire<L>(layer: L) -> Calls
+where
+    L: Layer<InMemory>,
+    L::Service: Service<Request<Body>, Error: Into<BoxError>> + 'static,
+{
+    let uri = [BASE_URL, "/actor_tokens"].concat();
+    over_requests(layer, uri.parse().expect("a URI"))
+}
+
+fn over_requests<L>(layer: L, uri: Uri) -> Calls
+where
+    L: Layer<InMemory>,
+    L::Service: Service<Request<Body>, Error: Into<BoxError>> + 'static,
+{
     let json = encoded();
     calls(layer.layer(transport()), move || {
         let mut request = Request::new(Body::new(Intent::Create, json.clone()));
@@ -158,10 +175,14 @@ pub(crate) fn base_uri() -> Calls {
     over_attempts(builder(transport()).base_uri_layer())
 }
 
+pub(crate) fn no_wire_layer() -> Calls {
+    over_wire(Identity::new())
+}
+
 pub(crate) fn api_headers() -> Calls {
-    over_attempts(builder(transport()).api_headers_layer())
+    over_wire(builder(transport()).api_headers_layer())
 }
 
 pub(crate) fn bearer_auth() -> Calls {
-    over_attempts(builder(transport()).bearer_auth_layer())
+    over_wire(builder(transport()).bearer_auth_layer())
 }
