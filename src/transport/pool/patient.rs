@@ -34,7 +34,7 @@ struct Bell {
 }
 
 impl Bell {
-    /// Rings for `task` from now on, of which there must be a `clone` where it has none.
+    /// Rings for `task` from now on.
     fn await_by(&self, task: &Waker) {
         let mut waiting = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         let last = match &*waiting {
