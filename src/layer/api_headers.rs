@@ -192,7 +192,9 @@ impl Prebuilt {
             *headers = self.without_body.clone();
         } else {
             *headers = self.with_body.clone();
-            headers.insert(CONTENT_LENGTH, decimal(body_len));
+            if let Some(length) = headers.get_mut(CONTENT_LENGTH) {
+                *length = decimal(body_len);
+            }
         }
         for name in &ROOM {
             headers.remove(name);

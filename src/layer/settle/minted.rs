@@ -9,7 +9,7 @@ use crate::{ActorToken, ActorTokenId, guard::Guard};
 
 /// Answers for a token until somebody claims it. Dropped before, it revokes the token.
 pub(super) struct Minted {
-    /// Taken when it is dropped.
+    /// Taken when it is dropped unclaimed.
     unsettled: Option<Unsettled>,
     /// The answer, until it was read.
     answer: Option<Bytes>,
@@ -51,11 +51,16 @@ impl Guard for Minted {
 
 impl Drop for Minted {
     fn drop(&mut self) {
+        if *self.claimed.get_mut() {
+            if let Some(unsettled) = &mut self.unsettled {
+                unsettled.is_nothing();
+            }
+            return;
+        }
         let Some(unsettled) = self.unsettled.take() else {
             return;
         };
         match self.answer.take() {
-            _ if *self.claimed.get_mut() => unsettled.nothing(),
             Some(answer) => {
                 if let Some(token) = unsettled.judged_by(&answer) {
                     token.revoke();
