@@ -62,16 +62,17 @@ fn is_plain(raw: &str) -> bool {
     raw.len() < 256 && (is_sub_alone(raw.as_bytes()) || is_without_odd_numbers(raw))
 }
 
-/// Whether it is one text under `sub`, as it mostly is. The text is what is not looked at twice: many
-/// bytes are at a time, without a way out of the loop.
+/// Whether it is an object of one text under `sub`, as it mostly is.
 fn is_sub_alone(raw: &[u8]) -> bool {
     let text = raw
         .strip_prefix(br#"{"sub":""#)
         .and_then(|raw| raw.strip_suffix(br#""}"#));
     let is_plain = |byte: &u8| (*byte != b'"') & (*byte != b'\\');
+    // Without a way out of the loop it is done many bytes at a time.
     text.is_some_and(|text| text.iter().fold(true, |all, byte| all & is_plain(byte)))
 }
 
+/// Whether it has neither escapes nor, outside of texts, numbers with exponents.
 fn is_without_odd_numbers(raw: &str) -> bool {
     let (mut in_string, mut in_number) = (false, false);
     raw.bytes().all(|byte| {

@@ -1,6 +1,6 @@
 //! [`Proxy`], through which connections are made where that is asked for.
 //!
-//! ```no_run
+//! ```
 //! use clerk_actor_tokens::{Client, SecretKey, transport::Proxy};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -2,7 +2,11 @@
 
 mod world;
 
-use std::{pin::pin, time::Duration};
+use std::{
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use futures_util::{future::join_all, poll};
 use http_body_util::BodyExt;
@@ -241,6 +245,18 @@ fn the_next_call_goes_well_when_the_runtime_of_the_last_one_is_gone() {
             });
         }
     }
+}
+
+#[test]
+fn where_there_is_no_runtime_connecting_is_an_error() {
+    let world = World::http1();
+    let call = pin!(world.transport().call(request(URI)));
+    let cx = &mut Context::from_waker(Waker::noop());
+    let Poll::Ready(Err(error)) = call.poll(cx) else {
+        panic!("it was not refused");
+    };
+    assert!(error.to_string().contains("tokio runtime"), "{error}");
+    assert_eq!(world.connected(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -53,7 +53,7 @@ impl Drop for Minted {
     fn drop(&mut self) {
         if *self.claimed.get_mut() {
             if let Some(unsettled) = &mut self.unsettled {
-                unsettled.is_nothing();
+                unsettled.note_nothing();
             }
             return;
         }

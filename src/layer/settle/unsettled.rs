@@ -166,11 +166,11 @@ impl Unsettled {
 
     /// Nothing was minted, or somebody answers for it.
     pub(crate) fn nothing(mut self) {
-        self.is_nothing();
+        self.note_nothing();
     }
 
     /// The same, where it stands.
-    pub(super) fn is_nothing(&mut self) {
+    pub(super) fn note_nothing(&mut self) {
         self.ended = true;
     }
 

@@ -40,12 +40,13 @@ use crate::{Body, BoxError};
 /// each host that agrees to it by ALPN, else of HTTP/1.1, as many as there are exchanges at once.
 ///
 /// The connect phase (name resolution, TCP and TLS together) is bounded as a whole. Redirects are
-/// not followed, nothing is decompressed, and proxy variables in the environment are ignored. Plain
-/// HTTP is spoken where the URI says so, which [`BaseUrl`](crate::BaseUrl) allows for loopback only.
+/// not followed, nothing is decompressed, and there is no proxy, whatever the environment says, unless
+/// the configuration names one. Plain HTTP is spoken where the URI says so, which
+/// [`BaseUrl`](crate::BaseUrl) allows for loopback only.
 ///
 /// A connection is used again once an answer's body was read to its end. It is not used any more 90 s
-/// after its last exchange began, and closed within 5 s of that. A request that was not begun to be written when
-/// a kept connection ended goes over another one.
+/// after its last exchange began, and closed within 5 s of that. A request that was not begun to be
+/// written when a kept connection ended goes over another one.
 ///
 /// # Cancel safety
 ///

@@ -28,7 +28,8 @@ pub(super) struct Patient<I> {
 
 /// Rings when there may be bytes.
 struct Bell {
-    /// As long as it is not, it has the task that waits. It is set with that locked.
+    /// As long as it is not, there is the task that waits: the stream rings with that locked, and it is
+    /// no longer rung only with that locked.
     rung: AtomicBool,
     task: Mutex<Option<Waker>>,
 }
