@@ -7,9 +7,9 @@ use std::sync::{
 
 use hyper::{
     client::conn::http2::{Builder, SendRequest},
-    rt::{Read, Write},
+    rt::{Executor, Read, Write},
 };
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::{
     sync::{Notify, futures::Notified},
     time::Instant,
@@ -63,9 +63,9 @@ impl Http2 {
         if let Some(sender) = self.get() {
             return Ok(sender);
         }
-        let (sender, connection) = Builder::new(TokioExecutor::new())
+        let (sender, connection) = Builder::new(Boxing)
             .timer(TokioTimer::new())
-            .handshake(io)
+            .handshake(Box::new(io))
             .await
             .map_err(PoolError::handshake)?;
         {
@@ -102,5 +102,19 @@ impl Http2 {
 
     fn lock(&self) -> MutexGuard<'_, Option<Shared>> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs hyper's tasks, two for each exchange. They share a type that has room for the task of the whole
+/// connection, and tokio moves a task several times: what it moves is a box.
+#[derive(Clone, Copy)]
+struct Boxing;
+
+impl<F> Executor<F> for Boxing
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        tokio::spawn(Box::pin(task));
     }
 }
