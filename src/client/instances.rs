@@ -36,11 +36,14 @@ impl Instances {
 
     /// Makes a call on one of the clones. Dropped before that was ready, the clone is dropped, too: what
     /// it may have reserved is free for others then.
-    pub(super) async fn call(&self, request: ActorTokenRequest) -> Result<ActorToken, Error> {
+    pub(super) async fn call(
+        &self,
+        request: impl Into<ActorTokenRequest>,
+    ) -> Result<ActorToken, Error> {
         let idle = self.idle().take();
         let mut instance = idle.unwrap_or_else(|| self.fresh());
         poll_fn(|cx| instance.poll_ready(cx)).await?;
-        let call = instance.call(request);
+        let call = instance.call(request.into());
         let replaced = self.idle().replace(instance);
         // Not while the lock is held: what users' layers drop is theirs.
         drop(replaced);

@@ -116,7 +116,7 @@ impl Client {
     /// See [`ErrorKind`](crate::ErrorKind); [`Error::outcome`] says whether a token may exist all
     /// the same.
     pub async fn create(&self, create: CreateActorToken) -> Result<ActorToken, Error> {
-        self.instances.call(ActorTokenRequest::create(create)).await
+        self.instances.call(create).await
     }
 
     /// Revokes a pending token.
@@ -136,7 +136,7 @@ impl Client {
     ///
     /// See [`ErrorKind`](crate::ErrorKind).
     pub async fn send(&self, request: impl Into<ActorTokenRequest>) -> Result<ActorToken, Error> {
-        self.instances.call(request.into()).await
+        self.instances.call(request).await
     }
 
     /// Mints a token that is revoked when the [`Lease`] is dropped, whether its ticket was read or
