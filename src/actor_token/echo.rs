@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use memchr::memchr2;
 use serde_json::{Value, value::RawValue};
 
 use crate::Actor;
@@ -67,9 +68,7 @@ fn is_sub_alone(raw: &[u8]) -> bool {
     let text = raw
         .strip_prefix(br#"{"sub":""#)
         .and_then(|raw| raw.strip_suffix(br#""}"#));
-    let is_plain = |byte: &u8| (*byte != b'"') & (*byte != b'\\');
-    // Without a way out of the loop it is done many bytes at a time.
-    text.is_some_and(|text| text.iter().fold(true, |all, byte| all & is_plain(byte)))
+    text.is_some_and(|text| memchr2(b'"', b'\\', text).is_none())
 }
 
 /// Whether it has neither escapes nor, outside of texts, numbers with exponents.
