@@ -28,24 +28,24 @@ pub(super) struct Patient<I> {
 
 /// Rings when there may be bytes.
 struct Bell {
-    /// As long as it is not, there is the task that waits: the stream rings with that locked, and it is
-    /// no longer rung only with that locked.
     rung: AtomicBool,
+    /// Who waits for it.
     task: Mutex<Option<Waker>>,
 }
 
 impl Bell {
-    /// Rings for `task` from now on.
-    fn await_by(&self, task: &Waker) {
+    /// Rings for `task` the next time. Whether it has rung before, perhaps with nobody to hear it.
+    fn await_by(&self, task: &Waker) -> bool {
         let mut waiting = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         let last = match &*waiting {
             Some(last) if last.will_wake(task) => None,
             _ => waiting.replace(task.clone()),
         };
-        self.rung.store(false, Ordering::Release);
+        let rung = self.rung.load(Ordering::Acquire);
         drop(waiting);
         // Whatever ends with its last waker does not find this locked.
         drop(last);
+        rung
     }
 }
 
@@ -55,11 +55,13 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let task = {
-            let mut waiting = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-            self.rung.store(true, Ordering::Release);
-            waiting.take()
-        };
+        // Before it is locked: who locks it later learns of it.
+        self.rung.store(true, Ordering::Release);
+        let task = self
+            .task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(task) = task {
             task.wake();
         }
@@ -97,12 +99,15 @@ impl<I: Read + Unpin> Read for Patient<I> {
         }
         this.task.clone_from(cx.waker());
         // Before it is asked, so that nothing is missed that comes after that.
-        this.bell.await_by(cx.waker());
-        let cx = &mut Context::from_waker(&this.ring);
-        let polled = Pin::new(&mut this.inner).poll_read(cx, buffer);
+        this.bell.rung.store(false, Ordering::Release);
+        let ring = &mut Context::from_waker(&this.ring);
+        let polled = Pin::new(&mut this.inner).poll_read(ring, buffer);
         if polled.is_ready() {
             // There may be more.
             this.bell.rung.store(true, Ordering::Release);
+        } else if this.bell.await_by(cx.waker()) {
+            // Not to be asked at once: it may have rung to be asked later.
+            cx.waker().wake_by_ref();
         }
         polled
     }
