@@ -8,8 +8,8 @@ mod hand_written;
 mod over_reqwest;
 mod peer;
 mod processor;
-mod python_sdk;
 mod round;
+mod rounds;
 mod server;
 
 use std::{fmt, str::FromStr};
@@ -17,8 +17,8 @@ use std::{fmt, str::FromStr};
 pub use self::{
     peer::{PEERS, Peer, PeerKind},
     processor::Processor,
-    python_sdk::PythonSdk,
     round::Round,
+    rounds::{Rounds, make_rounds},
     server::serve,
 };
 

@@ -1,17 +1,17 @@
 //! [`Caller`], one of those that take turns.
 
-use std::sync::Arc;
-
-use bench_peers::{Endpoints, Error, PEERS, Peer, PeerKind, Protocol, PythonSdk, Round};
+use bench_peers::{Endpoints, Error, PEERS, Protocol, Round, Rounds};
 
 /// Few, for peers that take turns often meet the same machine.
 const CALLS: usize = 4096;
 const CALLS_ALONE: usize = 1024;
 const CALLS_OF_PYTHON: usize = 256;
 
-pub(crate) enum Caller {
-    Peer(PeerKind, Arc<Peer>),
-    PythonSdk(PythonSdk),
+pub(crate) const PYTHON_SDK: &str = "Clerk's Python SDK";
+
+pub(crate) struct Caller {
+    pub(crate) name: &'static str,
+    rounds: Rounds,
 }
 
 impl Caller {
@@ -19,25 +19,26 @@ impl Caller {
     pub(crate) fn all(endpoints: &Endpoints, protocol: Protocol) -> Result<Vec<Self>, Error> {
         let mut all = Vec::new();
         for kind in PEERS {
-            let peer = Peer::new(kind, endpoints, protocol)?;
-            all.push(Self::Peer(kind, Arc::new(peer)));
+            let (name, rounds) = (kind.name(), Rounds::of_peer(kind, protocol, endpoints)?);
+            all.push(Self { name, rounds });
         }
-        all.extend(PythonSdk::start(endpoints, protocol)?.map(Self::PythonSdk));
+        all.extend(Rounds::of_python_sdk(protocol, endpoints)?.map(|rounds| Self {
+            name: PYTHON_SDK,
+            rounds,
+        }));
         Ok(all)
     }
 
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Peer(kind, _) => kind.name(),
-            Self::PythonSdk(_) => PythonSdk::NAME,
-        }
+    pub(crate) fn is_slow(&self) -> bool {
+        self.name == PYTHON_SDK
     }
 
-    pub(crate) async fn round(&mut self, in_flight: usize) -> Result<Round, Error> {
-        match self {
-            Self::Peer(_, peer) if in_flight == 1 => Round::of(peer, 1, CALLS_ALONE).await,
-            Self::Peer(_, peer) => Round::of(peer, in_flight, CALLS).await,
-            Self::PythonSdk(sdk) => sdk.round(in_flight, CALLS_OF_PYTHON),
-        }
+    pub(crate) fn round(&mut self, in_flight: usize) -> Result<Round, Error> {
+        let calls = match in_flight {
+            _ if self.is_slow() => CALLS_OF_PYTHON,
+            1 => CALLS_ALONE,
+            _ => CALLS,
+        };
+        self.rounds.next(in_flight, calls)
     }
 }

@@ -1,11 +1,12 @@
-//! Throughput, latency and processor time of concurrent calls. The callers take turns, so that what else
-//! the machine does falls on all of them, and ratios are medians of the ratios of their rounds.
+//! Throughput, latency and processor time of concurrent calls. The callers, each a process of its own,
+//! take turns, so that what else the machine does falls on all of them, and ratios are medians of the
+//! ratios of their rounds.
 
 use std::{fmt::Write as _, time::Duration};
 
-use bench_peers::{Endpoints, Error, PROTOCOLS, PeerKind, Protocol, PythonSdk, Round, runtime};
+use bench_peers::{Endpoints, Error, PROTOCOLS, PeerKind, Protocol, Round};
 
-use crate::caller::Caller;
+use crate::caller::{Caller, PYTHON_SDK};
 
 const ROUNDS: usize = 21;
 pub(crate) const CONCURRENCY: [usize; 4] = [1, 16, 64, 256];
@@ -46,7 +47,7 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
                     micros(it.processor),
                 );
             }
-            if let (Some(ours), Some(python)) = (of(PeerKind::Ours.name()), of(PythonSdk::NAME)) {
+            if let (Some(ours), Some(python)) = (of(PeerKind::Ours.name()), of(PYTHON_SDK)) {
                 let (throughput, processor) = ours.ratios_to(python);
                 writeln!(
                     beside_python,
@@ -59,7 +60,7 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
         println!(
             "\n| {}, of {} | in flight | calls/s | CPU/call |\n|---|--:|--:|--:|\n{}",
             PeerKind::Ours,
-            PythonSdk::NAME,
+            PYTHON_SDK,
             beside_python.trim_end(),
         );
     }
@@ -104,31 +105,28 @@ pub(crate) fn measure(
     protocol: Protocol,
     concurrency: usize,
 ) -> Result<Vec<Figures>, Error> {
-    let runtime = runtime();
-    runtime.block_on(async {
-        let mut callers = Vec::new();
-        for mut caller in Caller::all(endpoints, protocol)? {
-            // Connects, and fills caches.
-            caller.round(concurrency).await?;
-            callers.push((caller, Vec::new()));
-        }
-        for turn in 0..ROUNDS {
-            for at in 0..callers.len() {
-                // Another one is first each time.
-                let at = (at + turn) % callers.len();
-                let (caller, rounds) = &mut callers[at];
-                rounds.push(caller.round(concurrency).await?);
-                if matches!(caller, Caller::PythonSdk(_)) {
-                    // Not counted: its rounds are long, and the server has hardly anything to do.
-                    callers[0].0.round(concurrency).await?;
-                }
+    let mut callers = Vec::new();
+    for mut caller in Caller::all(endpoints, protocol)? {
+        // Connects, and fills caches.
+        caller.round(concurrency)?;
+        callers.push((caller, Vec::new()));
+    }
+    for turn in 0..ROUNDS {
+        for at in 0..callers.len() {
+            // Another one is first each time.
+            let at = (at + turn) % callers.len();
+            let (caller, rounds) = &mut callers[at];
+            rounds.push(caller.round(concurrency)?);
+            if caller.is_slow() {
+                // Not counted: its rounds are long, and the server has hardly anything to do.
+                callers[0].0.round(concurrency)?;
             }
         }
-        Ok(callers
-            .iter()
-            .map(|(caller, rounds)| Figures::new(caller.name(), rounds))
-            .collect())
-    })
+    }
+    Ok(callers
+        .iter()
+        .map(|(caller, rounds)| Figures::new(caller.name, rounds))
+        .collect())
 }
 
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {

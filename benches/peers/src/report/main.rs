@@ -23,7 +23,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use bench_peers::{Endpoints, Error, Processor, serve};
+use bench_peers::{Endpoints, Error, Processor, make_rounds, serve};
 
 fn main() -> Result<(), Error> {
     let args: Vec<_> = env::args().skip(1).collect();
@@ -32,6 +32,10 @@ fn main() -> Result<(), Error> {
         Processor::OfTheServer.keep_to()?;
         let runtime = bench_peers::runtime();
         return runtime.block_on(serve());
+    }
+    if let ["rounds", peer, protocol, endpoints] = args[..] {
+        Processor::OfTheClient.keep_to()?;
+        return make_rounds(peer.parse()?, protocol.parse()?, &endpoints.parse()?);
     }
     let server = Server::start()?;
     Processor::OfTheClient.keep_to()?;
