@@ -26,7 +26,11 @@ pub struct Rounds {
 
 impl Rounds {
     /// Those of a peer, which this program makes when it is called with these arguments.
-    pub fn of_peer(kind: PeerKind, protocol: Protocol, endpoints: &Endpoints) -> Result<Self, Error> {
+    pub fn of_peer(
+        kind: PeerKind,
+        protocol: Protocol,
+        endpoints: &Endpoints,
+    ) -> Result<Self, Error> {
         let mut program = Command::new(env::current_exe()?);
         program
             .args(["rounds", kind.name()])

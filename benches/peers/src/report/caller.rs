@@ -22,10 +22,12 @@ impl Caller {
             let (name, rounds) = (kind.name(), Rounds::of_peer(kind, protocol, endpoints)?);
             all.push(Self { name, rounds });
         }
-        all.extend(Rounds::of_python_sdk(protocol, endpoints)?.map(|rounds| Self {
-            name: PYTHON_SDK,
-            rounds,
-        }));
+        all.extend(
+            Rounds::of_python_sdk(protocol, endpoints)?.map(|rounds| Self {
+                name: PYTHON_SDK,
+                rounds,
+            }),
+        );
         Ok(all)
     }
 
