@@ -3,6 +3,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use http::{Method, Request, Response, Version};
+use hyper::client::conn::TrySendError;
 use tower_service::Service;
 
 use super::{PoolError, ResponseBody, connect::NoHttp1, host::Checkout, hosts::Hosts, target};
@@ -32,7 +33,7 @@ where
             }
             loop {
                 let host = self.host(request.uri())?;
-                let (failure, unsent, reused) = match host.checkout(self.access).await? {
+                let unsent = match host.checkout(self.access).await? {
                     Checkout::Http1(_) if version == Version::HTTP_2 => {
                         return Err(PoolError::request().into());
                     }
@@ -44,33 +45,38 @@ where
                             Ok(answer) => {
                                 return Ok(answer.map(|body| ResponseBody::over_http1(body, lent)));
                             }
-                            Err(mut failure) => {
-                                let mut unsent = failure.take_message();
-                                if let Some(request) = &mut unsent {
-                                    target::to_absolute(request, &lent.host.uri, named);
-                                }
-                                (failure, unsent, reused)
+                            Err(failure) => {
+                                let unsent = unsent(failure, reused);
+                                unsent.map(|mut request| {
+                                    target::to_absolute(&mut request, &lent.host.uri, named);
+                                    request
+                                })
                             }
                         }
                     }
                     Checkout::Http2 { mut sender, reused } => {
                         match sender.try_send_request(request).await {
                             Ok(answer) => return Ok(answer.map(ResponseBody::over_http2)),
-                            Err(mut failure) => {
-                                let unsent = failure.take_message();
-                                (failure, unsent, reused)
-                            }
+                            Err(failure) => unsent(failure, reused),
                         }
                     }
                 };
-                request = match unsent {
-                    // What is given back was not written. A connection that was used before had been
-                    // closed meanwhile; a new one would be closed again.
-                    Some(request) if reused => request,
-                    Some(_) => return Err(PoolError::canceled(failure.into_error()).into()),
-                    None => return Err(PoolError::send(failure.into_error()).into()),
-                };
+                request = unsent?;
             }
         })
+    }
+}
+
+/// The request, if it is to be sent again: what is given back was not written. A connection that was
+/// used before had been closed meanwhile; a new one would be closed again.
+#[cold]
+fn unsent(
+    mut failure: TrySendError<Request<Body>>,
+    reused: bool,
+) -> Result<Request<Body>, PoolError> {
+    match failure.take_message() {
+        Some(request) if reused => Ok(request),
+        Some(_) => Err(PoolError::canceled(failure.into_error())),
+        None => Err(PoolError::send(failure.into_error())),
     }
 }

@@ -63,11 +63,13 @@ pub(super) struct Hosts<K, P> {
     retain: fn(&mut K) -> bool,
 }
 
-/// By name and port. There are few, and to compare them costs less than to hash them.
 struct Known<K> {
-    http: BTreeMap<String, Arc<Host<K>>>,
-    https: BTreeMap<String, Arc<Host<K>>>,
+    http: ByAuthority<K>,
+    https: ByAuthority<K>,
 }
+
+/// There are few, and to compare them costs less than to hash them.
+type ByAuthority<K> = BTreeMap<String, Arc<Host<K>>>;
 
 impl<K, P> Hosts<K, P>
 where
@@ -104,9 +106,19 @@ where
             _ => return Err(PoolError::request()),
         };
         let authority = uri.authority().ok_or_else(PoolError::request)?.as_str();
-        if let Some(host) = hosts.get(authority) {
-            return Ok(Arc::clone(host));
+        match hosts.get(authority) {
+            Some(host) => Ok(Arc::clone(host)),
+            None => self.add_to(hosts, uri, authority),
         }
+    }
+
+    #[cold]
+    fn add_to(
+        &self,
+        hosts: &mut ByAuthority<K>,
+        uri: &Uri,
+        authority: &str,
+    ) -> Result<Arc<Host<K>>, PoolError> {
         let base = target::base(uri).ok_or_else(PoolError::request)?;
         let host = Host::new(base, &self.make).ok_or_else(PoolError::request)?;
         let host = Arc::new(host);
@@ -114,6 +126,7 @@ where
         Ok(host)
     }
 
+    #[cold]
     fn begin_sweeping(self: &Arc<Self>) {
         let Ok(runtime) = runtime::current() else {
             return;
