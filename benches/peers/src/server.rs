@@ -1,4 +1,5 @@
-//! The server: as little as hyper, and for HTTP/2 h2, can do. It must not be what a client waits for.
+//! The server: as little as hyper, and for HTTP/2 h2, can do, for a client that waits for it is not
+//! measured.
 
 use std::{convert::Infallible, future::poll_fn, sync::Arc, task::Poll};
 
