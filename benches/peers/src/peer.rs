@@ -51,7 +51,7 @@ impl PeerKind {
     }
 
     /// The peers, and what none of them can go below, where it is known.
-    pub fn counted(protocol: Protocol) -> impl Iterator<Item = Self> {
+    pub fn measured(protocol: Protocol) -> impl Iterator<Item = Self> {
         let bare = (protocol == Protocol::Http1).then_some(Self::Bare);
         PEERS.into_iter().chain(bare)
     }
@@ -67,7 +67,7 @@ impl FromStr for PeerKind {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let found = Self::counted(Protocol::Http1).find(|it| it.name() == text);
+        let found = Self::measured(Protocol::Http1).find(|it| it.name() == text);
         found.ok_or_else(|| format!("no peer {text}").into())
     }
 }

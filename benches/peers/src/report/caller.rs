@@ -1,6 +1,6 @@
 //! [`Caller`], one of those that take turns.
 
-use bench_peers::{Endpoints, Error, PEERS, Protocol, Round, Rounds};
+use bench_peers::{Endpoints, Error, PeerKind, Protocol, Round, Rounds};
 
 /// Few, for peers that take turns often meet the same machine.
 const CALLS: usize = 4096;
@@ -18,7 +18,7 @@ impl Caller {
     /// The peers, and Clerk's Python SDK where it is there.
     pub(crate) fn all(endpoints: &Endpoints, protocol: Protocol) -> Result<Vec<Self>, Error> {
         let mut all = Vec::new();
-        for kind in PEERS {
+        for kind in PeerKind::measured(protocol) {
             let (name, rounds) = (kind.name(), Rounds::of_peer(kind, protocol, endpoints)?);
             all.push(Self { name, rounds });
         }
