@@ -10,18 +10,21 @@ pub mod pool;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 mod tls;
+mod whole;
 
 use std::time::Duration;
 
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use tokio::net::TcpStream;
+use tower::util::MapResponse;
 
 pub(crate) use self::connect::ConnectTimedOut;
-use self::connect::ConnectTimeout;
 #[cfg(feature = "proxy")]
 pub use self::proxy::{InvalidProxy, Proxy};
 pub use self::{
     client::HyperTransport, config::TransportConfig, pool::PooledTransport, tls::TlsError,
 };
+use self::{connect::ConnectTimeout, whole::Whole};
 
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(90);
@@ -31,7 +34,9 @@ type Tcp = proxy::MaybeProxied;
 #[cfg(not(feature = "proxy"))]
 type Tcp = HttpConnector;
 
-type Connector = ConnectTimeout<hyper_rustls::HttpsConnector<Tcp>>;
+type WholeTcp = MapResponse<Tcp, fn(TokioIo<TcpStream>) -> Whole<TokioIo<TcpStream>>>;
+
+type Connector = ConnectTimeout<hyper_rustls::HttpsConnector<WholeTcp>>;
 
 /// Connects by TCP, and by TLS where the URI says so, within the time of the connect phase.
 fn connector(config: &TransportConfig) -> Result<Connector, TlsError> {
@@ -46,6 +51,6 @@ fn connector(config: &TransportConfig) -> Result<Connector, TlsError> {
         .with_tls_config(tls::config(&config.root_certificates)?)
         .https_or_http()
         .enable_all_versions()
-        .wrap_connector(tcp);
+        .wrap_connector(WholeTcp::new(tcp, Whole::new));
     Ok(ConnectTimeout::new(tls, config.connect_timeout))
 }

@@ -12,10 +12,10 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::{Connection, patient::Patient};
-use crate::BoxError;
+use crate::{BoxError, transport::whole::Whole};
 
 /// TCP, or TLS over it.
-pub(super) type Stream = Patient<MaybeHttpsStream<TokioIo<TcpStream>>>;
+pub(super) type Stream = Patient<MaybeHttpsStream<Whole<TokioIo<TcpStream>>>>;
 
 impl Connection for Stream {
     fn is_http2(&self) -> bool {
