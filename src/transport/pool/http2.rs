@@ -65,6 +65,7 @@ impl Http2 {
         }
         let (sender, connection) = Builder::new(Boxing)
             .timer(TokioTimer::new())
+            // Boxed, for every task of an exchange has room for it.
             .handshake(Box::new(io))
             .await
             .map_err(PoolError::handshake)?;
