@@ -33,7 +33,7 @@ where
             }
             loop {
                 let host = self.host(request.uri())?;
-                let unsent = match host.checkout(self.access).await? {
+                let again = match host.checkout(self.access).await? {
                     Checkout::Http1(_) if version == Version::HTTP_2 => {
                         return Err(PoolError::request().into());
                     }
@@ -45,13 +45,10 @@ where
                             Ok(answer) => {
                                 return Ok(answer.map(|body| ResponseBody::over_http1(body, lent)));
                             }
-                            Err(failure) => {
-                                let unsent = unsent(failure, reused);
-                                unsent.map(|mut request| {
-                                    target::to_absolute(&mut request, &lent.host.uri, named);
-                                    request
-                                })
-                            }
+                            Err(failure) => unsent(failure, reused).map(|mut request| {
+                                target::to_absolute(&mut request, &lent.host.uri, named);
+                                request
+                            }),
                         }
                     }
                     Checkout::Http2 { mut sender, reused } => {
@@ -61,7 +58,7 @@ where
                         }
                     }
                 };
-                request = unsent?;
+                request = again?;
             }
         })
     }
