@@ -3,7 +3,8 @@
 use std::{fmt, hint::black_box, str::FromStr, sync::Arc, time::Duration};
 
 use clerk_actor_tokens::{
-    Actor, Client, CreateActorToken, SecretKey, Ticket,
+    Actor, Client, CreateActorToken, RetryConfig, SecretKey, Ticket,
+    layer::SettleLayer,
     transport::{HyperTransport, TransportConfig},
 };
 use clerk_rs::{
@@ -26,6 +27,9 @@ pub enum PeerKind {
     HandWritten,
     Reqwest,
     ClerkRs,
+    /// The crate without time-outs, retries and settling: what is left of its cost when it gives up what
+    /// it is for.
+    OursSwitchedOff,
     /// The least that it takes, which is no way to make calls.
     Bare,
 }
@@ -46,14 +50,14 @@ impl PeerKind {
             Self::HandWritten => "hyper-util",
             Self::Reqwest => "reqwest",
             Self::ClerkRs => "clerk-rs",
+            Self::OursSwitchedOff => "all switched off",
             Self::Bare => "hyper and JSON alone",
         }
     }
 
-    /// The peers, and what none of them can go below, where it is known.
-    pub fn measured(protocol: Protocol) -> impl Iterator<Item = Self> {
-        let bare = (protocol == Protocol::Http1).then_some(Self::Bare);
-        PEERS.into_iter().chain(bare)
+    /// The peers, and how far down the crate could go.
+    pub fn measured() -> impl Iterator<Item = Self> {
+        PEERS.into_iter().chain([Self::OursSwitchedOff, Self::Bare])
     }
 }
 
@@ -67,7 +71,7 @@ impl FromStr for PeerKind {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let found = Self::measured(Protocol::Http1).find(|it| it.name() == text);
+        let found = Self::measured().find(|it| it.name() == text);
         found.ok_or_else(|| format!("no peer {text}").into())
     }
 }
@@ -87,13 +91,20 @@ impl Peer {
     pub fn new(kind: PeerKind, endpoints: &Endpoints, protocol: Protocol) -> Result<Self, Error> {
         let base_url = endpoints.base_url(protocol);
         Ok(Self(match kind {
-            PeerKind::Bare => Inner::Bare(bare::Client::new(&base_url.parse()?)),
-            PeerKind::Ours => Inner::Ours(
-                Client::builder(SecretKey::new(SECRET_KEY)?)
+            PeerKind::Bare => Inner::Bare(bare::Client::new(&base_url, tls(endpoints)?, protocol)?),
+            PeerKind::Ours | PeerKind::OursSwitchedOff => {
+                let mut builder = Client::builder(SecretKey::new(SECRET_KEY)?)
                     .base_url(base_url.parse()?)
-                    .root_certificate(endpoints.certificate.clone())
-                    .build()?,
-            ),
+                    .root_certificate(endpoints.certificate.clone());
+                if kind == PeerKind::OursSwitchedOff {
+                    builder = builder
+                        .call_timeout(Duration::MAX)
+                        .attempt_timeout(Duration::MAX)
+                        .retry(RetryConfig::default().max_attempts(1))
+                        .settle(SettleLayer::disabled());
+                }
+                Inner::Ours(builder.build()?)
+            }
             PeerKind::OursOverClient => {
                 let config =
                     TransportConfig::default().root_certificate(endpoints.certificate.clone());

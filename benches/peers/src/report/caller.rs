@@ -18,7 +18,7 @@ impl Caller {
     /// The peers, and Clerk's Python SDK where it is there.
     pub(crate) fn all(endpoints: &Endpoints, protocol: Protocol) -> Result<Vec<Self>, Error> {
         let mut all = Vec::new();
-        for kind in PeerKind::measured(protocol) {
+        for kind in PeerKind::measured() {
             let (name, rounds) = (kind.name(), Rounds::of_peer(kind, protocol, endpoints)?);
             all.push(Self { name, rounds });
         }

@@ -13,7 +13,7 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
     );
     for protocol in PROTOCOLS {
         let floor = instructions("create", PeerKind::HandWritten, protocol, CALLS, endpoints)?;
-        for peer in PeerKind::measured(protocol) {
+        for peer in PeerKind::measured() {
             let own = instructions("create", peer, protocol, CALLS, endpoints)?;
             let (allocations, bytes) = allocations(peer, protocol, endpoints)?;
             let ratio = own as f64 / floor as f64;

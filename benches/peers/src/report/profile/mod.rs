@@ -37,7 +37,7 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
     );
     let folder = Folder::new()?;
     for protocol in [Protocol::Http1, Protocol::Http1Tls] {
-        let columns = PeerKind::measured(protocol)
+        let columns = PeerKind::measured()
             .map(|peer| {
                 Ok(Column {
                     peer,
