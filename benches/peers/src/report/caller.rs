@@ -15,7 +15,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// The peers, and Clerk's Python SDK where it is there.
+    /// All that is measured, and Clerk's Python SDK where it is there.
     pub(crate) fn all(endpoints: &Endpoints, protocol: Protocol) -> Result<Vec<Self>, Error> {
         let mut all = Vec::new();
         for kind in PeerKind::measured() {
