@@ -71,11 +71,11 @@ impl Client {
     ) -> Result<Self, Error> {
         let connections = match protocol {
             Protocol::Http1 | Protocol::Http1Tls => Connections::Http1(Mutex::default()),
-            Protocol::Http2Tls => Connections::Http2(OnceCell::new()),
+            Protocol::Http2Tls => {
+                tls.alpn_protocols = vec![b"h2".to_vec()];
+                Connections::Http2(OnceCell::new())
+            }
         };
-        if protocol == Protocol::Http2Tls {
-            tls.alpn_protocols = vec![b"h2".to_vec()];
-        }
         Ok(Self {
             uri: format!("{base_url}/actor_tokens").parse()?,
             tls: Arc::new(tls).into(),

@@ -15,7 +15,7 @@ mod server;
 use std::{fmt, str::FromStr};
 
 pub use self::{
-    peer::{PEERS, Peer, PeerKind},
+    peer::{FLOORS, PEERS, Peer, PeerKind},
     processor::Processor,
     round::Round,
     rounds::{Rounds, make_rounds},

@@ -42,6 +42,9 @@ pub const PEERS: [PeerKind; 5] = [
     PeerKind::ClerkRs,
 ];
 
+/// How far down the crate could go.
+pub const FLOORS: [PeerKind; 2] = [PeerKind::OursSwitchedOff, PeerKind::Bare];
+
 impl PeerKind {
     pub const fn name(self) -> &'static str {
         match self {
@@ -55,9 +58,9 @@ impl PeerKind {
         }
     }
 
-    /// The peers, and how far down the crate could go.
+    /// The peers, and the floors.
     pub fn measured() -> impl Iterator<Item = Self> {
-        PEERS.into_iter().chain([Self::OursSwitchedOff, Self::Bare])
+        PEERS.into_iter().chain(FLOORS)
     }
 }
 

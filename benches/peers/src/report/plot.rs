@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs};
 
-use bench_peers::{Endpoints, Error, PEERS, PeerKind, Protocol};
+use bench_peers::{Endpoints, Error, FLOORS, PEERS, PeerKind, Protocol};
 
 use crate::{counts, loopback};
 
@@ -16,8 +16,7 @@ const PANEL: f64 = 330.0;
 
 pub(crate) fn draw(endpoints: &Endpoints, file: &str) -> Result<(), Error> {
     let mut figures = loopback::measure(endpoints, Protocol::Http1, CONCURRENCY)?;
-    let floors = [PeerKind::OursSwitchedOff, PeerKind::Bare].map(PeerKind::name);
-    figures.retain(|it| !floors.contains(&it.name));
+    figures.retain(|it| FLOORS.iter().all(|floor| floor.name() != it.name));
     let names: Vec<_> = figures.iter().map(|it| it.name).collect();
     let throughput: Vec<_> = figures.iter().map(|it| it.throughput).collect();
     // Of the peers alone, which are the first.
