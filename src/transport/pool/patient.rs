@@ -7,7 +7,7 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
@@ -22,31 +22,13 @@ pub(super) struct Patient<I> {
     bell: Arc<Bell>,
     /// The bell, as the stream inside knows it.
     ring: Waker,
-    /// The task that asked last.
-    task: Waker,
 }
 
 /// Rings when there may be bytes.
 struct Bell {
     rung: AtomicBool,
-    /// Who waits for it.
-    task: Mutex<Option<Waker>>,
-}
-
-impl Bell {
-    /// Rings for `task` the next time. Whether it has rung before, perhaps with nobody to hear it.
-    fn await_by(&self, task: &Waker) -> bool {
-        let mut waiting = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = match &*waiting {
-            Some(last) if last.will_wake(task) => None,
-            _ => waiting.replace(task.clone()),
-        };
-        let rung = self.rung.load(Ordering::Acquire);
-        drop(waiting);
-        // Whatever ends with its last waker does not find this locked.
-        drop(last);
-        rung
-    }
+    /// Who hears it. A connection stays with its task, and whoever else asks gets a bell of its own.
+    task: Waker,
 }
 
 impl Wake for Bell {
@@ -55,36 +37,30 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Before it is locked: who locks it later learns of it.
+        // Before the task is woken, which then finds it so.
         self.rung.store(true, Ordering::Release);
-        let task = self
-            .task
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(task) = task {
-            task.wake();
-        }
+        self.task.wake_by_ref();
     }
 }
 
 impl<I> Patient<I> {
     pub(super) fn new(inner: I) -> Self {
-        let bell = Arc::new(Bell {
-            rung: AtomicBool::new(true),
-            task: Mutex::default(),
-        });
-        Self {
-            inner,
-            ring: Waker::from(Arc::clone(&bell)),
-            bell,
-            task: Waker::noop().clone(),
-        }
+        let (bell, ring) = bell(Waker::noop());
+        Self { inner, bell, ring }
     }
 
     pub(super) fn get_ref(&self) -> &I {
         &self.inner
     }
+}
+
+/// A bell that has rung, so that the stream is asked at once.
+fn bell(task: &Waker) -> (Arc<Bell>, Waker) {
+    let bell = Arc::new(Bell {
+        rung: AtomicBool::new(true),
+        task: task.clone(),
+    });
+    (Arc::clone(&bell), bell.into())
 }
 
 impl<I: Read + Unpin> Read for Patient<I> {
@@ -94,10 +70,12 @@ impl<I: Read + Unpin> Read for Patient<I> {
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if !this.bell.rung.load(Ordering::Acquire) && this.task.will_wake(cx.waker()) {
+        if !this.bell.task.will_wake(cx.waker()) {
+            (this.bell, this.ring) = bell(cx.waker());
+        }
+        if !this.bell.rung.load(Ordering::Acquire) {
             return Poll::Pending;
         }
-        this.task.clone_from(cx.waker());
         // Before it is asked, so that nothing is missed that comes after that.
         this.bell.rung.store(false, Ordering::Release);
         let ring = &mut Context::from_waker(&this.ring);
@@ -105,9 +83,6 @@ impl<I: Read + Unpin> Read for Patient<I> {
         if polled.is_ready() {
             // There may be more.
             this.bell.rung.store(true, Ordering::Release);
-        } else if this.bell.await_by(cx.waker()) {
-            // Not to be asked at once: it may have rung to be asked later.
-            cx.waker().wake_by_ref();
         }
         polled
     }
