@@ -20,9 +20,9 @@ pub(crate) struct Attempt {
 }
 
 #[derive(Debug)]
-struct Later {
+pub(super) struct Later {
     number: u32,
-    state: State,
+    pub(super) state: State,
 }
 
 /// What became of one attempt so far.
@@ -37,6 +37,13 @@ pub(super) struct State {
     status: AtomicU16,
     /// What was read of the answer's body, for as long as that has not ended.
     read: Mutex<Prefix>,
+}
+
+impl State {
+    /// Whether the transport has the body, and nobody knows yet what became of it.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.claim.load(Ordering::Acquire) == TAKEN
+    }
 }
 
 const OPEN: u8 = 0;
@@ -58,7 +65,9 @@ impl Attempt {
         let number = self.progress.attempts.fetch_add(1, Ordering::AcqRel) + 1;
         self.later = (number > 1).then(|| {
             let state = State::default();
-            Arc::new(Later { number, state })
+            let later = Arc::new(Later { number, state });
+            self.progress.later().push(Arc::clone(&later));
+            later
         });
     }
 
@@ -84,13 +93,7 @@ impl Attempt {
     /// The transport takes the body. False when the body was withdrawn before: then nothing of it
     /// may be handed out.
     pub(crate) fn take(&self) -> bool {
-        match self.decide(TAKEN) {
-            Ok(_) => {
-                self.progress.in_doubt.fetch_add(1, Ordering::AcqRel);
-                true
-            }
-            Err(claim) => claim != WITHDRAWN,
-        }
+        self.decide(TAKEN).err() != Some(WITHDRAWN)
     }
 
     /// Takes the body back, so that it can never be sent from now on. True when that came too late
@@ -165,13 +168,10 @@ impl Attempt {
 
     /// The attempt has ended with `outcome`. A body that was not taken by now never will be.
     pub(crate) fn end(&self, outcome: Outcome) {
+        // Before it is no longer in doubt, so that nobody finds the call neither in doubt nor settled.
         self.progress.note(outcome);
-        let claim = &self.state().claim;
-        if self.withdraw()
-            && claim.load(Ordering::Acquire) != ENDED
-            && claim.swap(ENDED, Ordering::AcqRel) == TAKEN
-        {
-            self.progress.in_doubt.fetch_sub(1, Ordering::AcqRel);
+        if self.withdraw() {
+            self.state().claim.store(ENDED, Ordering::Release);
         }
     }
 }
@@ -204,6 +204,27 @@ mod tests {
         assert_eq!(progress.outcome(), Outcome::Unknown);
         attempt.end(Outcome::Rejected);
         assert_eq!(progress.outcome(), Outcome::Rejected);
+    }
+
+    #[test]
+    fn whoever_withdraws_too_late_learns_that_the_call_is_in_doubt() {
+        for earlier in [0, 1] {
+            for _ in 0..2_000 {
+                let progress = Arc::default();
+                for _ in 0..earlier {
+                    begin(&progress).end(Outcome::NotSent);
+                }
+                let attempt = begin(&progress);
+                std::thread::scope(|threads| {
+                    threads.spawn(|| attempt.take());
+                    while attempt.state().claim.load(Ordering::Acquire) == OPEN {
+                        std::hint::spin_loop();
+                    }
+                    assert!(attempt.withdraw());
+                    assert_eq!(progress.outcome(), Outcome::Unknown);
+                });
+            }
+        }
     }
 
     #[test]

@@ -3,13 +3,16 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
 
-use super::{Content, attempt::State};
+use super::{
+    Content,
+    attempt::{Later, State},
+};
 use crate::{ActorTokenId, Outcome, guard::Guard};
 
 /// What the attempts of one call say, and what became of them so far.
@@ -19,8 +22,9 @@ pub(crate) struct Progress {
     content: OnceLock<Content>,
     /// The state of the first attempt.
     pub(super) first: State,
+    /// The later ones.
+    later: Mutex<Vec<Arc<Later>>>,
     pub(super) attempts: AtomicU32,
-    pub(super) in_doubt: AtomicU32,
     worst: AtomicU8,
     /// How long a token lives that this call mints, in seconds; zero if it mints none.
     life: AtomicU64,
@@ -48,11 +52,19 @@ impl Progress {
 
     /// The greatest outcome of all attempts, one that was sent and has not ended being `Unknown`.
     pub(crate) fn outcome(&self) -> Outcome {
+        // Whoever ends an attempt notes its outcome first.
+        let in_doubt = self.first.is_in_doubt()
+            || self.attempts() > 1 && self.later().iter().any(|it| it.state.is_in_doubt());
         let worst = self.settled_outcome();
-        match self.in_doubt.load(Ordering::Acquire) {
-            0 => worst,
-            _ => worst.max(Outcome::Unknown),
+        if in_doubt {
+            worst.max(Outcome::Unknown)
+        } else {
+            worst
         }
+    }
+
+    pub(super) fn later(&self) -> MutexGuard<'_, Vec<Arc<Later>>> {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what is known to have become of the call.
@@ -108,7 +120,7 @@ impl Progress {
         self.guard_slot().take()
     }
 
-    fn guard_slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<dyn Guard>>> {
+    fn guard_slot(&self) -> MutexGuard<'_, Option<Arc<dyn Guard>>> {
         self.guard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
