@@ -23,7 +23,7 @@ impl ActorToken {
         Self::read(json, |reading| {
             let (id, user_id) = (reading.id.to_id(), reading.user_id().map(str::to_owned));
             let actor = reading.actor()?;
-            Ok(reading.into_token(id, user_id, actor))
+            Ok(reading.into_token(id, user_id, actor, None))
         })
     }
 
@@ -84,22 +84,29 @@ impl<'a> Reading<'a> {
     }
 
     /// The token with this id, for this user, by this actor: who knows them need not have them copied.
+    /// Of a `life`, if that is known, since it was minted: by now, if the answer does not say when.
     pub(crate) fn into_token(
         self,
         id: ActorTokenId,
         user_id: Option<String>,
         actor: Echo,
+        life: Option<Duration>,
     ) -> ActorToken {
         let wire = self.wire;
+        let created_at = wire.created_at.and_then(to_time);
+        let expires_at = life.and_then(|life| {
+            let minted = created_at.unwrap_or_else(SystemTime::now);
+            minted.checked_add(life)
+        });
         ActorToken {
             id,
             user_id,
             actor,
             status: ActorTokenStatus::from(wire.status.as_deref().unwrap_or_default()),
             ticket: Ticket::new(wire.token.as_deref(), wire.url.as_deref()),
-            created_at: wire.created_at.and_then(to_time),
+            created_at,
             updated_at: wire.updated_at.and_then(to_time),
-            expires_at: None,
+            expires_at,
         }
     }
 }

@@ -29,7 +29,7 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use pin_project_lite::pin_project;
@@ -129,11 +129,14 @@ where
             .as_mut()
             .as_pin_mut()
             .expect("polled after it was ready");
-        let result = ready!(inner.poll(cx));
+        let polled = inner.poll(cx);
+        if polled.is_pending() {
+            return Poll::Pending;
+        }
         // An attempt that is still held below is given up before the question is put whether it was
         // sent, so that the answer stays true.
         this.inner.set(None);
-        Poll::Ready(result.map_err(|error| {
+        polled.map_err(|error| {
             let outcome = this.progress.outcome();
             let error = typed(error.into(), outcome);
             let outcome = match error.kind() {
@@ -149,6 +152,6 @@ where
                 .with_attempts(attempts)
                 .with_actor_token_id(lost)
                 .with_exposed_until(exposed.flatten())
-        }))
+        })
     }
 }

@@ -147,11 +147,11 @@ where
                     send(&mut service, request, key, &asking.source)
                 }
                 StateProj::Sent { future, watch } => {
-                    let response = ready!(future.poll(cx)).map_err(Into::into)?;
-                    if let Some(watch) = watch {
+                    let polled = future.poll(cx);
+                    if let (Poll::Ready(Ok(response)), Some(watch)) = (&polled, watch) {
                         watch.note(response.status());
                     }
-                    return Poll::Ready(Ok(response));
+                    return polled.map_err(Into::into);
                 }
             };
             this.state.set(sent);

@@ -15,53 +15,38 @@ pub(super) enum Expected {
     Revoked { id: ActorTokenId },
 }
 
-/// Why an answer is not the one that was asked for.
-enum Unfit {
-    Unreadable(InvalidActorToken),
-    /// It is about something else, perhaps about this token.
-    Other(&'static str, Option<ActorTokenId>),
-}
-
-impl From<InvalidActorToken> for Unfit {
-    fn from(error: InvalidActorToken) -> Self {
-        Self::Unreadable(error)
-    }
-}
-
 impl Expected {
     /// The token in a 200, if it is the one that was asked for.
-    pub(super) fn decode(self, body: &[u8]) -> Result<ActorToken, Error> {
-        ActorToken::read(body, |reading| self.token(reading)).map_err(|unfit| match unfit {
-            Unfit::Unreadable(error) => undecodable(error, body),
-            Unfit::Other(why, id) => unreadable(why).with_actor_token_id(id),
-        })
+    pub(super) fn decode(self, body: &[u8]) -> Result<ActorToken, BoxError> {
+        let mut token = ActorToken::read(body, |reading| self.token(reading));
+        if let Err(error) = &mut token {
+            if let Some(invalid) = error.downcast_ref::<InvalidActorToken>() {
+                *error = undecodable(invalid, body).into();
+            }
+        }
+        token
     }
 
     /// What was asked for need not be copied out of the answer.
-    fn token(self, reading: Reading<'_>) -> Result<ActorToken, Unfit> {
+    fn token(self, reading: Reading<'_>) -> Result<ActorToken, BoxError> {
         match self {
             Self::Minted { user_id, life } => {
                 let id = reading.id().to_id();
                 match reading.user_id() {
                     Some(answered) if answered == user_id => {
                         let actor = reading.actor()?;
-                        let mut token = reading.into_token(id, Some(user_id), actor);
-                        token.expire_after(life);
-                        Ok(token)
+                        Ok(reading.into_token(id, Some(user_id), actor, Some(life)))
                     }
-                    Some(_) => Err(Unfit::Other("it is about another user", Some(id))),
-                    None => {
-                        let why = "it does not say which user it is about";
-                        Err(Unfit::Other(why, Some(id)))
-                    }
+                    Some(_) => Err(other("it is about another user", Some(id))),
+                    None => Err(other("it does not say which user it is about", Some(id))),
                 }
             }
             Self::Revoked { id } if reading.id().as_str() == id.as_str() => {
                 let user_id = reading.user_id().map(str::to_owned);
                 let actor = reading.actor()?;
-                Ok(reading.into_token(id, user_id, actor))
+                Ok(reading.into_token(id, user_id, actor, None))
             }
-            Self::Revoked { .. } => Err(Unfit::Other("it is about another token", None)),
+            Self::Revoked { .. } => Err(other("it is about another token", None)),
         }
     }
 
@@ -87,7 +72,7 @@ impl Expected {
 
 /// The error of a 200 that does not decode. Without any trace of a token it may be no answer of the
 /// API at all.
-fn undecodable(error: InvalidActorToken, body: &[u8]) -> Error {
+fn undecodable(error: &InvalidActorToken, body: &[u8]) -> Error {
     let id = ActorToken::salvage_id(body);
     let applied = error.is_whole() || id.is_some();
     unreadable(&error.to_string())
@@ -97,6 +82,11 @@ fn undecodable(error: InvalidActorToken, body: &[u8]) -> Error {
             Outcome::Unknown
         })
         .with_actor_token_id(id)
+}
+
+/// The error of a 200 about something else, perhaps about this token.
+fn other(why: &str, id: Option<ActorTokenId>) -> BoxError {
+    unreadable(why).with_actor_token_id(id).into()
 }
 
 fn unreadable(why: &str) -> Error {

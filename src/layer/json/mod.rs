@@ -143,22 +143,22 @@ where
             let error = this.refusal.take().expect("polled after it was ready");
             return Poll::Ready(Err(error.into()));
         };
-        let result = ready!(inner.poll(cx)).map_err(Into::into);
+        let answer = ready!(inner.poll(cx));
         let expected = this.expected.take().expect("polled after it was ready");
-        Poll::Ready(match result {
-            Ok(response) => {
-                let body = response.into_body().into_inner().unwrap_or_default();
-                // Dropped before its token is found, it settles what was minted.
-                let guard = this.progress.take_guard();
-                let mut token = expected.decode(&body)?;
-                this.progress.note(Outcome::Applied);
-                if let Some(guard) = guard {
-                    token.guard_by(guard, &body);
-                }
-                Ok(token)
+        let answer = match answer {
+            Ok(answer) => answer.into_body().into_inner().unwrap_or_default(),
+            Err(error) => return Poll::Ready(expected.converge(error.into(), this.progress)),
+        };
+        // Dropped before its token is found, it settles what was minted.
+        let guard = this.progress.take_guard();
+        let mut token = expected.decode(&answer);
+        if let Ok(token) = &mut token {
+            this.progress.note(Outcome::Applied);
+            if let Some(guard) = guard {
+                token.guard_by(guard, &answer);
             }
-            Err(error) => expected.converge(error, this.progress),
-        })
+        }
+        Poll::Ready(token)
     }
 }
 

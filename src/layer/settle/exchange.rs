@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -98,10 +98,13 @@ impl Exchange {
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
         let running = self.0.as_mut().expect("polled after it was ready");
-        let answer = ready!(running.as_mut().poll(cx));
+        let polled = running.as_mut().poll(cx);
+        let Poll::Ready(answer) = &polled else {
+            return Poll::Pending;
+        };
         if let Some(mut ended) = self.0.take() {
             let unsettled = ended.as_mut().settle();
-            match Evidence::of(&answer, &ended.attempt) {
+            match Evidence::of(answer, &ended.attempt) {
                 // Whoever gets the answer gets the token.
                 Evidence::Answer(body) if answer.is_ok() => {
                     let guard = Minted::new(unsettled, body);
@@ -118,7 +121,7 @@ impl Exchange {
                 }
             }
         }
-        Poll::Ready(answer)
+        polled
     }
 }
 

@@ -80,12 +80,12 @@ where
             let lending = borrowed.is_none().then(|| Lending::begin(cx.waker(), rung));
             let polled = inner.poll(cx);
             let wanted = lending.and_then(Lending::end);
-            if let Poll::Ready(result) = polled {
+            if polled.is_ready() {
                 if wanted.is_some() {
                     // Somebody who was inside still waits, and has to look for another timer.
                     cx.waker().wake_by_ref();
                 }
-                return Poll::Ready(result.map_err(Into::into));
+                return polled.map_err(Into::into);
             }
             let deadline = *this
                 .deadline
