@@ -116,6 +116,7 @@ mod retry_config;
 mod runtime;
 mod secret_key;
 mod settle_end;
+mod sync;
 mod telemetry;
 mod text;
 

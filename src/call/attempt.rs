@@ -1,15 +1,18 @@
 //! [`Attempt`], which decides one question for good: was the request body taken by the transport, or
 //! can it never be?
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicU8, AtomicU16, Ordering},
-};
+use std::sync::{Arc, PoisonError};
 
 use http::StatusCode;
 
 use super::{Prefix, Progress};
-use crate::Outcome;
+use crate::{
+    Outcome,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU8, AtomicU16, Ordering},
+    },
+};
 
 /// One attempt of a call, shared by the layers that classify and settle it and the body that is sent.
 #[derive(Clone, Debug)]
@@ -249,5 +252,58 @@ mod tests {
         second.end(Outcome::NotSent);
         assert_eq!((second.number(), progress.attempts()), (2, 2));
         assert_eq!(progress.outcome(), Outcome::Unknown);
+    }
+}
+
+/// What holds in every order that threads can act in.
+#[cfg(all(test, clerk_loom))]
+mod in_every_order {
+    use loom::thread;
+
+    use super::*;
+
+    /// The last attempt of a call, and a clone for the transport; the earlier ones were not sent.
+    fn begin(progress: &Arc<Progress>, earlier: u32) -> (Attempt, Attempt) {
+        let mut attempt = Attempt::none_of(Arc::clone(progress));
+        for _ in 0..earlier {
+            attempt.become_next();
+            attempt.end(Outcome::NotSent);
+        }
+        attempt.become_next();
+        (attempt.clone(), attempt)
+    }
+
+    #[test]
+    fn a_body_that_is_not_sent_is_told_from_one_that_may_be() {
+        for earlier in [0, 1] {
+            loom::model(move || {
+                let progress = Arc::default();
+                let (attempt, transport) = begin(&progress, earlier);
+                let transport = thread::spawn(move || transport.take());
+                let too_late = attempt.withdraw();
+                let outcome = progress.outcome();
+                let sent = transport.join().unwrap();
+                assert_eq!(too_late, sent);
+                let expected = [Outcome::NotSent, Outcome::Unknown][usize::from(sent)];
+                assert_eq!(outcome, expected);
+            });
+        }
+    }
+
+    #[test]
+    fn what_may_have_been_sent_is_never_said_not_to_have_been() {
+        for earlier in [0, 1] {
+            loom::model(move || {
+                let progress = Arc::<Progress>::default();
+                let (_attempt, transport) = begin(&progress, earlier);
+                let seen = Arc::clone(&progress);
+                let observer = thread::spawn(move || (seen.outcome(), seen.outcome()));
+                transport.take();
+                transport.end(Outcome::Rejected);
+                let (one, other) = observer.join().unwrap();
+                assert!(one == Outcome::NotSent || other != Outcome::NotSent);
+                assert_eq!(progress.outcome(), Outcome::Rejected);
+            });
+        }
     }
 }

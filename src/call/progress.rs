@@ -2,10 +2,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
-    },
+    sync::{Arc, OnceLock, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -13,7 +10,14 @@ use super::{
     Content,
     attempt::{Later, State},
 };
-use crate::{ActorTokenId, Outcome, guard::Guard};
+use crate::{
+    ActorTokenId, Outcome,
+    guard::Guard,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
+    },
+};
 
 /// What the attempts of one call say, and what became of them so far.
 #[derive(Default)]

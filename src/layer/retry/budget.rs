@@ -1,6 +1,6 @@
 //! The budget of retries, shared by all clones of a client.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// A retry costs one token, a success earns a tenth of one. With nothing left, failures come
 /// through as they are: a struggling API is not met with twice the load.
@@ -68,5 +68,33 @@ mod tests {
         let budget = Budget::default();
         (0..100).for_each(|_| budget.deposit());
         assert_eq!((0..20).filter(|_| budget.withdraw()).count(), 10);
+    }
+}
+
+/// What holds in every order that threads can act in.
+#[cfg(all(test, clerk_loom))]
+mod in_every_order {
+    use std::sync::Arc;
+
+    use loom::thread;
+
+    use super::*;
+
+    #[test]
+    fn no_token_is_spent_twice() {
+        loom::model(|| {
+            let budget = Arc::new(Budget {
+                tenths: AtomicU32::new(2 * COST - EARNED),
+            });
+            let others = Arc::clone(&budget);
+            let others = thread::spawn(move || others.withdraw());
+            budget.deposit();
+            let own = budget.withdraw();
+            let others = others.join().unwrap();
+            assert!(own || others);
+            let spent = COST * (u32::from(own) + u32::from(others));
+            let left = 2 * COST - spent;
+            assert_eq!(budget.left(), f64::from(left) / f64::from(COST));
+        });
     }
 }
