@@ -8,11 +8,7 @@ mod salvage;
 mod ticket;
 mod wire;
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -158,13 +154,6 @@ impl ActorToken {
                 None => guard.claim(),
             }
         }
-    }
-
-    /// Sets [`expires_at`](Self::expires_at) for a token of this life, minted now if the answer did
-    /// not say when.
-    pub(crate) fn expire_after(&mut self, life: Duration) {
-        let minted = self.created_at.unwrap_or_else(SystemTime::now);
-        self.expires_at = minted.checked_add(life);
     }
 }
 

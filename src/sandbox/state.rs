@@ -87,7 +87,7 @@ impl Tokens {
             life: create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE),
         };
         let mut token = minted.to_token();
-        token.expire_after(minted.life);
+        token.expires_at = minted.created_at.checked_add(minted.life);
         let url = format!("{front}{}?ticket={ticket}", super::accept::PATH);
         token.ticket = Ticket::new(Some(&ticket), Some(&url));
         self.by_id.insert(id, self.minted.len());
