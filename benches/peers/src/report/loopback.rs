@@ -2,11 +2,11 @@
 //! take turns, so that what else the machine does falls on all of them, and ratios are medians of the
 //! ratios of their rounds, as all else is the median of their rounds.
 
-use std::{cmp::Ordering, fmt::Write as _, time::Duration};
+use std::{cmp::Ordering, time::Duration};
 
 use bench_peers::{Endpoints, Error, PROTOCOLS, PeerKind, Protocol, Round};
 
-use crate::caller::{Caller, PYTHON_SDK};
+use crate::caller::Caller;
 
 const ROUNDS: usize = 21;
 pub(crate) const CONCURRENCY: [usize; 4] = [1, 16, 64, 256];
@@ -24,20 +24,19 @@ pub(crate) struct Figures {
     rounds: Vec<(f64, f64)>,
 }
 
-pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
+pub(crate) fn print(endpoints: &Endpoints, concurrency: &[usize]) -> Result<(), Error> {
     println!(
         "| | in flight | | calls/s | of hyper-util | p50 µs | p99 µs | CPU µs/call | of hyper-util |\n\
          |---|--:|---|--:|--:|--:|--:|--:|--:|"
     );
-    let mut beside_python = String::new();
+    let mut beside = Vec::new();
     for protocol in PROTOCOLS {
-        for concurrency in CONCURRENCY {
+        for &concurrency in concurrency {
             let figures = measure(endpoints, protocol, concurrency)?;
-            let of = |name| figures.iter().find(|it| it.name == name);
-            let floor = of(PeerKind::HandWritten.name());
+            let of = |kind: PeerKind| figures.iter().find(|it| it.name == kind.name());
+            let floor = of(PeerKind::HandWritten).ok_or("no floor")?;
             for it in &figures {
-                let (throughput, processor) =
-                    floor.map_or((f64::NAN, f64::NAN), |floor| it.ratios_to(floor));
+                let (throughput, processor) = it.ratios_to(floor);
                 println!(
                     "| {protocol} | {concurrency} | {} | {:.0} | {throughput:.2} × | {:.0} | {:.0} | {:.1} | {processor:.2} × |",
                     it.name,
@@ -47,22 +46,24 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
                     micros(it.processor),
                 );
             }
-            if let (Some(ours), Some(python)) = (of(PeerKind::Ours.name()), of(PYTHON_SDK)) {
-                let (throughput, processor) = ours.ratios_to(python);
-                writeln!(
-                    beside_python,
-                    "| {protocol} | {concurrency} | {throughput:.0} × | {processor:.4} × |"
-                )?;
-            }
+            let ours = of(PeerKind::Ours).ok_or("nothing of ours")?;
+            let others = figures.iter().filter(|it| it.name != ours.name);
+            let ratios: Vec<_> = others.map(|it| (it.name, ours.ratios_to(it))).collect();
+            beside.push((protocol, concurrency, ratios));
         }
     }
-    if !beside_python.is_empty() {
-        println!(
-            "\n| {}, of {} | in flight | calls/s | CPU/call |\n|---|--:|--:|--:|\n{}",
-            PeerKind::Ours,
-            PYTHON_SDK,
-            beside_python.trim_end(),
-        );
+    println!(
+        "\n| {}, of | | in flight | calls/s | CPU/call |\n|---|---|--:|--:|--:|",
+        PeerKind::Ours
+    );
+    for (protocol, concurrency, ratios) in beside {
+        for (name, (throughput, processor)) in ratios {
+            // Of what is a hundred times as slow, hundredths say nothing.
+            let (digits, more) = if throughput < 10.0 { (2, 2) } else { (0, 4) };
+            println!(
+                "| {name} | {protocol} | {concurrency} | {throughput:.digits$} × | {processor:.more$} × |"
+            );
+        }
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Prints what a create costs over loopback, beside its peers, as tables in Markdown.
 //!
 //! ```text
-//! bench_peers loopback           throughput, latency and processor time
+//! bench_peers loopback [n]       throughput, latency and processor time, with n calls in flight
 //! bench_peers counts             instructions and allocations
 //! bench_peers cold               building a client, and its first call
 //! bench_peers profile            whose code the instructions are spent in
@@ -40,12 +40,13 @@ fn main() -> Result<(), Error> {
     let server = Server::start()?;
     Processor::OfTheClient.keep_to()?;
     match args[..] {
-        ["loopback"] => loopback::print(&server.endpoints),
+        ["loopback"] => loopback::print(&server.endpoints, &loopback::CONCURRENCY),
+        ["loopback", in_flight] => loopback::print(&server.endpoints, &[in_flight.parse()?]),
         ["counts"] => counts::print(&server.endpoints),
         ["cold"] => cold::print(&server.endpoints),
         ["profile"] => profile::print(&server.endpoints),
         ["plot", file] => plot::draw(&server.endpoints, file),
-        _ => Err("usage: bench_peers loopback|counts|cold|profile|plot <file.svg>".into()),
+        _ => Err("usage: bench_peers loopback [n]|counts|cold|profile|plot <file.svg>".into()),
     }
 }
 
