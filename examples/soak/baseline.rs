@@ -19,7 +19,6 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::{
-    PATIENCE,
     args::Args,
     books::{Books, Create},
     callers::Caller,
@@ -56,7 +55,7 @@ impl Caller for Baseline {
         })
     }
 
-    async fn create(&self, create: Create) -> Result<Token, BoxError> {
+    async fn create(&self, create: Create, limit: Duration) -> Result<Token, BoxError> {
         let body = json!({
             "user_id": create.user_id(),
             "actor": {"sub": "user_admin"},
@@ -75,7 +74,12 @@ impl Caller for Baseline {
             }
             Ok(serde_json::from_slice(&body)?)
         };
-        timeout(PATIENCE, exchange).await?
+        timeout(limit, exchange).await?
+    }
+
+    /// None of them does.
+    fn rules_out(_: &BoxError) -> bool {
+        false
     }
 
     fn read(token: Token) -> String {

@@ -47,6 +47,8 @@ struct Notes {
     tally: Tally,
     /// The ids of the tokens whose tickets were read.
     read: HashSet<String>,
+    /// The creates whose callers were told that nothing was minted.
+    ruled_out: HashSet<Create>,
     reports: HashMap<Create, Reports>,
 }
 
@@ -68,12 +70,17 @@ impl Books {
         self.notes().tally.creates += 1;
     }
 
-    pub(crate) fn end(&self, is_ok: bool) {
-        let tally = &mut self.notes().tally;
-        if is_ok {
-            tally.answered += 1;
-        } else {
-            tally.failed += 1;
+    pub(crate) fn answer(&self) {
+        self.notes().tally.answered += 1;
+    }
+
+    /// Notes that a create failed, and whether its caller was told that nothing was minted.
+    pub(crate) fn fail(&self, create: Create, ruled_out: bool) {
+        let mut notes = self.notes();
+        notes.tally.failed += 1;
+        if ruled_out {
+            notes.tally.ruled_out += 1;
+            notes.ruled_out.insert(create);
         }
     }
 
@@ -106,6 +113,8 @@ impl Books {
             tally.minted += 1;
             let (id, create) = (entry.id().as_str(), Create::of_entry(entry));
             let read = notes.read.contains(id);
+            let ruled_out = create.is_some_and(|create| notes.ruled_out.contains(&create));
+            tally.denied += u64::from(ruled_out);
             let reports = create.and_then(|create| notes.reports.get_mut(&create));
             if *entry.status() == ActorTokenStatus::Revoked {
                 tally.revoked += 1;
@@ -156,6 +165,8 @@ pub(crate) struct Tally {
     pub(crate) creates: u64,
     pub(crate) answered: u64,
     pub(crate) failed: u64,
+    /// Failed, and nothing was minted, by what its caller was told.
+    pub(crate) ruled_out: u64,
     pub(crate) minted: u64,
     pub(crate) returned: u64,
     pub(crate) revoked: u64,
@@ -169,6 +180,8 @@ pub(crate) struct Tally {
     pub(crate) reports_of_nothing: u64,
     /// Revoked, although its caller had it.
     pub(crate) taken_away: u64,
+    /// Minted, although its caller was told that nothing was.
+    pub(crate) denied: u64,
     pub(crate) calling: Duration,
     pub(crate) draining: Duration,
 }
@@ -179,6 +192,7 @@ impl Tally {
         self.creates += other.creates;
         self.answered += other.answered;
         self.failed += other.failed;
+        self.ruled_out += other.ruled_out;
         self.minted += other.minted;
         self.returned += other.returned;
         self.revoked += other.revoked;
@@ -190,6 +204,7 @@ impl Tally {
         }
         self.reports_of_nothing += other.reports_of_nothing;
         self.taken_away += other.taken_away;
+        self.denied += other.denied;
         self.calling += other.calling;
         self.draining += other.draining;
     }
@@ -200,6 +215,6 @@ impl Tally {
     }
 
     pub(crate) fn keeps_the_promise(&self) -> bool {
-        self.orphaned == 0 && self.taken_away == 0
+        self.orphaned == 0 && self.taken_away == 0 && self.denied == 0
     }
 }

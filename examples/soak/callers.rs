@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use crate::{
+    PATIENCE,
     args::Args,
     books::{Books, Create},
     ending::{Ending, Plan},
@@ -35,7 +36,15 @@ pub(crate) trait Caller: Clone + Send + Sync + 'static {
         books: &Books,
     ) -> Result<Self, BoxError>;
 
-    fn create(&self, create: Create) -> impl Future<Output = Result<Self::Token, BoxError>> + Send;
+    /// Mints a token, within `limit` where that is shorter than its patience.
+    fn create(
+        &self,
+        create: Create,
+        limit: Duration,
+    ) -> impl Future<Output = Result<Self::Token, BoxError>> + Send;
+
+    /// Whether an error says that nothing was minted.
+    fn rules_out(error: &BoxError) -> bool;
 
     /// Reads the credential, and says whose it is.
     fn read(token: Self::Token) -> String;
@@ -102,6 +111,9 @@ impl<C: Caller> Callers<C> {
             (Ending::TimedOut, _) => {
                 let _ = timeout(time, self.create_and_read(create)).await;
             }
+            (Ending::OutOfTime, _) => {
+                self.create_and_read_within(create, time).await;
+            }
             (Ending::Aborted, _) => {
                 let callers = self.clone();
                 let task = tokio::spawn(async move { callers.create_and_read(create).await });
@@ -113,19 +125,30 @@ impl<C: Caller> Callers<C> {
                 () = self.create_and_read(create) => {}
                 () = self.create_and_read(rival) => {}
             },
-            (Ending::Unread, _) => drop(self.create(create).await),
+            (Ending::Unread, _) => drop(self.create(create, PATIENCE).await),
         }
     }
 
-    async fn create(&self, create: Create) -> Option<C::Token> {
+    async fn create(&self, create: Create, limit: Duration) -> Option<C::Token> {
         self.books.begin();
-        let result = self.client.create(create).await;
-        self.books.end(result.is_ok());
-        result.ok()
+        match self.client.create(create, limit).await {
+            Ok(token) => {
+                self.books.answer();
+                Some(token)
+            }
+            Err(error) => {
+                self.books.fail(create, C::rules_out(&error));
+                None
+            }
+        }
     }
 
     async fn create_and_read(&self, create: Create) {
-        if let Some(token) = self.create(create).await {
+        self.create_and_read_within(create, PATIENCE).await;
+    }
+
+    async fn create_and_read_within(&self, create: Create, limit: Duration) {
+        if let Some(token) = self.create(create, limit).await {
             // Not torn apart by a cancellation: there is no await in between.
             self.books.read(C::read(token));
         }

@@ -11,6 +11,8 @@ pub(crate) enum Ending {
     Dropped,
     /// It is put under a time-out that is short for it.
     TimedOut,
+    /// Its own time-out is short for it.
+    OutOfTime,
     /// The task that makes it is aborted.
     Aborted,
     /// It races another, and the slower of the two is dropped.
@@ -20,10 +22,11 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Read,
         Self::Dropped,
         Self::TimedOut,
+        Self::OutOfTime,
         Self::Aborted,
         Self::Raced,
         Self::Unread,
@@ -34,6 +37,7 @@ impl Ending {
             Self::Read => "read",
             Self::Dropped => "dropped",
             Self::TimedOut => "timed out",
+            Self::OutOfTime => "out of its own time",
             Self::Aborted => "aborted",
             Self::Raced => "raced",
             Self::Unread => "answer dropped unread",

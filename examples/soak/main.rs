@@ -10,7 +10,8 @@
 //!
 //! Every call is made by two clients, each against a sandbox of its own over TCP: the client of this
 //! crate, and the same create written by hand on hyper-util's client under a time-out. Exits with 1 when
-//! the client of this crate left a token that nobody read, revoked or reported.
+//! the client of this crate left a token that nobody read, revoked or reported, revoked one that was read,
+//! or said of a create that minted one that it had no effect.
 
 mod args;
 mod baseline;

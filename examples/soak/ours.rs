@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clerk_actor_tokens::{
-    Actor, ActorToken, ActorTokenRequest, BaseUrl, BoxError, Client, CreateActorToken, SecretKey,
-    Ticket, layer::SettleLayer,
+    Actor, ActorToken, ActorTokenRequest, BaseUrl, BoxError, Client, CreateActorToken, Error,
+    SecretKey, Ticket, layer::SettleLayer,
 };
 
 use crate::{
@@ -36,7 +36,6 @@ impl Caller for Ours {
         let books = books.clone();
         let client = Client::builder(key)
             .base_url(base_url.clone())
-            .call_timeout(PATIENCE)
             .settle(settle)
             .on_settle(move |event| books.report(event))
             .build()?;
@@ -46,11 +45,16 @@ impl Caller for Ours {
         })
     }
 
-    async fn create(&self, create: Create) -> Result<ActorToken, BoxError> {
+    async fn create(&self, create: Create, limit: Duration) -> Result<ActorToken, BoxError> {
         let body = CreateActorToken::new(create.user_id(), Actor::new("user_admin"));
-        let mut request = ActorTokenRequest::create(body.expires_in(self.life));
+        let mut request = ActorTokenRequest::create(body.expires_in(self.life)).timeout(limit);
         request.extensions_mut().insert(create);
         Ok(self.client.send(request).await?)
+    }
+
+    fn rules_out(error: &BoxError) -> bool {
+        let error = error.downcast_ref::<Error>();
+        error.is_some_and(|error| error.outcome().is_without_effect())
     }
 
     fn read(token: ActorToken) -> String {

@@ -20,6 +20,7 @@ pub(crate) fn print(args: &Args, ours: &Tally, baseline: &Tally) {
     count("creates", |it| it.creates);
     count("  answered", |it| it.answered);
     count("  failed", |it| it.failed);
+    count("    without effect, by the error", |it| it.ruled_out);
     count("  cancelled", Tally::cancelled);
     count("tokens minted", |it| it.minted);
     count("  returned", |it| it.returned);
@@ -35,6 +36,7 @@ pub(crate) fn print(args: &Args, ours: &Tally, baseline: &Tally) {
         }
     }
     count("revoked, although returned", |it| it.taken_away);
+    count("minted, although ruled out", |it| it.denied);
     count("reports without a live token", |it| it.reports_of_nothing);
     row("calling", &|it| {
         format!("{:.1} s", it.calling.as_secs_f64())
