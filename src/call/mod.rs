@@ -5,6 +5,8 @@
 
 mod attempt;
 mod content;
+#[cfg(all(test, clerk_loom))]
+mod in_every_order;
 mod prefix;
 mod progress;
 

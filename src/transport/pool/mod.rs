@@ -10,6 +10,8 @@ mod host;
 mod hosts;
 mod http1;
 mod http2;
+#[cfg(all(test, clerk_loom))]
+mod in_every_order;
 mod patient;
 mod stream;
 mod target;
