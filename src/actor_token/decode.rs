@@ -84,7 +84,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The token with this id, for this user, by this actor: who knows them need not have them copied.
-    /// Of a `life`, if that is known, since it was minted: by now, if the answer does not say when.
+    /// Its `life`, if that is known, counts from now where the answer does not say when it was minted.
     pub(crate) fn into_token(
         self,
         id: ActorTokenId,

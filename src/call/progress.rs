@@ -56,7 +56,7 @@ impl Progress {
 
     /// The greatest outcome of all attempts, one that was sent and has not ended being `Unknown`.
     pub(crate) fn outcome(&self) -> Outcome {
-        // Whoever ends an attempt notes its outcome first.
+        // Before what was noted is looked at: whoever ends an attempt notes its outcome first.
         let in_doubt = self.first.is_in_doubt()
             || self.attempts() > 1 && self.later().iter().any(|it| it.state.is_in_doubt());
         let worst = self.settled_outcome();
