@@ -32,11 +32,18 @@ where
 
 /// A text, or nothing where something else stands.
 #[derive(Default)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) struct Text<'a>(pub(crate) Option<Cow<'a, str>>);
 
 impl Text<'_> {
     pub(crate) fn as_deref(&self) -> Option<&str> {
         self.0.as_deref()
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(Some(text.into()))
     }
 }
 

@@ -37,7 +37,7 @@ impl ActorToken {
     {
         // One look at the whole is cheaper than one at every text in it.
         let wire = match std::str::from_utf8(json) {
-            Ok(text) => serde_json::from_str(text),
+            Ok(text) => Wire::of_compact(text).map_or_else(|| serde_json::from_str(text), Ok),
             Err(_) => serde_json::from_slice(json),
         };
         if let Ok(wire) = wire {

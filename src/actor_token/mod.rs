@@ -1,5 +1,6 @@
 //! [`ActorToken`], what the API answers.
 
+mod compact;
 mod decode;
 mod echo;
 mod invalid;

@@ -11,13 +11,15 @@ use crate::lenient::Text;
 /// The fields that are read, with times as `T`. An array in its place is refused, which a derived
 /// visitor would take.
 #[derive(Default)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(super) struct Wire<'a, T = Option<u64>> {
     pub(super) id: Text<'a>,
     pub(super) user_id: Text<'a>,
     pub(super) status: Text<'a>,
     pub(super) token: Text<'a>,
     pub(super) url: Text<'a>,
-    pub(super) actor: Option<&'a RawValue>,
+    /// As it stands there.
+    pub(super) actor: Option<&'a str>,
     pub(super) created_at: T,
     pub(super) updated_at: T,
 }
@@ -80,7 +82,7 @@ impl<'de: 'a, 'a, T: Deserialize<'de> + Default> de::Visitor<'de> for WireVisito
                 Field::Status => wire.status = map.next_value()?,
                 Field::Token => wire.token = map.next_value()?,
                 Field::Url => wire.url = map.next_value()?,
-                Field::Actor => wire.actor = Some(map.next_value()?),
+                Field::Actor => wire.actor = Some(map.next_value::<&RawValue>()?.get()),
                 Field::CreatedAt => wire.created_at = map.next_value()?,
                 Field::UpdatedAt => wire.updated_at = map.next_value()?,
                 Field::Unknown => {

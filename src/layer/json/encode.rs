@@ -85,7 +85,8 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Error> {
 
 fn encode_create(create: &CreateActorToken) -> Result<Bytes, Error> {
     let mut json = Vec::with_capacity(256);
-    serde_json::to_writer(&mut json, create)
+    create
+        .write_to(&mut json)
         .map_err(|_| refused("its claims cannot be written as JSON"))?;
     if json.len() > MAX_REQUEST_BYTES {
         let (bytes, limit) = (json.len(), MAX_REQUEST_BYTES);
