@@ -153,9 +153,12 @@ mod tests {
             r#"{"url":"","token":""}"#,
             r#"{"a":{},"b":[{"c":"}"}],"d":true,"":"{"}"#,
             r#"{"token":"a","token":null,"url":null,"url":"b"}"#,
+            r#"{"token":null,"token":"a","url":"b","url":null}"#,
         ] {
             assert!(is_read(json), "{json}");
         }
+        let deep = format!("{}0{}", r#"{"a":"#.repeat(100_000), "}".repeat(100_000));
+        assert!(is_read(&format!(r#"{{"id":"a","actor":{deep}}}"#)));
     }
 
     #[test]

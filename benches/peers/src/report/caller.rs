@@ -3,7 +3,7 @@
 use bench_peers::{Endpoints, Error, PeerKind, Protocol, Round, Rounds};
 
 /// Few, for peers that take turns often meet the same machine.
-const CALLS: usize = 8192;
+const CALLS: usize = 4096;
 const CALLS_ALONE: usize = 1024;
 const CALLS_OF_PYTHON: usize = 256;
 
@@ -31,6 +31,7 @@ impl Caller {
         Ok(all)
     }
 
+    /// Whether its rounds take so long that it has one only where others have several.
     pub(crate) fn is_slow(&self) -> bool {
         self.name == PYTHON_SDK
     }

@@ -1,6 +1,7 @@
 //! Throughput, latency and processor time of concurrent calls. The callers, each a process of its own,
 //! take turns, so that what else the machine does falls on all of them, and ratios are medians of the
-//! ratios of their rounds, as all else is the median of their rounds.
+//! ratios of their rounds, as all else is the median of their rounds. How a process happens to lie in
+//! memory makes it faster or slower by a hundredth or two, so all of them begin anew several times.
 
 use std::{cmp::Ordering, time::Duration};
 
@@ -8,7 +9,10 @@ use bench_peers::{Endpoints, Error, PROTOCOLS, PeerKind, Protocol, Round};
 
 use crate::caller::Caller;
 
-const ROUNDS: usize = 21;
+/// That each caller is, one after the other.
+const PROCESSES: usize = 7;
+/// That each of them makes.
+const ROUNDS: usize = 9;
 pub(crate) const CONCURRENCY: [usize; 4] = [1, 16, 64, 256];
 
 /// All rounds of one caller.
@@ -20,8 +24,8 @@ pub(crate) struct Figures {
     pub(crate) p99: Duration,
     /// Of the client's process, for a call.
     pub(crate) processor: Duration,
-    /// Throughput and processor time of the rounds.
-    rounds: Vec<(f64, f64)>,
+    /// Throughput and processor time of the rounds that it took part in.
+    rounds: Vec<Option<(f64, f64)>>,
 }
 
 pub(crate) fn print(endpoints: &Endpoints, concurrency: &[usize]) -> Result<(), Error> {
@@ -69,37 +73,42 @@ pub(crate) fn print(endpoints: &Endpoints, concurrency: &[usize]) -> Result<(), 
 }
 
 impl Figures {
-    fn new(name: &'static str, rounds: &[Round]) -> Self {
+    fn new(name: &'static str, rounds: &[Option<Round>]) -> Self {
         // Each of its own round, for a round in which the machine had something else to do has nearly all
         // of the longest.
         let percentile = |percent: usize| {
-            median(rounds.iter().map(|round| {
+            median(rounds.iter().flatten().map(|round| {
                 let mut latencies = round.latencies.clone();
                 latencies.sort_unstable();
                 latencies[(latencies.len() - 1) * percent / 100]
             }))
         };
+        let figures = |round: &Round| {
+            let calls = round.latencies.len() as f64;
+            let processor = round.processor.as_secs_f64() / calls;
+            (calls / round.wall.as_secs_f64(), processor)
+        };
         let figures: Vec<_> = rounds
             .iter()
-            .map(|round| {
-                let calls = round.latencies.len() as f64;
-                let processor = round.processor.as_secs_f64() / calls;
-                (calls / round.wall.as_secs_f64(), processor)
-            })
+            .map(|round| round.as_ref().map(figures))
             .collect();
+        let known = || figures.iter().flatten();
         Self {
             name,
-            throughput: median(figures.iter().map(|it| it.0)),
+            throughput: median(known().map(|it| it.0)),
             p50: percentile(50),
             p99: percentile(99),
-            processor: Duration::from_secs_f64(median(figures.iter().map(|it| it.1))),
+            processor: Duration::from_secs_f64(median(known().map(|it| it.1))),
             rounds: figures,
         }
     }
 
     /// Throughput and processor time as multiples of another's in the same rounds.
     pub(crate) fn ratios_to(&self, other: &Self) -> (f64, f64) {
-        let both = || self.rounds.iter().zip(&other.rounds);
+        let both = || {
+            let both = self.rounds.iter().zip(&other.rounds);
+            both.filter_map(|(own, other)| Some(((*own)?, (*other)?)))
+        };
         (
             median(both().map(|(own, other)| own.0 / other.0)),
             median(both().map(|(own, other)| own.1 / other.1)),
@@ -112,27 +121,34 @@ pub(crate) fn measure(
     protocol: Protocol,
     concurrency: usize,
 ) -> Result<Vec<Figures>, Error> {
-    let mut callers = Vec::new();
-    for mut caller in Caller::all(endpoints, protocol)? {
-        // Connects, and fills caches.
-        caller.round(concurrency)?;
-        callers.push((caller, Vec::new()));
-    }
-    for turn in 0..ROUNDS {
-        for at in 0..callers.len() {
-            // Another one is first each time.
-            let at = (at + turn) % callers.len();
-            let (caller, rounds) = &mut callers[at];
-            rounds.push(caller.round(concurrency)?);
-            if caller.is_slow() {
-                // Not counted: its rounds are long, and the server has hardly anything to do.
-                callers[0].0.round(concurrency)?;
+    let mut names = Vec::new();
+    let mut rounds: Vec<Vec<Option<Round>>> = Vec::new();
+    for _ in 0..PROCESSES {
+        let mut callers = Caller::all(endpoints, protocol)?;
+        for caller in &mut callers {
+            // Connects, and fills caches.
+            caller.round(concurrency)?;
+        }
+        rounds.resize_with(callers.len(), Vec::new);
+        for turn in 0..ROUNDS {
+            for at in 0..callers.len() {
+                // Another one is first each time.
+                let at = (at + turn) % callers.len();
+                let caller = &mut callers[at];
+                let takes_part = turn == 0 || !caller.is_slow();
+                let round = takes_part.then(|| caller.round(concurrency));
+                rounds[at].push(round.transpose()?);
+                if takes_part && caller.is_slow() {
+                    // Not counted: its rounds are long, and the server has hardly anything to do.
+                    callers[0].round(concurrency)?;
+                }
             }
         }
+        names = callers.iter().map(|caller| caller.name).collect();
     }
-    Ok(callers
-        .iter()
-        .map(|(caller, rounds)| Figures::new(caller.name, rounds))
+    let all = names.into_iter().zip(&rounds);
+    Ok(all
+        .map(|(name, rounds)| Figures::new(name, rounds))
         .collect())
 }
 
