@@ -51,13 +51,9 @@ pub(super) struct Shared {
 
 impl Default for Shared {
     fn default() -> Self {
-        let (creates, tasks) = (TaskTracker::new(), TaskTracker::new());
-        // Only a closed tracker can be waited for; it tracks what comes later all the same.
-        creates.close();
-        tasks.close();
         Self {
-            creates,
-            tasks,
+            creates: TaskTracker::new(),
+            tasks: TaskTracker::new(),
             revokes: Semaphore::new(MAX_REVOKES),
             cut: Arc::default(),
             counters: Counters::default(),
@@ -198,6 +194,10 @@ impl Shared {
     }
 
     pub(super) async fn drain(&self, limit: Duration) -> DrainReport {
+        // Only a closed tracker can be waited for; it tracks what comes later all the same. Until then it
+        // need not tell anybody each time that it is empty.
+        self.creates.close();
+        self.tasks.close();
         let settled = async {
             // What is lost from now on becomes a task before it stops being a create.
             self.creates.wait().await;
