@@ -36,18 +36,21 @@ impl Instances {
 
     /// Makes a call on one of the clones. Dropped before that was ready, the clone is dropped, too: what
     /// it may have reserved is free for others then.
-    pub(super) async fn call(
+    #[expect(clippy::manual_async_fn, reason = "that would hold the request twice")]
+    pub(super) fn call(
         &self,
         request: impl Into<ActorTokenRequest>,
-    ) -> Result<ActorToken, Error> {
-        let idle = self.idle().take();
-        let mut instance = idle.unwrap_or_else(|| self.fresh());
-        poll_fn(|cx| instance.poll_ready(cx)).await?;
-        let call = instance.call(request.into());
-        let replaced = self.idle().replace(instance);
-        // Not while the lock is held: what users' layers drop is theirs.
-        drop(replaced);
-        call.await
+    ) -> impl Future<Output = Result<ActorToken, Error>> {
+        async move {
+            let idle = self.idle().take();
+            let mut instance = idle.unwrap_or_else(|| self.fresh());
+            poll_fn(|cx| instance.poll_ready(cx)).await?;
+            let call = instance.call(request.into());
+            let replaced = self.idle().replace(instance);
+            // Not while the lock is held: what users' layers drop is theirs.
+            drop(replaced);
+            call.await
+        }
     }
 
     fn idle(&self) -> MutexGuard<'_, Option<Instance>> {
