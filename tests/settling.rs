@@ -358,6 +358,21 @@ async fn draining_ends_at_its_deadline_and_reports_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn draining_ends_as_soon_as_nothing_is_left() {
+    let it = setting();
+    it.sandbox.inject(Fault::Delay(Duration::from_secs(5)));
+    let mut call = Box::pin(it.client.create(create()));
+    assert!(poll!(call.as_mut()).is_pending());
+    drop(call);
+    for takes in [Duration::from_secs(5), Duration::ZERO] {
+        let begun = tokio::time::Instant::now();
+        assert!(it.client.drain(AMPLE).await.is_complete());
+        assert_eq!(begun.elapsed(), takes);
+    }
+    assert_eq!(it.reports.ends(), [SettleEnd::Revoked]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn draining_without_time_still_reports() {
     let it = setting();
     it.sandbox.inject(Fault::HangAfter);
