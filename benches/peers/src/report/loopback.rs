@@ -121,15 +121,16 @@ pub(crate) fn measure(
     protocol: Protocol,
     concurrency: usize,
 ) -> Result<Vec<Figures>, Error> {
-    let mut names = Vec::new();
-    let mut rounds: Vec<Vec<Option<Round>>> = Vec::new();
+    let mut all: Vec<(&'static str, Vec<Option<Round>>)> = Vec::new();
     for _ in 0..PROCESSES {
         let mut callers = Caller::all(endpoints, protocol)?;
         for caller in &mut callers {
             // Connects, and fills caches.
             caller.round(concurrency)?;
         }
-        rounds.resize_with(callers.len(), Vec::new);
+        if all.is_empty() {
+            all.extend(callers.iter().map(|caller| (caller.name, Vec::new())));
+        }
         for turn in 0..ROUNDS {
             for at in 0..callers.len() {
                 // Another one is first each time.
@@ -137,18 +138,17 @@ pub(crate) fn measure(
                 let caller = &mut callers[at];
                 let takes_part = turn == 0 || !caller.is_slow();
                 let round = takes_part.then(|| caller.round(concurrency));
-                rounds[at].push(round.transpose()?);
+                all[at].1.push(round.transpose()?);
                 if takes_part && caller.is_slow() {
                     // Not counted: its rounds are long, and the server has hardly anything to do.
                     callers[0].round(concurrency)?;
                 }
             }
         }
-        names = callers.iter().map(|caller| caller.name).collect();
     }
-    let all = names.into_iter().zip(&rounds);
     Ok(all
-        .map(|(name, rounds)| Figures::new(name, rounds))
+        .into_iter()
+        .map(|(name, rounds)| Figures::new(name, &rounds))
         .collect())
 }
 
