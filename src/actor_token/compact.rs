@@ -58,7 +58,7 @@ impl<'a> Rest<'a> {
     fn object(mut self, mut read: impl FnMut(&'a str, &mut Self) -> Option<()>) -> Option<Self> {
         self.skip("{")?;
         loop {
-            let name = self.name()?;
+            let name = self.text()?;
             self.skip(":")?;
             read(name, &mut self)?;
             if self.skip("}").is_some() {
@@ -77,23 +77,10 @@ impl<'a> Rest<'a> {
         }
     }
 
-    /// A text that is short.
-    fn name(&mut self) -> Option<&'a str> {
-        self.skip("\"")?;
-        let end = self.0.bytes().position(|byte| byte == b'"')?;
-        self.until(end)
-    }
-
     fn text(&mut self) -> Option<&'a str> {
         self.skip("\"")?;
-        let end = memchr(b'"', self.0.as_bytes())?;
-        self.until(end)
-    }
-
-    /// What stands before the quote at `end`, which is skipped.
-    fn until(&mut self, end: usize) -> Option<&'a str> {
-        let text = self.0.get(..end)?;
-        self.0 = self.0.get(end + 1..)?;
+        let (text, rest) = self.0.split_at_checked(memchr(b'"', self.0.as_bytes())?)?;
+        self.0 = rest.get(1..)?;
         Some(text)
     }
 
