@@ -87,12 +87,15 @@ fn by_name(function: &str) -> &'static str {
         "memcpy, memmove, memset"
     } else if name == "free" || begins(&ALLOCATOR) {
         "malloc, free, realloc"
-    } else if begins(&["ring_core_", "aws_lc_"]) {
+    } else if begins(&ASSEMBLY) {
         CRYPTOGRAPHY
     } else {
         OTHERS
     }
 }
+
+/// How names begin in the assembly of the cryptography, which names few of its functions in full.
+const ASSEMBLY: [&str; 3] = ["ring_core_", "aws_lc_", "aesni_"];
 
 /// How names begin in the allocator: those to call, glibc's own, and Rust's ways to it.
 const ALLOCATOR: [&str; 16] = [
@@ -167,6 +170,7 @@ mod tests {
             ("__memcpy_avx_unaligned_erms", "memcpy, memmove, memset"),
             ("memmove@@GLIBC_2.2.5", "memcpy, memmove, memset"),
             ("ring_core_0_17_14__gcm_ghash_avx", "ring, aws-lc"),
+            ("_aesni_ctr32_ghash_6x", "ring, aws-lc"),
             ("__memcmp_avx2_movbe", OTHERS),
             ("freeaddrinfo", OTHERS),
             ("rust_eh_personality", OTHERS),
