@@ -623,24 +623,3 @@ async fn tower_https_own_trace_layer_can_stand_in_place_of_ours() {
     let names: Vec<_> = capture.spans().iter().map(|span| span.name).collect();
     assert_eq!(names, ["theirs"]);
 }
-
-#[test]
-fn without_a_subscriber_spans_allocate_nothing() {
-    fn allocations(trace: TraceLayer, trace_call: TraceCallLayer) -> u64 {
-        let transport =
-            service_fn(|_: Request<Body>| async { Ok::<_, BoxError>(answer(200, &[], REVOKED)) });
-        let client = over(transport)
-            .trace(trace)
-            .trace_call(trace_call)
-            .build()
-            .unwrap();
-        let id = id();
-        let revoke = || client.revoke(&id).now_or_never().unwrap().unwrap();
-        revoke();
-        allocation_counter::measure(|| drop(revoke())).count_total
-    }
-    let with = allocations(TraceLayer::new(), TraceCallLayer::new());
-    let without = allocations(TraceLayer::disabled(), TraceCallLayer::disabled());
-    assert!(without > 0, "they are counted");
-    assert_eq!(with, without);
-}
