@@ -2,7 +2,9 @@
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
+use memchr::memchr;
 use serde::{Deserialize, Deserializer, de};
+use serde_json::value::RawValue;
 
 /// What is of use of a value; nothing where something else stands.
 pub(crate) trait Lenient<'de>: Default {
@@ -35,6 +37,24 @@ where
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) struct Text<'a>(pub(crate) Option<Cow<'a, str>>);
 
+impl<'a> Text<'a> {
+    /// Of a value as it stands there. `None` when it is a text that no reader takes: an escape in it
+    /// stands for no character.
+    pub(crate) fn read(value: &'a RawValue) -> Option<Self> {
+        let quoted = value.get().strip_prefix('"');
+        match quoted.and_then(|text| text.strip_suffix('"')) {
+            Some(text) if memchr(b'\\', text.as_bytes()).is_none() => Some(text.into()),
+            Some(_) => serde_json::from_str(value.get()).ok(),
+            None => Some(Self::default()),
+        }
+    }
+
+    /// The same, nothing where no reader takes it.
+    pub(crate) fn of(value: &'a RawValue) -> Self {
+        Self::read(value).unwrap_or_default()
+    }
+}
+
 impl Text<'_> {
     pub(crate) fn as_deref(&self) -> Option<&str> {
         self.0.as_deref()
@@ -57,6 +77,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserialize(deserializer)
     }
+}
+
+/// The next member of an object, its value as it stands there, so that one that no reader takes costs
+/// the others nothing. A name that none takes is empty.
+pub(crate) fn next_member<'de, A: de::MapAccess<'de>>(
+    object: &mut A,
+) -> Result<Option<(Cow<'de, str>, &'de RawValue)>, A::Error> {
+    let member = object.next_entry::<&RawValue, &RawValue>()?;
+    Ok(member.map(|(name, value)| (Text::of(name).0.unwrap_or_default(), value)))
 }
 
 struct LenientVisitor<T>(PhantomData<T>);

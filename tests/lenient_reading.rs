@@ -6,16 +6,21 @@ mod support {
     pub(crate) mod shown;
 }
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    Actor, ActorToken, ActorTokenId, ActorTokenStatus, Client, ClientBuilder, CreateActorToken,
-    Error, ErrorKind, Outcome, SecretKey, Ticket,
+    Actor, ActorToken, ActorTokenId, ActorTokenStatus, Body, BoxError, Client, ClientBuilder,
+    CreateActorToken, Error, ErrorKind, Intent, Outcome, SecretKey, Ticket,
+    layer::settle::SettleEnd,
 };
-use http::Response;
+use http::{Request, Response};
 use http_body_util::Full;
 use support::{answer::answer, scripted::Scripted, shown::shown};
+use tower::service_fn;
 
 fn key() -> SecretKey {
     SecretKey::new("sk_test_reading").unwrap()
@@ -38,6 +43,33 @@ fn id() -> ActorTokenId {
 async fn minted(body: impl Into<Bytes>) -> ActorToken {
     let transport = Scripted::new([answer(200, &[], body)]);
     client(&transport).create(create()).await.unwrap()
+}
+
+/// How what a create that was cancelled minted ended, where this 200 comes too late.
+async fn settled(body: &'static str) -> Vec<SettleEnd> {
+    let ends = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&ends);
+    let transport = service_fn(move |request: Request<Body>| async move {
+        let intent = request.body().intent();
+        let _sent = request.into_body().into_bytes();
+        let body = match intent {
+            Intent::Revoke => r#"{"id":"act_1","status":"revoked"}"#,
+            _ => {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                body
+            }
+        };
+        Ok::<_, BoxError>(answer(200, &[], body))
+    });
+    let client = ClientBuilder::over(key(), transport)
+        .attempt_timeout(Duration::from_secs(1))
+        .on_settle(move |event| told.lock().unwrap().push(event.end()))
+        .build()
+        .unwrap();
+    let error = client.create(create()).await.unwrap_err();
+    assert!(error.is_timeout());
+    client.drain(Duration::from_secs(60)).await;
+    std::mem::take(&mut ends.lock().unwrap())
 }
 
 /// The error that a create makes of this answer, sending once whatever it is.
@@ -88,6 +120,44 @@ async fn fields_and_statuses_that_are_new_cost_nothing() {
         token.actor(),
         Some(&Actor::new("user_admin").claim("new", 1))
     );
+}
+
+#[tokio::test]
+async fn a_field_that_no_reader_takes_costs_no_credential() {
+    for odd in [
+        r#""status":1e400"#,
+        r#""status":"\ud800""#,
+        r#""url":1e400"#,
+        r#""created_at":1e400"#,
+        r#""updated_at":"\ud800""#,
+        r#""new":"\ud800""#,
+        r#""\ud800":1"#,
+    ] {
+        let body = format!(r#"{{{odd},"id":"act_1","user_id":"user_subject","token":"t"}}"#);
+        let token = minted(body).await;
+        assert_eq!(token.ticket().and_then(Ticket::expose_token), Some("t"));
+        assert_eq!(token.status(), &ActorTokenStatus::Other(String::new()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_create_is_revoked_however_odd_its_answer() {
+    for (body, end) in [
+        (r#"{"user_id":"\ud800","id":"act_1"}"#, SettleEnd::Revoked),
+        (r#"{"user_id":1e400,"id":"act_1"}"#, SettleEnd::Revoked),
+        (r#"{"created_at":NaN,"id":"act_1"}"#, SettleEnd::Revoked),
+        (r#"{"created_at":NaN,"id":"act_1","#, SettleEnd::Revoked),
+        (
+            r#"{"created_at":NaN,"id":"act_1","user_id":"user_9"}"#,
+            SettleEnd::Foreign,
+        ),
+        (
+            r#"{"id":"act_1","created_at":NaN,"user_id":"user_9"}"#,
+            SettleEnd::Foreign,
+        ),
+    ] {
+        assert_eq!(settled(body).await, [end], "{body}");
+    }
 }
 
 #[tokio::test]
@@ -247,6 +317,17 @@ async fn error_bodies_are_read_as_far_as_they_go() {
         ),
         (r#"{"errors":[{"code":7},null,7]}"#, None, Some(3)),
         (r#"{"errors":[]}"#, None, Some(0)),
+        (
+            r#"{"errors":[{"code":"task_frozen","meta":{"n":1e400}}]}"#,
+            Some("task_frozen"),
+            Some(1),
+        ),
+        (
+            r#"{"errors":[],"errors":[{"message":"\ud800","code":"a"}]}"#,
+            Some("a"),
+            Some(1),
+        ),
+        (r#"[[{"code":"a"}],"t"]"#, None, Some(0)),
     ] {
         let error = failed(answer(400, &[], body)).await;
         assert_eq!(
@@ -295,6 +376,9 @@ async fn of_several_trace_ids_the_first_that_says_something_counts() {
         ("", both, "head"),
         ("", blank, "ray"),
         (empty, both, "head"),
+        (r#"{"errors":[],"clerk_trace_id":"\u0007\n"}"#, both, "head"),
+        (r#"{"errors":{},"clerk_trace_id":"body"}"#, both, "body"),
+        (r#"{"clerk_trace_id":"body"}"#, both, "body"),
     ] {
         let error = failed(answer(400, &headers, body)).await;
         assert_eq!(error.trace_id(), Some(expected), "{body} {headers:?}");

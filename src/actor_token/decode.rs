@@ -1,13 +1,11 @@
-//! The token in an answer, read leniently: a field that is odd is absent, only the id is required.
+//! The token in an answer, read leniently: a field that is odd is absent, only the id is required. Only
+//! a credential, or an actor, that no reader takes is not passed over.
 
 use std::time::{Duration, SystemTime};
 
 use super::{
-    ActorToken, ActorTokenStatus, Ticket,
-    echo::Echo,
-    invalid::InvalidActorToken,
-    odd_time::{OddTime, without_odd_times},
-    wire::Wire,
+    ActorToken, ActorTokenStatus, Ticket, echo::Echo, invalid::InvalidActorToken,
+    odd_time::without_odd_times, wire::Wire,
 };
 use crate::{ActorTokenId, actor_token_id::IdText};
 
@@ -16,9 +14,11 @@ impl ActorToken {
     ///
     /// # Errors
     ///
-    /// When the text is not one JSON object, or has no valid `id`, or an `actor` that no JSON reader
-    /// takes: nested beyond 128 levels, or with text that is none. Any other field may be missing,
-    /// null or odd, and so may an `actor` that can be read.
+    /// When the text is not one JSON object, or has no valid `id`, or what no JSON reader takes: a
+    /// `token` or `url` whose text is none (half a surrogate pair, escaped), or an `actor` with such a
+    /// text, with a number beyond all measure (`1e400`), or nested beyond 128 levels. Any other field
+    /// may be missing, null or odd in every way, these may be whatever can be read, and where that is
+    /// of no use, they are absent.
     pub fn from_json(json: &[u8]) -> Result<Self, InvalidActorToken> {
         Self::read(json, |reading| {
             let (id, user_id) = (reading.id.to_id(), reading.user_id().map(str::to_owned));
@@ -40,16 +40,14 @@ impl ActorToken {
             Ok(text) => Wire::of_compact(text).map_or_else(|| serde_json::from_str(text), Ok),
             Err(_) => serde_json::from_slice(json),
         };
-        if let Ok(wire) = wire {
-            return make(Reading::of(wire)?);
-        }
-        // Perhaps nothing is odd but its times.
-        let error = match Reading::with_odd_times(json) {
-            Ok(reading) => return make(reading?),
+        let error = match wire {
+            Ok(wire) => return make(Reading::of(wire)?),
             Err(error) => InvalidActorToken::json(&error),
         };
+        // Perhaps nothing is odd but its times.
         let cleaned = without_odd_times(json).ok_or(error)?;
-        make(Reading::with_odd_times(&cleaned).map_err(|_| error)??)
+        let wire = serde_json::from_slice(&cleaned).map_err(|_| error)?;
+        make(Reading::of(wire)?)
     }
 }
 
@@ -64,11 +62,6 @@ impl<'a> Reading<'a> {
         let id = wire.id.0.take().and_then(IdText::new);
         let id = id.ok_or(InvalidActorToken::without_id())?;
         Ok(Self { id, wire })
-    }
-
-    fn with_odd_times(json: &'a [u8]) -> serde_json::Result<Result<Self, InvalidActorToken>> {
-        let wire: Wire<'a, OddTime<'a>> = serde_json::from_slice(json)?;
-        Ok(Self::of(wire.into()))
     }
 
     pub(crate) fn id(&self) -> &IdText<'a> {
@@ -175,8 +168,9 @@ mod tests {
             "true",
             "[\"marker\"]",
             "{\"marker\":{}}",
-            "1e400",
         ];
+        // What no reader takes.
+        let unreadable = ["1e400", "-1e400", "[1e400]", r#""\ud800""#];
         for field in [
             "user_id",
             "actor",
@@ -187,10 +181,12 @@ mod tests {
             "object",
             "new",
         ] {
-            for value in odd
-                .iter()
-                .filter(|value| **value != "1e400" || field.ends_with("_at"))
-            {
+            let unreadable = unreadable.iter().filter(|value| match field {
+                "actor" => false,
+                "url" => !value.contains("ud800"),
+                _ => true,
+            });
+            for value in odd.iter().chain(unreadable) {
                 let token = read(&format!(
                     r#"{{"{field}":{value},"id":"act_1","token":"t"}}"#
                 ));
@@ -278,6 +274,8 @@ mod tests {
             format!(r#"{{"sub":"marker","c":{}}}"#, deep(1000)),
             r#"{"sub":"marker\ud800"}"#.into(),
             r#"{"sub":7,"marker":"\udc00"}"#.into(),
+            r#"{"sub":"a","n":1e400}"#.into(),
+            "1e400".into(),
         ] {
             let error = refused(format!(r#"{{"id":"a","actor":{actor},"token":"marker"}}"#));
             assert_eq!(error, "the answer has an actor that cannot be read");

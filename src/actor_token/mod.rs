@@ -45,8 +45,9 @@ pub enum ActorTokenStatus {
     Accepted,
     /// It is dead.
     Revoked,
-    /// A status that this version does not know, stripped of control characters and cut to 500
-    /// characters; empty when the answer had none.
+    /// A status that this version does not know, stripped of control characters, with whatever looks
+    /// like a secret key masked; of more than 500 characters these are left, and an `…`. Empty when
+    /// the answer had none.
     Other(String),
 }
 

@@ -2,13 +2,13 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::{
-    Deserialize,
-    de::{self, DeserializeSeed, Deserializer, IgnoredAny},
-};
+use serde::de::{self, DeserializeSeed, Deserializer};
 
-use super::ActorToken;
-use crate::{ActorTokenId, lenient::Text};
+use super::{ActorToken, odd_time::without_odd_times};
+use crate::{
+    ActorTokenId,
+    lenient::{self, Text},
+};
 
 /// What some editors and proxies put before a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -30,13 +30,20 @@ impl ActorToken {
     /// not count.
     pub(crate) fn salvage(answer: &[u8]) -> Option<Salvaged> {
         let answer = answer.strip_prefix(BYTE_ORDER_MARK).unwrap_or(answer);
+        let cleaned = without_odd_times(answer);
+        // Bytes that are no text cost nothing but the field that they stand in.
+        let answer = String::from_utf8_lossy(cleaned.as_deref().unwrap_or(answer));
         let mut found = Found::default();
-        let mut json = serde_json::Deserializer::from_slice(answer);
+        let mut json = serde_json::Deserializer::from_str(&answer);
         // What ends the reading does not matter, only what was found until then.
         let _ = Salvage(&mut found).deserialize(&mut json);
         Some(Salvaged {
             id: ActorTokenId::try_from(found.id?.as_deref()?).ok()?,
-            user_id: found.user_id.and_then(|text| text.0).map(Cow::into_owned),
+            user_id: found
+                .user_id
+                .and_then(|text| text.0)
+                .filter(|id| !id.contains(char::REPLACEMENT_CHARACTER))
+                .map(Cow::into_owned),
         })
     }
 }
@@ -66,16 +73,13 @@ impl<'de> de::Visitor<'de> for Salvage<'de, '_> {
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key()? {
-            match key {
-                Key::Id if self.0.id.is_none() => self.0.id = Some(map.next_value()?),
-                Key::UserId if self.0.user_id.is_none() => {
-                    self.0.user_id = Some(map.next_value()?);
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
+        while let Some((name, value)) = lenient::next_member(&mut map)? {
+            let place = match &*name {
+                "id" => &mut self.0.id,
+                "user_id" => &mut self.0.user_id,
+                _ => continue,
+            };
+            place.get_or_insert_with(|| Text::of(value));
         }
         Ok(())
     }
@@ -83,15 +87,6 @@ impl<'de> de::Visitor<'de> for Salvage<'de, '_> {
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         seq.next_element_seed(self).map(|_| ())
     }
-}
-
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "snake_case")]
-enum Key {
-    Id,
-    UserId,
-    #[serde(other)]
-    Other,
 }
 
 #[cfg(test)]
@@ -127,6 +122,41 @@ mod tests {
     }
 
     #[test]
+    fn nothing_odd_before_it_hides_it() {
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for odd in ["1e400", r#""\ud800""#, "NaN", "-Infinity", deep.as_str()] {
+            for name in ["created_at", "user_id", r"\ud800"] {
+                if name == "created_at" || !["NaN", "-Infinity"].contains(&odd) {
+                    let answer = format!(r#"{{"{name}":{odd},"id":"act_1","#);
+                    assert_eq!(salvaged(&answer).as_deref(), Some("act_1"), "{answer}");
+                }
+            }
+        }
+        for answer in [
+            &b"{\"user_id\":\"\xff\",\"id\":\"act_1\""[..],
+            b"{\"\xff\":1,\"id\":\"act_1\"",
+        ] {
+            let found = ActorToken::salvage(answer).unwrap();
+            assert_eq!(found.id.as_str(), "act_1");
+            // Who knows whose that is.
+            assert_eq!(found.user_id, None);
+        }
+    }
+
+    #[test]
+    fn the_user_is_found_wherever_something_odd_stands() {
+        for answer in [
+            r#"{"created_at":NaN,"id":"act_1","user_id":"user_1""#,
+            r#"{"id":"act_1","created_at":NaN,"user_id":"user_1""#,
+            r#"{"user_id":"user_1","created_at":Infinity,"id":"act_1""#,
+            r#"{"id":"act_1","status":1e400,"user_id":"user_\u0031""#,
+        ] {
+            let found = ActorToken::salvage(answer.as_bytes()).unwrap();
+            assert_eq!(found.user_id.as_deref(), Some("user_1"), "{answer}");
+        }
+    }
+
+    #[test]
     fn nothing_is_made_up() {
         for answer in [
             "",
@@ -136,6 +166,10 @@ mod tests {
             "{}",
             "<html>",
             r#"{"id":7}"#,
+            r#"{"id":7,"id":"act_1"}"#,
+            r#"{"id":1e400}"#,
+            r#"{"id":"\ud800"}"#,
+            r#"{"id":"act_\ud800"}"#,
             r#"{"id":"../x"}"#,
             r#"{"actor":{"id":"act_1"}}"#,
             r#"["act_1"]"#,

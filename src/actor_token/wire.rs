@@ -1,18 +1,16 @@
 //! [`Wire`], the fields of a token in an answer.
 
-use std::{fmt, marker::PhantomData};
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
-use serde_json::value::RawValue;
 
-use super::odd_time::OddTime;
-use crate::lenient::Text;
+use crate::lenient::{self, Text};
 
-/// The fields that are read, with times as `T`. An array in its place is refused, which a derived
-/// visitor would take.
+/// The fields that are read, absent where something else stands. An array in place of the object is
+/// refused, which a derived visitor would take.
 #[derive(Default)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
-pub(super) struct Wire<'a, T = Option<u64>> {
+pub(super) struct Wire<'a> {
     pub(super) id: Text<'a>,
     pub(super) user_id: Text<'a>,
     pub(super) status: Text<'a>,
@@ -20,50 +18,21 @@ pub(super) struct Wire<'a, T = Option<u64>> {
     pub(super) url: Text<'a>,
     /// As it stands there.
     pub(super) actor: Option<&'a str>,
-    pub(super) created_at: T,
-    pub(super) updated_at: T,
+    /// In milliseconds since 1970.
+    pub(super) created_at: Option<u64>,
+    pub(super) updated_at: Option<u64>,
 }
 
-impl<'a> From<Wire<'a, OddTime<'a>>> for Wire<'a> {
-    fn from(odd: Wire<'a, OddTime<'a>>) -> Self {
-        Self {
-            id: odd.id,
-            user_id: odd.user_id,
-            status: odd.status,
-            token: odd.token,
-            url: odd.url,
-            actor: odd.actor,
-            created_at: odd.created_at.millis(),
-            updated_at: odd.updated_at.millis(),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "snake_case")]
-enum Field {
-    Id,
-    UserId,
-    Status,
-    Token,
-    Url,
-    Actor,
-    CreatedAt,
-    UpdatedAt,
-    #[serde(other)]
-    Unknown,
-}
-
-impl<'de: 'a, 'a, T: Deserialize<'de> + Default> Deserialize<'de> for Wire<'a, T> {
+impl<'de: 'a, 'a> Deserialize<'de> for Wire<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(WireVisitor(PhantomData))
+        deserializer.deserialize_map(WireVisitor)
     }
 }
 
-struct WireVisitor<'a, T>(PhantomData<(&'a (), T)>);
+struct WireVisitor;
 
-impl<'de: 'a, 'a, T: Deserialize<'de> + Default> de::Visitor<'de> for WireVisitor<'a, T> {
-    type Value = Wire<'a, T>;
+impl<'de> de::Visitor<'de> for WireVisitor {
+    type Value = Wire<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an actor token")
@@ -72,27 +41,56 @@ impl<'de: 'a, 'a, T: Deserialize<'de> + Default> de::Visitor<'de> for WireVisito
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut wire = Wire::default();
         let mut ids = 0;
-        while let Some(field) = map.next_key()? {
-            match field {
-                Field::Id => {
-                    wire.id = map.next_value()?;
+        while let Some((name, value)) = lenient::next_member(&mut map)? {
+            // One that cannot be read cannot be delivered.
+            let credential = || Text::read(value).ok_or_else(|| de::Error::custom("no text"));
+            match &*name {
+                "id" => {
+                    wire.id = Text::of(value);
                     ids += 1;
                 }
-                Field::UserId => wire.user_id = map.next_value()?,
-                Field::Status => wire.status = map.next_value()?,
-                Field::Token => wire.token = map.next_value()?,
-                Field::Url => wire.url = map.next_value()?,
-                Field::Actor => wire.actor = Some(map.next_value::<&RawValue>()?.get()),
-                Field::CreatedAt => wire.created_at = map.next_value()?,
-                Field::UpdatedAt => wire.updated_at = map.next_value()?,
-                Field::Unknown => {
-                    map.next_value::<de::IgnoredAny>()?;
-                }
+                "user_id" => wire.user_id = Text::of(value),
+                "status" => wire.status = Text::of(value),
+                "token" => wire.token = credential()?,
+                "url" => wire.url = credential()?,
+                "actor" => wire.actor = Some(value.get()),
+                "created_at" => wire.created_at = value.get().parse().ok(),
+                "updated_at" => wire.updated_at = value.get().parse().ok(),
+                _ => {}
             }
         }
         if ids > 1 {
             return Err(de::Error::duplicate_field("id"));
         }
         Ok(wire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> serde_json::Result<Wire<'_>> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn a_field_whose_name_no_reader_takes_costs_nothing() {
+        let wire = read(r#"{"\ud800":1,"id":"a","tok\u0065n":"t"}"#).unwrap();
+        assert_eq!((wire.id, wire.token), (Text::from("a"), Text::from("t")));
+    }
+
+    #[test]
+    fn a_credential_whose_text_is_none_is_refused_where_it_stands() {
+        for field in ["token", "url"] {
+            let json = format!("{{\"id\":\"a\",\n\"{field}\":\"marker\\ud800\",\"status\":\"b\"}}");
+            let error = read(&json).unwrap_err();
+            assert!(error.is_data() && error.line() == 2, "{error}");
+            assert!(!error.to_string().contains("marker"), "{error}");
+            for odd in ["1e400", "7", r#"["\ud800"]"#] {
+                let json = format!(r#"{{"id":"a","{field}":{odd}}}"#);
+                assert_eq!(read(&json).unwrap(), read(r#"{"id":"a"}"#).unwrap());
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! [`ClerkErrors`], the error body of the API, read leniently.
 
 mod details;
+mod odd;
 mod read;
 #[cfg(test)]
 mod slow;
@@ -12,8 +13,8 @@ use serde_json::{Map, Value};
 
 /// The error body of the API: `{"errors": [...], "clerk_trace_id": "…"}`.
 ///
-/// Only the array can be relied on. Text has been stripped of control characters, cut to
-/// 500 characters a field, and whatever looks like a secret key is masked.
+/// Only the array can be relied on. Text has been stripped of control characters, whatever looks like
+/// a secret key is masked, and of a text of more than 500 characters these are left, and an `…`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ClerkErrors {
@@ -35,8 +36,9 @@ pub struct ClerkError {
     pub message: String,
     /// A sentence for people; empty when the answer had none.
     pub long_message: String,
-    /// Details, like `param_name` or `limit` and `used`; empty when they exceed 1 KiB. `Debug` and `Serialize` show them as they
-    /// came, apart from the cleaning that every text undergoes.
+    /// Details, like `param_name` or `limit` and `used`; empty when they exceed 1 KiB, or hold what no
+    /// JSON reader takes. `Debug` and `Serialize` show them as they came, apart from the cleaning that
+    /// every text undergoes.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub meta: Map<String, Value>,
 }

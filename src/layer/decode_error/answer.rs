@@ -56,7 +56,7 @@ pub(super) fn complete(error: Error, attempt: &Attempt) -> Error {
 /// The trace id that the head tells: `Clerk-Trace-Id`, else `cf-ray`.
 pub(crate) fn trace_id(headers: &HeaderMap) -> Option<String> {
     ["clerk-trace-id", "cf-ray"].into_iter().find_map(|name| {
-        let value = headers.get(name)?.to_str().ok()?;
+        let value = headers.get(name)?.to_str().ok()?.trim_ascii();
         (!value.is_empty()).then(|| presentable(value))
     })
 }
@@ -102,6 +102,7 @@ mod tests {
 
     #[test]
     fn the_trace_id_of_the_body_goes_before_those_of_the_head() {
+        assert_eq!(answer(400, "", &[("cf-ray", "\t ")]).trace_id(), None);
         let headers = [("clerk-trace-id", "head"), ("cf-ray", "ray")];
         let body = r#"{"errors":[],"clerk_trace_id":"body"}"#;
         assert_eq!(answer(400, body, &headers).trace_id(), Some("body"));
