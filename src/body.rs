@@ -30,7 +30,8 @@ pub enum Intent {
 /// the bytes and the note.
 ///
 /// Transports read it like any [`http_body::Body`]. A transport that sends a request without
-/// reading its body must call [`Body::into_bytes`], so that the note is right.
+/// reading its body must call [`Body::into_bytes`], so that the note is right. Layers that sign or
+/// measure what is sent look at it by [`Body::as_bytes`].
 ///
 /// ```
 /// use clerk_actor_tokens::{Body, Intent};
@@ -89,8 +90,15 @@ impl Body {
         self.bytes().is_empty()
     }
 
-    /// Takes the bytes, which counts as sending them. `None` when the attempt they belong to was
-    /// given up: then they must not be sent any more.
+    /// What is left to send, to look at. It may be given up at any time; what is sent is taken by
+    /// [`into_bytes`](Self::into_bytes).
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes()
+    }
+
+    /// Takes the bytes, which counts as sending them: what two clones took counts as sent twice. `None`
+    /// when the attempt they belong to was given up: then they must not be sent any more.
     #[must_use]
     pub fn into_bytes(self) -> Option<Bytes> {
         self.take().then(|| self.bytes().clone())
@@ -132,23 +140,28 @@ impl Body {
 
     /// The attempt that this is the body of, for the layer that settles it.
     pub(crate) fn held_attempt(&mut self) -> Attempt {
-        self.attempt_alone(Attempt::note_held)
+        self.attempt_alone(Attempt::note_held).0
     }
 
     /// The attempt that this is the body of, for the layer that reads its answer.
     pub(crate) fn sent_attempt(&mut self) -> Attempt {
-        self.attempt_alone(Attempt::note_sent)
+        let (attempt, before) = self.attempt_alone(Attempt::note_sent);
+        if let Some(before) = before {
+            before.note_unseen();
+        }
+        attempt
     }
 
-    /// A clone of which `note` says that it was here before is none of this attempt's.
-    fn attempt_alone(&mut self, note: fn(&Attempt) -> bool) -> Attempt {
+    /// A clone of which `note` says that it was here before is none of this attempt's, but of one of
+    /// its own; then the attempt before comes along.
+    fn attempt_alone(&mut self, note: fn(&Attempt) -> bool) -> (Attempt, Option<Attempt>) {
         let attempt = self.attempt_or_begin();
         if note(&attempt) {
-            return attempt;
+            return (attempt, None);
         }
         self.attempt.become_repeated();
         note(&self.attempt);
-        self.attempt.clone()
+        (self.attempt.clone(), Some(attempt))
     }
 
     pub(crate) fn attempt_handle(&self) -> Option<Attempt> {
@@ -156,7 +169,15 @@ impl Body {
     }
 
     fn take(&self) -> bool {
-        !self.begun || self.attempt.take()
+        if !self.begun {
+            return true;
+        }
+        // Empty ones are asked for more than once, and are harmless.
+        if self.is_empty() {
+            self.attempt.take()
+        } else {
+            self.attempt.take_once()
+        }
     }
 }
 
@@ -169,12 +190,14 @@ impl http_body::Body for Body {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let bytes = self.bytes().clone();
+        let taken = self.take();
         self.spent = true;
-        if self.take() {
+        if taken {
             return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
         }
         // The attempt was given up. A body with content ends short of its announced length, so
-        // that no server can take it for whole. An empty one has no such mark and never ends.
+        // that no server can take it for whole. An empty one has no such mark and never ends, which
+        // tells a server nothing where the head says that there is no body: it is not to get as far.
         match self.intent() {
             Intent::Create => Poll::Ready(None),
             Intent::Revoke => Poll::Pending,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::ActorTokenId;
+use crate::{ActorTokenId, layer::settle::Unsettled};
 
 /// Answers for one minted token: dropped before it was claimed, it settles the token.
 pub(crate) trait Guard: Send + Sync {
@@ -14,4 +14,7 @@ pub(crate) trait Guard: Send + Sync {
 
     /// Somebody has the credential now, and answers for it.
     fn claim(&self);
+
+    /// The token once more, for somebody who answers for it until it is to be settled after all.
+    fn unsettled(&self) -> Option<Unsettled>;
 }

@@ -1,9 +1,10 @@
-//! The tokio runtime that a call runs on, asked for without a panic.
+//! The tokio runtime that a call runs on, asked for in a way that ends in no panic.
 
-use std::{cell::Cell, panic};
+use std::{cell::Cell, panic, sync::mpsc, thread, time::Duration};
 
 use tokio::{
     runtime::{Handle, Id},
+    sync::oneshot,
     time::{Instant, Sleep},
 };
 
@@ -38,6 +39,20 @@ pub(crate) fn current() -> Result<Handle, NoRuntime> {
 /// A timer, if the runtime of the caller has timers.
 pub(crate) fn sleep_until(at: Instant) -> Result<Sleep, NoRuntime> {
     current().map(|_| tokio::time::sleep_until(at))
+}
+
+/// A timer where the caller has no runtime, or one without timers: a thread that waits, no longer than
+/// this is waited for.
+pub(crate) async fn sleep_on_a_thread(time: Duration) {
+    let (ended, end) = oneshot::channel::<()>();
+    let (_waiting, given_up) = mpsc::channel::<()>();
+    let thread = thread::Builder::new().spawn(move || {
+        let _ = given_up.recv_timeout(time);
+        drop(ended);
+    });
+    if thread.is_ok() {
+        let _ = end.await;
+    }
 }
 
 #[cfg(test)]

@@ -6,19 +6,22 @@ mod support {
 }
 
 use std::{
+    future::Future,
     panic::{AssertUnwindSafe, resume_unwind},
+    pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use clerk_actor_tokens::{
     Actor, ActorTokenRequest, Body, Client, ClientBuilder, CreateActorToken, Intent, SecretKey,
-    layer::settle::SettleEnd,
+    layer::{CollectBodyLayer, JsonLayer, SettleLayer, TypedErrorLayer, settle::SettleEnd},
 };
 use futures_util::{FutureExt, poll};
 use http::Request;
 use support::peer::{CallNumber, Content, End, Exchange, Pause, Peer, USER};
-use tower::util::MapRequestLayer;
+use tower::{Layer, ServiceExt, util::MapRequestLayer};
 
 /// A client of a peer, and what it reports.
 fn client(peer: Peer) -> (Client, Arc<Mutex<Vec<SettleEnd>>>) {
@@ -118,4 +121,85 @@ async fn a_layer_that_panics_before_anything_is_sent_mints_nothing() {
     let report = client.drain(Duration::ZERO).await;
     assert!(report.is_complete() && reports.lock().unwrap().is_empty());
     assert!(peer.ledger().creates.is_empty());
+}
+
+#[test]
+fn what_came_before_a_runtime_ended_is_made_use_of() {
+    for (exchange, told) in [
+        (Exchange::prompt(), vec![(SettleEnd::NotRevoked, true)]),
+        (Exchange::refusal(429, None), vec![]),
+    ] {
+        let reports = Arc::<Mutex<Vec<_>>>::default();
+        let hook = Arc::clone(&reports);
+        let peer = Peer::new(move |_| Exchange {
+            before_head: Pause::time(Duration::from_secs(1)),
+            end: End::Hang,
+            ..exchange.clone()
+        });
+        let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), peer)
+            .on_settle(move |event| {
+                let known = event.actor_token_id().is_some();
+                hook.lock().unwrap().push((event.end(), known));
+            })
+            .build()
+            .unwrap();
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let mut call = Box::pin(client.send(create()));
+            assert!(poll!(&mut call).is_pending());
+            drop(call);
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        });
+        drop(runtime);
+        assert_eq!(*reports.lock().unwrap(), told);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_the_destructor_of_an_exchange_does_not_stop_its_revoke() {
+    /// Panics when it is dropped.
+    struct Bomb<F>(F);
+
+    impl<F: Future + Unpin> Future for Bomb<F> {
+        type Output = F::Output;
+
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+            Pin::new(&mut self.0).poll(cx)
+        }
+    }
+
+    impl<F> Drop for Bomb<F> {
+        fn drop(&mut self) {
+            resume_unwind(Box::new("a destructor"))
+        }
+    }
+
+    let reports = Arc::<Mutex<Vec<_>>>::default();
+    let hook = Arc::clone(&reports);
+    let settle = SettleLayer::new().on_settle(move |event| hook.lock().unwrap().push(event.end()));
+    let peer = Peer::new(|asked| match asked.intent {
+        Intent::Create => Exchange {
+            before_head: Pause::time(Duration::from_secs(1)),
+            ..Exchange::prompt()
+        },
+        _ => Exchange::prompt(),
+    });
+    let collected = CollectBodyLayer::default().layer(peer);
+    let exploding = tower::service_fn(move |request: Request<Body>| {
+        let explodes = request.body().intent() == Intent::Create;
+        let inner = Box::pin(collected.clone().oneshot(request));
+        let future: Pin<Box<dyn Future<Output = _> + Send>> = if explodes {
+            Box::pin(Bomb(inner))
+        } else {
+            inner
+        };
+        future
+    });
+    let stack = JsonLayer::new().layer(settle.layer(exploding));
+    let mut call = Box::pin(TypedErrorLayer::new().layer(stack).oneshot(create()));
+    assert!(poll!(&mut call).is_pending());
+    drop(call);
+    settle.drain(Duration::from_secs(60)).await;
+    assert_eq!(*reports.lock().unwrap(), [SettleEnd::Revoked]);
 }

@@ -4,8 +4,9 @@ use std::{
     future::pending,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
@@ -21,7 +22,7 @@ use clerk_actor_tokens::{
 };
 use futures_util::{FutureExt, poll};
 use http::{Request, StatusCode};
-use tower::{Service, ServiceBuilder, ServiceExt, util::MapRequestLayer};
+use tower::{Service, ServiceBuilder, ServiceExt, layer::layer_fn, util::MapRequestLayer};
 
 /// Long enough for everything to settle; the clock is paused.
 const AMPLE: Duration = Duration::from_secs(600);
@@ -125,7 +126,7 @@ async fn a_create_that_timed_out_is_revoked_when_it_lands() {
             (error.kind(), error.outcome()),
             (ErrorKind::Timeout, Outcome::Unknown)
         );
-        assert_eq!(error.is_settling(), limit == "attempt");
+        assert!(error.is_settling(), "{limit}");
         let left = error
             .exposed_until()
             .unwrap()
@@ -542,4 +543,42 @@ async fn the_compensating_revoke_carries_what_the_create_carried() {
     client.drain(AMPLE).await;
     assert_eq!(seen.load(Ordering::Relaxed), 1);
     assert_eq!(sandbox.ledger().pending().count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoke_that_never_gets_ready_is_told_within_its_minute() {
+    /// Not ready any more once it is closed.
+    #[derive(Clone)]
+    struct Gate<S>(S, Arc<AtomicBool>);
+
+    impl<S: Service<Request<Body>>> Service<Request<Body>> for Gate<S> {
+        type Response = S::Response;
+        type Error = S::Error;
+        type Future = S::Future;
+
+        fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+            if self.1.load(Ordering::Relaxed) {
+                return Poll::Pending;
+            }
+            self.0.poll_ready(cx)
+        }
+
+        fn call(&mut self, request: Request<Body>) -> S::Future {
+            self.0.call(request)
+        }
+    }
+
+    let (sandbox, reports) = (Sandbox::new(), Reports::default());
+    let closed = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&closed);
+    let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+        .attempt_layer(layer_fn(move |inner| Gate(inner, gate.clone())))
+        .on_settle(reports.hook())
+        .build()
+        .unwrap();
+    let token = client.create(create()).await.unwrap();
+    closed.store(true, Ordering::Relaxed);
+    drop(token);
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(reports.ends(), [SettleEnd::NotRevoked]);
 }

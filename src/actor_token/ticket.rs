@@ -4,7 +4,7 @@ use std::{fmt, slice::SliceIndex, sync::Arc};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::guard::Guard;
+use crate::{guard::Guard, layer::settle::Unsettled};
 
 /// The credential of a token, in the two forms that the API hands out.
 ///
@@ -58,6 +58,11 @@ impl Ticket {
         if let Some(guard) = &self.guard {
             guard.claim();
         }
+    }
+
+    /// The token, for somebody who answers for it after it is claimed; if anybody did before.
+    pub(crate) fn unsettled(&self) -> Option<Unsettled> {
+        self.guard.as_ref()?.unsettled()
     }
 
     /// Lets `guard` answer for the token until the ticket is read.

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::{Prefix, Progress};
 use crate::{
-    Outcome,
+    Intent, Outcome,
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU8, AtomicU16, Ordering},
@@ -36,6 +36,7 @@ pub(super) struct State {
     held: AtomicBool,
     sent: AtomicBool,
     repeated: AtomicBool,
+    unseen: AtomicBool,
     /// The status of the answer once its head is there, else zero.
     status: AtomicU16,
     /// What was read of the answer's body, for as long as that has not ended.
@@ -46,6 +47,11 @@ impl State {
     /// Whether the transport has the body, and nobody knows yet what became of it.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.claim.load(Ordering::Acquire) == TAKEN
+    }
+
+    /// Whether somebody settles it who will know.
+    pub(super) fn is_followed(&self) -> bool {
+        self.is_in_doubt() && self.held.load(Ordering::Acquire)
     }
 }
 
@@ -74,8 +80,7 @@ impl Attempt {
         });
     }
 
-    /// Becomes an attempt of its own, for what the one that it was is sent for once more. From then on
-    /// that one does not tell the whole truth.
+    /// Becomes an attempt of its own, for what the one that it was is sent for once more.
     pub(crate) fn become_repeated(&mut self) {
         self.state().repeated.store(true, Ordering::Release);
         self.become_next();
@@ -97,6 +102,20 @@ impl Attempt {
     /// may be handed out.
     pub(crate) fn take(&self) -> bool {
         self.decide(TAKEN).err() != Some(WITHDRAWN)
+    }
+
+    /// The same for what may be taken once only: taken again, a layer below sends it once more without
+    /// telling, and nobody knows any longer which of the exchanges an answer is of.
+    pub(crate) fn take_once(&self) -> bool {
+        match self.decide(TAKEN) {
+            Ok(_) => true,
+            Err(TAKEN) => {
+                self.state().repeated.store(true, Ordering::Release);
+                self.note_unseen();
+                true
+            }
+            Err(_) => false,
+        }
     }
 
     /// Takes the body back, so that it can never be sent from now on. True when that came too late
@@ -148,12 +167,33 @@ impl Attempt {
         !self.state().sent.swap(true, Ordering::AcqRel)
     }
 
+    /// A layer below sent it once more: what is known of one exchange says nothing of another.
     pub(crate) fn is_repeated(&self) -> bool {
         self.state().repeated.load(Ordering::Acquire)
     }
 
-    pub(crate) fn is_held(&self) -> bool {
-        self.state().held.load(Ordering::Acquire)
+    /// It was sent once more below the layer that settles it, which sees one of the answers only.
+    pub(crate) fn note_unseen(&self) {
+        self.state().unseen.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_unseen(&self) -> bool {
+        self.state().unseen.load(Ordering::Acquire)
+    }
+
+    /// Whether more than one exchange of it may have had an effect, and all but one went unseen.
+    pub(crate) fn is_sent_unseen(&self) -> bool {
+        let repeats = || self.progress.attempts().saturating_sub(self.number());
+        self.has_unseen() && (self.withdraw() || repeats() > 1)
+    }
+
+    /// Whether it was sent, nobody knows what became of it, and somebody settles it who will.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.state().is_followed()
+    }
+
+    pub(crate) fn intent(&self) -> Intent {
+        self.progress.content().intent
     }
 
     pub(crate) fn progress(&self) -> &Arc<Progress> {

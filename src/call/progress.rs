@@ -34,8 +34,15 @@ pub(crate) struct Progress {
     life: AtomicU64,
     /// The token that was minted although the call failed.
     lost: OnceLock<ActorTokenId>,
-    /// Answers for the token in the answer that is on its way up.
-    guard: Mutex<Option<Arc<dyn Guard>>>,
+    /// Answer for the tokens in the answers that are on their way up.
+    guards: Mutex<Guards>,
+}
+
+/// Mostly one; two where two attempts were made at once, and both were answered.
+#[derive(Default)]
+struct Guards {
+    first: Option<Arc<dyn Guard>>,
+    more: Vec<Arc<dyn Guard>>,
 }
 
 impl Progress {
@@ -57,14 +64,22 @@ impl Progress {
     /// The greatest outcome of all attempts, one that was sent and has not ended being `Unknown`.
     pub(crate) fn outcome(&self) -> Outcome {
         // Before what was noted is looked at: whoever ends an attempt notes its outcome first.
-        let in_doubt = self.first.is_in_doubt()
-            || self.attempts() > 1 && self.later().iter().any(|it| it.state.is_in_doubt());
+        let in_doubt = self.has_any(State::is_in_doubt);
         let worst = self.settled_outcome();
         if in_doubt {
             worst.max(Outcome::Unknown)
         } else {
             worst
         }
+    }
+
+    /// Whether an attempt was given up that somebody settles.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.has_any(State::is_followed)
+    }
+
+    fn has_any(&self, is_so: fn(&State) -> bool) -> bool {
+        is_so(&self.first) || self.attempts() > 1 && self.later().iter().any(|it| is_so(&it.state))
     }
 
     pub(super) fn later(&self) -> MutexGuard<'_, Vec<Arc<Later>>> {
@@ -112,20 +127,25 @@ impl Progress {
         self.lost.get()
     }
 
-    /// Lets `guard` answer for the token in the answer that is on its way up. One that is there
-    /// already is dropped, and so settles its token: attempts follow each other, and a call has one
-    /// answer.
+    /// Lets `guard` answer for the token in an answer that is on its way up.
     pub(crate) fn guard(&self, guard: Arc<dyn Guard>) {
-        let replaced = self.guard_slot().replace(guard);
-        drop(replaced);
+        let mut guards = self.guards();
+        if guards.first.is_none() {
+            guards.first = Some(guard);
+        } else {
+            guards.more.push(guard);
+        }
     }
 
-    pub(crate) fn take_guard(&self) -> Option<Arc<dyn Guard>> {
-        self.guard_slot().take()
+    /// Takes the guards of all answers. Those that are dropped settle their tokens: a call has one
+    /// answer.
+    pub(crate) fn take_guards(&self) -> impl Iterator<Item = Arc<dyn Guard>> {
+        let Guards { first, more } = std::mem::take(&mut *self.guards());
+        first.into_iter().chain(more)
     }
 
-    fn guard_slot(&self) -> MutexGuard<'_, Option<Arc<dyn Guard>>> {
-        self.guard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn guards(&self) -> MutexGuard<'_, Guards> {
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

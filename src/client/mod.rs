@@ -150,7 +150,8 @@ impl Client {
     }
 
     /// Waits until no create is on its way and everything lost is settled, `limit` at most. What is
-    /// not settled by then is given up and reported; creates that callers still wait for go on.
+    /// not settled by then is given up and reported; creates that callers still wait for go on. A call
+    /// that begins later, or pauses before its next attempt, is not waited for.
     ///
     /// To be called before the process or its runtime ends.
     ///

@@ -146,10 +146,12 @@ where
             };
             let attempts = this.progress.attempts().max(error.attempts());
             let lost = error.actor_token_id().or(this.progress.lost()).cloned();
+            let settling = error.is_settling() || this.progress.is_followed();
             let exposed = (outcome >= Outcome::Unknown).then(|| this.progress.exposed_until());
             error
                 .with_outcome(outcome)
                 .with_attempts(attempts)
+                .with_settling(settling)
                 .with_actor_token_id(lost)
                 .with_exposed_until(exposed.flatten())
         })

@@ -4,18 +4,21 @@ use std::{error::Error as StdError, io};
 
 use super::answer::trace_id;
 use crate::{
-    ActorToken, BoxError, Error, ErrorKind, Outcome,
+    ActorToken, BoxError, Error, ErrorKind, Intent, Outcome,
     layer::{collect_body::CollectBodyError, timeout::TimedOut},
     runtime::NoRuntime,
 };
 
-/// The error of an attempt that ended without an answer. `taken` tells whether the transport has
-/// the request body; if not, it can have sent nothing.
-pub(super) fn classify(error: BoxError, taken: bool) -> Error {
+/// The error of an attempt that ended without an answer. `sent` is what it may have sent; if that is
+/// nothing, nothing came of it.
+pub(super) fn classify(error: BoxError, sent: Option<Intent>) -> Error {
     match error.downcast::<Error>() {
-        Ok(typed) => *typed,
+        Ok(typed) => {
+            let outcome = believed(typed.outcome(), sent);
+            typed.with_outcome(outcome)
+        }
         Err(error) => {
-            let typed = describe(&*error, taken);
+            let typed = describe(&*error, sent);
             // What these have to say, the typed error says itself.
             if error.is::<TimedOut>() || error.is::<NoRuntime>() {
                 typed
@@ -26,12 +29,20 @@ pub(super) fn classify(error: BoxError, taken: bool) -> Error {
     }
 }
 
-/// The same without its source.
-pub(super) fn describe(error: &(dyn StdError + 'static), taken: bool) -> Error {
-    let outcome = if taken {
-        Outcome::Unknown
-    } else {
-        Outcome::NotSent
+/// What an outcome is worth that a layer below told, and not the answer to all that was sent. Of a create
+/// that was, only the API can say that it minted nothing.
+pub(super) fn believed(outcome: Outcome, sent: Option<Intent>) -> Outcome {
+    match sent {
+        Some(Intent::Create) => outcome.max(Outcome::Unknown),
+        _ => outcome,
+    }
+}
+
+/// The error of another type, without its source.
+pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<Intent>) -> Error {
+    let outcome = match sent {
+        Some(_) => Outcome::Unknown,
+        None => Outcome::NotSent,
     };
     if let Some(cut) = error.downcast_ref::<CollectBodyError>() {
         let (status, trace_id) = (cut.head().status, trace_id(&cut.head().headers));
@@ -71,7 +82,11 @@ pub(super) fn describe(error: &(dyn StdError + 'static), taken: bool) -> Error {
         | Facts {
             never_written: true,
             ..
-        } => Outcome::NotSent,
+        } => match sent {
+            // Then it speaks of another exchange than the one that took the body.
+            Some(Intent::Create) => outcome,
+            _ => Outcome::NotSent,
+        },
         Facts {
             refused_by_peer: true,
             ..

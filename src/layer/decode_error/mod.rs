@@ -13,6 +13,7 @@
 //! | 5xx, a status that this API never gives, a failure after the body was taken | [`Outcome::Unknown`] |
 //! | a 200 that broke off or is too long | [`Outcome::Applied`] once the id of a token came, before that [`Outcome::Unknown`] |
 //! | an error whose body did not end in time | as its status |
+//! | an [`Error`] that a layer below made | as it says, but of a create that was sent at least [`Outcome::Unknown`] |
 //!
 //! # Example
 //!
@@ -62,7 +63,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub(crate) use self::answer::{outcome as outcome_of_status, trace_id};
-use crate::{Body, BoxError, Error, Outcome, call::Attempt};
+use crate::{Body, BoxError, Error, Intent, Outcome, call::Attempt};
 
 /// Layer of [`DecodeError`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -102,25 +103,31 @@ where
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner
             .poll_ready(cx)
-            .map_err(|error| evidence::classify(error.into(), false).into())
+            .map_err(|error| evidence::classify(error.into(), None).into())
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let attempt = request.body_mut().begin_attempt();
         ResponseFuture {
-            inner: self.inner.call(request),
+            inner: Some(self.inner.call(request)),
             attempt,
         }
     }
 }
 
-/// The outcome that the failure of an attempt proves.
+/// The outcome that the failure of an exchange proves to the layer that settles it.
 pub(crate) fn outcome(error: &BoxError, attempt: &Attempt) -> Outcome {
+    let unseen = attempt.has_unseen();
+    let sent = (attempt.withdraw() || unseen).then(|| attempt.intent());
     match error.downcast_ref::<Error>() {
-        Some(typed) => typed.outcome(),
+        Some(typed) => evidence::believed(typed.outcome(), sent),
         None => {
-            let typed = evidence::describe(&**error, attempt.withdraw());
-            answer::complete(typed, attempt).outcome()
+            let typed = evidence::describe(&**error, sent);
+            if unseen {
+                evidence::believed(typed.outcome(), sent)
+            } else {
+                answer::complete(typed, attempt).outcome()
+            }
         }
     }
 }
@@ -129,12 +136,15 @@ pin_project! {
     /// An attempt below, on its way to an answer or a typed error.
     pub struct ResponseFuture<F> {
         #[pin]
-        inner: F,
+        inner: Option<F>,
         attempt: Attempt,
     }
 
     impl<F> PinnedDrop for ResponseFuture<F> {
         fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // Whoever holds it below is to let go of it before it is given up.
+            this.inner.set(None);
             let taken = this.attempt.withdraw();
             if let (true, Some(status), false) =
                 (taken, this.attempt.status(), this.attempt.is_repeated())
@@ -153,30 +163,45 @@ where
     type Output = Result<Response<Full<Bytes>>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let error = match ready!(this.inner.poll(cx)) {
+        let mut this = self.project();
+        let inner = this.inner.as_mut().as_pin_mut();
+        let polled = ready!(inner.expect("polled after it was ready").poll(cx));
+        let error = match polled {
             Ok(response) if response.status() == StatusCode::OK => {
                 // Until its body is read, nobody knows whether it is an answer of the API.
                 this.attempt.end(Outcome::Unknown);
                 return Poll::Ready(Ok(response));
             }
-            Ok(response) => answer::decode(response).with_stale_key(this.attempt.has_stale_key()),
+            Ok(response) => {
+                // The mark may be of an exchange before this one.
+                let stale = response.status() == StatusCode::UNAUTHORIZED;
+                answer::decode(response).with_stale_key(stale && this.attempt.has_stale_key())
+            }
             Err(error) => {
+                // A layer below may have given up what a transport still holds.
+                this.inner.set(None);
                 // What is known of one exchange says nothing of another.
                 let repeated = this.attempt.is_repeated();
-                let taken = this.attempt.withdraw() || repeated;
-                let mut error = evidence::classify(error.into(), taken);
+                let sent = this.attempt.withdraw() || repeated;
+                let sent = sent.then(|| this.attempt.intent());
+                let mut error = evidence::classify(error.into(), sent);
                 if !repeated {
                     error = answer::complete(error, this.attempt);
                 }
                 // A refusal, or a failure of the API, ends what could be settled.
                 let may_land =
                     repeated || this.attempt.status().is_none_or(|it| it == StatusCode::OK);
-                let settling = taken && error.is_timeout() && may_land && this.attempt.is_held();
+                let settling = error.is_timeout() && may_land && this.attempt.is_followed();
                 error.with_settling(settling)
             }
         };
-        this.attempt.end(error.outcome());
+        let mut outcome = error.outcome();
+        if this.attempt.is_repeated() && this.attempt.intent() == Intent::Create {
+            // Of the exchanges that a layer below made, those that nobody settles are in doubt.
+            outcome = outcome.max(this.attempt.progress().outcome());
+        }
+        let error = error.with_outcome(outcome);
+        this.attempt.end(outcome);
         Poll::Ready(Err(error.with_attempts(this.attempt.number()).into()))
     }
 }

@@ -40,9 +40,12 @@ const RESERVED: [HeaderName; 9] = [
 ];
 
 /// The request as the attempt level knows it: a path without base URL, no headers of ours.
-pub(super) fn encode(request: ActorTokenRequest) -> Result<(Request<Body>, Expected), Error> {
+pub(super) fn encode(
+    request: ActorTokenRequest,
+    trusts_headers: bool,
+) -> Result<(Request<Body>, Expected), Error> {
     let (operation, headers, extensions, call) = request.into_parts();
-    if let Some(headers) = &headers {
+    if let (Some(headers), false) = (&headers, trusts_headers) {
         check_headers(headers)?;
     }
     let (path, intent, bytes, expected) = match operation {

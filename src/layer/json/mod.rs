@@ -59,13 +59,22 @@ use crate::{ActorToken, ActorTokenRequest, Body, BoxError, Error, Outcome, call:
 
 /// Layer of [`Json`].
 #[derive(Clone, Copy, Debug, Default)]
-pub struct JsonLayer(());
+pub struct JsonLayer {
+    trusts_headers: bool,
+}
 
 impl JsonLayer {
     /// The layer; it has nothing to configure.
     #[must_use]
     pub fn new() -> Self {
-        Self(())
+        Self::default()
+    }
+
+    /// Encodes what carries the headers that layers below gave a request before.
+    pub(crate) fn trusting_headers() -> Self {
+        Self {
+            trusts_headers: true,
+        }
     }
 }
 
@@ -73,7 +82,10 @@ impl<S> Layer<S> for JsonLayer {
     type Service = Json<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Json { inner }
+        Json {
+            inner,
+            trusts_headers: self.trusts_headers,
+        }
     }
 }
 
@@ -81,6 +93,7 @@ impl<S> Layer<S> for JsonLayer {
 #[derive(Clone, Copy, Debug)]
 pub struct Json<S> {
     inner: S,
+    trusts_headers: bool,
 }
 
 impl<S> Service<ActorTokenRequest> for Json<S>
@@ -98,7 +111,7 @@ where
 
     fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
         let progress = Arc::clone(request.call().progress());
-        match encode::encode(request) {
+        match encode::encode(request, self.trusts_headers) {
             Ok((request, expected)) => ResponseFuture {
                 inner: Some(self.inner.call(request)),
                 expected: Some(expected),
@@ -149,12 +162,12 @@ where
             Ok(answer) => answer.into_body().into_inner().unwrap_or_default(),
             Err(error) => return Poll::Ready(expected.converge(error.into(), this.progress)),
         };
-        // Dropped before its token is found, it settles what was minted.
-        let guard = this.progress.take_guard();
+        // Dropped before its token is found, a guard settles what was minted.
+        let guards = this.progress.take_guards();
         let mut token = expected.decode(&answer);
         if let Ok(token) = &mut token {
             this.progress.note(Outcome::Applied);
-            if let Some(guard) = guard {
+            for guard in guards {
                 token.guard_by(guard, &answer);
             }
         }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long one compensating revoke may take, pauses included.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 /// How long each of its attempts may take.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
@@ -25,7 +25,8 @@ const MAX_ATTEMPTS: u32 = 5;
 /// Revokes, apart from the limits of whoever lost the token.
 pub(crate) type Revokes = BoxCloneSyncService<ActorTokenRequest, ActorToken, Error>;
 
-/// The service that revokes over `inner`, where a create was lost.
+/// The service that revokes over `inner`, where a create was lost. How long it may take in all is up to
+/// who calls it, since getting ready counts, too.
 pub(super) fn service<S>(inner: S, trace: &TraceLayer) -> Revokes
 where
     S: Service<Request<Body>, Response = Response<Full<Bytes>>> + Clone + Send + Sync + 'static,
@@ -41,8 +42,7 @@ where
     let svc = DecodeErrorLayer::new().layer(svc);
     let svc = trace.layer(svc);
     let svc = RetryLayer::new(retry).layer(svc);
-    let svc = JsonLayer::new().layer(svc);
-    let svc = TimeoutLayer::new(LIMIT).layer(svc);
+    let svc = JsonLayer::trusting_headers().layer(svc);
     let svc = TypedErrorLayer::new().layer(svc);
     Revokes::new(svc)
 }

@@ -17,14 +17,16 @@ impl DrainReport {
         self.counts
     }
 
-    /// How many lost creates and revokes of theirs were given up because time ran out. Each was
-    /// reported, and is in the [counts](Self::counts).
+    /// How many lost creates and revokes of theirs were given up because time ran out. Those that may have
+    /// left a token were reported, and are in the [counts](Self::counts), unless their runtime stands
+    /// still: then they are once it goes on, or ends.
     #[must_use]
     pub fn cut_short(&self) -> usize {
         self.cut_short
     }
 
-    /// How many creates somebody still waits for. They go on.
+    /// How many creates were under way that somebody still waits for. They go on. A call that pauses before
+    /// its next attempt is none of them.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight

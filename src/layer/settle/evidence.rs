@@ -25,6 +25,7 @@ impl Evidence {
             Ok(response) if response.status() == StatusCode::OK => {
                 Self::Answer(response.body().clone().into_inner().unwrap_or_default())
             }
+            Ok(_) if attempt.has_unseen() => Self::Silence,
             Ok(response) => Self::of_status(response.status()),
             Err(error) => match error.downcast_ref::<CollectBodyError>() {
                 Some(cut) => Self::Answer(cut.expose_prefix().clone()),
@@ -37,6 +38,8 @@ impl Evidence {
     /// What came of an answer that nobody waits for any longer.
     pub(super) fn so_far(attempt: &Attempt) -> Self {
         match attempt.status() {
+            // What is known of one exchange says nothing of another.
+            _ if attempt.has_unseen() => Self::Silence,
             Some(status) if status != StatusCode::OK => Self::of_status(status),
             _ => Self::Answer(attempt.read().snapshot()),
         }
@@ -47,6 +50,14 @@ impl Evidence {
             Self::None
         } else {
             Self::Silence
+        }
+    }
+
+    /// Reports what else may have been minted than the answer tells, by a layer below that sent the create
+    /// more than once.
+    pub(super) fn report_others(&self, attempt: &Attempt, unsettled: &Unsettled) {
+        if matches!(self, Self::Answer(_)) && attempt.is_sent_unseen() {
+            unsettled.again().end(SettleEnd::Unknown, None);
         }
     }
 

@@ -36,11 +36,22 @@ pin_project! {
         attempt: Attempt,
         // Taken when the exchange has ended.
         unsettled: Option<Unsettled>,
-        permit: TaskTrackerToken,
+        // Taken along by whoever answers for the token.
+        permit: Option<TaskTrackerToken>,
         // Set while the future is polled: one that panicked is not polled again.
         polling: bool,
         #[pin]
         future: F,
+    }
+
+    impl<F: ?Sized> PinnedDrop for Held<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let Some(unsettled) = this.unsettled.take() {
+                // Its runtime has ended, so there is nothing left to do but tell what came of it.
+                drop(Evidence::so_far(this.attempt).judge(unsettled));
+            }
+        }
     }
 }
 
@@ -90,7 +101,7 @@ impl Exchange {
         Self(Some(Box::pin(Held {
             attempt: admitted.attempt,
             unsettled: Some(admitted.unsettled),
-            permit: admitted.permit,
+            permit: Some(admitted.permit),
             polling: false,
             future: OneError { future },
         })))
@@ -104,10 +115,13 @@ impl Exchange {
         };
         if let Some(mut ended) = self.0.take() {
             let unsettled = ended.as_mut().settle();
-            match Evidence::of(answer, &ended.attempt) {
+            let evidence = Evidence::of(answer, &ended.attempt);
+            evidence.report_others(&ended.attempt, &unsettled);
+            match evidence {
                 // Whoever gets the answer gets the token.
                 Evidence::Answer(body) if answer.is_ok() => {
-                    let guard = Minted::new(unsettled, body);
+                    let permit = ended.as_mut().project().permit.take();
+                    let guard = Minted::new(unsettled, body, permit);
                     ended.attempt.progress().guard(Arc::new(guard));
                 }
                 evidence => {
@@ -131,12 +145,14 @@ impl Drop for Exchange {
             return;
         };
         let attempt = running.attempt.clone();
-        if !attempt.withdraw() {
+        if !attempt.withdraw() && !attempt.has_unseen() {
             // It was never sent and never will be.
             return running.as_mut().settle().nothing();
         }
         match attempt.status() {
             _ if running.polling => Evidence::so_far(&attempt).settle(running.as_mut().settle()),
+            // What is known of one exchange says nothing of another.
+            _ if attempt.has_unseen() => follow(running),
             None => follow(running),
             Some(StatusCode::OK) => {
                 // What is left of the answer is not needed once it has told the id.
@@ -176,9 +192,12 @@ fn follow(mut running: Running) {
             None => Evidence::so_far(&running.attempt),
         };
         let unsettled = running.as_mut().settle();
-        // Whatever the exchange holds, a connection for one, is free for the revoke.
-        drop(running);
-        match evidence.judge(unsettled) {
+        evidence.report_others(&running.attempt, &unsettled);
+        let left = evidence.judge(unsettled);
+        // Whatever the exchange holds, a connection for one, is free for the revoke. A panic is no more
+        // than one above.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(running)));
+        match left {
             Some(token) if !is_cut => token.revoked(cut).await,
             // There is no time left to revoke anything, so it is reported.
             left => drop(left),

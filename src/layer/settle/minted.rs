@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::unsettled::Unsettled;
 use crate::{ActorToken, ActorTokenId, guard::Guard};
@@ -14,14 +15,21 @@ pub(super) struct Minted {
     /// The answer, until it was read.
     answer: Option<Bytes>,
     claimed: AtomicBool,
+    /// Until it was read, or lost, the create is on its way.
+    permit: Option<TaskTrackerToken>,
 }
 
 impl Minted {
-    pub(super) fn new(unsettled: Unsettled, answer: Bytes) -> Self {
+    pub(super) fn new(
+        unsettled: Unsettled,
+        answer: Bytes,
+        permit: Option<TaskTrackerToken>,
+    ) -> Self {
         Self {
             unsettled: Some(unsettled),
             answer: Some(answer),
             claimed: AtomicBool::new(false),
+            permit,
         }
     }
 }
@@ -38,6 +46,7 @@ impl Guard for Minted {
     fn confirm(&mut self, id: &ActorTokenId) {
         // The answer holds the credential, and is needed no more.
         self.answer = None;
+        self.permit = None;
         if let Some(unsettled) = &mut self.unsettled {
             unsettled.identify(id.clone());
             self.claimed = AtomicBool::new(!unsettled.settler().revokes_unread());
@@ -46,6 +55,10 @@ impl Guard for Minted {
 
     fn claim(&self) {
         self.claimed.store(true, Ordering::Relaxed);
+    }
+
+    fn unsettled(&self) -> Option<Unsettled> {
+        self.unsettled.as_ref().map(Unsettled::again)
     }
 }
 

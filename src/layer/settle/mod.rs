@@ -66,6 +66,10 @@
 //! revoke: it is reported, with the time until which a token could be used. When the runtime is shut
 //! down, what is still being settled is reported as lost at once; call
 //! [`drain`](SettleLayer::drain) before.
+//!
+//! A layer below this one that sends a create more than once, a retry among the attempt layers for one,
+//! lets only one of the answers be seen. The others are reported together, as one credential that may
+//! exist. A layer below that makes a refusal's *response* of what the API answered is believed.
 
 mod compensate;
 mod config;
@@ -181,6 +185,12 @@ impl SettleLayer {
         self
     }
 
+    /// This layer, with the hook of an `earlier` one if it has none.
+    pub(crate) fn or_hook_of(mut self, earlier: &Self) -> Self {
+        self.config.hook = self.config.hook.or_else(|| earlier.config.hook.clone());
+        self
+    }
+
     /// What settles by `revokes`, and shares everything else with this layer.
     pub(crate) fn settler(&self, revokes: Revokes) -> Arc<Settler> {
         Settler::new(revokes, self.config.clone(), Arc::clone(&self.shared))
@@ -193,7 +203,8 @@ impl SettleLayer {
     }
 
     /// Waits until no create is on its way and everything lost is settled, `limit` at most. What is
-    /// not settled by then is given up and reported; creates that callers still wait for go on.
+    /// not settled by then is given up and reported; creates that callers still wait for go on. A call
+    /// that begins later, or pauses before its next attempt, is not waited for.
     ///
     /// # Cancel safety
     ///

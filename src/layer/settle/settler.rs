@@ -19,7 +19,10 @@ use tower::ServiceExt;
 use tracing::{Instrument, Span};
 
 use super::{
-    DrainReport, SettleCounts, SettleEvent, compensate::Revokes, config::Config, event::Counters,
+    DrainReport, SettleCounts, SettleEvent,
+    compensate::{LIMIT, Revokes},
+    config::Config,
+    event::Counters,
     unsettled::Unsettled,
 };
 use crate::{
@@ -144,12 +147,12 @@ impl Settler {
         })))
     }
 
-    /// Runs `task` in the background: where the caller is, else on `runtime`.
+    /// Runs `task` in the background: where the caller is, if there are timers, else on `runtime`.
     pub(super) fn spawn<F>(&self, runtime: &Handle, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let here = Handle::try_current();
+        let here = runtime::current();
         let runtime = here.as_ref().unwrap_or(runtime);
         let span = if self.config.trace.is_disabled() {
             Span::none()
@@ -169,21 +172,29 @@ impl Settler {
     pub(super) async fn revoke(&self, request: ActorTokenRequest) -> Result<ActorToken, Error> {
         // The semaphore is never closed.
         let _turn = self.shared.revokes.acquire().await;
-        self.revokes.clone().oneshot(request).await
+        let revoked = within(LIMIT, self.revokes.clone().oneshot(request)).await;
+        revoked.unwrap_or_else(|| {
+            let error = Error::new(ErrorKind::Timeout, Outcome::Unknown);
+            Err(error.with_detail(format!("revoking took longer than {LIMIT:?}")))
+        })
     }
 
     /// Tells everybody who wants to know.
     pub(super) fn report(&self, event: &SettleEvent) {
         self.shared.counters.add(event.end());
-        telemetry::settled(
-            event.end(),
-            event.actor_token_id(),
-            event.exposed_until(),
-            event.error(),
-        );
+        // Whoever is being dropped right now must not learn of a panic in somebody's subscriber or hook, and
+        // it must not keep the next one from being told.
+        let tell = |to: &dyn Fn()| drop(panic::catch_unwind(AssertUnwindSafe(to)));
+        tell(&|| {
+            telemetry::settled(
+                event.end(),
+                event.actor_token_id(),
+                event.exposed_until(),
+                event.error(),
+            );
+        });
         if let Some(hook) = &self.config.hook {
-            // Whoever is being dropped right now must not learn of a panic in somebody's hook.
-            let _ = panic::catch_unwind(AssertUnwindSafe(|| hook(event)));
+            tell(&|| hook(event));
         }
     }
 }
@@ -226,8 +237,7 @@ pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::O
     let deadline = tokio::time::Instant::now().checked_add(limit);
     let timer = match deadline.map(runtime::sleep_until) {
         Some(Ok(timer)) => timer,
-        // Without timers nothing runs in the background either.
-        Some(Err(_)) => return None,
+        Some(Err(_)) => return unless(runtime::sleep_on_a_thread(limit), future).await,
         None => return Some(future.await),
     };
     unless(timer, future).await

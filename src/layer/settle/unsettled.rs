@@ -36,9 +36,10 @@ pub(crate) struct Unsettled {
 }
 
 /// What a create carried that its revoke must carry, too, to come to the same place.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Origin(Option<Box<Carried>>);
 
+#[derive(Clone)]
 struct Carried {
     base_url: Option<BaseUrl>,
     headers: HeaderMap,
@@ -126,6 +127,20 @@ impl Unsettled {
         };
         unsettled.identify(id);
         unsettled
+    }
+
+    /// The same once more, or another one of the same request while neither is identified.
+    pub(super) fn again(&self) -> Self {
+        Self {
+            settler: Arc::clone(&self.settler),
+            runtime: self.runtime.clone(),
+            asked: self.asked.clone(),
+            life: self.life,
+            origin: self.origin.clone(),
+            id: self.id.clone(),
+            expiry: self.expiry,
+            ended: false,
+        }
     }
 
     pub(super) fn settler(&self) -> &Arc<Settler> {

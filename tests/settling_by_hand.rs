@@ -1,0 +1,68 @@
+//! Settling in a stack that was assembled by hand, with layers of others between those of the crate.
+
+mod support {
+    pub(crate) mod peer;
+}
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use clerk_actor_tokens::{
+    Actor, ActorToken, ActorTokenRequest, Body, BoxError, CreateActorToken, Error,
+    layer::{CollectBody, CollectBodyLayer, JsonLayer, Settle, SettleLayer, TypedErrorLayer},
+};
+use futures_util::FutureExt;
+use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
+use http_body_util::Full;
+use support::peer::{CallNumber, Exchange, Peer, USER};
+use tower::{
+    Layer, Service, ServiceExt,
+    layer::layer_fn,
+    util::{MapRequestLayer, MapResponse},
+};
+
+/// Makes a create by the layers that it takes, with one of somebody else's below JSON.
+async fn create<L>(settle: &SettleLayer, between: L) -> Result<ActorToken, Error>
+where
+    L: Layer<Settle<CollectBody<Peer>>>,
+    L::Service: Service<Request<Body>, Response = Response<Full<Bytes>>, Error = BoxError> + Clone,
+{
+    let peer = Peer::new(|_| Exchange::prompt());
+    let settled = settle.layer(CollectBodyLayer::default().layer(peer));
+    let stack = TypedErrorLayer::new().layer(JsonLayer::new().layer(between.layer(settled)));
+    let create = CreateActorToken::new(USER, Actor::new("user_admin"));
+    let mut request = ActorTokenRequest::create(create);
+    request.extensions_mut().insert(CallNumber(0));
+    stack.oneshot(request).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_is_not_complete_while_an_answer_is_on_its_way_up() {
+    let settle = SettleLayer::new();
+    let draining = settle.clone();
+    let between = layer_fn(move |settled| {
+        let draining = draining.clone();
+        MapResponse::new(settled, move |answer: Response<Full<Bytes>>| {
+            let report = draining.drain(Duration::ZERO).now_or_never();
+            assert!(report.is_none_or(|report| report.in_flight() == 1));
+            answer
+        })
+    });
+    let token = create(&settle, between).await.unwrap();
+    let report = settle.drain(Duration::ZERO).await;
+    assert!(report.is_complete(), "its caller has it: {report:?}");
+    token.ticket().unwrap().claim();
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_that_were_added_below_json_do_not_stop_the_revoke() {
+    let settle = SettleLayer::new();
+    let between = MapRequestLayer::new(|mut request: Request<Body>| {
+        let key = HeaderValue::from_static("Bearer of a gateway");
+        request.headers_mut().insert(AUTHORIZATION, key);
+        request
+    });
+    drop(create(&settle, between).await.unwrap());
+    let report = settle.drain(Duration::from_secs(60)).await;
+    assert_eq!(report.counts().revoked, 1);
+}
