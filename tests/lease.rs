@@ -1,18 +1,20 @@
 //! A lease revokes its token when it ends, unless it is kept.
 
 use std::{
+    future::pending,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use clerk_actor_tokens::{
-    Actor, ActorTokenId, ActorTokenRequest, ActorTokenStatus, Client, ClientBuilder,
-    CreateActorToken, ErrorKind, Outcome, RetryConfig, Ticket,
+    Actor, ActorToken, ActorTokenId, ActorTokenRequest, ActorTokenStatus, Body, BoxError, Client,
+    ClientBuilder, CreateActorToken, ErrorKind, Intent, Operation, Outcome, RetryConfig, Ticket,
     layer::settle::SettleEnd,
     sandbox::{Fault, Sandbox},
 };
 use futures_util::poll;
-use http::StatusCode;
+use http::{Request, StatusCode};
+use tower::util::MapRequestLayer;
 
 const AMPLE: Duration = Duration::from_secs(600);
 
@@ -191,4 +193,70 @@ async fn a_lease_shows_no_credential() {
     let link = lease.ticket().and_then(Ticket::expose_url).unwrap();
     let (_, ticket) = link.split_once("ticket=").unwrap();
     assert!(!format!("{lease:?} {lease:#?}").contains(ticket));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_keeps_to_what_layers_made_of_its_request() {
+    #[derive(Clone, Debug, PartialEq)]
+    struct Tenant(&'static str);
+
+    let (sandbox, revokes) = (Sandbox::new(), Arc::new(Mutex::new(Vec::new())));
+    let (seen, told) = (Arc::clone(&revokes), Arc::new(Mutex::new(Vec::new())));
+    let hook = Arc::clone(&told);
+    let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+        .allow_base_url("https://tenant.example".parse().unwrap())
+        .call_layer(MapRequestLayer::new(|mut request: ActorTokenRequest| {
+            if let Operation::Create(create) = request.operation_mut() {
+                *create = create.clone().expires_in(Duration::from_secs(7200));
+                request.extensions_mut().insert(Tenant("acme"));
+                request = request.base_url("https://tenant.example".parse().unwrap());
+            }
+            request
+        }))
+        .attempt_layer(MapRequestLayer::new(move |request: Request<Body>| {
+            if request.body().intent() == Intent::Revoke {
+                let host = request.uri().host().unwrap().to_owned();
+                let tenant = request.extensions().get::<Tenant>().cloned();
+                seen.lock().unwrap().push((host, tenant));
+            }
+            request
+        }))
+        .on_settle(move |event| {
+            let tenant = event.extensions().get::<Tenant>().cloned();
+            hook.lock().unwrap().push(tenant);
+        })
+        .build()
+        .unwrap();
+    let lease = async || {
+        let create = CreateActorToken::new("user_1", Actor::new("user_2"));
+        let lease = client.lease(create).await.unwrap();
+        assert!(lease.ticket().and_then(Ticket::expose_url).is_some());
+        // Longer than the caller asked for.
+        tokio::time::advance(Duration::from_secs(3700)).await;
+        lease
+    };
+    drop(lease().await);
+    client.drain(AMPLE).await;
+    lease().await.revoke().await.unwrap();
+    assert_eq!(sandbox.ledger().pending().count(), 0);
+    let acme = || Some(Tenant("acme"));
+    let revoke = || ("tenant.example".to_owned(), acme());
+    assert_eq!(*revokes.lock().unwrap(), [revoke(), revoke()]);
+    assert_eq!(*told.lock().unwrap(), [acme()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoke_that_is_never_answered_is_told() {
+    let minted = || ActorToken::new("act_1".parse().unwrap(), ActorTokenStatus::Pending);
+    let client = Client::new(tower::service_fn(
+        move |request: ActorTokenRequest| async move {
+            match request.operation() {
+                Operation::Create(_) => Ok::<_, BoxError>(minted()),
+                _ => pending().await,
+            }
+        },
+    ));
+    drop(client.lease(create()).await.unwrap());
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(client.settle_counts().not_revoked, 1);
 }

@@ -1,6 +1,6 @@
 //! [`Lease`], a token that lives as long as somebody holds it.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use crate::{
     ActorToken, ActorTokenRequest, Client, CreateActorToken, Error, ErrorKind, Operation, Outcome,
@@ -12,7 +12,9 @@ use crate::{
 /// A token that is revoked when this is dropped, whether its ticket was read or not.
 ///
 /// For credentials that somebody needs for as long as a task, a page or a test lasts. A token whose life
-/// has ended by itself is left alone. What became of a token that was revoked by a drop is told by
+/// has ended by itself is left alone. The revoke comes to where the create did, whatever layers made of
+/// that; where settling is [disabled](crate::layer::SettleLayer::disabled), to where the caller sent it.
+/// What became of a token that was revoked by a drop is told by
 /// [`on_settle`](crate::ClientBuilder::on_settle), since nobody waits for it.
 ///
 /// ```
@@ -57,13 +59,18 @@ impl Lease {
             request.extensions(),
         );
         let token = client.send(request).await?;
+        // Layers on the way may have changed the request, so whoever answers for the token knows better.
+        let unsettled = token.ticket().and_then(Ticket::unsettled);
+        let unsettled = unsettled.unwrap_or_else(|| {
+            let settler = Arc::clone(client.settler());
+            let left = |at: SystemTime| at.duration_since(SystemTime::now()).unwrap_or_default();
+            let life = token.expires_at().map_or(life, left);
+            Unsettled::of_token(settler, runtime, token.id().clone(), life, origin)
+        });
         // The lease answers for it from now on.
         if let Some(ticket) = token.ticket() {
             ticket.claim();
         }
-        let settler = Arc::clone(client.settler());
-        let id = token.id().clone();
-        let unsettled = Unsettled::of_token(settler, runtime, id, life, origin);
         Ok(Self {
             client,
             token,
