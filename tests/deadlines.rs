@@ -1,13 +1,20 @@
 //! Call and attempt are bounded, none sleeps into another, and the error says which ran out.
 
-use std::{future::pending, time::Duration};
+use std::{
+    future::pending,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorTokenRequest, Body, BoxError, Client, ClientBuilder, CreateActorToken, Error,
     ErrorKind, Outcome, RetryConfig, SecretKey,
     sandbox::{Fault, Sandbox},
 };
 use http::{Request, Response};
+use http_body::Frame;
 use tokio::time::Instant;
 use tower::service_fn;
 
@@ -151,4 +158,37 @@ async fn a_status_that_came_in_time_counts_though_its_body_did_not() {
         assert!(error.is_timeout());
         assert_eq!(error.outcome(), Outcome::Rejected, "{error:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_head_of_a_refusal_counts_though_its_body_never_ends() {
+    /// A body that never ends.
+    struct Endless;
+
+    impl http_body::Body for Endless {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            Poll::Pending
+        }
+    }
+
+    let transport = service_fn(|request: Request<Body>| async {
+        let _taken = request.into_body().into_bytes();
+        let answer = Response::builder().status(429);
+        let answer = answer.header("retry-after", "3600");
+        Ok::<_, BoxError>(answer.header("clerk-trace-id", "t1").body(Endless)?)
+    });
+    let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport)
+        .build()
+        .unwrap();
+    let (error, took) = failure(&client, create()).await;
+    assert!(about(took, 10 * S), "{took:?}");
+    assert_eq!((error.outcome(), error.attempts()), (Outcome::Rejected, 1));
+    assert_eq!(error.retry_after(), Some(3600 * S));
+    assert_eq!(error.trace_id(), Some("t1"));
 }

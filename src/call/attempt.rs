@@ -1,7 +1,10 @@
 //! [`Attempt`], which decides one question for good: was the request body taken by the transport, or
 //! can it never be?
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use http::StatusCode;
 
@@ -39,6 +42,8 @@ pub(super) struct State {
     unseen: AtomicBool,
     /// The status of the answer once its head is there, else zero.
     status: AtomicU16,
+    /// What the head tells of a refusal, should its body not end.
+    hints: OnceLock<Box<Hints>>,
     /// What was read of the answer's body, for as long as that has not ended.
     read: Mutex<Prefix>,
 }
@@ -53,6 +58,13 @@ impl State {
     pub(super) fn is_followed(&self) -> bool {
         self.is_in_doubt() && self.held.load(Ordering::Acquire)
     }
+}
+
+/// What the head of a refusal tells beside its status.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hints {
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) trace_id: Option<String>,
 }
 
 const OPEN: u8 = 0;
@@ -145,6 +157,15 @@ impl Attempt {
     /// The status of the answer, if its head came.
     pub(crate) fn status(&self) -> Option<StatusCode> {
         StatusCode::from_u16(self.state().status.load(Ordering::Acquire)).ok()
+    }
+
+    /// The body of a refusal is still to come.
+    pub(crate) fn note_hints(&self, hints: Hints) {
+        let _ = self.state().hints.set(Box::new(hints));
+    }
+
+    pub(crate) fn hints(&self) -> Option<&Hints> {
+        self.state().hints.get().map(|hints| &**hints)
     }
 
     /// What was read of the answer's body, for as long as that has not ended. It may hold a credential.

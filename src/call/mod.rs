@@ -15,7 +15,12 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-pub(crate) use self::{attempt::Attempt, content::Content, prefix::Prefix, progress::Progress};
+pub(crate) use self::{
+    attempt::{Attempt, Hints},
+    content::Content,
+    prefix::Prefix,
+    progress::Progress,
+};
 use crate::{BaseUrl, Intent, RetryConfig};
 
 /// The per-call context that the layers of the call level hand down.

@@ -13,7 +13,7 @@ use http_body_util::Full;
 use pin_project_lite::pin_project;
 
 use super::error::{CollectBodyError, Failure};
-use crate::{BoxError, call::Attempt};
+use crate::{BoxError, call::Attempt, layer::decode_error};
 
 pin_project! {
     /// The exchange below: first its head, then its body.
@@ -78,6 +78,9 @@ where
             };
             let Poll::Ready(frame) = body.as_mut().poll_frame(cx) else {
                 if let Some(head) = new_head {
+                    if head.status != StatusCode::OK {
+                        this.attempt.note_hints(decode_error::hints(&head.headers));
+                    }
                     *kept_head = Some(Box::new(head));
                 }
                 return Poll::Pending;
@@ -88,9 +91,9 @@ where
                         // Trailers have nothing to say here.
                         continue;
                     };
-                    let ended = body.is_end_stream();
+                    let (data, ended) = (data.into(), body.is_end_stream());
                     let mut read = this.attempt.read();
-                    let fits = read.push(data.into(), *this.limit);
+                    let fits = read.push(data, *this.limit);
                     if fits && !ended {
                         continue;
                     }

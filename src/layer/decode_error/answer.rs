@@ -5,7 +5,11 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::Full;
 
 use super::retry_after;
-use crate::{ActorToken, ClerkErrors, Error, ErrorKind, Outcome, call::Attempt, text::presentable};
+use crate::{
+    ActorToken, ClerkErrors, Error, ErrorKind, Outcome,
+    call::{Attempt, Hints},
+    text::presentable,
+};
 
 /// The error that an answer stands for. Status and trace id are kept whatever the body is.
 pub(super) fn decode(response: Response<Full<Bytes>>) -> Error {
@@ -47,9 +51,22 @@ pub(super) fn complete(error: Error, attempt: &Attempt) -> Error {
             }
         }
         Some(status) if status != StatusCode::OK && error.status().is_none() => {
-            error.with_status(status).with_outcome(outcome(status))
+            let hints = attempt.hints().cloned().unwrap_or_default();
+            error
+                .with_status(status)
+                .with_outcome(outcome(status))
+                .with_retry_after(hints.retry_after)
+                .with_trace_id(hints.trace_id)
         }
         _ => error,
+    }
+}
+
+/// What the head of a refusal tells beside its status.
+pub(crate) fn hints(headers: &HeaderMap) -> Hints {
+    Hints {
+        retry_after: retry_after::wait(headers),
+        trace_id: trace_id(headers),
     }
 }
 

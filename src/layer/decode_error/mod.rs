@@ -12,7 +12,7 @@
 //! | 4xx | [`Outcome::Rejected`] |
 //! | 5xx, a status that this API never gives, a failure after the body was taken | [`Outcome::Unknown`] |
 //! | a 200 that broke off or is too long | [`Outcome::Applied`] once the id of a token came, before that [`Outcome::Unknown`] |
-//! | an error whose body did not end in time | as its status |
+//! | an error whose body did not end in time | as its status; `Retry-After` and trace id count, too |
 //! | an [`Error`] that a layer below made | as it says, but of a create that was sent at least [`Outcome::Unknown`] |
 //!
 //! # Example
@@ -62,7 +62,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub(crate) use self::answer::{outcome as outcome_of_status, trace_id};
+pub(crate) use self::answer::{hints, outcome as outcome_of_status, trace_id};
 use crate::{Body, BoxError, Error, Intent, Outcome, call::Attempt};
 
 /// Layer of [`DecodeError`].
