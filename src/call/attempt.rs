@@ -1,20 +1,17 @@
 //! [`Attempt`], which decides one question for good: was the request body taken by the transport, or
 //! can it never be?
 
-use std::{
-    sync::{Arc, OnceLock, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, PoisonError};
 
 use http::StatusCode;
 
-use super::{Prefix, Progress};
+use super::{
+    Hints, Prefix, Progress,
+    state::{State, TAKEN, WITHDRAWN},
+};
 use crate::{
     Intent, Outcome,
-    sync::{
-        Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU8, AtomicU16, Ordering},
-    },
+    sync::{MutexGuard, atomic::Ordering},
 };
 
 /// One attempt of a call, shared by the layers that classify and settle it and the body that is sent.
@@ -30,47 +27,6 @@ pub(super) struct Later {
     number: u32,
     pub(super) state: State,
 }
-
-/// What became of one attempt so far.
-#[derive(Debug, Default)]
-pub(super) struct State {
-    claim: AtomicU8,
-    stale_key: AtomicBool,
-    held: AtomicBool,
-    sent: AtomicBool,
-    repeated: AtomicBool,
-    unseen: AtomicBool,
-    /// The status of the answer once its head is there, else zero.
-    status: AtomicU16,
-    /// What the head tells of a refusal, should its body not end.
-    hints: OnceLock<Box<Hints>>,
-    /// What was read of the answer's body, for as long as that has not ended.
-    read: Mutex<Prefix>,
-}
-
-impl State {
-    /// Whether the transport has the body, and nobody knows yet what became of it.
-    pub(super) fn is_in_doubt(&self) -> bool {
-        self.claim.load(Ordering::Acquire) == TAKEN
-    }
-
-    /// Whether somebody settles it who will know.
-    pub(super) fn is_followed(&self) -> bool {
-        self.is_in_doubt() && self.held.load(Ordering::Acquire)
-    }
-}
-
-/// What the head of a refusal tells beside its status.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Hints {
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) trace_id: Option<String>,
-}
-
-const OPEN: u8 = 0;
-const TAKEN: u8 = 1;
-const WITHDRAWN: u8 = 2;
-const ENDED: u8 = 3;
 
 impl Attempt {
     /// What is about to become one of the attempts of a call.
@@ -113,13 +69,13 @@ impl Attempt {
     /// The transport takes the body. False when the body was withdrawn before: then nothing of it
     /// may be handed out.
     pub(crate) fn take(&self) -> bool {
-        self.decide(TAKEN).err() != Some(WITHDRAWN)
+        self.state().decide(TAKEN).err() != Some(WITHDRAWN)
     }
 
     /// The same for what may be taken once only: taken again, a layer below sends it once more without
     /// telling, and nobody knows any longer which of the exchanges an answer is of.
     pub(crate) fn take_once(&self) -> bool {
-        match self.decide(TAKEN) {
+        match self.state().decide(TAKEN) {
             Ok(_) => true,
             Err(TAKEN) => {
                 self.state().repeated.store(true, Ordering::Release);
@@ -133,18 +89,9 @@ impl Attempt {
     /// Takes the body back, so that it can never be sent from now on. True when that came too late
     /// and the transport has it.
     pub(crate) fn withdraw(&self) -> bool {
-        self.decide(WITHDRAWN)
+        self.state()
+            .decide(WITHDRAWN)
             .is_err_and(|claim| claim != WITHDRAWN)
-    }
-
-    /// Decides the question, unless it is.
-    fn decide(&self, claim: u8) -> Result<u8, u8> {
-        let current = &self.state().claim;
-        // It mostly is, and to look at it costs less than to try.
-        match current.load(Ordering::Acquire) {
-            OPEN => current.compare_exchange(OPEN, claim, Ordering::AcqRel, Ordering::Acquire),
-            decided => Err(decided),
-        }
     }
 
     /// The head of the answer is there.
@@ -235,7 +182,7 @@ impl Attempt {
         // Before it is no longer in doubt, so that nobody finds the call neither in doubt nor settled.
         self.progress.note(outcome);
         if self.withdraw() {
-            self.state().claim.store(ENDED, Ordering::Release);
+            self.state().end();
         }
     }
 }
@@ -243,6 +190,7 @@ impl Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::state::OPEN;
 
     fn begin(progress: &Arc<Progress>) -> Attempt {
         let mut attempt = Attempt::none_of(Arc::clone(progress));
@@ -281,7 +229,7 @@ mod tests {
                 let attempt = begin(&progress);
                 std::thread::scope(|threads| {
                     threads.spawn(|| attempt.take());
-                    while attempt.state().claim.load(Ordering::Acquire) == OPEN {
+                    while attempt.state().claim() == OPEN {
                         std::hint::spin_loop();
                     }
                     assert!(attempt.withdraw());

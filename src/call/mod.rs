@@ -9,6 +9,7 @@ mod content;
 mod in_every_order;
 mod prefix;
 mod progress;
+mod state;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,10 +17,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 pub(crate) use self::{
-    attempt::{Attempt, Hints},
-    content::Content,
-    prefix::Prefix,
-    progress::Progress,
+    attempt::Attempt, content::Content, prefix::Prefix, progress::Progress, state::Hints,
 };
 use crate::{BaseUrl, Intent, RetryConfig};
 

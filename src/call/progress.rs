@@ -6,10 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{
-    Content,
-    attempt::{Later, State},
-};
+use super::{Content, attempt::Later, state::State};
 use crate::{
     ActorTokenId, Outcome,
     guard::Guard,
