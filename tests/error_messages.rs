@@ -49,6 +49,11 @@ fn a_wrong_url() {
         message("api.clerk.com"),
         "the base URL needs a scheme and a host, like https://api.clerk.com/v1"
     );
+    assert_eq!(message(""), "the base URL is empty");
+    assert_eq!(
+        message("https://api.clerk.com/v1\n"),
+        "the base URL must not have white space, not even around it"
+    );
     assert_eq!(
         message("http://api.clerk.com/v1"),
         "the base URL must start with https://, plain http:// is accepted for loopback only"

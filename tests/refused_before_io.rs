@@ -137,7 +137,7 @@ fn keys_that_cannot_be_keys_do_not_exist() {
 #[test]
 fn base_urls_that_would_lead_the_key_astray_do_not_exist() {
     for (url, says) in [
-        ("", "not a URL"),
+        ("", "empty"),
         ("marker.example", "scheme"),
         ("marker.example/v1", "not a URL"),
         ("/marker", "scheme"),
@@ -160,9 +160,9 @@ fn base_urls_that_would_lead_the_key_astray_do_not_exist() {
         ("https://api.clerk.com/%2E%2e/marker", "path"),
         ("https://api.clerk.com//marker", "path"),
         ("https://api.clerk.com/v1\\marker", ""),
-        ("https://api.clerk.com/ marker", ""),
+        ("https://api.clerk.com/ marker", "white space"),
         ("https://marker.exämple/", ""),
-        ("https://api.clerk.com/\r\nmarker", ""),
+        ("https://api.clerk.com/\r\nmarker", "white space"),
     ] {
         let error = url.parse::<BaseUrl>().expect_err(url);
         assert!(error.to_string().contains(says), "{url:?}: {error}");

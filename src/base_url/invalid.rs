@@ -4,6 +4,12 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidBaseUrl {
+    /// Nothing at all.
+    #[error("the base URL is empty")]
+    Empty,
+    /// White space, be it the line break at the end of a file.
+    #[error("the base URL must not have white space, not even around it")]
+    WhiteSpace,
     /// Longer than 2 KiB.
     #[error("the base URL has at most 2048 bytes")]
     TooLong,
