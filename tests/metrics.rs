@@ -177,6 +177,20 @@ fn a_revoke_is_measured_under_its_template() {
     assert!(all.keys().any(|name| name.contains(template)), "{all:?}");
 }
 
+#[test]
+fn the_gauge_tells_of_the_budget_that_retries_are_taken_from() {
+    let busy = || answer(429, &[("retry-after", "0")], "");
+    // The ticket is dropped unread, and so its token revoked, by retries that no budget bounds.
+    let ticket = r#","token":"eyJ","url":"https://clerk.example/?ticket=eyJ"}"#;
+    let minted = answer(200, &[], MINTED.replace('}', ticket));
+    let client = scripted([busy(), busy(), minted, busy(), answer(200, &[], REVOKED)]);
+    let all = while_recording(|_| async move {
+        drop(client.send(create()).await.unwrap());
+        assert_eq!(client.drain(S * 60).await.counts().revoked, 1);
+    });
+    assert_eq!(all["clerk.actor_tokens.retry_budget"], [8.1]);
+}
+
 const IN_FLIGHT: &str = "clerk.actor_tokens.calls_in_flight operation=create";
 
 #[test]

@@ -2,6 +2,7 @@
 //! allow, and no further.
 
 use std::{
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -11,13 +12,14 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    Actor, ActorTokenId, ActorTokenRequest, ActorTokenStatus, Body, Client, ClientBuilder,
-    CreateActorToken, ErrorKind, Intent, Outcome, RetryConfig, Ticket,
+    Actor, ActorTokenId, ActorTokenRequest, ActorTokenStatus, Body, BoxError, Client,
+    ClientBuilder, CreateActorToken, ErrorKind, Intent, KeyProvider, KeySource, Outcome,
+    RetryConfig, SecretKey, Ticket,
     layer::retry::Verdict,
     sandbox::{Fault, Sandbox},
 };
-use http::{Request, StatusCode};
-use tokio::time::Instant;
+use http::{Request, Response, StatusCode};
+use tokio::time::{Instant, Sleep, sleep};
 use tower::{Service, ServiceExt};
 
 fn client(sandbox: &Sandbox, retry: RetryConfig) -> Client {
@@ -259,6 +261,92 @@ async fn no_attempt_begins_after_the_time_for_retries() {
     let error = client(&sandbox, retry).create(create()).await.unwrap_err();
     assert_eq!((error.attempts(), error.outcome()), (4, Outcome::Rejected));
     assert_eq!(begun.elapsed().as_secs(), 3);
+}
+
+/// A transport that answers with a rate limit, and after the first is not ready for 20 s.
+#[derive(Clone)]
+struct Congested {
+    begun: Arc<Mutex<Vec<Instant>>>,
+    free: Arc<Mutex<Option<Pin<Box<Sleep>>>>>,
+}
+
+impl Service<Request<Body>> for Congested {
+    type Response = Response<String>;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<Response<String>, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        if self.begun.lock().unwrap().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut free = self.free.lock().unwrap();
+        let free = free.get_or_insert_with(|| Box::pin(sleep(Duration::from_secs(20))));
+        free.as_mut().poll(cx).map(Ok)
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        self.begun.lock().unwrap().push(Instant::now());
+        let mut limited = Response::new(String::new());
+        *limited.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        std::future::ready(Ok(limited))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_let_in_in_time_gets_the_error_of_the_attempt_before() {
+    for (elapsed, attempts, waited) in [(5, 1, 5), (25, 2, 20)] {
+        let transport = Congested {
+            begun: Arc::default(),
+            free: Arc::default(),
+        };
+        let attempted = Arc::clone(&transport.begun);
+        let key = SecretKey::new("sk_test_1").unwrap();
+        let retry = RetryConfig::default().max_attempts(2);
+        let client = ClientBuilder::over(key, transport)
+            .retry(retry.max_elapsed(Duration::from_secs(elapsed)))
+            .build()
+            .unwrap();
+        let begun = Instant::now();
+        let error = client.create(create()).await.unwrap_err();
+        assert_eq!(error.status(), Some(StatusCode::TOO_MANY_REQUESTS));
+        assert_eq!(error.attempts(), attempts);
+        assert_eq!(attempted.lock().unwrap().len(), attempts as usize);
+        assert_eq!(begun.elapsed().as_secs(), waited);
+    }
+}
+
+/// A provider always has another key, so every 401 is of one that may be stale.
+struct Vault;
+
+impl KeyProvider for Vault {
+    async fn key(&self) -> Result<SecretKey, BoxError> {
+        Ok(SecretKey::new("sk_test_1")?)
+    }
+}
+
+#[tokio::test]
+async fn a_classifier_decides_about_a_stale_key_too() {
+    for (said, attempts) in [(None, 2), (Some(Verdict::Stop), 1)] {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let transport = tower::service_fn(|_: Request<Body>| async {
+            Ok::<_, BoxError>(Response::builder().status(401).body(String::new())?)
+        });
+        let verdicts = Arc::clone(&seen);
+        let client = ClientBuilder::over(KeySource::provider(Vault), transport)
+            .retry_classifier(move |_, _, verdict| {
+                verdicts.lock().unwrap().push(verdict);
+                said.unwrap_or(verdict)
+            })
+            .build()
+            .unwrap();
+        let error = client.create(create()).await.unwrap_err();
+        assert_eq!(error.attempts(), attempts, "{said:?}");
+        let seen = seen.lock().unwrap();
+        assert_eq!(
+            seen[..],
+            [Verdict::Retry, Verdict::Stop][..attempts as usize]
+        );
+    }
 }
 
 /// A transport that counts how often it is cloned.

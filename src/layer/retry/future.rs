@@ -33,11 +33,13 @@ pin_project! {
             #[pin]
             future: F,
         },
+        // What the attempt before failed with is the last word, if no other begins.
         Pause {
             #[pin]
             timer: Sleep,
+            over: bool,
+            error: Option<BoxError>,
         },
-        Readying,
     }
 }
 
@@ -76,7 +78,11 @@ where
                         let next = this.session.next_attempt_at(&mut error);
                         // Without timers there are no pauses, and so no further attempts.
                         match next.map(runtime::sleep_until) {
-                            Some(Ok(timer)) => this.state.set(State::Pause { timer }),
+                            Some(Ok(timer)) => this.state.set(State::Pause {
+                                timer,
+                                over: false,
+                                error: Some(error),
+                            }),
                             _ => {
                                 this.session.failed(&error);
                                 return Poll::Ready(Err(error));
@@ -84,15 +90,35 @@ where
                         }
                     }
                 },
-                StateProj::Pause { timer } => {
-                    ready!(timer.poll(cx));
-                    this.state.set(State::Readying);
-                }
-                StateProj::Readying => {
+                StateProj::Pause {
+                    mut timer,
+                    over,
+                    error,
+                } => {
+                    let end = this.session.end();
+                    if !*over {
+                        ready!(timer.as_mut().poll(cx));
+                        *over = true;
+                        // The service may keep it waiting until it is too late.
+                        if let Some(end) = end {
+                            timer.as_mut().reset(end);
+                        }
+                    }
                     let next = this.next.as_mut().expect("kept while another may follow");
-                    ready!(next.poll_ready(cx)).map_err(Into::into)?;
-                    let future = next.call();
-                    this.state.set(State::Attempt { future });
+                    match next.poll_ready(cx).map_err(Into::into)? {
+                        Poll::Ready(()) if !this.session.is_over() => {
+                            let future = next.call();
+                            this.state.set(State::Attempt { future });
+                        }
+                        Poll::Pending if end.is_none() || timer.poll(cx).is_pending() => {
+                            return Poll::Pending;
+                        }
+                        _ => {
+                            let error = error.take().expect("polled after it was ready");
+                            this.session.failed(&error);
+                            return Poll::Ready(Err(error));
+                        }
+                    }
                 }
             }
         }

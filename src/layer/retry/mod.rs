@@ -100,8 +100,9 @@ impl RetryLayer {
     }
 
     /// Lets `classifier` turn a verdict down or up. It is given the failure of the attempt, which
-    /// operation it was, and the verdict of the table above. It decides whether another attempt may
-    /// follow at all; number, time and budget still bound it.
+    /// operation it was, and the verdict of the table above: of a 401 with a key in whose place there may
+    /// be another it is [`Verdict::Retry`], the first time. It decides whether another attempt may follow
+    /// at all; number, time and budget still bound it.
     ///
     /// To turn up the verdict of a create whose outcome is [`Outcome::Unknown`] is
     /// [dangerous](RetryConfig::replay_unknown_create).

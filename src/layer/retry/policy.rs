@@ -2,10 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{
-    budget::Budget,
-    verdict::{Verdict, verdict},
-};
+use super::{budget::Budget, verdict::Verdict};
 use crate::{BoxError, Error, Intent, RetryConfig};
 
 type Overrule = dyn Fn(&Error, Intent, Verdict) -> Verdict + Send + Sync;
@@ -46,14 +43,8 @@ impl Policy {
         }
     }
 
-    /// The verdict by `config`, which may be a call's own.
-    pub(super) fn verdict(
-        &self,
-        error: &BoxError,
-        intent: Intent,
-        config: &RetryConfig,
-    ) -> Verdict {
-        let verdict = verdict(error, intent, config);
+    /// The verdict, or the one that somebody puts in its place.
+    pub(super) fn overruled(&self, verdict: Verdict, error: &BoxError, intent: Intent) -> Verdict {
         match (&self.classifier, error.downcast_ref::<Error>()) {
             (Some(Classifier(overrule)), Some(error)) => overrule(error, intent, verdict),
             _ => verdict,

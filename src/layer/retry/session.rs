@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{policy::Policy, verdict::Verdict};
+use super::{
+    policy::Policy,
+    verdict::{Verdict, verdict},
+};
 use crate::{Body, BoxError, Error, Intent, RetryConfig, telemetry};
 
 /// What decides about the next attempt of one call.
@@ -53,7 +56,24 @@ impl Session {
 
     pub(super) fn succeeded(&self) {
         self.policy.budget.deposit();
-        telemetry::retry_budget_left(|| self.policy.budget.left());
+        self.tell_budget();
+    }
+
+    /// What is left of a budget that nothing is taken from tells nobody anything.
+    fn tell_budget(&self) {
+        if self.config().budget {
+            telemetry::retry_budget_left(|| self.policy.budget.left());
+        }
+    }
+
+    /// Whether the time for attempts is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
+
+    /// No attempt begins from then on.
+    pub(super) fn end(&self) -> Option<Instant> {
+        self.end
     }
 
     /// Nothing follows.
@@ -66,12 +86,19 @@ impl Session {
         if !self.may_go_on() {
             return None;
         }
-        let pause = if self.may_renew_key(error) {
-            Duration::ZERO
-        } else if self.policy.verdict(error, self.intent, self.config()) == Verdict::Retry {
-            self.pause(error)?
+        let renews_key = self.may_renew_key(error);
+        let verdict = if renews_key {
+            Verdict::Retry
         } else {
+            verdict(error, self.intent, self.config())
+        };
+        if self.policy.overruled(verdict, error, self.intent) == Verdict::Stop {
             return None;
+        }
+        let pause = if renews_key {
+            Duration::ZERO
+        } else {
+            self.pause(error)?
         };
         let at = Instant::now().checked_add(pause)?;
         // A pause that outlasts the call would end it with a time-out in place of its reason.
@@ -79,7 +106,7 @@ impl Session {
             return None;
         }
         let allowed = !self.config().budget || self.policy.budget.withdraw();
-        telemetry::retry_budget_left(|| self.policy.budget.left());
+        self.tell_budget();
         if !allowed {
             if let Some(error) = error.downcast_mut::<Error>() {
                 error.mark_out_of_budget();
@@ -91,11 +118,12 @@ impl Session {
         Some(at)
     }
 
-    /// Whether the API refused a key in whose place there may be another; true once a call.
+    /// Whether the API refused a key in whose place there may be another, and nothing else came of the
+    /// attempt; true once a call.
     fn may_renew_key(&mut self, error: &BoxError) -> bool {
         let stale = error
             .downcast_ref::<Error>()
-            .is_some_and(Error::has_stale_key);
+            .is_some_and(|error| error.has_stale_key() && error.outcome().is_without_effect());
         stale && !std::mem::replace(&mut self.key_renewed, true)
     }
 
@@ -114,6 +142,8 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
     use crate::{ErrorKind, Outcome};
 
@@ -166,6 +196,28 @@ mod tests {
             pauses
                 .iter()
                 .any(|pause| *pause > Duration::from_millis(750))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_key_is_renewed_for_what_may_have_taken_effect() {
+        let refused = |outcome| -> BoxError {
+            let error = Error::new(ErrorKind::Api, outcome);
+            error
+                .with_stale_key(true)
+                .with_status(StatusCode::UNAUTHORIZED)
+                .into()
+        };
+        let body = Body::new(Intent::Create, "");
+        let mut session = Session::new(&Arc::new(Policy::new(RetryConfig::default())), &body);
+        for outcome in [Outcome::Unknown, Outcome::Applied] {
+            assert_eq!(session.next_attempt_at(&mut refused(outcome)), None);
+        }
+        let at = session.next_attempt_at(&mut refused(Outcome::Rejected));
+        assert_eq!(at, Some(Instant::now()));
+        assert_eq!(
+            session.next_attempt_at(&mut refused(Outcome::Rejected)),
+            None
         );
     }
 
