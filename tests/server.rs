@@ -9,9 +9,9 @@ use std::{
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    Actor, ActorToken, ActorTokenRequest, ActorTokenStatus, BoxError, ClerkError, ClerkErrors,
-    Client, ClientBuilder, CreateActorToken, Error, ErrorKind, Operation, Outcome, RetryConfig,
-    SecretKey,
+    Actor, ActorToken, ActorTokenRequest, ActorTokenStatus, Body, BoxError, ClerkError,
+    ClerkErrors, Client, ClientBuilder, CreateActorToken, Error, ErrorKind, Operation, Outcome,
+    RetryConfig, SecretKey,
     layer::TimeoutLayer,
     sandbox::{Fault, Sandbox},
     server::{ActorTokensApi, Inbound},
@@ -19,7 +19,7 @@ use clerk_actor_tokens::{
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service, ServiceExt, filter::FilterLayer};
 
 const CREATE: &str = "/v1/actor_tokens";
 const REVOKE: &str = "/v1/actor_tokens/act_1/revoke";
@@ -490,14 +490,85 @@ async fn a_gateway_tells_what_may_have_happened() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_minted_but_cannot_be_delivered_is_named() {
+async fn a_token_that_was_minted_but_cannot_be_delivered_is_named_unless_it_is_somebody_elses() {
     let sandbox = Sandbox::new();
-    let other = r#"{"id":"act_7","user_id":"another","status":"pending","token":"eyJmarker"}"#;
-    sandbox.inject(Fault::Body(Bytes::from_static(other.as_bytes())));
+    let of_another = r#"{"id":"act_7","user_id":"another","status":"pending","token":"eyJmarker"}"#;
+    let of_nobody = r#"{"id":"act_7","status":"pending","token":"eyJmarker"}"#;
+    for (body, named) in [(of_nobody, true), (of_another, false)] {
+        sandbox.inject(Fault::Body(Bytes::from_static(body.as_bytes())));
+        let answer = ask(gateway(&sandbox), create(BODY)).await;
+        assert!(answer.is(502, "bad_gateway"));
+        let entry = &answer.body["errors"][0];
+        assert_eq!(entry["meta"]["actor_token_id"] == "act_7", named, "{body}");
+        let told = answer.body.to_string();
+        assert_eq!(told.contains("act_7"), named, "{told}");
+        assert!(!told.contains("marker"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_named_whose_answer_did_not_end_in_time() {
+    let sandbox = Sandbox::new();
+    let (after, time) = (120, Duration::from_secs(3600));
+    sandbox.inject(Fault::Pause { after, time });
     let answer = ask(gateway(&sandbox), create(BODY)).await;
-    assert!(answer.is(502, "bad_gateway"));
-    assert_eq!(answer.body["errors"][0]["meta"]["actor_token_id"], "act_7");
-    assert!(!answer.body.to_string().contains("marker"));
+    assert!(answer.is(504, "gateway_timeout"));
+    let error = &answer.body["errors"][0];
+    let minted = sandbox.ledger().minted().next().unwrap().id().to_string();
+    assert_eq!(error["meta"]["actor_token_id"], minted);
+    assert_eq!(
+        error["long_message"],
+        "The service took too long. It has taken effect."
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_out_before_anything_was_sent_says_that_nothing_has_changed() {
+    // Still connecting when its time runs out.
+    let connecting = tower::service_fn(|request: Request<Body>| async move {
+        let _not_taken = request;
+        std::future::pending::<Result<Response<Full<Bytes>>, BoxError>>().await
+    });
+    let client = ClientBuilder::over(key(), connecting).build().unwrap();
+    let answer = ask(ActorTokensApi::new(client, key()), create(BODY)).await;
+    assert!(answer.is(504, "gateway_timeout"));
+    assert_eq!(
+        answer.body["errors"][0]["long_message"],
+        "The service took too long. Nothing has changed."
+    );
+}
+
+#[tokio::test]
+async fn a_guard_in_a_client_refuses_in_the_terms_of_the_api() {
+    let sandbox = Sandbox::new();
+    let refuse = |_: ActorTokenRequest| {
+        let why = ClerkError::new("operator_missing", "no operator", "Say who asks.");
+        Err::<ActorTokenRequest, _>(Error::api(StatusCode::FORBIDDEN, ClerkErrors::new(why)))
+    };
+    let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+        .call_layer(FilterLayer::new(refuse))
+        .build()
+        .unwrap();
+    let answer = ask(ActorTokensApi::new(client, key()), create(BODY)).await;
+    assert!(answer.is(403, "operator_missing"));
+    assert_eq!(sandbox.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_foreign_error_in_a_client_is_answered_by_what_became_of_the_call() {
+    let sandbox = Sandbox::new();
+    let refuse = |_: ActorTokenRequest| Err::<ActorTokenRequest, _>("marker: the pool is empty");
+    let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+        .call_layer(FilterLayer::new(refuse))
+        .build()
+        .unwrap();
+    let answer = ask(ActorTokensApi::new(client, key()), create(BODY)).await;
+    assert!(answer.is(503, "service_unavailable"));
+    let told = answer.body.to_string();
+    assert!(
+        told.contains("Nothing has changed.") && !told.contains("marker"),
+        "{told}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

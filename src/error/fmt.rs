@@ -73,6 +73,15 @@ impl fmt::Debug for Error {
             .field("kind", &inner.kind)
             .field("outcome", &inner.outcome)
             .field("attempts", &inner.attempts);
+        for (name, is_so) in [
+            ("permanent", inner.permanent),
+            ("settling", inner.settling),
+            ("out_of_budget", inner.out_of_budget),
+        ] {
+            if is_so {
+                debug.field(name, &true);
+            }
+        }
         let mut optional = |name: &str, value: Option<&dyn fmt::Debug>| {
             if let Some(value) = value {
                 debug.field(name, value);
@@ -96,5 +105,24 @@ impl fmt::Debug for Error {
         optional("detail", inner.detail.as_ref().map(|it| it as _));
         optional("source", inner.source.as_ref().map(|it| it as _));
         debug.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_tells_what_is_special_and_nothing_that_is_not_so() {
+        let plain = || Error::new(ErrorKind::Connect, Outcome::NotSent);
+        assert_eq!(
+            format!("{:?}", plain()),
+            "Error { kind: Connect, outcome: NotSent, attempts: 0 }"
+        );
+        let mut special = plain().permanent(true).with_settling(true);
+        special.mark_out_of_budget();
+        let shown = format!("{special:?}");
+        let told = "permanent: true, settling: true, out_of_budget: true";
+        assert!(shown.contains(told), "{shown}");
     }
 }

@@ -41,6 +41,7 @@ struct Inner {
     permanent: bool,
     stale_key: bool,
     settling: bool,
+    foreign_token: bool,
     out_of_budget: bool,
     status: Option<StatusCode>,
     clerk_errors: Option<ClerkErrors>,
@@ -62,6 +63,7 @@ impl Error {
             permanent: false,
             stale_key: false,
             settling: false,
+            foreign_token: false,
             out_of_budget: false,
             status: None,
             clerk_errors: None,
@@ -117,6 +119,12 @@ impl Error {
         self
     }
 
+    /// Marks an answer that names the token of somebody else.
+    pub(crate) fn with_foreign_token(mut self) -> Self {
+        self.0.foreign_token = true;
+        self
+    }
+
     pub(crate) fn with_exposed_until(mut self, until: Option<SystemTime>) -> Self {
         self.0.exposed_until = until;
         self
@@ -125,6 +133,11 @@ impl Error {
     /// Marks a failure that would have been retried, had the budget allowed it.
     pub(crate) fn mark_out_of_budget(&mut self) {
         self.0.out_of_budget = true;
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn has_foreign_token(&self) -> bool {
+        self.0.foreign_token
     }
 
     pub(crate) fn has_stale_key(&self) -> bool {
@@ -256,7 +269,8 @@ impl Error {
     }
 
     /// Whether it would have been retried, had the budget that all clones of the client share
-    /// allowed it: the API fails more often than it succeeds.
+    /// allowed it. That holds ten retries; a retry takes one, and a success gives back a tenth of one.
+    /// So it is used up where, for a while, ten successes need more than one retry.
     #[must_use]
     pub fn is_out_of_budget(&self) -> bool {
         self.0.out_of_budget

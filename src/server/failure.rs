@@ -6,7 +6,8 @@ use http_body_util::Full;
 
 use super::answer;
 use crate::{
-    BoxError, ClerkError, ClerkErrors, Error, ErrorKind, Outcome, layer::timeout::TimedOut,
+    ActorTokenId, BoxError, ClerkError, ClerkErrors, Error, ErrorKind, Outcome,
+    layer::timeout::TimedOut,
 };
 
 /// The answer to a failure.
@@ -15,11 +16,9 @@ pub(super) fn answer(error: &BoxError) -> Response<Full<Bytes>> {
         return of_error(error);
     }
     if error.is::<TimedOut>() {
-        return answer::errors(
-            StatusCode::GATEWAY_TIMEOUT,
-            ClerkErrors::new(timeout()),
-            None,
-        );
+        // What became of the operation by then only a whole client would know.
+        let errors = ClerkErrors::new(timeout(Outcome::Unknown));
+        return answer::errors(StatusCode::GATEWAY_TIMEOUT, errors, None);
     }
     // What a layer of somebody else's says may not be for the eyes of whoever asked.
     let error = ClerkError::new(
@@ -44,8 +43,26 @@ fn of_error(error: &Error) -> Response<Full<Bytes>> {
             (status, ClerkErrors::new(entry))
         }
     };
+    // Without its id nobody could ever revoke a token that was minted all the same. Whoever is told that of
+    // somebody else's would revoke what is not theirs.
+    if let Some(id) = error
+        .actor_token_id()
+        .filter(|_| !error.has_foreign_token())
+    {
+        name(&mut errors, id, error.outcome());
+    }
     errors.clerk_trace_id = error.trace_id().map(str::to_owned);
     answer::errors(status, errors, error.retry_after())
+}
+
+/// Says in the first entry which token was minted, in one of its own where there is none.
+fn name(errors: &mut ClerkErrors, id: &ActorTokenId, outcome: Outcome) {
+    if errors.errors.is_empty() {
+        errors.errors.push(bad_gateway(outcome));
+    }
+    if let Some(first) = errors.errors.first_mut() {
+        *first = std::mem::take(first).with_meta("actor_token_id", id.as_str());
+    }
 }
 
 /// A 4xx says that nothing happened. Where that is not certain, for instance because an earlier
@@ -56,47 +73,47 @@ fn may_be_passed_on(status: StatusCode, outcome: Outcome) -> bool {
 
 /// The answer to a failure that no answer of the API stands for.
 fn translated(error: &Error) -> (StatusCode, ClerkError) {
-    let without_effect = error.outcome().is_without_effect();
+    let outcome = error.outcome();
     match error.kind() {
-        ErrorKind::InvalidRequest if without_effect => (
+        ErrorKind::InvalidRequest if outcome.is_without_effect() => (
             StatusCode::UNPROCESSABLE_ENTITY,
             ClerkError::new("form_param_value_invalid", "is invalid", error.to_string()),
         ),
-        ErrorKind::Timeout => (StatusCode::GATEWAY_TIMEOUT, timeout()),
-        _ if error.outcome() == Outcome::NotSent => (
+        ErrorKind::Timeout => (StatusCode::GATEWAY_TIMEOUT, timeout(outcome)),
+        _ if outcome == Outcome::NotSent => (
             StatusCode::SERVICE_UNAVAILABLE,
-            ClerkError::new(
+            entry(
                 "service_unavailable",
                 "service unavailable",
-                "The service cannot be reached at the moment. Nothing has changed.",
+                "The service cannot be reached at the moment.",
+                outcome,
             ),
         ),
-        _ => {
-            let entry = ClerkError::new(
-                "bad_gateway",
-                "bad gateway",
-                match error.outcome() {
-                    Outcome::Applied => "It has taken effect, but the answer cannot be used.",
-                    _ if without_effect => "The service refused. Nothing has changed.",
-                    _ => "The service gave no answer that can be used. It may have taken effect.",
-                },
-            );
-            // Without its id nobody could ever revoke a token that was minted all the same.
-            let entry = match error.actor_token_id() {
-                Some(id) => entry.with_meta("actor_token_id", id.as_str()),
-                None => entry,
-            };
-            (StatusCode::BAD_GATEWAY, entry)
-        }
+        _ => (StatusCode::BAD_GATEWAY, bad_gateway(outcome)),
     }
 }
 
-fn timeout() -> ClerkError {
-    ClerkError::new(
-        "gateway_timeout",
-        "gateway timeout",
-        "The service took too long. It may have taken effect.",
-    )
+fn timeout(outcome: Outcome) -> ClerkError {
+    let sentence = "The service took too long.";
+    entry("gateway_timeout", "gateway timeout", sentence, outcome)
+}
+
+fn bad_gateway(outcome: Outcome) -> ClerkError {
+    let sentence = match outcome {
+        Outcome::NotSent | Outcome::Rejected => "The service refused.",
+        Outcome::Unknown | Outcome::Applied => "The service gave no answer that can be used.",
+    };
+    entry("bad_gateway", "bad gateway", sentence, outcome)
+}
+
+/// An entry that says what went wrong, and whether it may have happened all the same.
+fn entry(code: &str, message: &str, sentence: &str, outcome: Outcome) -> ClerkError {
+    let effect = match outcome {
+        Outcome::NotSent | Outcome::Rejected => "Nothing has changed.",
+        Outcome::Unknown => "It may have taken effect.",
+        Outcome::Applied => "It has taken effect.",
+    };
+    ClerkError::new(code, message, format!("{sentence} {effect}"))
 }
 
 #[cfg(test)]
@@ -139,6 +156,48 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    fn first_entry(error: Error) -> serde_json::Value {
+        let body = answer(&error.into()).into_body().into_inner().unwrap();
+        serde_json::from_slice::<serde_json::Value>(&body).unwrap()["errors"][0].take()
+    }
+
+    #[test]
+    fn a_failure_says_what_became_of_the_operation() {
+        for kind in KINDS {
+            for (outcome, sentence) in [
+                (Outcome::NotSent, "Nothing has changed."),
+                (Outcome::Rejected, "Nothing has changed."),
+                (Outcome::Unknown, "It may have taken effect."),
+                (Outcome::Applied, "It has taken effect."),
+            ] {
+                if kind == ErrorKind::InvalidRequest && outcome.is_without_effect() {
+                    continue;
+                }
+                let entry = first_entry(Error::new(kind, outcome));
+                let told = entry["long_message"].as_str().unwrap();
+                assert!(told.ends_with(sentence), "{kind:?} {outcome:?}: {told}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_minted_is_named_whatever_the_answer() {
+        let id: ActorTokenId = "act_1".parse().unwrap();
+        let of = |kind| Error::new(kind, Outcome::Applied);
+        let unavailable = |errors| Error::api(StatusCode::SERVICE_UNAVAILABLE, errors);
+        let passed_on = ClerkErrors::new(ClerkError::new("down", "down", "It is down."));
+        for error in [
+            of(ErrorKind::Timeout),
+            of(ErrorKind::Transport),
+            unavailable(ClerkErrors::default()),
+            unavailable(passed_on),
+        ] {
+            let shown = error.to_string();
+            let entry = first_entry(error.with_actor_token_id(Some(id.clone())));
+            assert_eq!(entry["meta"]["actor_token_id"], "act_1", "{shown}");
         }
     }
 

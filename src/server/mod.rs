@@ -17,7 +17,50 @@
 //!
 //! What the service fails with is answered so that a client draws the right conclusion: **a failure
 //! that may have taken effect is never answered with a 4xx**, whatever status came from further up.
-//! Errors that are not this crate's are answered with 500, and nothing of their text.
+//! Over a [`Client`](crate::Client), errors of layers that are not this crate's are answered like all
+//! others, by what became of the call: with 503 and "Nothing has changed" where nothing was sent. Over
+//! another service, which tells no outcome, they are answered with 500. Nothing of their text is shown. The
+//! id of a token that was minted all the same stands in the answer, as `meta.actor_token_id`.
+//!
+//! # Guards
+//!
+//! So whoever refuses on purpose says so in the API's terms, by [`Error::api`](crate::Error::api), in a
+//! [call layer](crate::ClientBuilder::call_layer) of the client or above it. What the request brought is at
+//! hand as [`Inbound`]. `examples/gateway.rs` serves the like over HTTP.
+//!
+//! ```
+//! use clerk_actor_tokens::{
+//!     ActorTokenRequest, ClerkError, ClerkErrors, ClientBuilder, Error, SecretKey,
+//!     sandbox::Sandbox, server::{ActorTokensApi, Inbound},
+//! };
+//! use http::{Request, StatusCode};
+//! use tower::{ServiceExt, filter::FilterLayer};
+//!
+//! /// Lets nobody in who does not say for whom it is.
+//! fn named(request: ActorTokenRequest) -> Result<ActorTokenRequest, Error> {
+//!     let inbound = request.extensions().get::<Inbound>();
+//!     if inbound.is_some_and(|it| it.headers().contains_key("x-operator")) {
+//!         return Ok(request);
+//!     }
+//!     let why = ClerkError::new("operator_missing", "no operator", "Say who asks by x-operator.");
+//!     Err(Error::api(StatusCode::FORBIDDEN, ClerkErrors::new(why)))
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), clerk_actor_tokens::BoxError> {
+//! # let sandbox = Sandbox::new();
+//! let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+//!     .call_layer(FilterLayer::new(named))
+//!     .build()?;
+//! let api = ActorTokensApi::new(client, SecretKey::new("sk_test_gateway")?);
+//!
+//! let request = Request::post("/v1/actor_tokens/act_1/revoke")
+//!     .header("authorization", "Bearer sk_test_gateway")
+//!     .body(http_body_util::Empty::<bytes::Bytes>::new())?;
+//! assert_eq!(api.oneshot(request).await?.status(), 403);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Readiness
 //!

@@ -37,8 +37,10 @@ impl Expected {
                         let actor = reading.actor()?;
                         Ok(reading.into_token(id, Some(user_id), actor, Some(life)))
                     }
-                    Some(_) => Err(other("it is about another user", Some(id))),
-                    None => Err(other("it does not say which user it is about", Some(id))),
+                    Some(_) => Err(other("it is about another user", Some(id))
+                        .with_foreign_token()
+                        .into()),
+                    None => Err(other("it does not say which user it is about", Some(id)).into()),
                 }
             }
             Self::Revoked { id } if reading.id().as_str() == id.as_str() => {
@@ -46,7 +48,7 @@ impl Expected {
                 let actor = reading.actor()?;
                 Ok(reading.into_token(id, user_id, actor, None))
             }
-            Self::Revoked { .. } => Err(other("it is about another token", None)),
+            Self::Revoked { .. } => Err(other("it is about another token", None).into()),
         }
     }
 
@@ -85,8 +87,8 @@ fn undecodable(error: &InvalidActorToken, body: &[u8]) -> Error {
 }
 
 /// The error of a 200 about something else, perhaps about this token.
-fn other(why: &str, id: Option<ActorTokenId>) -> BoxError {
-    unreadable(why).with_actor_token_id(id).into()
+fn other(why: &str, id: Option<ActorTokenId>) -> Error {
+    unreadable(why).with_actor_token_id(id)
 }
 
 fn unreadable(why: &str) -> Error {
