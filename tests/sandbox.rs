@@ -1,6 +1,6 @@
 //! What the sandbox does with tokens, and what faults do to those who talk to it.
 
-use std::{io, time::Duration};
+use std::{io, sync::Mutex, time::Duration};
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
@@ -608,5 +608,35 @@ mod over_tcp {
         let error = call.await.unwrap().unwrap_err();
         assert_eq!(error.outcome(), Outcome::Unknown);
         assert_ne!(error.kind(), ErrorKind::Timeout);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_was_dropped_serves_nobody_any_more() {
+        let sandbox = Sandbox::new();
+        let server = sandbox.spawn().await.unwrap();
+        let (addr, client) = (server.addr(), client(&sandbox, server.base_url()));
+        let _kept = client.create(create()).await.unwrap();
+        // The request is there when the server is dropped, in the midst of it.
+        let server = Mutex::new(Some(server));
+        let sandbox = sandbox.faults_by(move |_, _| {
+            drop(server.lock().unwrap().take());
+            None
+        });
+        let error = client.create(create()).await.unwrap_err();
+        assert_eq!((error.outcome(), counts(&sandbox).0), (Outcome::Unknown, 1));
+        assert!(std::net::TcpStream::connect(addr).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_port_is_free_as_soon_as_its_server_is_dropped() {
+        let server = Sandbox::new().spawn().await.unwrap();
+        let addr = server.addr();
+        drop(server);
+        assert!(std::net::TcpStream::connect(addr).is_err());
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        drop(Sandbox::new().serve(listener));
+        assert!(std::net::TcpStream::connect(addr).is_err());
     }
 }
