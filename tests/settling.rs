@@ -582,3 +582,23 @@ async fn a_revoke_that_never_gets_ready_is_told_within_its_minute() {
     tokio::time::sleep(Duration::from_secs(61)).await;
     assert_eq!(reports.ends(), [SettleEnd::NotRevoked]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_stays_where_the_layer_set_after_it_has_none() {
+    let sandbox = Sandbox::new();
+    for (own, heard) in [(false, [1, 0]), (true, [0, 1])] {
+        let (earlier, later) = (Reports::default(), Reports::default());
+        let mut layer = SettleLayer::new().grace(AMPLE);
+        if own {
+            layer = layer.on_settle(later.hook());
+        }
+        let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+            .on_settle(earlier.hook())
+            .settle(layer)
+            .build()
+            .unwrap();
+        drop(client.create(create()).await.unwrap());
+        client.drain(AMPLE).await;
+        assert_eq!([earlier, later].map(|it| it.ends().len()), heard);
+    }
+}

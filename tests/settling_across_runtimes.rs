@@ -76,11 +76,8 @@ fn later() -> Exchange {
 fn a_create_that_is_lost_where_there_are_no_timers_is_followed_where_it_began() {
     let (client, ends) = client(later());
     let (own, without_timers) = (runtime(), Builder::new_current_thread().build().unwrap());
-    let call = own.block_on(async {
-        let mut call = Box::pin(client.send(create()));
-        assert!(poll!(&mut call).is_pending());
-        call
-    });
+    let mut call = Box::pin(client.send(create()));
+    own.block_on(async { assert!(poll!(&mut call).is_pending()) });
     without_timers.block_on(async move { drop(call) });
     own.block_on(client.drain(AMPLE));
     assert_eq!(*ends.lock().unwrap(), [SettleEnd::Revoked]);

@@ -88,6 +88,26 @@ impl<C, A, T> ClientBuilder<C, A, T> {
 
     /// The whole stack, unboxed, its future named.
     ///
+    /// ```
+    /// use clerk_actor_tokens::{
+    ///     Actor, ActorTokenRequest, ClientBuilder, CreateActorToken, sandbox::Sandbox,
+    /// };
+    /// use tower::{Service, ServiceExt};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), clerk_actor_tokens::BoxError> {
+    /// let sandbox = Sandbox::new();
+    /// let builder = ClientBuilder::over(sandbox.secret_key(), sandbox.transport());
+    /// let settle = builder.settle_layer(); // without a client, this drains it
+    /// let mut service = builder.service()?;
+    ///
+    /// let create = CreateActorToken::new("user_1", Actor::new("user_2"));
+    /// let token = service.ready().await?.call(ActorTokenRequest::create(create)).await?;
+    /// # drop((token, settle));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// When the default transport cannot be set up; never with a transport of one's own.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_layer::{Identity, Stack};
+use tower_layer::Identity;
 
 #[cfg(feature = "transport")]
 use super::Client;
@@ -138,6 +138,25 @@ impl<C, A> ClientBuilder<C, A, TransportConfig> {
 
 impl<T: Transport> ClientBuilder<Identity, Identity, CustomTransport<T>> {
     /// Begins to configure a client that sends over `transport`; for builds without the default one.
+    ///
+    /// ```
+    /// use clerk_actor_tokens::{Body, BoxError, ClientBuilder, SecretKey};
+    /// use http::{Request, Response};
+    ///
+    /// async fn send(request: Request<Body>) -> Result<Response<String>, BoxError> {
+    ///     assert_eq!(request.uri(), "https://api.clerk.com/v1/actor_tokens/act_1/revoke");
+    ///     // … by an HTTP client of your own …
+    ///     Ok(Response::new(r#"{"id":"act_1","status":"revoked"}"#.into()))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), BoxError> {
+    /// let key = SecretKey::new("sk_test_1")?;
+    /// let client = ClientBuilder::over(key, tower::service_fn(send)).build()?;
+    /// client.revoke(&"act_1".parse()?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn over(key: impl Into<KeySource>, transport: T) -> Self {
         Self {
             settings: Settings::new(key.into()),
@@ -174,8 +193,8 @@ impl<C, A, T> ClientBuilder<C, A, T> {
         self
     }
 
-    /// The longest an attempt may take, from connecting to the last byte of the answer. Default:
-    /// 10 s.
+    /// The longest an attempt may take, from asking for the key and connecting to the last byte of the
+    /// answer. Default: 10 s.
     pub fn attempt_timeout(mut self, limit: Duration) -> Self {
         self.settings.attempt_timeout = limit;
         self
@@ -198,14 +217,16 @@ impl<C, A, T> ClientBuilder<C, A, T> {
     }
 
     /// How creates are settled whose callers are gone or whose answers cannot be used; with
-    /// [`SettleLayer::disabled`] they are not. Clients of one layer are drained together.
+    /// [`SettleLayer::disabled`] they are not. Clients of one layer are drained together. A layer
+    /// without a hook keeps that of [`on_settle`](Self::on_settle), in whichever order they are given.
     pub fn settle(mut self, layer: SettleLayer) -> Self {
-        self.settings.settle = layer;
+        self.settings.settle = layer.or_hook_of(&self.settings.settle);
         self
     }
 
     /// Tells `hook` what became of every credential that its caller did not get, see
-    /// [`SettleLayer::on_settle`]. Default: none.
+    /// [`SettleLayer::on_settle`]. It replaces the hook of a layer given to [`settle`](Self::settle)
+    /// before, and is replaced by that of one given later. Default: none.
     pub fn on_settle<F>(mut self, hook: F) -> Self
     where
         F: Fn(&SettleEvent) + Send + Sync + 'static,
@@ -231,60 +252,5 @@ impl<C, A, T> ClientBuilder<C, A, T> {
     pub fn trace_call(mut self, layer: TraceCallLayer) -> Self {
         self.settings.trace_call = layer;
         self
-    }
-
-    /// Adds a layer at the call level, once per call over `ActorTokenRequest`s: above the call's
-    /// time-out, below the layers that were added before it.
-    pub fn call_layer<L>(self, layer: L) -> ClientBuilder<Stack<L, C>, A, T> {
-        let Self {
-            settings,
-            call_layers,
-            attempt_layers,
-            transport,
-        } = self;
-        let call_layers = Stack::new(layer, call_layers);
-        ClientBuilder {
-            settings,
-            call_layers,
-            attempt_layers,
-            transport,
-        }
-    }
-
-    /// Adds a layer at the wire level, once per attempt over `http::Request<Body>`s: below the base
-    /// URL and the API's headers and the layers that were added before it, above the key, which it
-    /// never sees.
-    pub fn attempt_layer<L>(self, layer: L) -> ClientBuilder<C, Stack<L, A>, T> {
-        let Self {
-            settings,
-            call_layers,
-            attempt_layers,
-            transport,
-        } = self;
-        let attempt_layers = Stack::new(layer, attempt_layers);
-        ClientBuilder {
-            settings,
-            call_layers,
-            attempt_layers,
-            transport,
-        }
-    }
-
-    /// Sends over `transport` in place of the default one: any
-    /// `Service<http::Request<Body>, Response = http::Response<B>>`, below every layer.
-    pub fn transport<U: Transport>(self, transport: U) -> ClientBuilder<C, A, CustomTransport<U>> {
-        let Self {
-            settings,
-            call_layers,
-            attempt_layers,
-            ..
-        } = self;
-        let transport = CustomTransport(transport);
-        ClientBuilder {
-            settings,
-            call_layers,
-            attempt_layers,
-            transport,
-        }
     }
 }

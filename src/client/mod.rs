@@ -5,6 +5,7 @@ mod builder;
 mod config_error;
 #[cfg(feature = "transport")]
 mod env;
+mod insert;
 mod instances;
 mod lease;
 mod stack;
@@ -29,12 +30,16 @@ pub use self::{
         AttemptLevel, CallLevel, CallService, CustomTransport, Transport, WireLevel, WireService,
     },
 };
+// What the methods of a client and its builder take and return.
+#[doc(inline)]
+pub use crate::layer::{
+    ApiVersion,
+    retry::Verdict,
+    settle::{DrainReport, SettleCounts, SettleEnd, SettleEvent},
+};
 use crate::{
     ActorToken, ActorTokenId, ActorTokenRequest, BoxError, CreateActorToken, Error,
-    layer::{
-        SettleLayer, TypedErrorLayer,
-        settle::{DrainReport, SettleCounts, Settler},
-    },
+    layer::{SettleLayer, TypedErrorLayer, settle::Settler},
 };
 
 /// A client of the two operations: the stack of layers, boxed once.
@@ -154,6 +159,24 @@ impl Client {
     /// that begins later, or pauses before its next attempt, is not waited for.
     ///
     /// To be called before the process or its runtime ends.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use clerk_actor_tokens::{Actor, ClientBuilder, CreateActorToken, sandbox::Sandbox};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), clerk_actor_tokens::BoxError> {
+    /// let sandbox = Sandbox::new();
+    /// let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport()).build()?;
+    /// let unread = client.create(CreateActorToken::new("user_1", Actor::new("user_2"))).await?;
+    /// drop(unread);
+    ///
+    /// let report = client.drain(Duration::from_secs(10)).await;
+    /// assert!(report.is_complete());
+    /// assert_eq!(report.counts().revoked, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     ///

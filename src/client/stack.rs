@@ -32,7 +32,7 @@ pub type CallLevel<C, A, T> =
     label = "a layer stands at the wrong level, or is not `Clone + Send + Sync + 'static`",
     note = "a call layer makes a `Service<ActorTokenRequest, Response = ActorToken>`",
     note = "an attempt layer makes a `Service<http::Request<Body>, Response = http::Response<B>>`",
-    note = "the errors of both are `Into<BoxError>`, and their futures are `Send`"
+    note = "the errors of both are `Into<BoxError>`, and their futures are `Send + 'static`"
 )]
 pub trait CallService:
     Service<ActorTokenRequest, Response = ActorToken, Error = Error, Future: Send + 'static>
@@ -60,7 +60,7 @@ where
     message = "these attempt layers and this transport do not make a client",
     label = "not a `Service<http::Request<Body>, Response = http::Response<B>>`",
     note = "an attempt layer makes a `Service<http::Request<Body>, Response = http::Response<B>>`",
-    note = "it is `Clone + Send + Sync + 'static`, its errors are `Into<BoxError>`, its futures `Send`"
+    note = "it is `Clone + Send + Sync + 'static`, its futures and bodies are `Send + 'static`, and its errors are `Into<BoxError>`"
 )]
 pub trait WireService:
     Service<
@@ -93,12 +93,14 @@ where
 }
 
 /// What sends a request and returns its answer, the body still streaming: any
-/// `Service<http::Request<Body>, Response = http::Response<B>>` with a `B` of [`http_body::Body`].
+/// `Service<http::Request<Body>, Response = http::Response<B>>` with a `B` of [`http_body::Body`]. It is
+/// `Clone + Send + Sync + 'static`, its futures and bodies are `Send + 'static`, and its errors are
+/// `Into<BoxError>`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a transport",
     label = "not a `Service<http::Request<Body>, Response = http::Response<B>>`",
     note = "a transport takes `http::Request<clerk_actor_tokens::Body>` and answers `http::Response<B>`, where `B: http_body::Body` has `Data: Into<Bytes>`",
-    note = "it is `Clone + Send + Sync + 'static`, and its errors are `Into<BoxError>`"
+    note = "it is `Clone + Send + Sync + 'static`, its futures and bodies are `Send + 'static`, and its errors are `Into<BoxError>`"
 )]
 pub trait Transport: Service<Request<Body>> + Clone + Send + Sync + 'static {}
 
