@@ -9,7 +9,7 @@
 
 use std::{env, error::Error, time::Duration};
 
-use clerk_actor_tokens::{Actor, Client, CreateActorToken, Ticket, sandbox::Sandbox};
+use clerk_actor_tokens::{Actor, BaseUrl, Client, CreateActorToken, Ticket, sandbox::Sandbox};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -18,7 +18,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let sandbox = Sandbox::new();
     let server = sandbox.spawn().await?;
     let client = if env::var_os("CLERK_SECRET_KEY").is_some() {
-        println!("talking to Clerk");
+        let base_url = match env::var("CLERK_API_URL") {
+            Ok(url) if !url.is_empty() => url.parse()?,
+            _ => BaseUrl::default(),
+        };
+        println!("talking to {base_url}");
         Client::from_env()?
     } else {
         println!("talking to a sandbox at {}", server.base_url());

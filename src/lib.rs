@@ -76,8 +76,8 @@
 //! | feature | default | |
 //! |---|---|---|
 //! | `ring` | yes | the default transport, with ring's cryptography |
-//! | `webpki-roots` | yes | the default transport, trusting Mozilla's root certificates |
 //! | `aws-lc-rs` | | the default transport, with AWS-LC's cryptography, unless `ring` is on, too |
+//! | `webpki-roots` | yes | the default transport, trusting Mozilla's root certificates |
 //! | `native-roots` | | the default transport, trusting the system's root certificates, too |
 //! | `proxy` | | the default transport, through a proxy where that is asked for |
 //! | `transport` | by the above | `PooledTransport`, the default, and one over hyper-util's client |
@@ -85,7 +85,27 @@
 //! | `server` | | `server::ActorTokensApi`: the wire protocol over any `Service<ActorTokenRequest>` |
 //! | `sandbox` | | `sandbox::Sandbox`: a stand-in for the API, in process and over TCP |
 //!
-//! Without the default features the types and layers come without hyper and without TLS.
+//! For TLS the default transport needs one of `ring` and `aws-lc-rs`, **and** one of `webpki-roots` and
+//! `native-roots`.
+//!
+//! Without the default features the types and layers come without hyper and without TLS, and a client is
+//! built [over](ClientBuilder::over) a transport of your own:
+//!
+//! ```
+//! use clerk_actor_tokens::{Body, BoxError, ClientBuilder, SecretKey};
+//!
+//! async fn send(request: http::Request<Body>) -> Result<http::Response<String>, BoxError> {
+//!     // … by an HTTP client of your own …
+//!     Err(format!("nothing sends {} {}", request.method(), request.uri()).into())
+//! }
+//!
+//! # fn main() -> Result<(), BoxError> {
+//! let key = SecretKey::new("sk_test_1")?;
+//! let client = ClientBuilder::over(key, tower::service_fn(send)).build()?;
+//! # let _ = client;
+//! # Ok(())
+//! # }
+//! ```
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // What is to be told is told by `tracing`, where it can be turned off and is searched for secrets.

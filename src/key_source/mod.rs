@@ -13,8 +13,12 @@ use crate::{BoxError, SecretKey};
 
 /// Hands out the secret key, from a vault or a file that changes.
 ///
-/// What it hands out is kept until the API answers 401; then it is asked again, once, and the
-/// attempt is repeated. However many calls wait for a key, it is asked by one of them at a time.
+/// What it hands out is kept until the API answers 401. Then that key is forgotten, and the attempt
+/// repeated, at once and once a call, for which the provider is asked again. Like any retry, the repeat
+/// needs an attempt that is left ([`RetryConfig::disabled`](crate::RetryConfig::disabled) leaves none),
+/// time, a retry in the budget, and no classifier that is against it; without it the 401 comes through,
+/// and the next call asks for the key. However many calls wait for a key, it is asked by one of them at
+/// a time.
 ///
 /// ```
 /// use clerk_actor_tokens::{BoxError, Client, KeyProvider, KeySource, SecretKey};
@@ -51,7 +55,7 @@ pub trait KeyProvider: Send + Sync + 'static {
 }
 
 /// Where the secret key of an attempt comes from: a [`SecretKey`] that stays, a [`RotatingKey`] that
-/// can be replaced at run time, or a [`KeyProvider`] that is asked.
+/// can be replaced at run time, or, by [`KeySource::provider`], a [`KeyProvider`] that is asked.
 #[derive(Clone)]
 pub struct KeySource(Kind);
 

@@ -3,9 +3,10 @@
 //! # Position
 //!
 //! Twice in the stack. Over [`ActorTokenRequest`]s it bounds the call: all attempts and pauses
-//! together. Over `http::Request<Body>`s it bounds one attempt, from the first byte sent to the last
-//! byte read: it stands above [`CollectBodyLayer`](super::CollectBodyLayer), so that a body that
-//! never ends is bounded too. A request's own option, [`ActorTokenRequest::timeout`] or
+//! together. Over `http::Request<Body>`s it bounds one attempt, with all that it has to wait for: the key
+//! from its provider, connecting, and the answer to its last byte. It stands above
+//! [`CollectBodyLayer`](super::CollectBodyLayer), so that a body that never ends is bounded too. A
+//! request's own option, [`ActorTokenRequest::timeout`] or
 //! [`ActorTokenRequest::attempt_timeout`], goes before the layer's.
 //!
 //! # Example
