@@ -208,6 +208,8 @@ async fn record(
     }
 }
 
+const UNAUTHORIZED: &str = "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
+
 const WELCOME: Option<&str> = Some("HTTP/1.1 200 Connection established\r\n\r\n");
 
 #[tokio::test]
@@ -257,10 +259,7 @@ async fn what_goes_to_loopback_without_tls_goes_past_the_proxy() {
 #[tokio::test]
 async fn a_proxy_that_refuses_is_a_failure_to_connect_after_which_nothing_was_sent() {
     for (answer, reason) in [
-        (
-            "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
-            "authorization required",
-        ),
+        (UNAUTHORIZED, "authorization required"),
         ("HTTP/1.1 403 Forbidden\r\n\r\n", "unsuccessful"),
         ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "unsuccessful"),
         ("SSH-2.0-OpenSSH_9.9\r\n", "unsuccessful"),
@@ -272,9 +271,41 @@ async fn a_proxy_that_refuses_is_a_failure_to_connect_after_which_nothing_was_se
         assert_eq!(error.outcome(), Outcome::NotSent, "{answer}");
         let said = reasons(&error);
         assert!(said.contains(reason), "{said}");
+        assert!(said.contains("nothing was sent: the proxy "), "{said}");
         assert!(!format!("{said} {error:?}").contains("pass"), "{said}");
         assert_eq!(world.sandbox.ledger().minted().len(), 0);
     }
+}
+
+#[tokio::test]
+async fn a_proxy_that_wants_to_be_told_who_connects_is_not_asked_again() {
+    let world = World::new(Some(UNAUTHORIZED)).await;
+    let client = world.builder().retry(RetryConfig::default());
+    let client = client.proxy(world.proxy()).build().unwrap();
+    let error = create(&client).await.unwrap_err();
+    assert_eq!((error.attempts(), world.asked().len()), (1, 1));
+    assert!(error.is_permanent());
+    assert_eq!(
+        error.to_string(),
+        "connecting to the API failed, nothing was sent: the proxy asks for credentials, or for others"
+    );
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_there_is_not_taken_for_the_server() {
+    let world = World::new(WELCOME).await;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let gone = listener.local_addr().unwrap();
+    drop(listener);
+    let proxy = Proxy::to(&format!("http://user:password@{gone}")).unwrap();
+    let error = create(&world.builder().proxy(proxy).build().unwrap()).await;
+    let error = error.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "connecting to the API failed, nothing was sent: the proxy refuses connections"
+    );
+    assert!(!error.is_permanent(), "it may come back");
+    assert!(!format!("{} {error:?}", reasons(&error)).contains("password"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -330,6 +361,7 @@ async fn the_environment_names_the_proxy_when_it_is_asked() {
         said.contains("by socks5, and only http is supported"),
         "{said}"
     );
+    assert!(failure.is_permanent());
     let excepted = Proxy::from_env().except("localhost");
     create(&client(excepted)).await.unwrap();
     let server = world.sandbox.spawn().await.unwrap();

@@ -20,6 +20,8 @@ use tower::util::MapResponse;
 
 pub(crate) use self::connect::ConnectTimedOut;
 #[cfg(feature = "proxy")]
+pub(crate) use self::proxy::NoTunnel;
+#[cfg(feature = "proxy")]
 pub use self::proxy::{InvalidProxy, Proxy};
 pub use self::{
     client::HyperTransport, config::TransportConfig, pool::PooledTransport, tls::TlsError,

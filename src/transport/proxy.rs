@@ -13,7 +13,7 @@
 //! ```
 
 use std::{
-    fmt,
+    fmt, io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -37,7 +37,7 @@ use crate::BoxError;
 /// It is asked for a tunnel, by `CONNECT`, and sees the host's name and encrypted bytes: neither key nor
 /// credential, neither user nor actor. What goes over plain HTTP, to loopback, goes past it. The tunnel is
 /// part of the connect phase, and in its time. A proxy that refuses is a failure to connect, after which
-/// nothing was sent.
+/// nothing was sent. One that asks for a user and password, or for others, is not asked again.
 ///
 /// `Debug` shows no password.
 #[derive(Clone)]
@@ -65,6 +65,9 @@ impl Proxy {
 
     /// The proxy that `HTTPS_PROXY` names, or else `ALL_PROXY`, except for what `NO_PROXY` lists; or the
     /// same in small letters. They are read here. No proxy where they are not set, or not URIs.
+    ///
+    /// Nor under CGI, which is where `REQUEST_METHOD` is set: there the one who sends a request names
+    /// variables, and none is believed. A program of that kind names its proxy by [`Proxy::to`].
     #[must_use]
     pub fn from_env() -> Self {
         Self::by(Matcher::from_env())
@@ -108,10 +111,45 @@ fn is_supported(proxy: &Uri) -> bool {
 #[error("a proxy is named by a URI like http://host:port or http://user:password@host:port")]
 pub struct InvalidProxy(());
 
-/// The environment names a proxy that cannot be spoken to.
+/// Why the proxy gave no connection. The server that it should lead to has no part in that.
 #[derive(Debug, thiserror::Error)]
-#[error("the proxy is spoken to by {0}, and only http is supported")]
-struct Unsupported(String);
+pub(crate) enum NoTunnel {
+    /// The environment names one that cannot be spoken to.
+    #[error("the proxy is spoken to by {0}, and only http is supported")]
+    Unsupported(String),
+    #[error("the proxy asks for credentials, or for others")]
+    Unauthorized(#[source] BoxError),
+    #[error("the name of the proxy could not be resolved")]
+    Unresolved(#[source] BoxError),
+    #[error("the proxy refuses connections")]
+    Refused(#[source] BoxError),
+    #[error("the proxy leads to no connection")]
+    Failed(#[source] BoxError),
+}
+
+impl NoTunnel {
+    fn of(error: BoxError) -> Self {
+        let mut next = Some(&*error as &(dyn std::error::Error + 'static));
+        while let Some(cause) = next {
+            let io = cause.downcast_ref::<io::Error>();
+            if io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+                return Self::Refused(error);
+            }
+            // hyper-util tells these apart by words only.
+            match cause.to_string().as_str() {
+                "tunnel error: proxy authorization required" => return Self::Unauthorized(error),
+                "dns error" => return Self::Unresolved(error),
+                _ => next = cause.source(),
+            }
+        }
+        Self::Failed(error)
+    }
+
+    /// Whether it is the configuration that is wrong, so that another attempt would only repeat it.
+    pub(crate) fn is_permanent(&self) -> bool {
+        matches!(self, Self::Unsupported(_) | Self::Unauthorized(_))
+    }
+}
 
 /// Connects by TCP, through a proxy where there is one for the host.
 #[derive(Clone)]
@@ -150,7 +188,9 @@ impl Service<Uri> for MaybeProxied {
         let proxy = intercept.uri().clone();
         if !is_supported(&proxy) {
             let scheme = proxy.scheme_str().unwrap_or_default().to_owned();
-            return Box::pin(std::future::ready(Err(Unsupported(scheme).into())));
+            return Box::pin(std::future::ready(
+                Err(NoTunnel::Unsupported(scheme).into()),
+            ));
         }
         // The instance that was polled ready.
         let next = self.tcp.clone();
@@ -160,12 +200,17 @@ impl Service<Uri> for MaybeProxied {
             tunnel = tunnel.with_auth(auth.clone());
         }
         let connecting = tunnel.call(host);
-        Box::pin(async move { Ok(connecting.await?) })
+        Box::pin(async move {
+            let connected = connecting.await;
+            connected.map_err(|error| NoTunnel::of(error.into()).into())
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use hyper_util::client::legacy::connect::dns::Name;
+
     use super::*;
 
     #[test]
@@ -190,5 +235,22 @@ mod tests {
             let shown = format!("{:?}", Proxy::to(uri).expect(uri));
             assert!(!shown.contains("marker"), "{shown}");
         }
+    }
+
+    #[tokio::test]
+    async fn it_is_said_that_the_name_is_the_proxys() {
+        let resolver = tower::service_fn(|_: Name| async {
+            Err::<std::vec::IntoIter<std::net::SocketAddr>, _>(io::Error::other("no such name"))
+        });
+        let proxy = Uri::from_static("http://user:password@proxy:3128");
+        let mut tunnel = Tunnel::new(proxy, HttpConnector::new_with_resolver(resolver));
+        let failed = tunnel.call(Uri::from_static("https://host")).await;
+        let failed = NoTunnel::of(failed.map(drop).unwrap_err().into());
+        assert!(!failed.is_permanent());
+        assert_eq!(
+            failed.to_string(),
+            "the name of the proxy could not be resolved"
+        );
+        assert!(!format!("{failed:?}").contains("password"));
     }
 }

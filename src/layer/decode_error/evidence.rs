@@ -163,6 +163,13 @@ impl Facts {
     fn note_connecting(&mut self, error: &(dyn StdError + 'static)) {
         use crate::transport::ConnectTimedOut;
 
+        // Before what is behind it, in which the server has no part.
+        #[cfg(feature = "proxy")]
+        if let Some(failure) = error.downcast_ref::<crate::transport::NoTunnel>() {
+            self.permanent |= failure.is_permanent();
+            self.cause.get_or_insert_with(|| failure.to_string());
+            return;
+        }
         let cause = if let Some(time) = error.downcast_ref::<ConnectTimedOut>() {
             self.connect_timed_out = true;
             time.to_string()
