@@ -16,6 +16,7 @@ use std::{
     fmt,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -32,10 +33,18 @@ use tower_service::Service;
 use super::{Connector, IDLE, TlsError, TransportConfig};
 use crate::{Body, BoxError, runtime};
 
+/// How long a connection of HTTP/2 may be silent while it is waited for, before the peer is asked for a
+/// sign of life; and how long the peer has to give one. Without that a connection whose path is dead
+/// would be used by one call after the other.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+
 /// hyper-util's client over rustls, with its own pool of connections, which all clones share.
 ///
-/// It does what [`PooledTransport`](super::PooledTransport), the default, does, and is there for
-/// comparison, and for who prefers the client that most programs run on.
+/// It does most of what [`PooledTransport`](super::PooledTransport), the default, does, and is there for
+/// comparison, and for who prefers the client that most programs run on. All runtimes share its
+/// connections, so that it should be used from one: what another one drives stands still with it, and
+/// ends with it. While nobody runs that runtime, as between one `block_on` and the next, it does not hear
+/// of the end of a connection either, and a call may be lost to one that has ended.
 #[derive(Clone)]
 pub struct HyperTransport {
     client: legacy::Client<Connector, Body>,
@@ -52,6 +61,8 @@ impl HyperTransport {
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
+            .http2_keep_alive_interval(SIGN_OF_LIFE)
+            .http2_keep_alive_timeout(SIGN_OF_LIFE)
             .http1_writev(false)
             .build(super::connector(config)?);
         Ok(Self { client })

@@ -1,12 +1,10 @@
 //! What the transport over the composable pool promises, besides every row of the battery.
 
+mod kept;
+mod runtimes;
 mod world;
 
-use std::{
-    pin::pin,
-    task::{Context, Poll, Waker},
-    time::Duration,
-};
+use std::{pin::pin, time::Duration};
 
 use futures_util::{future::join_all, poll};
 use http_body_util::BodyExt;
@@ -231,34 +229,6 @@ async fn an_answer_that_is_not_read_to_its_end_closes_its_connection() {
     }
 }
 
-#[test]
-fn the_next_call_goes_well_when_the_runtime_of_the_last_one_is_gone() {
-    for world in [World::http1(), World::http2()] {
-        let transport = world.transport();
-        for connected in 1..4 {
-            let mut builder = tokio::runtime::Builder::new_current_thread();
-            let runtime = builder.enable_all().start_paused(true).build().unwrap();
-            runtime.block_on(async {
-                exchange(&transport, URI).await;
-                assert_eq!(world.connected(), connected, "HTTP/2: {}", world.http2);
-                after(IDLE / 2).await;
-            });
-        }
-    }
-}
-
-#[test]
-fn where_there_is_no_runtime_connecting_is_an_error() {
-    let world = World::http1();
-    let call = pin!(world.transport().call(request(URI)));
-    let cx = &mut Context::from_waker(Waker::noop());
-    let Poll::Ready(Err(error)) = call.poll(cx) else {
-        panic!("it was not refused");
-    };
-    assert!(error.to_string().contains("tokio runtime"), "{error}");
-    assert_eq!(world.connected(), 0);
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn threads_can_share_it() {
     for world in [World::http1(), World::http2()] {
@@ -275,7 +245,9 @@ async fn threads_can_share_it() {
             call.unwrap();
         }
         assert_eq!(world.requests().len(), 16 * 200);
-        // Whatever was made for a call that got another one is kept.
-        assert!(world.http2 || world.open() == world.connected());
+        // Others were given up, and their servers see it in time.
+        while world.open() > 17 {
+            tokio::task::yield_now().await;
+        }
     }
 }

@@ -28,7 +28,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{io::DuplexStream, sync::Notify};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, DuplexStream},
+    sync::Notify,
+};
 use tower::Service;
 
 /// All hosts, and what they saw.
@@ -46,6 +49,7 @@ struct Seen {
     /// Connecting waits for this many permits of the test.
     held: Mutex<Option<Arc<tokio::sync::Semaphore>>>,
     hang_up: Notify,
+    silence: Notify,
 }
 
 impl World {
@@ -87,7 +91,18 @@ impl World {
 
     /// Closes all connections from the server's side.
     pub(crate) async fn hang_up(&self) {
+        self.hang_up_unseen();
+        settle().await;
+    }
+
+    /// The same, before anybody has the time to see it.
+    pub(crate) fn hang_up_unseen(&self) {
         self.seen.hang_up.notify_waiters();
+    }
+
+    /// From now on nothing comes by the connections there are, not even an end.
+    pub(crate) async fn fall_silent(&self) {
+        self.seen.silence.notify_waiters();
         settle().await;
     }
 
@@ -96,7 +111,7 @@ impl World {
         let stream = TokioIo::new(stream);
         let seen = Arc::clone(&self.seen);
         let service = service_fn(move |request| answer(Arc::clone(&seen), request));
-        let serving: Pin<Box<dyn Future<Output = ()> + Send>> = if self.http2 {
+        let mut serving: Pin<Box<dyn Future<Output = ()> + Send>> = if self.http2 {
             let connection =
                 http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service);
             Box::pin(async move { drop(connection.await) })
@@ -105,8 +120,9 @@ impl World {
             Box::pin(async move { drop(connection.await) })
         };
         tokio::select! {
-            () = serving => {}
+            () = &mut serving => {}
             () = self.seen.hang_up.notified() => {}
+            () = self.seen.silence.notified() => pending().await,
         }
         self.seen.open.fetch_sub(1, Ordering::SeqCst);
     }
@@ -137,9 +153,9 @@ async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Answer, I
 }
 
 impl Service<Uri> for World {
-    type Response = Pipe;
+    type Response = Stream<DuplexStream>;
     type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Pipe>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
@@ -156,27 +172,31 @@ impl Service<Uri> for World {
             let (ours, theirs) = tokio::io::duplex(1 << 16);
             let http2 = world.http2;
             tokio::spawn(world.serve(theirs));
-            Ok(Pipe {
-                io: TokioIo::new(ours),
-                http2,
-            })
+            Ok(Stream::new(ours, http2))
         })
     }
 }
 
 /// The client's end of a connection.
-pub(crate) struct Pipe {
-    io: TokioIo<DuplexStream>,
+pub(crate) struct Stream<I> {
+    io: TokioIo<I>,
     http2: bool,
 }
 
-impl pool::Connection for Pipe {
+impl<I> Stream<I> {
+    pub(crate) fn new(io: I, http2: bool) -> Self {
+        let io = TokioIo::new(io);
+        Self { io, http2 }
+    }
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> pool::Connection for Stream<I> {
     fn is_http2(&self) -> bool {
         self.http2
     }
 }
 
-impl Read for Pipe {
+impl<I: AsyncRead + Unpin> Read for Stream<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -186,7 +206,7 @@ impl Read for Pipe {
     }
 }
 
-impl Write for Pipe {
+impl<I: AsyncWrite + Unpin> Write for Stream<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -34,13 +34,12 @@ where
             loop {
                 let host = self.host(request.uri())?;
                 let again = match host.checkout(self.access).await? {
-                    Checkout::Http1(_) if version == Version::HTTP_2 => {
+                    Checkout::Http1 { .. } if version == Version::HTTP_2 => {
                         return Err(PoolError::request().into());
                     }
-                    Checkout::Http1(mut lent) => {
+                    Checkout::Http1 { mut lent, reused } => {
                         let named = target::to_http1(&mut request, &lent.host.name);
                         let connection = lent.connection();
-                        let reused = !connection.is_fresh();
                         match connection.send(request).await {
                             Ok(answer) => {
                                 return Ok(answer.map(|body| ResponseBody::over_http1(body, lent)));
@@ -51,8 +50,14 @@ where
                             }),
                         }
                     }
-                    Checkout::Http2 { mut sender, reused } => {
-                        match sender.try_send_request(request).await {
+                    Checkout::Http2 {
+                        mut sender,
+                        reused,
+                        host,
+                    } => {
+                        let sent = sender.try_send_request(request).await;
+                        host.http2.note_heard();
+                        match sent {
                             Ok(answer) => return Ok(answer.map(ResponseBody::over_http2)),
                             Err(failure) => unsent(failure, reused),
                         }
@@ -65,7 +70,7 @@ where
 }
 
 /// The request, if it is to be sent again: what is given back was not written. A connection that was
-/// used before had been closed meanwhile; a new one would be closed again.
+/// kept had been closed meanwhile; a new one would be closed again.
 #[cold]
 fn unsent(
     mut failure: TrySendError<Request<Body>>,

@@ -11,7 +11,14 @@ use http::{HeaderValue, Uri};
 use hyper::client::conn::http2::SendRequest;
 use tower_service::Service;
 
-use super::{PoolError, connect::NoHttp1, http1::Http1, http2::Http2, target};
+use super::{
+    PoolError,
+    connect::NoHttp1,
+    http1::Http1,
+    http2::Http2,
+    kept::{Kept, look},
+    target,
+};
 use crate::{Body, BoxError, runtime};
 
 /// The connections to one host. `K` is hyper-util's cache of those of HTTP/1.1, whose type cannot be
@@ -21,7 +28,7 @@ pub(super) struct Host<K> {
     pub(super) uri: Uri,
     /// What the header `Host` says.
     pub(super) name: HeaderValue,
-    http2: Arc<Http2>,
+    pub(super) http2: Arc<Http2>,
     kept: Mutex<K>,
 }
 
@@ -33,11 +40,16 @@ pub(super) enum Checkout<K, P>
 where
     P: Service<()>,
 {
-    Http1(Box<Lent<K, P>>),
+    Http1 {
+        lent: Box<Lent<K, P>>,
+        /// Whether it was kept, so that it may have ended meanwhile.
+        reused: bool,
+    },
     Http2 {
         sender: SendRequest<Body>,
-        /// Whether others had exchanges over it before.
+        /// Whether it was there before.
         reused: bool,
+        host: Arc<Host<K>>,
     },
 }
 
@@ -75,27 +87,35 @@ impl<K> Host<K> {
         K::Future: Unpin,
         P: Service<()>,
     {
-        let mut ended = 0;
+        let (mut ended, mut looked) = (0, false);
         loop {
+            let (mut waited, mut reused) = (false, false);
             let found = {
-                // Before one looks, so that none is missed that is made after that.
+                // Before one asks, so that none is missed that is made after that.
                 let mut published = pin!(self.http2.published());
-                if let Some(sender) = self.http2.get() {
-                    return Ok(Checkout::Http2 {
-                        sender,
-                        reused: true,
-                    });
+                match self.http2.begin(looked) {
+                    Kept::Open(sender) => {
+                        reused = true;
+                        Some(Err(NoHttp1::Http2(sender)))
+                    }
+                    Kept::Rested => {
+                        look().await;
+                        looked = true;
+                        continue;
+                    }
+                    Kept::Ended => {
+                        let kept = self.kept.lock();
+                        let mut place = kept.unwrap_or_else(PoisonError::into_inner).call(());
+                        let place = poll_fn(|cx| match Pin::new(&mut place).poll(cx) {
+                            Poll::Ready(place) => Poll::Ready(Some(place)),
+                            Poll::Pending => {
+                                waited = true;
+                                published.as_mut().poll(cx).map(|()| None)
+                            }
+                        });
+                        place.await
+                    }
                 }
-                let mut place = self
-                    .kept
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .call(());
-                let place = poll_fn(|cx| match Pin::new(&mut place).poll(cx) {
-                    Poll::Ready(place) => Poll::Ready(Some(place)),
-                    Poll::Pending => published.as_mut().poll(cx).map(|()| None),
-                });
-                place.await
             };
             match found {
                 Some(Ok(place)) => {
@@ -105,12 +125,20 @@ impl<K> Host<K> {
                         host: self,
                     });
                     let connection = lent.connection();
-                    if connection.begin() {
-                        return Ok(Checkout::Http1(lent));
+                    // One that was there at once was kept, even if it was made for somebody who then
+                    // got another one, and has had no exchange yet.
+                    let new = waited && connection.is_fresh();
+                    let mut kept = connection.begin(looked);
+                    if kept == Kept::Rested {
+                        look().await;
+                        looked = true;
+                        kept = lent.connection().begin(looked);
                     }
-                    // A new one may have been made for somebody else, and waited here until it was
-                    // closed; twice is no accident.
-                    ended += u32::from(connection.is_fresh());
+                    if let Kept::Open(()) = kept {
+                        return Ok(Checkout::Http1 { lent, reused: !new });
+                    }
+                    // Of new ones a second that ended as soon as it was there is no accident.
+                    ended += u32::from(new);
                     if ended > 1 {
                         return Err(PoolError::closed().into());
                     }
@@ -119,7 +147,8 @@ impl<K> Host<K> {
                 Some(Err(NoHttp1::Http2(sender))) => {
                     return Ok(Checkout::Http2 {
                         sender,
-                        reused: false,
+                        reused,
+                        host: self,
                     });
                 }
                 Some(Err(NoHttp1::Failed(error))) => return Err(error),
@@ -178,8 +207,7 @@ where
         if connection.is_ready() {
             connection.end();
         } else if let Ok(runtime) = runtime::current() {
-            // On another thread it still comes to an end with its exchange, or part of the request is
-            // still to be written.
+            // On another thread hyper is about to come to an end with the exchange, too.
             runtime.spawn(async move {
                 let connection = self.connection();
                 connection.ready().await;

@@ -1,7 +1,6 @@
 //! [`Hosts`], the pool itself: the connections to all hosts, and what clears them away.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -9,20 +8,24 @@ use std::{
     time::Duration,
 };
 
-use http::{Uri, uri::Scheme};
-use hyper_util::{client::pool::cache, rt::TokioExecutor};
+use http::Uri;
+use hyper_util::client::pool::cache;
+use tokio::runtime::{Handle, Id};
 use tower_service::Service;
 
 use super::{
-    PoolError,
+    background::Background,
     connect::{Connect, Connection},
     exchange::Exchange,
+    home::{Home, Make},
     host::{Access, Host},
     http1::Http1,
     http2::Http2,
-    target,
 };
-use crate::{BoxError, runtime};
+use crate::{
+    BoxError,
+    runtime::{self, NoRuntime},
+};
 
 /// How often what is no longer of use is cleared away, as long as anything is kept.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -38,7 +41,7 @@ where
     let make = move |uri, http2| {
         let connect = Connect::new(connector.clone(), uri, http2);
         cache::builder()
-            .executor(TokioExecutor::new())
+            .executor(Background::default())
             .build(connect)
     };
     Hosts::new(
@@ -51,25 +54,13 @@ where
     )
 }
 
-type Make<K> = Box<dyn Fn(Uri, Arc<Http2>) -> K + Send + Sync>;
-
 /// The connections to all hosts.
 pub(super) struct Hosts<K, P> {
-    known: Mutex<Known<K>>,
-    /// Whether a task clears away.
-    swept: Arc<AtomicBool>,
+    homes: Mutex<Vec<Home<K>>>,
     make: Make<K>,
     pub(super) access: Access<P>,
     retain: fn(&mut K) -> bool,
 }
-
-struct Known<K> {
-    http: ByAuthority<K>,
-    https: ByAuthority<K>,
-}
-
-/// There are few, and to compare them costs less than to hash them.
-type ByAuthority<K> = BTreeMap<String, Arc<Host<K>>>;
 
 impl<K, P> Hosts<K, P>
 where
@@ -81,13 +72,8 @@ where
         access: Access<P>,
         retain: fn(&mut K) -> bool,
     ) -> Arc<Self> {
-        let known = Mutex::new(Known {
-            http: BTreeMap::new(),
-            https: BTreeMap::new(),
-        });
         Arc::new(Self {
-            known,
-            swept: Arc::default(),
+            homes: Mutex::default(),
             make: Box::new(make),
             access,
             retain,
@@ -95,89 +81,120 @@ where
     }
 
     /// The host that a request goes to.
-    pub(super) fn host(self: &Arc<Self>, uri: &Uri) -> Result<Arc<Host<K>>, PoolError> {
-        let mut known = self.known();
-        if !self.swept.load(Ordering::Relaxed) {
-            self.begin_sweeping();
-        }
-        let hosts = match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTPS => &mut known.https,
-            Some(scheme) if *scheme == Scheme::HTTP => &mut known.http,
-            _ => return Err(PoolError::request()),
+    pub(super) fn host(self: &Arc<Self>, uri: &Uri) -> Result<Arc<Host<K>>, BoxError> {
+        // Whether it has timers is asked where a connection is made, and not of each request.
+        let runtime = match Handle::try_current() {
+            Ok(runtime) => runtime.id(),
+            Err(_) => return Err(NoRuntime::Missing.into()),
         };
-        let authority = uri.authority().ok_or_else(PoolError::request)?.as_str();
-        match hosts.get(authority) {
-            Some(host) => Ok(Arc::clone(host)),
-            None => self.add_to(hosts, uri, authority),
+        let mut homes = self.homes();
+        let home = match homes.iter().position(|home| home.runtime == runtime) {
+            Some(at) => &mut homes[at],
+            None => add_to(&mut homes, runtime),
+        };
+        if !home.swept.load(Ordering::Relaxed) {
+            self.begin_sweeping(home);
         }
+        Ok(home.host(uri, &self.make)?)
     }
 
     #[cold]
-    fn add_to(
-        &self,
-        hosts: &mut ByAuthority<K>,
-        uri: &Uri,
-        authority: &str,
-    ) -> Result<Arc<Host<K>>, PoolError> {
-        let base = target::base(uri).ok_or_else(PoolError::request)?;
-        let host = Host::new(base, &self.make).ok_or_else(PoolError::request)?;
-        let host = Arc::new(host);
-        hosts.insert(authority.to_owned(), Arc::clone(&host));
-        Ok(host)
-    }
-
-    #[cold]
-    fn begin_sweeping(self: &Arc<Self>) {
+    fn begin_sweeping(self: &Arc<Self>, home: &Home<K>) {
         let Ok(runtime) = runtime::current() else {
             return;
         };
-        self.swept.store(true, Ordering::Relaxed);
-        let sweeping = Sweeping(Some(Arc::clone(&self.swept)));
-        let hosts = Arc::downgrade(self);
+        home.swept.store(true, Ordering::Relaxed);
+        let sweeping = Sweeping(Arc::clone(&home.swept));
+        let (hosts, id) = (Arc::downgrade(self), home.runtime);
         runtime.spawn(async move {
+            let _sweeping = sweeping;
             loop {
                 tokio::time::sleep(SWEEP).await;
-                if !hosts.upgrade().is_some_and(|hosts| hosts.sweep()) {
-                    return sweeping.over();
+                if !hosts.upgrade().is_some_and(|hosts| hosts.sweep(id)) {
+                    return;
                 }
             }
         });
     }
 
-    /// Forgets hosts without connections. Whether any is left; if not, the task is over.
-    fn sweep(&self) -> bool {
-        let mut known = self.known();
-        let Known { http, https } = &mut *known;
-        for hosts in [&mut *http, &mut *https] {
-            // Nobody else gets hold of a host while the map is locked.
-            hosts.retain(|_, host| host.sweep(self.retain) || Arc::strong_count(host) > 1);
+    /// Closes what is no longer of use to a runtime. Whether anything is left; if not, the task is over.
+    fn sweep(&self, runtime: Id) -> bool {
+        let mut homes = self.homes();
+        let Some(at) = homes.iter().position(|home| home.runtime == runtime) else {
+            return false;
+        };
+        let any = homes[at].sweep(self.retain);
+        if !any {
+            homes.swap_remove(at);
         }
-        let any = !(http.is_empty() && https.is_empty());
-        self.swept.store(any, Ordering::Relaxed);
         any
     }
 }
 
 impl<K, P> Hosts<K, P> {
-    fn known(&self) -> MutexGuard<'_, Known<K>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn homes(&self) -> MutexGuard<'_, Vec<Home<K>>> {
+        self.homes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The task that clears away; its runtime may end before the pool does.
-struct Sweeping(Option<Arc<AtomicBool>>);
-
-impl Sweeping {
-    /// It ended by itself, and said so before.
-    fn over(mut self) {
-        self.0 = None;
-    }
+/// Makes room for another runtime, where those were that have ended.
+#[cold]
+fn add_to<K>(homes: &mut Vec<Home<K>>, runtime: Id) -> &mut Home<K> {
+    homes.retain(|home| home.swept.load(Ordering::Relaxed));
+    homes.push(Home::new(runtime));
+    let at = homes.len() - 1;
+    &mut homes[at]
 }
+
+/// The task that clears away, which ends with its runtime at the latest.
+struct Sweeping(Arc<AtomicBool>);
 
 impl Drop for Sweeping {
     fn drop(&mut self) {
-        if let Some(swept) = &self.0 {
-            swept.store(false, Ordering::Relaxed);
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::{Ready, ready},
+        task::{Context, Poll},
+    };
+
+    use super::*;
+
+    /// In place of a cache.
+    struct Nothing;
+
+    impl Service<()> for Nothing {
+        type Response = ();
+        type Error = ();
+        type Future = Ready<Result<(), ()>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, (): ()) -> Self::Future {
+            ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_of_runtimes_that_have_ended() {
+        let hosts = Hosts::new(|_, _| Nothing, |()| unreachable!(), |_| true);
+        let begin = || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+            let uri = Uri::from_static("http://127.0.0.1");
+            let host = || runtime.block_on(async { hosts.host(&uri) }).unwrap();
+            assert!(Arc::ptr_eq(&host(), &host()));
+            runtime
+        };
+        for _ in 0..3 {
+            let (_one, _other) = (begin(), begin());
+            assert_eq!(hosts.homes().len(), 2);
         }
     }
 }

@@ -17,7 +17,10 @@ use hyper::{
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::{IDLE, PoolError};
+use super::{
+    IDLE, PoolError,
+    kept::{Kept, RESTED},
+};
 use crate::Body;
 
 /// The sending half; the other is a task that ends with the connection.
@@ -27,8 +30,8 @@ pub(super) struct Http1 {
     spent: bool,
     /// Whether it has had no exchange yet.
     fresh: bool,
-    /// When it has been kept for too long since it was made, or its last exchange began.
-    stale_at: Instant,
+    /// When it has rested since it was made, or its last exchange began.
+    rested_at: Instant,
 }
 
 impl Http1 {
@@ -63,7 +66,7 @@ impl Http1 {
             sender,
             spent: false,
             fresh: true,
-            stale_at: Instant::now() + IDLE,
+            rested_at: Instant::now() + RESTED,
         })
     }
 
@@ -73,17 +76,26 @@ impl Http1 {
         self.is_open_at(Instant::now())
     }
 
-    /// The same, for who sends one now.
-    pub(super) fn begin(&mut self) -> bool {
+    /// The same, for who sends one now, and has or has not `looked`.
+    pub(super) fn begin(&mut self, looked: bool) -> Kept<()> {
         let now = Instant::now();
-        let open = self.is_open_at(now);
-        self.stale_at = now + IDLE;
-        open
+        if !self.is_open_at(now) {
+            return Kept::Ended;
+        }
+        if now > self.rested_at && !looked {
+            return Kept::Rested;
+        }
+        self.rested_at = now + RESTED;
+        Kept::Open(())
     }
 
     fn is_open_at(&mut self, now: Instant) -> bool {
-        self.spent |= !self.sender.is_ready() || now >= self.stale_at;
+        self.spent |= !self.sender.is_ready() || self.is_stale_at(now);
         !self.spent
+    }
+
+    fn is_stale_at(&self, now: Instant) -> bool {
+        now > self.rested_at && now.saturating_duration_since(self.rested_at) >= IDLE - RESTED
     }
 
     pub(super) fn is_fresh(&self) -> bool {

@@ -1,8 +1,11 @@
 //! [`Http2`], the one connection of HTTP/2 that all exchanges with a host share.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use hyper::{
@@ -15,12 +18,21 @@ use tokio::{
     time::Instant,
 };
 
-use super::{IDLE, PoolError};
+use super::{
+    IDLE, PoolError,
+    kept::{Kept, RESTED},
+};
 use crate::Body;
+
+/// How long nothing may come by a connection that is waited for, before others are asked by a new one.
+/// Its path may be dead without anybody knowing it, and an exchange that is given up says nothing of that.
+const SILENT: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub(super) struct Http2 {
     shared: Mutex<Option<Shared>>,
+    /// Whether an exchange ended since one was begun.
+    heard: AtomicBool,
     /// Whether there is one. Most hosts that speak HTTP/1.1 never had any, and this tells it at a glance.
     any: AtomicBool,
     published: Notify,
@@ -29,25 +41,50 @@ pub(super) struct Http2 {
 struct Shared {
     sender: SendRequest<Body>,
     used: Instant,
+    /// When it was used first since an exchange ended.
+    asked: Instant,
 }
 
 impl Shared {
-    fn is_open_at(&self, now: Instant) -> bool {
-        self.sender.is_ready() && now.saturating_duration_since(self.used) < IDLE
+    fn idle_at(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.used)
     }
 }
 
 impl Http2 {
-    /// The connection, if there is one that is open.
-    pub(super) fn get(&self) -> Option<SendRequest<Body>> {
+    /// The connection, if there is one, for who sends a request now, and has or has not `looked`.
+    pub(super) fn begin(&self, looked: bool) -> Kept<SendRequest<Body>> {
         if !self.any.load(Ordering::Acquire) {
-            return None;
+            return Kept::Ended;
         }
         let now = Instant::now();
         let mut shared = self.lock();
-        let open = shared.as_mut().filter(|shared| shared.is_open_at(now))?;
-        open.used = now;
-        Some(open.sender.clone())
+        match shared.as_mut().filter(|shared| self.is_open(shared, now)) {
+            None => Kept::Ended,
+            Some(open) if !looked && open.idle_at(now) > RESTED => Kept::Rested,
+            Some(open) => {
+                open.used = now;
+                if self.heard.load(Ordering::Relaxed) {
+                    self.heard.store(false, Ordering::Relaxed);
+                    open.asked = now;
+                }
+                Kept::Open(open.sender.clone())
+            }
+        }
+    }
+
+    /// An exchange has ended, well or not.
+    pub(super) fn note_heard(&self) {
+        if !self.heard.load(Ordering::Relaxed) {
+            self.heard.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn is_open(&self, shared: &Shared, now: Instant) -> bool {
+        let is_silent = || now.saturating_duration_since(shared.asked) >= SILENT;
+        shared.sender.is_ready()
+            && shared.idle_at(now) < IDLE
+            && (self.heard.load(Ordering::Relaxed) || !is_silent())
     }
 
     /// Ends when somebody made a connection since this was called.
@@ -60,7 +97,7 @@ impl Http2 {
     where
         I: Read + Write + Unpin + Send + 'static,
     {
-        if let Some(sender) = self.get() {
+        if let Kept::Open(sender) = self.begin(true) {
             return Ok(sender);
         }
         let (sender, connection) = Builder::new(Boxing)
@@ -72,13 +109,15 @@ impl Http2 {
         {
             let now = Instant::now();
             let mut shared = self.lock();
-            if let Some(first) = shared.as_ref().filter(|shared| shared.is_open_at(now)) {
+            if let Some(first) = shared.as_ref().filter(|shared| self.is_open(shared, now)) {
                 return Ok(first.sender.clone());
             }
             *shared = Some(Shared {
                 sender: sender.clone(),
                 used: now,
+                asked: now,
             });
+            self.heard.store(false, Ordering::Relaxed);
             self.any.store(true, Ordering::Release);
         }
         // Whoever has an exchange under way hears of its end by that.
@@ -93,7 +132,7 @@ impl Http2 {
         let mut shared = self.lock();
         if shared
             .as_ref()
-            .is_some_and(|shared| !shared.is_open_at(now))
+            .is_some_and(|shared| !self.is_open(shared, now))
         {
             *shared = None;
             self.any.store(false, Ordering::Release);

@@ -3,15 +3,18 @@
 //! What an exchange needs to know of its host was prepared once, and a connection is given back where
 //! an answer's body ends, without a task for that.
 
+mod background;
 mod connect;
 mod error;
 mod exchange;
+mod home;
 mod host;
 mod hosts;
 mod http1;
 mod http2;
 #[cfg(all(test, clerk_loom))]
 mod in_every_order;
+mod kept;
 mod patient;
 mod stream;
 mod target;
@@ -39,7 +42,8 @@ use super::{IDLE, TlsError, TransportConfig};
 use crate::{Body, BoxError};
 
 /// The default transport: a pool of connections over rustls, which all clones share. One of HTTP/2 for
-/// each host that agrees to it by ALPN, else of HTTP/1.1, as many as there are exchanges at once.
+/// each host that agrees to it by ALPN, else of HTTP/1.1, as many as there are exchanges at once, and at
+/// most one more.
 ///
 /// The connect phase (name resolution, TCP and TLS together) is bounded as a whole. Redirects are
 /// not followed, nothing is decompressed, and there is no proxy, whatever the environment says, unless
@@ -48,7 +52,14 @@ use crate::{Body, BoxError};
 ///
 /// A connection is used again once an answer's body was read to its end. It is not used any more 90 s
 /// after its last exchange began, and closed within 5 s of that. A request that was not begun to be
-/// written when a kept connection ended goes over another one.
+/// written when a kept connection ended goes over another one; before a connection that was not used for
+/// more than 1 s is, the runtime is given a turn, in which it hears whether that has ended.
+///
+/// A connection of HTTP/2 that gave no answer for 5 s, while one is waited for, is used no more by calls
+/// that begin then: they make another one, for its path may be dead.
+///
+/// Each tokio runtime has connections of its own: they end with it, and stand still while nobody runs it.
+/// One client can serve several at once, and they share everything but those.
 ///
 /// # Cancel safety
 ///

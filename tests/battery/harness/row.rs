@@ -34,6 +34,8 @@ pub(crate) struct Row {
     pub(crate) scripts: Vec<Vec<Step>>,
     pub(crate) create: Want,
     pub(crate) revoke: Want,
+    /// What becomes of a revoke over the pool, if it is something else.
+    pub(crate) revoke_over_pool: Option<Want>,
     pub(crate) also: Vec<Check>,
 }
 
@@ -50,6 +52,7 @@ pub(crate) fn row(name: impl Into<String>, script: Vec<Step>, create: Want, revo
         scripts: vec![script],
         create,
         revoke,
+        revoke_over_pool: None,
         also: Vec::new(),
     }
 }
@@ -97,6 +100,13 @@ impl Row {
         self
     }
 
+    /// Over the pool, which makes another connection where one of HTTP/2 gives no answers, this becomes of
+    /// a revoke.
+    pub(crate) fn revoked_over_pool(mut self, want: Want) -> Self {
+        self.revoke_over_pool = Some(want);
+        self
+    }
+
     /// Something else is wanted, too.
     pub(crate) fn also(mut self, check: Check) -> Self {
         self.also.push(check);
@@ -116,7 +126,11 @@ impl Row {
 
     /// Runs it for both operations.
     pub(crate) fn check(&self) -> Result<(), String> {
-        for (op, want) in [(Op::Create, self.create), (Op::Revoke, self.revoke)] {
+        let revoke = match self.over {
+            Over::Pool => self.revoke_over_pool.unwrap_or(self.revoke),
+            Over::Client => self.revoke,
+        };
+        for (op, want) in [(Op::Create, self.create), (Op::Revoke, revoke)] {
             let run = paused(self.run(op))?.map_err(|why| format!("{op:?}: {why}"))?;
             run.judge(want)
                 .and_then(|()| self.also.iter().try_for_each(|check| check(&run)))

@@ -64,7 +64,8 @@ pub(crate) fn rows() -> Vec<Row> {
         ));
     }
     rows.push(trickling("a 404 that never ends", 404, (RJ, 1), (RJ, 1)));
-    rows.push(trickling("a 200 that never ends", 200, (UN, 1), (UN, 1)));
+    let endless = trickling("a 200 that never ends", 200, (UN, 1), (UN, 1));
+    rows.push(endless.revoked_over_pool((UN, 2)));
     rows.push(flood("a 200 of more than anybody reads", 200, AP));
     rows.push(flood("a 404 of more than anybody reads", 404, RJ));
     rows.push(hangs("a body that hangs", 20, (UN, 1), (UN, 3)));

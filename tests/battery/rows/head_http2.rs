@@ -66,6 +66,7 @@ fn slow() -> Vec<Row> {
             (UN, 1),
             (UN, 1),
         )
+        .revoked_over_pool((UN, 3))
         .also(timed_out(true)),
         row2(
             "103 for ever",
@@ -73,6 +74,7 @@ fn slow() -> Vec<Row> {
             (UN, 1),
             (UN, 1),
         )
+        .revoked_over_pool((UN, 3))
         .also(timed_out(true)),
         row2(
             "103, then the answer",

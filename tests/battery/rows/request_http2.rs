@@ -241,6 +241,7 @@ fn without_window() -> Vec<Row> {
             (UN, 0),
             (UN, 0),
         )
+        .then(vec![Stall])
         .after_a_good_call()
         .also(timed_out(true)),
         // The head of a revoke is all of it, and that of its second attempt is counted.
@@ -250,6 +251,8 @@ fn without_window() -> Vec<Row> {
             (UN, 0),
             (UN, 1),
         )
+        .then(vec![Write(closed.clone()), Request, Hang])
+        .revoked_over_pool((UN, 2))
         .after_a_good_call()
         .also(timed_out(true)),
         early(401, RJ),
