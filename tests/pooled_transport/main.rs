@@ -245,9 +245,7 @@ async fn threads_can_share_it() {
             call.unwrap();
         }
         assert_eq!(world.requests().len(), 16 * 200);
-        // Others were given up, and their servers see it in time.
-        while world.open() > 17 {
-            tokio::task::yield_now().await;
-        }
+        // As many as there are callers, and those that were begun for one that got another.
+        assert!(world.open() <= 16 + 32, "{}", world.open());
     }
 }

@@ -2,20 +2,23 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicUsize, Ordering},
 };
 
 use hyper::rt::Executor;
 
 use crate::runtime;
 
-/// Where a connect goes on whose call got a connection that was given back, for the next that waits. Of
-/// each host there is one at a time, and others are given up. Without any, calls that take turns would
-/// begin to connect each time and never get to the end of it; without a limit, a call that takes another
-/// turn while that goes on would each time begin one more.
+/// How many connects to a host go on at once that nobody waits for.
+const MOST: usize = 32;
+
+/// Where a connect goes on whose call got a connection that was given back, for the next that waits.
+/// Without it, calls that take turns, or are often cancelled, would begin to connect each time and seldom
+/// get to the end of it; without a limit, each turn that is taken while connecting hangs would begin one
+/// more.
 #[derive(Clone, Default)]
 pub(super) struct Background {
-    busy: Arc<AtomicBool>,
+    busy: Arc<AtomicUsize>,
 }
 
 impl<F> Executor<F> for Background
@@ -26,21 +29,21 @@ where
         let Ok(runtime) = runtime::current() else {
             return;
         };
-        if self.busy.swap(true, Ordering::Relaxed) {
-            return;
-        }
+        let before = self.busy.fetch_add(1, Ordering::Relaxed);
         let busy = Busy(Arc::clone(&self.busy));
-        runtime.spawn(async move {
-            let _busy = busy;
-            connecting.await;
-        });
+        if before < MOST {
+            runtime.spawn(async move {
+                let _busy = busy;
+                connecting.await;
+            });
+        }
     }
 }
 
-struct Busy(Arc<AtomicBool>);
+struct Busy(Arc<AtomicUsize>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
