@@ -55,24 +55,6 @@ async fn a_request_that_was_not_begun_to_be_written_goes_over_another_connection
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_take_turns_while_connecting_takes_long_make_few_connections_more() {
-    let world = World::http1();
-    let transport = world.transport();
-    exchange(&transport, URI).await;
-    let permits = world.hold_connecting();
-    for _ in 0..100 {
-        let one = transport.clone().call(request(URI)).await.unwrap();
-        let mut other = pin!(exchange(&transport, URI));
-        assert!(poll!(other.as_mut()).is_pending());
-        one.into_body().collect().await.unwrap();
-        other.await;
-    }
-    permits.add_permits(100);
-    settle().await;
-    assert_eq!((world.connected(), world.open()), (33, 33));
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_connection_of_http2_that_falls_silent_loses_one_call() {
     const LIMIT: Duration = Duration::from_secs(10);
     for idle in [0, 1, 30] {

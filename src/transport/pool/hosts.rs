@@ -40,9 +40,7 @@ where
 {
     let make = move |uri, http2| {
         let connect = Connect::new(connector.clone(), uri, http2);
-        cache::builder()
-            .executor(Background::default())
-            .build(connect)
+        cache::builder().executor(Background).build(connect)
     };
     Hosts::new(
         make,

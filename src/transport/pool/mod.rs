@@ -43,8 +43,7 @@ use crate::{Body, BoxError};
 
 /// The default transport: a pool of connections over rustls, which all clones share. One of HTTP/2 for
 /// each host that agrees to it by ALPN, else of HTTP/1.1, as many as there are exchanges at once. Where a
-/// call got one that was given back, the one that it began to make is kept, too: at most 32 are made so at
-/// a time.
+/// call got one that was given back, the one that it began to make is kept, too.
 ///
 /// The connect phase (name resolution, TCP and TLS together) is bounded as a whole. Redirects are
 /// not followed, nothing is decompressed, and there is no proxy, whatever the environment says, unless
