@@ -314,3 +314,26 @@ async fn what_a_layer_below_settling_gave_up_is_not_settling() {
     assert!(error.is_timeout() && !error.is_settling());
     assert_eq!(client.drain(AMPLE).await.counts().unknown, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_layer_below_settling_sends_a_third_time_is_told_though_the_first_was_not_sent() {
+    let peer = peer([failed(Head::Fail), Exchange::prompt()]);
+    let attempts = Arc::new(AtomicU32::new(0));
+    let over = peer.clone();
+    let transport = tower::service_fn(move |request: Request<Body>| {
+        let (peer, first) = (over.clone(), attempts.fetch_add(1, Ordering::Relaxed) == 0);
+        async move {
+            if first {
+                return Err(BoxError::from("no connection"));
+            }
+            peer.oneshot(request).await
+        }
+    });
+    let layer = SettleLayer::new();
+    let twice_more = OnceMore::layer()
+        .layer(OnceMore::layer().layer(CollectBodyLayer::default().layer(transport)));
+    let stack = JsonLayer::new().layer(layer.layer(twice_more));
+    let answer = TypedErrorLayer::new().layer(stack).oneshot(create()).await;
+    assert_eq!((returned(answer), peer.ledger().minted().count()), (1, 2));
+    assert_eq!(layer.drain(AMPLE).await.counts().unknown, 1);
+}
