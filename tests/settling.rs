@@ -211,6 +211,17 @@ async fn an_answer_that_breaks_off_after_the_id_is_revoked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_revoke_whose_answer_breaks_off_after_the_id_has_revoked() {
+    let it = setting();
+    let token = it.client.create(create()).await.unwrap();
+    it.sandbox.inject(Fault::Truncate(100));
+    drop(token);
+    it.client.drain(AMPLE).await;
+    assert_eq!((it.minted(), it.live()), (1, 0));
+    assert_eq!(it.reports.ends(), [SettleEnd::Revoked]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_about_another_user_is_reported_and_left_alone() {
     let it = setting();
     let body = Bytes::from_static(br#"{"id":"act_9","user_id":"user_9","token":"t"}"#);

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     ActorToken, ActorTokenId, ActorTokenRequest, BaseUrl, Body, CreateActorToken, Error, ErrorKind,
-    call::CallOptions,
+    Outcome, call::CallOptions,
 };
 
 /// A credential that may exist and that nobody answers for yet. It meets exactly one end; dropped
@@ -225,6 +225,12 @@ impl Unsettled {
             Some(Ok(_)) => self.end(SettleEnd::Revoked, None),
             Some(Err(error)) => match error.kind() {
                 ErrorKind::AlreadyRevoked => self.end(SettleEnd::Revoked, None),
+                // The API answered 200 about this very token, whatever became of the rest of it.
+                _ if error.outcome() == Outcome::Applied
+                    && error.actor_token_id() == self.id.as_ref() =>
+                {
+                    self.end(SettleEnd::Revoked, None);
+                }
                 ErrorKind::AlreadyAccepted => self.end(SettleEnd::Accepted, Some(error)),
                 _ => self.end(SettleEnd::NotRevoked, Some(error)),
             },
