@@ -9,7 +9,7 @@ use std::{
 use http::Uri;
 use tower_service::Service;
 
-use crate::BoxError;
+use crate::{BoxError, runtime};
 
 /// A connector with a time limit.
 #[derive(Clone, Debug)]
@@ -42,8 +42,8 @@ where
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (connecting, limit) = (self.inner.call(uri), self.limit);
         Box::pin(async move {
-            match tokio::time::timeout(limit, connecting).await {
-                Ok(connected) => connected.map_err(Into::into),
+            match tokio::time::timeout(limit, runtime::with_io(connecting)).await {
+                Ok(connected) => connected?.map_err(Into::into),
                 Err(_) => Err(ConnectTimedOut { limit }.into()),
             }
         })

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use clerk_actor_tokens::transport::PooledTransport;
+use clerk_actor_tokens::{Client, ErrorKind, Outcome, SecretKey, transport::PooledTransport};
 use futures_util::poll;
 use http::{Response, Uri};
 use http_body_util::{BodyExt, Full};
@@ -219,4 +219,21 @@ fn a_connection_that_ended_while_nobody_ran_the_runtime_is_not_used() {
             server.close();
         }
     }
+}
+
+#[test]
+fn without_io_a_call_is_an_error() {
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    let client = Client::builder(SecretKey::new("sk_test_1").unwrap())
+        .base_url("http://127.0.0.1:9".parse().unwrap())
+        .build()
+        .unwrap();
+    let id = "act_1".parse().unwrap();
+    let error = runtime.block_on(client.revoke(&id)).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Runtime, Outcome::NotSent)
+    );
+    assert_eq!(error.attempts(), 1);
+    assert!(error.to_string().contains("enable_io"), "{error}");
 }

@@ -62,13 +62,9 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<Intent>) -
             .permanent(time.limit().is_zero())
             .with_detail(time.to_string());
     }
-    if let Some(missing) = error.downcast_ref::<NoRuntime>() {
-        return Error::new(ErrorKind::Runtime, outcome)
-            .permanent(true)
-            .with_detail(missing.to_string());
-    }
     let facts = Facts::of(error);
     let kind = match facts {
+        Facts { runtime: true, .. } => ErrorKind::Runtime,
         Facts {
             connect_timed_out: true,
             ..
@@ -103,6 +99,8 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<Intent>) -
 /// What the chain of an error's sources tells. Types that are not known tell nothing.
 #[derive(Default)]
 struct Facts {
+    /// The runtime of the caller lacks something.
+    runtime: bool,
     /// The connect phase failed.
     connect: bool,
     /// It did so for want of time.
@@ -125,6 +123,7 @@ impl Facts {
         let mut next = Some(error);
         while let Some(error) = next {
             facts.exchange |= error.is::<io::Error>();
+            facts.note_runtime(error);
             facts.note(error);
             // An `io::Error` hides the error that it was made of from `source`.
             let wrapped = error
@@ -133,6 +132,14 @@ impl Facts {
             next = wrapped.map(|error| error as _).or_else(|| error.source());
         }
         facts
+    }
+
+    fn note_runtime(&mut self, error: &(dyn StdError + 'static)) {
+        if let Some(missing) = error.downcast_ref::<NoRuntime>() {
+            self.runtime = true;
+            self.permanent = true;
+            self.cause.get_or_insert_with(|| missing.to_string());
+        }
     }
 
     #[cfg(feature = "transport")]
