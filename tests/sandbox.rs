@@ -152,6 +152,8 @@ async fn a_life_ends_but_leaves_the_token_pending() {
     let ledger = sandbox.ledger();
     let entry = ledger.minted().nth(1).unwrap();
     assert_eq!((entry.id(), entry.user_id()), (second.id(), "user_1"));
+    assert_eq!(entry.actor().sub(), "user_2");
+    assert_eq!(entry.session_max_duration(), None);
     assert_eq!(
         (entry.status(), entry.is_usable()),
         (&ActorTokenStatus::Pending, false)

@@ -1,8 +1,11 @@
 //! [`Ledger`], what a sandbox has minted.
 
-use std::{fmt, time::SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
-use crate::{ActorTokenId, ActorTokenStatus};
+use crate::{Actor, ActorTokenId, ActorTokenStatus};
 
 /// Everything that a [`Sandbox`](super::Sandbox) minted, in order, as it was when it was asked.
 ///
@@ -60,11 +63,13 @@ impl Ledger {
     }
 }
 
-/// A token in a [`Ledger`], without its credential. `Debug` leaves out the user.
+/// A token in a [`Ledger`], without its credential. `Debug` leaves out the user and the actor.
 #[derive(Clone)]
 pub struct LedgerEntry {
     pub(super) id: ActorTokenId,
     pub(super) user_id: String,
+    pub(super) actor: Actor,
+    pub(super) session_life: Option<Duration>,
     pub(super) status: ActorTokenStatus,
     pub(super) created_at: SystemTime,
     pub(super) expires_at: SystemTime,
@@ -82,6 +87,18 @@ impl LedgerEntry {
     #[must_use]
     pub fn user_id(&self) -> &str {
         &self.user_id
+    }
+
+    /// Who signs in, with all claims.
+    #[must_use]
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// How long the session may last that the token opens, if the create said so.
+    #[must_use]
+    pub fn session_max_duration(&self) -> Option<Duration> {
+        self.session_life
     }
 
     /// The status of the token; it stays pending when its life ends.

@@ -57,6 +57,7 @@ struct Minted {
     created_at: SystemTime,
     updated_at: SystemTime,
     life: Duration,
+    session_life: Option<Duration>,
 }
 
 impl Tokens {
@@ -85,6 +86,7 @@ impl Tokens {
             created_at: now,
             updated_at: now,
             life: create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE),
+            session_life: create.session_life(),
         };
         let mut token = minted.to_token();
         token.expires_at = minted.created_at.checked_add(minted.life);
@@ -135,6 +137,8 @@ impl Tokens {
         let entry = |token: &Minted| LedgerEntry {
             id: token.id.clone(),
             user_id: token.user_id.clone(),
+            actor: token.actor.clone(),
+            session_life: token.session_life,
             status: token.status.clone(),
             created_at: token.created_at,
             expires_at: token.created_at + token.life,
