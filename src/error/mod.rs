@@ -76,9 +76,11 @@ impl Error {
         }))
     }
 
-    /// The error that an answer of the API with this status and body stands for.
+    /// The error that an answer of the API with this status and body stands for: `Rejected` with a 4xx, and
+    /// `Unknown` with any other status.
     ///
-    /// For services that stand in for the API, or guard it, and want to answer in its terms.
+    /// For services that stand in for the API and want to answer in its terms. A guard that refuses
+    /// before anything is sent says so by [`not_sent`](Self::not_sent).
     #[must_use]
     pub fn api(status: StatusCode, errors: ClerkErrors) -> Self {
         let outcome = if status.is_client_error() {
@@ -89,6 +91,32 @@ impl Error {
         Self::new(kind::of_answer(status, &errors), outcome)
             .with_status(status)
             .with_clerk_errors(errors)
+    }
+
+    /// The same, of a request that was refused before any of it was sent: its outcome is `NotSent`. What
+    /// an earlier attempt of the same call may have done counts all the same.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use clerk_actor_tokens::{ClerkError, ClerkErrors, Error, Outcome};
+    /// use http::StatusCode;
+    ///
+    /// let closed = ClerkError::new("service_unavailable", "closed", "Support is closed until six.");
+    /// let error = Error::api(StatusCode::SERVICE_UNAVAILABLE, ClerkErrors::new(closed))
+    ///     .not_sent()
+    ///     .try_again_in(Duration::from_secs(3600));
+    /// assert_eq!(error.outcome(), Outcome::NotSent);
+    /// assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
+    /// ```
+    #[must_use]
+    pub fn not_sent(self) -> Self {
+        self.with_outcome(Outcome::NotSent)
+    }
+
+    /// The same, with this as its [`retry_after`](Self::retry_after).
+    #[must_use]
+    pub fn try_again_in(self, wait: Duration) -> Self {
+        self.with_retry_after(Some(wait))
     }
 
     pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
@@ -232,7 +260,8 @@ impl Error {
             .or(self.0.trace_id.as_deref())
     }
 
-    /// The id of a token that was minted although the call failed, when it could be read.
+    /// The id of the token that is concerned although the call failed, when it could be read: of a create
+    /// what was minted all the same, of a revoke what an answer named that cannot be used otherwise.
     #[must_use]
     pub fn actor_token_id(&self) -> Option<&ActorTokenId> {
         self.0.actor_token_id.as_ref()

@@ -65,7 +65,7 @@ impl Config {
             .per
             .saturating_sub(now.saturating_duration_since(limit.begun));
         let entry = too_many_requests();
-        Err(error(StatusCode::TOO_MANY_REQUESTS, entry).with_retry_after(Some(wait)))
+        Err(error(StatusCode::TOO_MANY_REQUESTS, entry).try_again_in(wait))
     }
 
     /// Whether this may be minted when `used` tokens have been.

@@ -35,7 +35,7 @@ pub(super) fn answer(error: &BoxError) -> Response<Full<Bytes>> {
 
 fn of_error(error: &Error) -> Response<Full<Bytes>> {
     let (status, mut errors) = match error.status() {
-        Some(status) if may_be_passed_on(status, error.outcome()) => {
+        Some(status) if may_be_passed_on(status, error) => {
             (status, error.clerk_errors().cloned().unwrap_or_default())
         }
         _ => {
@@ -43,32 +43,34 @@ fn of_error(error: &Error) -> Response<Full<Bytes>> {
             (status, ClerkErrors::new(entry))
         }
     };
+    if errors.errors.is_empty() {
+        errors.errors.push(bad_gateway(error.outcome()));
+    }
     // Without its id nobody could ever revoke a token that was minted all the same. Whoever is told that of
     // somebody else's would revoke what is not theirs.
     if let Some(id) = error
         .actor_token_id()
         .filter(|_| !error.has_foreign_token())
     {
-        name(&mut errors, id, error.outcome());
+        name(&mut errors, id);
     }
     errors.clerk_trace_id = error.trace_id().map(str::to_owned);
     answer::errors(status, errors, error.retry_after())
 }
 
-/// Says in the first entry which token was minted, in one of its own where there is none.
-fn name(errors: &mut ClerkErrors, id: &ActorTokenId, outcome: Outcome) {
-    if errors.errors.is_empty() {
-        errors.errors.push(bad_gateway(outcome));
-    }
+/// Says in the first entry which token is concerned.
+fn name(errors: &mut ClerkErrors, id: &ActorTokenId) {
     if let Some(first) = errors.errors.first_mut() {
         *first = std::mem::take(first).with_meta("actor_token_id", id.as_str());
     }
 }
 
 /// A 4xx says that nothing happened. Where that is not certain, for instance because an earlier
-/// attempt was lost, it must not be said.
-fn may_be_passed_on(status: StatusCode, outcome: Outcome) -> bool {
-    status.is_server_error() || (status.is_client_error() && outcome.is_without_effect())
+/// attempt was lost, it must not be said. Nor is it the key of whoever asks that the API refused.
+fn may_be_passed_on(status: StatusCode, error: &Error) -> bool {
+    let of_our_key = status == StatusCode::UNAUTHORIZED && error.attempts() > 0;
+    let is_refusal = status.is_client_error() && error.outcome().is_without_effect();
+    status.is_server_error() || is_refusal && !of_our_key
 }
 
 /// The answer to a failure that no answer of the API stands for.

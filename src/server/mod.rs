@@ -20,13 +20,15 @@
 //! Over a [`Client`](crate::Client), errors of layers that are not this crate's are answered like all
 //! others, by what became of the call: with 503 and "Nothing has changed" where nothing was sent. Over
 //! another service, which tells no outcome, they are answered with 500. Nothing of their text is shown. The
-//! id of a token that was minted all the same stands in the answer, as `meta.actor_token_id`.
+//! id of a token that is concerned all the same stands in the answer, as `meta.actor_token_id`. That the API
+//! refused the key of the client, is the fault of nobody who asked: it is answered with 502.
 //!
 //! # Guards
 //!
 //! So whoever refuses on purpose says so in the API's terms, by [`Error::api`](crate::Error::api), in a
-//! [call layer](crate::ClientBuilder::call_layer) of the client or above it. What the request brought is at
-//! hand as [`Inbound`]. `examples/gateway.rs` serves the like over HTTP.
+//! [call layer](crate::ClientBuilder::call_layer) of the client or above it; with a 5xx, by
+//! [`Error::not_sent`](crate::Error::not_sent), too. What the request brought is at hand as [`Inbound`].
+//! `examples/gateway.rs` serves the like over HTTP.
 //!
 //! ```
 //! use clerk_actor_tokens::{
