@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Without a key a sandbox stands in for Clerk, over real HTTP.
     let sandbox = Sandbox::new();
     let server = sandbox.spawn().await?;
-    let client = if env::var_os("CLERK_SECRET_KEY").is_some() {
+    let client = if env::var_os("CLERK_SECRET_KEY").is_some_and(|key| !key.is_empty()) {
         let base_url = match env::var("CLERK_API_URL") {
             Ok(url) if !url.is_empty() => url.parse()?,
             _ => BaseUrl::default(),

@@ -4,8 +4,8 @@
 //! cargo run --example sandbox -- --port 4010
 //! ```
 //!
-//! Prints the base URL and the secret key, then one line for every token that is minted, accepted
-//! or revoked, until it is interrupted.
+//! Prints the base URL and the secret key and, when it is interrupted, one line for every token that was
+//! minted, with its last status.
 
 use std::{env, error::Error};
 

@@ -85,7 +85,7 @@
 //! | `server` | | `server::ActorTokensApi`: the wire protocol over any `Service<ActorTokenRequest>` |
 //! | `sandbox` | | `sandbox::Sandbox`: a stand-in for the API, in process and over TCP |
 //!
-//! For TLS the default transport needs one of `ring` and `aws-lc-rs`, **and** one of `webpki-roots` and
+//! To be built, the default transport needs one of `ring` and `aws-lc-rs`, **and** one of `webpki-roots` and
 //! `native-roots`.
 //!
 //! Without the default features the types and layers come without hyper and without TLS, and a client is

@@ -29,6 +29,6 @@ pub enum ConfigError {
     ApiVersion(InvalidApiVersion),
     /// The default transport cannot be set up.
     #[cfg(feature = "transport")]
-    #[error("the transport cannot be set up: {0}")]
+    #[error("the transport cannot be set up")]
     Tls(#[from] crate::transport::TlsError),
 }

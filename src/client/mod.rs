@@ -126,6 +126,10 @@ impl Client {
 
     /// Revokes a pending token.
     ///
+    /// The ticket of a token that you hold is none the wiser: unless it was read or
+    /// [claimed](crate::Ticket::claim), its token is revoked once more when it is dropped, and reported where
+    /// the runtime is gone by then. A [`lease`](Self::lease) revokes what it holds.
+    ///
     /// # Errors
     ///
     /// See [`ErrorKind`](crate::ErrorKind). A token that was used meanwhile is

@@ -111,7 +111,9 @@ impl ActorTokenRequest {
     }
 
     /// Adds a header to every attempt of this call. Headers that the stack itself must set
-    /// (`authorization`, `host`, `content-length`, …) are refused when the request is sent.
+    /// (`authorization`, `host`, `content-length`, …) are refused when the request is sent; what
+    /// [`ApiHeadersLayer`](crate::layer::ApiHeadersLayer) sets otherwise is replaced, but for
+    /// `clerk-api-version` and `user-agent`.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers_mut().append(name, value);
