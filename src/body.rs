@@ -10,7 +10,10 @@ use std::{
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::call::{Attempt, Call, Content, Progress};
+use crate::{
+    Outcome,
+    call::{Attempt, Call, Content, Progress},
+};
 
 /// Which of the API's two operations a request is, for layers that see bytes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,7 +34,8 @@ pub enum Intent {
 ///
 /// Transports read it like any [`http_body::Body`]. A transport that sends a request without
 /// reading its body must call [`Body::into_bytes`], so that the note is right. Layers that sign or
-/// measure what is sent look at it by [`Body::as_bytes`].
+/// measure what is sent look at it by [`Body::as_bytes`], those that write it anew do so by
+/// [`Body::with_bytes`].
 ///
 /// ```
 /// use clerk_actor_tokens::{Body, Intent};
@@ -46,12 +50,18 @@ pub struct Body {
     attempt: Attempt,
     /// That attempt was begun; until then this is but a body of its call.
     begun: bool,
+    /// A layer reads the answer already.
+    read: bool,
     /// The bytes were handed out.
     spent: bool,
+    /// What a layer wrote in place of what the call says.
+    own: Option<Box<Bytes>>,
 }
 
 impl Body {
-    /// A body that belongs to a call of its own.
+    /// A body that belongs to a call of its own. Never put one in place of another, whose call would learn
+    /// nothing of what is sent then, and take it for not sent; other bytes are put into a body by
+    /// [`with_bytes`](Self::with_bytes).
     #[must_use]
     pub fn new(intent: Intent, bytes: impl Into<Bytes>) -> Self {
         Self::of_call(intent, bytes.into(), Call::default())
@@ -61,8 +71,27 @@ impl Body {
         Self {
             attempt: Attempt::none_of(call.encoded(intent, bytes)),
             begun: false,
+            read: false,
             spent: false,
+            own: None,
         }
+    }
+
+    /// The body of the same attempt with other bytes, for layers that write it anew. Whoever does so in an
+    /// [attempt layer](crate::ClientBuilder::attempt_layer) sets the request's `content-length`, too.
+    ///
+    /// ```
+    /// use clerk_actor_tokens::{Body, Intent};
+    ///
+    /// let body = Body::new(Intent::Create, "{}");
+    /// let sealed = format!("sealed {:?}", body.as_bytes());
+    /// let body = body.with_bytes(sealed);
+    /// assert_eq!(body.as_bytes(), b"sealed [123, 125]");
+    /// ```
+    #[must_use]
+    pub fn with_bytes(mut self, bytes: impl Into<Bytes>) -> Self {
+        self.own = Some(Box::new(bytes.into()));
+        self
     }
 
     /// Which operation the request is.
@@ -110,7 +139,7 @@ impl Body {
         if self.spent {
             &NOTHING
         } else {
-            &self.content().bytes
+            self.own.as_deref().unwrap_or(&self.content().bytes)
         }
     }
 
@@ -124,8 +153,12 @@ impl Body {
 
     /// Makes this the body of a new attempt of its call.
     pub(crate) fn begin_attempt(&mut self) -> Attempt {
-        self.attempt.become_next();
-        self.begun = true;
+        if self.begun {
+            self.attempt.become_repeated();
+        } else {
+            self.attempt.become_next();
+        }
+        (self.begun, self.read) = (true, false);
         self.attempt.clone()
     }
 
@@ -145,9 +178,14 @@ impl Body {
 
     /// The attempt that this is the body of, for the layer that reads its answer.
     pub(crate) fn sent_attempt(&mut self) -> Attempt {
+        if self.read {
+            // The same answer, which is read once more further up.
+            return self.attempt.clone();
+        }
+        self.read = true;
         let (attempt, before) = self.attempt_alone(Attempt::note_sent);
         if let Some(before) = before {
-            before.note_unseen();
+            attempt.send_unseen(&before);
         }
         attempt
     }
@@ -170,6 +208,8 @@ impl Body {
 
     fn take(&self) -> bool {
         if !self.begun {
+            // No layer below will tell what becomes of it.
+            self.progress().note(Outcome::Unknown);
             return true;
         }
         // Empty ones are asked for more than once, and are harmless.
@@ -247,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_request_is_small_enough_to_be_moved_often() {
-        assert!(size_of::<http::Request<Body>>() <= 248);
+        assert!(size_of::<http::Request<Body>>() <= 256);
     }
 
     #[test]

@@ -151,9 +151,9 @@ impl ActorToken {
                 guard.confirm(&self.id);
             }
             match &mut self.ticket {
-                Some(ticket) => ticket.guard_by(guard),
-                // There is no credential that could get lost.
-                None => guard.claim(),
+                Some(ticket) if !ticket.is_guarded() => ticket.guard_by(guard),
+                // There is no credential that could get lost, or another one answers for it.
+                _ => guard.claim(),
             }
         }
     }

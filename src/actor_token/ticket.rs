@@ -65,6 +65,10 @@ impl Ticket {
         self.guard.as_ref()?.unsettled()
     }
 
+    pub(super) fn is_guarded(&self) -> bool {
+        self.guard.is_some()
+    }
+
     /// Lets `guard` answer for the token until the ticket is read.
     pub(super) fn guard_by(&mut self, guard: Arc<dyn Guard>) {
         self.guard = Some(guard);

@@ -7,11 +7,14 @@ use http::StatusCode;
 
 use super::{
     Hints, Prefix, Progress,
-    state::{State, TAKEN, WITHDRAWN},
+    state::{ENDED, State, TAKEN, WITHDRAWN},
 };
 use crate::{
     Intent, Outcome,
-    sync::{MutexGuard, atomic::Ordering},
+    sync::{
+        MutexGuard,
+        atomic::{Ordering, fence},
+    },
 };
 
 /// One attempt of a call, shared by the layers that classify and settle it and the body that is sent.
@@ -46,12 +49,22 @@ impl Attempt {
             self.progress.later().push(Arc::clone(&later));
             later
         });
+        if self.progress.is_over() {
+            self.withdraw();
+        }
     }
 
-    /// Becomes an attempt of its own, for what the one that it was is sent for once more.
+    /// Becomes an attempt of its own, for what the one that it was is sent for once more: in vain, if that
+    /// was given up.
     pub(crate) fn become_repeated(&mut self) {
-        self.state().repeated.store(true, Ordering::Release);
+        let before = self.clone();
+        before.state().repeated.store(true, Ordering::Release);
         self.become_next();
+        // Either this sees that it was given up, or whoever gives it up sees that it is repeated.
+        fence(Ordering::SeqCst);
+        if before.state().given_up.load(Ordering::Acquire) {
+            self.withdraw();
+        }
     }
 
     fn state(&self) -> &State {
@@ -92,6 +105,37 @@ impl Attempt {
         self.state()
             .decide(WITHDRAWN)
             .is_err_and(|claim| claim != WITHDRAWN)
+    }
+
+    /// The same for the layer that began it, for good: what a layer below sends once more in its stead is
+    /// not sent, either. True also when that came too late for any of those.
+    pub(crate) fn give_up(&self) -> bool {
+        self.state().given_up.store(true, Ordering::Release);
+        fence(Ordering::SeqCst);
+        self.withdraw() || self.is_repeated()
+    }
+
+    /// The same for the layer that settles it. True also when a layer below sent it once more in its stead,
+    /// which is not sent any more from now on.
+    pub(crate) fn withdraw_unseen(&self) -> bool {
+        let taken = self.withdraw();
+        fence(Ordering::SeqCst);
+        taken || self.has_unseen()
+    }
+
+    /// It is sent in the stead of `before`, unless that is over.
+    pub(crate) fn send_unseen(&self, before: &Self) {
+        before.note_unseen();
+        // Either this sees that it is over, or whoever ends it sees that there is this.
+        fence(Ordering::SeqCst);
+        if before.state().is_over() {
+            self.withdraw();
+        }
+    }
+
+    /// What became of it is known.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state().claim() == ENDED
     }
 
     /// The head of the answer is there.
@@ -141,7 +185,7 @@ impl Attempt {
     }
 
     /// It was sent once more below the layer that settles it, which sees one of the answers only.
-    pub(crate) fn note_unseen(&self) {
+    fn note_unseen(&self) {
         self.state().unseen.store(true, Ordering::Release);
     }
 

@@ -51,3 +51,52 @@ fn what_may_have_been_sent_is_never_said_not_to_have_been() {
         });
     }
 }
+
+#[test]
+fn what_begins_while_a_call_is_ended_is_told_or_not_sent() {
+    for earlier in [0, 1] {
+        loom::model(move || {
+            let progress = Arc::<Progress>::default();
+            let mut attempt = Attempt::none_of(Arc::clone(&progress));
+            for _ in 0..earlier {
+                attempt.become_next();
+                attempt.end(Outcome::NotSent);
+            }
+            let below = thread::spawn(move || {
+                attempt.become_next();
+                attempt.take()
+            });
+            progress.close();
+            let told = progress.outcome();
+            assert!(!below.join().unwrap() || told == Outcome::Unknown);
+        });
+    }
+}
+
+#[test]
+fn what_is_sent_once_more_while_it_is_given_up_is_told_or_not_sent() {
+    loom::model(|| {
+        let (attempt, mut below) = begin(&Arc::default(), 0);
+        let below = thread::spawn(move || {
+            below.become_repeated();
+            below.take()
+        });
+        let told = attempt.give_up();
+        assert!(!below.join().unwrap() || told);
+    });
+}
+
+#[test]
+fn what_is_sent_once_more_while_it_is_settled_is_told_or_not_sent() {
+    loom::model(|| {
+        let (attempt, before) = begin(&Arc::default(), 0);
+        let below = thread::spawn(move || {
+            let mut again = before.clone();
+            again.become_repeated();
+            again.send_unseen(&before);
+            again.take()
+        });
+        let told = attempt.withdraw_unseen();
+        assert!(!below.join().unwrap() || told);
+    });
+}

@@ -39,11 +39,13 @@ pub(crate) struct CallOptions {
 }
 
 impl Call {
-    /// The same options for a call of its own, of which nothing has happened yet.
+    /// The same options for a call of its own, of which nothing has happened yet. What becomes of it is
+    /// told whoever waits for this one.
     pub(crate) fn renewed(&self) -> Self {
         Self {
             options: self.options.clone(),
-            ..Self::default()
+            progress: Progress::of_clone(&self.progress),
+            deadline: None,
         }
     }
 

@@ -2,17 +2,21 @@
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock, PoisonError},
+    sync::{Arc, OnceLock, PoisonError, Weak},
     time::{Duration, SystemTime},
 };
 
-use super::{Content, attempt::Later, state::State};
+use super::{
+    Content,
+    attempt::Later,
+    state::{State, WITHDRAWN},
+};
 use crate::{
     ActorTokenId, Outcome,
     guard::Guard,
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -33,16 +37,107 @@ pub(crate) struct Progress {
     lost: OnceLock<ActorTokenId>,
     /// Answer for the tokens in the answers that are on their way up.
     guards: Mutex<Guards>,
+    /// Somebody waits for the call who tells what becomes of it.
+    watched: AtomicBool,
+    /// What somebody waits for, where this is of a clone of it.
+    whole: Weak<Progress>,
+    /// Those of its clones, which layers send in its stead.
+    clones: Mutex<Vec<Arc<Progress>>>,
+    /// Nothing is to be sent any more.
+    over: AtomicBool,
 }
 
 /// Mostly one; two where two attempts were made at once, and both were answered.
 #[derive(Default)]
-struct Guards {
+pub(crate) struct Guards {
     first: Option<Arc<dyn Guard>>,
     more: Vec<Arc<dyn Guard>>,
+    /// Nobody reads an answer any more.
+    closed: bool,
+}
+
+impl Guards {
+    pub(crate) fn for_each(self, mut each: impl FnMut(Arc<dyn Guard>)) {
+        if let Some(first) = self.first {
+            each(first);
+            self.more.into_iter().for_each(each);
+        }
+    }
+}
+
+/// What became of a call, and of the clones of it that layers sent in its stead.
+pub(crate) struct Account {
+    pub(crate) outcome: Outcome,
+    pub(crate) attempts: u32,
+    /// Whether an attempt was given up that somebody settles.
+    pub(crate) is_followed: bool,
+    /// The token that was minted although the call failed, if its id is known.
+    pub(crate) lost: Option<ActorTokenId>,
+    life: Option<Duration>,
+}
+
+impl Account {
+    fn and(self, other: Self) -> Self {
+        Self {
+            outcome: self.outcome.max(other.outcome),
+            attempts: self.attempts + other.attempts,
+            is_followed: self.is_followed | other.is_followed,
+            lost: self.lost.or(other.lost),
+            life: self.life.max(other.life),
+        }
+    }
+
+    /// Until when a token could be used that was minted by now.
+    pub(crate) fn exposed_until(&self) -> Option<SystemTime> {
+        SystemTime::now().checked_add(self.life?)
+    }
 }
 
 impl Progress {
+    /// Of a clone of the call that `original` is of.
+    pub(super) fn of_clone(original: &Arc<Self>) -> Arc<Self> {
+        let whole = match original.whole.upgrade() {
+            Some(whole) => whole,
+            None if original.watched.load(Ordering::Acquire) => Arc::clone(original),
+            // Nobody waits for that, and it may be cloned for ever.
+            None => return Arc::default(),
+        };
+        let clone = Arc::new(Self {
+            whole: Arc::downgrade(&whole),
+            ..Self::default()
+        });
+        whole.clones().push(Arc::clone(&clone));
+        // After that: whoever ends it closes all clones that there are by then.
+        if whole.is_over() {
+            clone.close();
+        }
+        clone
+    }
+
+    /// Somebody waits for the call, and tells what becomes of it and of its clones.
+    pub(crate) fn watch(&self) {
+        self.watched.store(true, Ordering::Release);
+    }
+
+    /// Takes back what was not sent yet, so that it can never be: an answer to what became of the call
+    /// stays true.
+    pub(crate) fn close(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        let _ = self.first.decide(WITHDRAWN);
+        for later in &*self.later() {
+            let _ = later.state.decide(WITHDRAWN);
+        }
+        self.clones().iter().for_each(|clone| clone.close());
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    fn clones(&self) -> MutexGuard<'_, Vec<Arc<Self>>> {
+        self.clones.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn set_content(&self, content: Content) {
         // Whoever encodes the call owns it, so this happens once.
         let _ = self.content.set(content);
@@ -70,9 +165,24 @@ impl Progress {
         }
     }
 
-    /// Whether an attempt was given up that somebody settles.
-    pub(crate) fn is_followed(&self) -> bool {
-        self.has_any(State::is_followed)
+    /// What became of the call so far, and of its clones.
+    pub(crate) fn account(&self) -> Account {
+        let own = self.own_account();
+        let clones = self.clones();
+        clones
+            .iter()
+            .map(|it| it.own_account())
+            .fold(own, Account::and)
+    }
+
+    fn own_account(&self) -> Account {
+        Account {
+            outcome: self.outcome(),
+            attempts: self.attempts(),
+            is_followed: self.has_any(State::is_followed),
+            lost: self.lost.get().cloned(),
+            life: self.life(),
+        }
     }
 
     fn has_any(&self, is_so: fn(&State) -> bool) -> bool {
@@ -108,37 +218,34 @@ impl Progress {
         (seconds > 0).then(|| Duration::from_secs(seconds))
     }
 
-    /// Until when a token could be used that was minted by now.
-    pub(crate) fn exposed_until(&self) -> Option<SystemTime> {
-        SystemTime::now().checked_add(self.life()?)
-    }
-
     /// A token was minted that the caller will not get.
     pub(crate) fn note_lost(&self, id: ActorTokenId) {
         self.note(Outcome::Applied);
         let _ = self.lost.set(id);
     }
 
-    /// The token that was minted although the call failed, if its id is known.
-    pub(crate) fn lost(&self) -> Option<&ActorTokenId> {
-        self.lost.get()
-    }
-
     /// Lets `guard` answer for the token in an answer that is on its way up.
     pub(crate) fn guard(&self, guard: Arc<dyn Guard>) {
         let mut guards = self.guards();
-        if guards.first.is_none() {
+        if guards.closed {
+            // Dropped, it settles its token, and that may take its time.
+            drop(guards);
+            drop(guard);
+        } else if guards.first.is_none() {
             guards.first = Some(guard);
         } else {
             guards.more.push(guard);
         }
     }
 
-    /// Takes the guards of all answers. Those that are dropped settle their tokens: a call has one
-    /// answer.
-    pub(crate) fn take_guards(&self) -> impl Iterator<Item = Arc<dyn Guard>> {
-        let Guards { first, more } = std::mem::take(&mut *self.guards());
-        first.into_iter().chain(more)
+    /// Takes the guards of all answers, for good. Those that are dropped settle their tokens: a call has
+    /// one answer.
+    pub(crate) fn take_guards(&self) -> Guards {
+        let closed = Guards {
+            closed: true,
+            ..Guards::default()
+        };
+        std::mem::replace(&mut *self.guards(), closed)
     }
 
     fn guards(&self) -> MutexGuard<'_, Guards> {

@@ -14,6 +14,7 @@ pub(super) struct State {
     claim: AtomicU8,
     pub(super) stale_key: AtomicBool,
     pub(super) held: AtomicBool,
+    pub(super) given_up: AtomicBool,
     pub(super) sent: AtomicBool,
     pub(super) repeated: AtomicBool,
     pub(super) unseen: AtomicBool,
@@ -30,7 +31,7 @@ pub(super) struct State {
 pub(super) const OPEN: u8 = 0;
 pub(super) const TAKEN: u8 = 1;
 pub(super) const WITHDRAWN: u8 = 2;
-const ENDED: u8 = 3;
+pub(super) const ENDED: u8 = 3;
 
 /// What the head of a refusal tells beside its status.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +52,11 @@ impl State {
 
     pub(super) fn claim(&self) -> u8 {
         self.claim.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing of it is to be sent any more.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.claim(), WITHDRAWN | ENDED)
     }
 
     /// What became of the body that the transport had is known.

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
+use http::HeaderMap;
+
 use crate::{
     ActorToken, ActorTokenRequest, Client, CreateActorToken, Error, ErrorKind, Operation, Outcome,
     Ticket,
@@ -13,7 +15,8 @@ use crate::{
 ///
 /// For credentials that somebody needs for as long as a task, a page or a test lasts. A token whose life
 /// has ended by itself is left alone. The revoke comes to where the create did, whatever layers made of
-/// that; where settling is [disabled](crate::layer::SettleLayer::disabled), to where the caller sent it.
+/// that; where settling is [disabled](crate::layer::SettleLayer::disabled), or the answer had no
+/// credential, to where the caller sent it.
 /// What became of a token that was revoked by a drop is told by
 /// [`on_settle`](crate::ClientBuilder::on_settle), since nobody waits for it.
 ///
@@ -39,6 +42,8 @@ use crate::{
 pub struct Lease {
     client: Client,
     token: ActorToken,
+    /// As the caller gave them; layers on the way of a revoke add theirs anew.
+    headers: HeaderMap,
     /// Taken when the lease ends.
     unsettled: Option<Unsettled>,
 }
@@ -58,6 +63,7 @@ impl Lease {
             request.headers(),
             request.extensions(),
         );
+        let headers = request.headers().clone();
         let token = client.send(request).await?;
         // Layers on the way may have changed the request, so whoever answers for the token knows better.
         let unsettled = token.ticket().and_then(Ticket::unsettled);
@@ -74,6 +80,7 @@ impl Lease {
         Ok(Self {
             client,
             token,
+            headers,
             unsettled: Some(unsettled),
         })
     }
@@ -116,9 +123,10 @@ impl Lease {
             self.release();
             return Ok(());
         }
-        let Some(request) = self.unsettled.as_ref().and_then(Unsettled::revoke_request) else {
+        let Some(mut request) = self.unsettled.as_ref().and_then(Unsettled::revoke_request) else {
             return Ok(());
         };
+        request.headers_mut().clone_from(&self.headers);
         match self.client.send(request).await {
             Ok(_) => self.release(),
             Err(error) => match error.kind() {

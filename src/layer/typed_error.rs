@@ -84,6 +84,7 @@ where
 
     fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
         let progress = Arc::clone(request.call().progress());
+        progress.watch();
         ResponseFuture {
             inner: Some(self.inner.call(request)),
             progress,
@@ -133,21 +134,23 @@ where
         if polled.is_pending() {
             return Poll::Pending;
         }
-        // An attempt that is still held below is given up before the question is put whether it was
-        // sent, so that the answer stays true.
+        // An attempt that is still held below, or by a task, is given up before the question is put
+        // whether it was sent, so that the answer stays true.
         this.inner.set(None);
         polled.map_err(|error| {
-            let outcome = this.progress.outcome();
+            this.progress.close();
+            let account = this.progress.account();
+            let outcome = account.outcome;
             let error = typed(error.into(), outcome);
             let outcome = match error.kind() {
                 // What the token's status is settles every earlier doubt.
                 ErrorKind::AlreadyAccepted | ErrorKind::AlreadyRevoked => error.outcome(),
                 _ => error.outcome().max(outcome),
             };
-            let attempts = this.progress.attempts().max(error.attempts());
-            let lost = error.actor_token_id().or(this.progress.lost()).cloned();
-            let settling = error.is_settling() || this.progress.is_followed();
-            let exposed = (outcome >= Outcome::Unknown).then(|| this.progress.exposed_until());
+            let attempts = account.attempts.max(error.attempts());
+            let settling = error.is_settling() || account.is_followed;
+            let exposed = (outcome >= Outcome::Unknown).then(|| account.exposed_until());
+            let lost = error.actor_token_id().cloned().or(account.lost);
             error
                 .with_outcome(outcome)
                 .with_attempts(attempts)

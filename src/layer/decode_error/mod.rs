@@ -145,11 +145,14 @@ pin_project! {
             let mut this = this.project();
             // Whoever holds it below is to let go of it before it is given up.
             this.inner.set(None);
-            let taken = this.attempt.withdraw();
-            if let (true, Some(status), false) =
-                (taken, this.attempt.status(), this.attempt.is_repeated())
-            {
-                this.attempt.end(answer::outcome(status));
+            // Mostly it has ended, and so is never sent again.
+            if !this.attempt.has_ended() && this.attempt.give_up() {
+                match this.attempt.status() {
+                    Some(status) if !this.attempt.is_repeated() => {
+                        this.attempt.end(answer::outcome(status));
+                    }
+                    _ => {}
+                }
             }
         }
     }
@@ -180,10 +183,9 @@ where
             Err(error) => {
                 // A layer below may have given up what a transport still holds.
                 this.inner.set(None);
+                let sent = (this.attempt.give_up()).then(|| this.attempt.intent());
                 // What is known of one exchange says nothing of another.
                 let repeated = this.attempt.is_repeated();
-                let sent = this.attempt.withdraw() || repeated;
-                let sent = sent.then(|| this.attempt.intent());
                 let mut error = evidence::classify(error.into(), sent);
                 if !repeated {
                     error = answer::complete(error, this.attempt);

@@ -63,7 +63,7 @@ impl Expected {
             (Self::Revoked { id }, Some(typed))
                 if typed.kind() == ErrorKind::AlreadyRevoked
                     && typed.outcome() == Outcome::Rejected
-                    && progress.settled_outcome() >= Outcome::Unknown =>
+                    && progress.outcome() >= Outcome::Unknown =>
             {
                 Ok(ActorToken::new(id, ActorTokenStatus::Revoked))
             }

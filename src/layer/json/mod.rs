@@ -141,6 +141,16 @@ pin_project! {
         refusal: Option<Error>,
         progress: Arc<Progress>,
     }
+
+    impl<F> PinnedDrop for ResponseFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if this.expected.is_some() {
+                // An answer may be on its way up, and somebody may keep the request.
+                drop(this.progress.take_guards());
+            }
+        }
+    }
 }
 
 impl<F, E> Future for ResponseFuture<F>
@@ -158,18 +168,16 @@ where
         };
         let answer = ready!(inner.poll(cx));
         let expected = this.expected.take().expect("polled after it was ready");
+        // Dropped before its token is found, a guard settles what was minted.
+        let guards = this.progress.take_guards();
         let answer = match answer {
             Ok(answer) => answer.into_body().into_inner().unwrap_or_default(),
             Err(error) => return Poll::Ready(expected.converge(error.into(), this.progress)),
         };
-        // Dropped before its token is found, a guard settles what was minted.
-        let guards = this.progress.take_guards();
         let mut token = expected.decode(&answer);
         if let Ok(token) = &mut token {
             this.progress.note(Outcome::Applied);
-            for guard in guards {
-                token.guard_by(guard, &answer);
-            }
+            guards.for_each(|guard| token.guard_by(guard, &answer));
         }
         Poll::Ready(token)
     }

@@ -5,6 +5,7 @@ use http::StatusCode;
 
 use super::{SettleEnd, exchange::Answer, unsettled::Unsettled};
 use crate::{
+    ActorToken,
     call::Attempt,
     layer::{collect_body::CollectBodyError, decode_error},
 };
@@ -39,7 +40,15 @@ impl Evidence {
     pub(super) fn so_far(attempt: &Attempt) -> Self {
         match attempt.status() {
             // What is known of one exchange says nothing of another.
-            _ if attempt.has_unseen() => Self::Silence,
+            _ if attempt.has_unseen() => {
+                let read = attempt.read().snapshot();
+                let named = ActorToken::salvage_id(&read).is_some();
+                if named {
+                    Self::Answer(read)
+                } else {
+                    Self::Silence
+                }
+            }
             Some(status) if status != StatusCode::OK => Self::of_status(status),
             _ => Self::Answer(attempt.read().snapshot()),
         }

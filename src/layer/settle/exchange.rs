@@ -145,12 +145,16 @@ impl Drop for Exchange {
             return;
         };
         let attempt = running.attempt.clone();
-        if !attempt.withdraw() && !attempt.has_unseen() {
+        if !attempt.withdraw_unseen() {
             // It was never sent and never will be.
             return running.as_mut().settle().nothing();
         }
         match attempt.status() {
-            _ if running.polling => Evidence::so_far(&attempt).settle(running.as_mut().settle()),
+            _ if running.polling => {
+                // It panicked: nobody follows it.
+                attempt.end(Outcome::Unknown);
+                Evidence::so_far(&attempt).settle(running.as_mut().settle());
+            }
             // What is known of one exchange says nothing of another.
             _ if attempt.has_unseen() => follow(running),
             None => follow(running),

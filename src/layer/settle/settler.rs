@@ -157,7 +157,8 @@ impl Settler {
         let span = if self.config.trace.is_disabled() {
             Span::none()
         } else {
-            telemetry::settling_span()
+            // A subscriber's panic is none of whoever drops a token.
+            panic::catch_unwind(telemetry::settling_span).unwrap_or_else(|_| Span::none())
         };
         let task = task.instrument(span);
         drop(self.shared.tasks.spawn_on(task, runtime));

@@ -6,7 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Request};
+use http::{
+    Extensions, HeaderMap, HeaderName, Request,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRAILER, TRANSFER_ENCODING},
+};
 use serde::Deserialize;
 use tokio::{runtime::Handle, time::Instant};
 
@@ -46,6 +49,16 @@ struct Carried {
     extensions: Extensions,
 }
 
+/// What says something of the create's body says nothing of a revoke, which has none.
+const OF_A_BODY: [HeaderName; 6] = [
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    EXPECT,
+    TRAILER,
+    TRANSFER_ENCODING,
+];
+
 impl Origin {
     pub(crate) fn new(
         options: Option<&CallOptions>,
@@ -67,7 +80,11 @@ impl Origin {
     fn revoke(&self, id: ActorTokenId) -> ActorTokenRequest {
         let mut request = ActorTokenRequest::revoke(id);
         if let Some(carried) = self.0.as_deref() {
-            request.headers_mut().clone_from(&carried.headers);
+            let headers = request.headers_mut();
+            headers.clone_from(&carried.headers);
+            for of_body in OF_A_BODY {
+                headers.remove(of_body);
+            }
             request.extensions_mut().clone_from(&carried.extensions);
             if let Some(base_url) = &carried.base_url {
                 request = request.base_url(base_url.clone());

@@ -98,10 +98,10 @@ impl Watch {
             Err(error) => (outcome(error.outcome()), Some(ErrorType::of(Some(error)))),
         };
         self.meter.end(outcome, error_type);
-        self.record_attempts();
         if self.span.is_none() {
             return;
         }
+        self.record_attempts(self.progress.account().attempts);
         match result {
             Ok(token) => record::token(&self.span, self.intent, token),
             Err(error) => record::failure(&self.span, self.intent, Some(error)),
@@ -110,16 +110,16 @@ impl Watch {
 
     fn interrupted(self) {
         let why = interrupted(None);
-        let known = self.progress.outcome();
+        let account = self.progress.account();
+        let known = account.outcome;
         self.meter.end(outcome(known), Some(why));
-        self.record_attempts();
         if !self.span.is_none() {
+            self.record_attempts(account.attempts);
             record::interruption(&self.span, why, Some(known));
         }
     }
 
-    fn record_attempts(&self) {
-        let attempts = i64::from(self.progress.attempts());
-        self.span.record("clerk.attempts", attempts);
+    fn record_attempts(&self, attempts: u32) {
+        self.span.record("clerk.attempts", i64::from(attempts));
     }
 }

@@ -1,0 +1,181 @@
+//! Errors tell what may have happened: what was sent is never told as not sent, whatever sent it.
+
+use std::panic::AssertUnwindSafe;
+
+use bytes::Bytes;
+use clerk_actor_tokens::{
+    ActorTokenRequest, Body, BoxError, Client, ClientBuilder, Error, Outcome, RetryConfig,
+    layer::{CollectBodyLayer, DecodeErrorLayer, JsonLayer, RetryLayer, TimeoutLayer},
+};
+use futures_util::FutureExt;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use tower::{
+    Layer, ServiceExt,
+    util::{MapFutureLayer, MapRequestLayer},
+};
+
+use crate::{
+    AMPLE, OnceMore, SECOND, Settling, assert_returned, calls, connecting_late, create, key,
+    prompt, silent, spawned,
+    support::peer::{Exchange, Head, Pause, Peer},
+    taken,
+};
+
+/// Nothing is sent that was told not to be, however much later.
+async fn assert_told_truly(error: &Error, peer: &Peer) {
+    tokio::time::sleep(AMPLE).await;
+    let taken = taken(peer);
+    assert!(
+        error.outcome() != Outcome::NotSent || taken == 0,
+        "{taken} sent: {error:?}"
+    );
+}
+
+fn was_not_sent(error: &BoxError) -> bool {
+    let error = error.downcast_ref::<Error>();
+    error.is_some_and(|error| error.outcome() == Outcome::NotSent)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_call_layer_spawned_is_not_sent_after_it_was_told_not_to_be() {
+    let peer = Peer::new(|_| Exchange {
+        before_taking: Pause::time(2 * SECOND),
+        ..Exchange::prompt()
+    });
+    let client = ClientBuilder::over(key(), peer.clone())
+        .call_layer(TimeoutLayer::new(SECOND))
+        .call_layer(MapFutureLayer::new(spawned))
+        .build()
+        .unwrap();
+    let error = client.send(create()).await.unwrap_err();
+    assert_told_truly(&error, &peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_spawned_retry_sends_again_is_not_sent_after_it_was_told_not_to_be() {
+    let (peer, settling) = (prompt(), Settling::new());
+    let settled = settling.over(connecting_late(&peer, 5 * SECOND));
+    let again = OnceMore::layer(|_| true).layer(settled);
+    let spawned = MapFutureLayer::new(spawned).layer(again);
+    let attempts = DecodeErrorLayer::new().layer(TimeoutLayer::new(SECOND).layer(spawned));
+    let error = calls(attempts).oneshot(create()).await.unwrap_err();
+    assert_told_truly(&error, &peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_spawned_retry_sends_again_is_not_sent_after_its_attempt_was_made_anew() {
+    let (peer, settling) = (prompt(), Settling::new());
+    let settled = settling.over(connecting_late(&peer, 5 * SECOND));
+    let again = OnceMore::layer(|_| true).layer(settled);
+    let spawned = MapFutureLayer::new(spawned).layer(again);
+    let attempts = DecodeErrorLayer::new().layer(TimeoutLayer::new(SECOND).layer(spawned));
+    let attempts = RetryLayer::new(RetryConfig::default()).layer(attempts);
+    let token = calls(attempts).oneshot(create()).await.unwrap();
+    assert_returned(&token);
+    tokio::time::sleep(AMPLE).await;
+    assert_eq!(taken(&peer), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_sent_as_a_clone_may_have_happened() {
+    let peer = silent();
+    let client = ClientBuilder::over(key(), peer.clone())
+        .call_layer(TimeoutLayer::new(SECOND))
+        .call_layer(MapRequestLayer::new(|request: ActorTokenRequest| {
+            request.clone()
+        }))
+        .build()
+        .unwrap();
+    let error = client.send(create()).await.unwrap_err();
+    assert_eq!((error.outcome(), taken(&peer)), (Outcome::Unknown, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_made_again_tells_of_all_that_was_made_of_it() {
+    let peer = silent();
+    let client = ClientBuilder::over(key(), connecting_late(&peer, SECOND))
+        .retry(RetryConfig::disabled())
+        .call_layer(TimeoutLayer::new(5 * SECOND))
+        .call_layer(OnceMore::layer(was_not_sent))
+        .build()
+        .unwrap();
+    let error = client.send(create()).await.unwrap_err();
+    assert_eq!((error.outcome(), taken(&peer)), (Outcome::Unknown, 1));
+    assert_eq!(error.attempts(), 2);
+    assert!(error.exposed_until().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_panicked_is_told_and_not_followed() {
+    /// Makes an error of a panic.
+    async fn calm<T>(call: impl Future<Output = Result<T, BoxError>>) -> Result<T, BoxError> {
+        let answer = AssertUnwindSafe(call).catch_unwind().await;
+        answer.unwrap_or_else(|_| Err("it panicked".into()))
+    }
+    let peer = Peer::new(|_| Exchange {
+        head: Head::Panic,
+        ..Exchange::prompt()
+    });
+    let client = ClientBuilder::over(key(), peer)
+        .call_layer(MapFutureLayer::new(calm))
+        .build()
+        .unwrap();
+    let error = client.send(create()).await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    assert!(!error.is_settling());
+    assert_eq!(client.settle_counts().unknown, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_one_where_a_layer_below_buffers_answers() {
+    for status in [
+        StatusCode::UNPROCESSABLE_ENTITY,
+        StatusCode::TOO_MANY_REQUESTS,
+    ] {
+        let peer = Peer::new(move |_| Exchange::refusal(status.as_u16(), None));
+        let client = ClientBuilder::over(key(), peer)
+            .attempt_layer(CollectBodyLayer::default())
+            .build()
+            .unwrap();
+        let error = client.send(create()).await.unwrap_err();
+        assert_eq!(error.status(), Some(status));
+        assert_eq!(error.outcome(), Outcome::Rejected, "{status}");
+        assert_eq!(client.drain(AMPLE).await.counts().total(), 0, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_sent_is_told_so_where_a_layer_below_buffers_answers() {
+    let transport = tower::service_fn(async |_: Request<Body>| {
+        Err::<Response<String>, BoxError>("no connection".into())
+    });
+    let client = ClientBuilder::over(key(), transport)
+        .attempt_layer(CollectBodyLayer::default())
+        .build()
+        .unwrap();
+    let error = client.send(create()).await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::NotSent);
+    assert_eq!(client.drain(AMPLE).await.counts().total(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_happened_is_not_sent_again_where_errors_are_told_twice() {
+    let (peer, settling) = (silent(), Settling::new());
+    let told = DecodeErrorLayer::new().layer(settling.over(peer.clone()));
+    let again = DecodeErrorLayer::new().layer(TimeoutLayer::new(SECOND).layer(told));
+    let attempts = RetryLayer::new(RetryConfig::default()).layer(again);
+    let error = calls(attempts).oneshot(create()).await.unwrap_err();
+    assert_eq!((error.outcome(), taken(&peer)), (Outcome::Unknown, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_transport_took_may_have_happened_where_no_layer_begins_attempts() {
+    let transport = tower::service_fn(async |request: Request<Body>| {
+        request.into_body().into_bytes().unwrap();
+        Err::<Response<Full<Bytes>>, BoxError>("the connection broke".into())
+    });
+    let client = Client::new(JsonLayer::new().layer(transport));
+    let error = client.send(create()).await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown);
+}
