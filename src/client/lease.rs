@@ -43,7 +43,7 @@ pub struct Lease {
     client: Client,
     token: ActorToken,
     /// As the caller gave them; layers on the way of a revoke add theirs anew.
-    headers: HeaderMap,
+    headers: Box<HeaderMap>,
     /// Taken when the lease ends.
     unsettled: Option<Unsettled>,
 }
@@ -63,7 +63,7 @@ impl Lease {
             request.headers(),
             request.extensions(),
         );
-        let headers = request.headers().clone();
+        let headers = Box::new(request.headers().clone());
         let token = client.send(request).await?;
         // Layers on the way may have changed the request, so whoever answers for the token knows better.
         let unsettled = token.ticket().and_then(Ticket::unsettled);
