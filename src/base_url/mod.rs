@@ -12,6 +12,12 @@ use http::{
 
 pub use self::invalid::InvalidBaseUrl;
 
+/// Whether this names no port, or one that a socket can have.
+#[cfg(feature = "proxy")]
+pub(crate) fn has_right_port(authority: &Authority) -> bool {
+    check::port(authority).is_ok()
+}
+
 /// The base URL of the API, like `https://api.clerk.com/v1`.
 ///
 /// HTTPS only, except for loopback hosts, where plain HTTP is accepted. No user information,

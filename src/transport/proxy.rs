@@ -30,7 +30,7 @@ use hyper_util::{
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use crate::BoxError;
+use crate::{BoxError, base_url};
 
 /// A proxy through which connections are made, for [`TransportConfig::proxy`](super::TransportConfig::proxy).
 ///
@@ -57,7 +57,7 @@ impl Proxy {
         let to = Matcher::builder().https(uri).build();
         let https = Uri::from_static("https://host/");
         let proxy = to.intercept(&https).ok_or(InvalidProxy(()))?;
-        if !is_supported(proxy.uri()) {
+        if !is_supported(proxy.uri()) || !has_right_port(proxy.uri()) {
             return Err(InvalidProxy(()));
         }
         Ok(Self::by(to))
@@ -105,6 +105,11 @@ fn is_supported(proxy: &Uri) -> bool {
     proxy.scheme() == Some(&Scheme::HTTP)
 }
 
+/// `Uri` accepts ports that no socket has, and connecting then takes another one.
+fn has_right_port(proxy: &Uri) -> bool {
+    proxy.authority().is_some_and(base_url::has_right_port)
+}
+
 /// The error of a text that is not the URI of a [`Proxy`]. It does not show the text, which may hold a
 /// password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -117,6 +122,8 @@ pub(crate) enum NoTunnel {
     /// The environment names one that cannot be spoken to.
     #[error("the proxy is spoken to by {0}, and only http is supported")]
     Unsupported(String),
+    #[error("the proxy is named with a port that no socket has")]
+    Port,
     #[error("the proxy asks for credentials, or for others")]
     Unauthorized(#[source] BoxError),
     #[error("the name of the proxy could not be resolved")]
@@ -147,7 +154,10 @@ impl NoTunnel {
 
     /// Whether it is the configuration that is wrong, so that another attempt would only repeat it.
     pub(crate) fn is_permanent(&self) -> bool {
-        matches!(self, Self::Unsupported(_) | Self::Unauthorized(_))
+        matches!(
+            self,
+            Self::Unsupported(_) | Self::Port | Self::Unauthorized(_)
+        )
     }
 }
 
@@ -192,6 +202,9 @@ impl Service<Uri> for MaybeProxied {
                 Err(NoTunnel::Unsupported(scheme).into()),
             ));
         }
+        if !has_right_port(&proxy) {
+            return Box::pin(std::future::ready(Err(NoTunnel::Port.into())));
+        }
         // The instance that was polled ready.
         let next = self.tcp.clone();
         let tcp = std::mem::replace(&mut self.tcp, next);
@@ -223,6 +236,11 @@ mod tests {
             "socks5://marker@proxy",
             "ftp://marker",
             "/marker",
+            "http://proxy:99999",
+            "http://marker:marker@proxy:99999",
+            "http://proxy:0",
+            "proxy:65536",
+            "http://proxy:",
         ] {
             let error = Proxy::to(uri).expect_err(uri);
             assert!(!format!("{error:?} {error}").contains("marker"));
