@@ -42,6 +42,7 @@ where
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (connecting, limit) = (self.inner.call(uri), self.limit);
         Box::pin(async move {
+            runtime::current()?;
             match tokio::time::timeout(limit, runtime::with_io(connecting)).await {
                 Ok(connected) => connected?.map_err(Into::into),
                 Err(_) => Err(ConnectTimedOut { limit }.into()),

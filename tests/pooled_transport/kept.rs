@@ -1,7 +1,15 @@
 //! What becomes of a call when the connection that it would use was kept, and is not what it was.
 
-use std::{pin::pin, time::Duration};
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use clerk_actor_tokens::transport::PooledTransport;
 use futures_util::{future::join_all, poll};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
@@ -94,4 +102,32 @@ async fn an_answer_that_takes_long_does_not_end_its_connection() {
         exchange(&transport, URI).await;
         assert_eq!(world.connected(), 2);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_older_connection_answers_does_not_keep_a_silent_one() {
+    let worlds = [World::http2(), World::http2(), World::http2()];
+    let (left, made) = (worlds.clone(), Arc::new(AtomicUsize::new(0)));
+    let transport = PooledTransport::over(tower::service_fn(move |uri| {
+        let mut next = left[made.fetch_add(1, Ordering::Relaxed)].clone();
+        async move { next.call(uri).await }
+    }));
+    let wait = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+    let late = transport.clone().call(request("http://127.0.0.1/head"));
+    let mut late = pin!(late);
+    assert!(poll!(&mut late).is_pending());
+    settle().await;
+    assert!(poll!(&mut late).is_pending());
+    wait(6).await;
+    exchange(&transport, URI).await;
+    let [first, second, third] = &worlds;
+    second.fall_silent().await;
+    let mut lost = pin!(exchange(&transport, URI));
+    assert!(poll!(&mut lost).is_pending());
+    wait(4).await;
+    first.hang_up().await;
+    assert!(late.await.is_err());
+    wait(4).await;
+    exchange(&transport, URI).await;
+    assert_eq!([first, second, third].map(World::connected), [1, 1, 1]);
 }

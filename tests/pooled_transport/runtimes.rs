@@ -4,14 +4,17 @@ use std::{
     convert::Infallible,
     net::{SocketAddr, TcpListener},
     pin::{Pin, pin},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     task::{Context, Poll, Waker},
     thread,
     time::Duration,
 };
 
 use bytes::Bytes;
-use clerk_actor_tokens::{Client, ErrorKind, Outcome, SecretKey, transport::PooledTransport};
+use clerk_actor_tokens::{
+    BoxError, Client, ErrorKind, Outcome, SecretKey,
+    transport::{HyperTransport, PooledTransport, TransportConfig},
+};
 use futures_util::poll;
 use http::{Response, Uri};
 use http_body_util::{BodyExt, Full};
@@ -23,6 +26,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     net::TcpStream,
     runtime::{Builder, Runtime},
+    sync::Semaphore,
+    time::timeout,
 };
 use tower::Service;
 
@@ -236,4 +241,53 @@ fn without_io_a_call_is_an_error() {
     );
     assert_eq!(error.attempts(), 1);
     assert!(error.to_string().contains("enable_io"), "{error}");
+}
+
+#[test]
+fn a_connection_that_another_runtime_drives_is_not_kept_for_this_one() {
+    for world in [World::http1(), World::http2()] {
+        let transport = world.transport();
+        let (one, other) = (paused(), paused());
+        let permits = world.hold_connecting();
+        let mut call = Box::pin(exchange(&transport, URI));
+        one.block_on(async { assert!(poll!(call.as_mut()).is_pending()) });
+        // The call goes on where it was moved to. Nobody runs that any more after it.
+        permits.add_permits(100);
+        other.block_on(call);
+        let next = async { timeout(Duration::from_secs(60), exchange(&transport, URI)).await };
+        assert!(one.block_on(next).is_ok(), "HTTP/2: {}", world.http2);
+    }
+}
+
+#[test]
+fn a_call_that_began_to_connect_and_goes_on_where_there_is_no_runtime_is_an_error() {
+    for http2 in [false, true] {
+        let permits = Arc::new(Semaphore::new(0));
+        let gate = Arc::clone(&permits);
+        let mut transport = PooledTransport::over(tower::service_fn(move |_: Uri| {
+            let gate = Arc::clone(&gate);
+            async move {
+                let _permit = gate.acquire().await?;
+                let (ours, _) = tokio::io::duplex(1024);
+                Ok::<_, BoxError>(Stream::new(ours, http2))
+            }
+        }));
+        let mut call = pin!(transport.call(request(URI)));
+        paused().block_on(async { assert!(poll!(call.as_mut()).is_pending()) });
+        permits.add_permits(1);
+        let polled = call.poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Err(_))), "HTTP/2: {http2}");
+    }
+}
+
+#[test]
+fn a_call_where_there_is_no_runtime_is_an_error_over_either_transport() {
+    let config = TransportConfig::default();
+    let mut pooled = PooledTransport::new(&config).unwrap();
+    let mut hyper = HyperTransport::new(&config).unwrap();
+    let cx = &mut Context::from_waker(Waker::noop());
+    let polled = pin!(pooled.call(request("http://127.0.0.1:9"))).poll(cx);
+    assert!(matches!(polled, Poll::Ready(Err(_))));
+    let polled = pin!(hyper.call(request("http://127.0.0.1:9"))).poll(cx);
+    assert!(matches!(polled, Poll::Ready(Err(_))));
 }

@@ -8,14 +8,16 @@ use std::{
 };
 
 use http::Uri;
-use hyper::{
-    client::conn::http2::SendRequest,
-    rt::{Read, Write},
-};
+use hyper::rt::{Read, Write};
+use tokio::runtime::Handle;
 use tower_service::Service;
 
-use super::{PoolError, http1::Http1, http2::Http2};
-use crate::{Body, BoxError, runtime};
+use super::{
+    PoolError,
+    http1::Http1,
+    http2::{Http2, Published},
+};
+use crate::{BoxError, runtime};
 
 /// A byte stream to a host, as a connector makes it.
 pub trait Connection: Read + Write + Unpin + Send + 'static {
@@ -26,7 +28,10 @@ pub trait Connection: Read + Write + Unpin + Send + 'static {
 /// Why a cache of HTTP/1.1 got no connection.
 pub(super) enum NoHttp1 {
     /// The host speaks HTTP/2, by this connection.
-    Http2(SendRequest<Body>),
+    Http2(Published),
+    /// The call that connects goes on elsewhere than where it began, and the connection would be driven
+    /// there, but kept here.
+    Moved,
     Failed(BoxError),
 }
 
@@ -73,12 +78,15 @@ where
         let (mut connector, uri) = (self.connector.clone(), self.uri.clone());
         let http2 = Arc::clone(&self.http2);
         Box::pin(async move {
-            runtime::current().map_err(|error| NoHttp1::Failed(error.into()))?;
+            let begun = runtime::current().map_err(|error| NoHttp1::Failed(error.into()))?;
             let failed = |error: C::Error| NoHttp1::Failed(PoolError::connect(error.into()).into());
             poll_fn(|cx| connector.poll_ready(cx))
                 .await
                 .map_err(failed)?;
             let io = connector.call(uri).await.map_err(failed)?;
+            if Handle::try_current().map(|here| here.id()).ok() != Some(begun.id()) {
+                return Err(NoHttp1::Moved);
+            }
             if io.is_http2() {
                 let published = http2.publish(io).await;
                 return Err(published.map_or_else(NoHttp1::failed, NoHttp1::Http2));

@@ -6,7 +6,10 @@ use http::{Method, Request, Response, Version};
 use hyper::client::conn::TrySendError;
 use tower_service::Service;
 
-use super::{PoolError, ResponseBody, connect::NoHttp1, host::Checkout, hosts::Hosts, target};
+use super::{
+    PoolError, ResponseBody, connect::NoHttp1, host::Checkout, hosts::Hosts, http2::Published,
+    target,
+};
 use crate::{Body, BoxError};
 
 pub(super) type Exchanging =
@@ -34,6 +37,7 @@ where
             loop {
                 let host = self.host(request.uri())?;
                 let again = match host.checkout(self.access).await? {
+                    Checkout::Moved => continue,
                     Checkout::Http1 { .. } if version == Version::HTTP_2 => {
                         return Err(PoolError::request().into());
                     }
@@ -50,13 +54,9 @@ where
                             }),
                         }
                     }
-                    Checkout::Http2 {
-                        mut sender,
-                        reused,
-                        host,
-                    } => {
-                        let sent = sender.try_send_request(request).await;
-                        host.http2.note_heard();
+                    Checkout::Http2(Published { mut sender, reused }) => {
+                        let sent = sender.requests.try_send_request(request).await;
+                        sender.note_heard();
                         match sent {
                             Ok(answer) => return Ok(answer.map(ResponseBody::over_http2)),
                             Err(failure) => unsent(failure, reused),

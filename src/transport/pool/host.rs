@@ -8,18 +8,17 @@ use std::{
 };
 
 use http::{HeaderValue, Uri};
-use hyper::client::conn::http2::SendRequest;
 use tower_service::Service;
 
 use super::{
     PoolError,
     connect::NoHttp1,
     http1::Http1,
-    http2::Http2,
+    http2::{Http2, Published},
     kept::{Kept, look},
     target,
 };
-use crate::{Body, BoxError, runtime};
+use crate::{BoxError, runtime};
 
 /// The connections to one host. `K` is hyper-util's cache of those of HTTP/1.1, whose type cannot be
 /// named, and neither can that of the places in it.
@@ -45,12 +44,9 @@ where
         /// Whether it was kept, so that it may have ended meanwhile.
         reused: bool,
     },
-    Http2 {
-        sender: SendRequest<Body>,
-        /// Whether it was there before.
-        reused: bool,
-        host: Arc<Host<K>>,
-    },
+    Http2(Published),
+    /// The call goes on elsewhere than where the host was looked up.
+    Moved,
 }
 
 impl<K> Host<K> {
@@ -89,15 +85,12 @@ impl<K> Host<K> {
     {
         let (mut ended, mut looked) = (0, false);
         loop {
-            let (mut waited, mut reused) = (false, false);
+            let mut waited = false;
             let found = {
                 // Before one asks, so that none is missed that is made after that.
                 let mut published = pin!(self.http2.published());
                 match self.http2.begin(looked) {
-                    Kept::Open(sender) => {
-                        reused = true;
-                        Some(Err(NoHttp1::Http2(sender)))
-                    }
+                    Kept::Open(sender) => Some(Err(NoHttp1::Http2(Published::before(sender)))),
                     Kept::Rested => {
                         look().await;
                         looked = true;
@@ -144,13 +137,8 @@ impl<K> Host<K> {
                     }
                     self = Arc::clone(&lent.host);
                 }
-                Some(Err(NoHttp1::Http2(sender))) => {
-                    return Ok(Checkout::Http2 {
-                        sender,
-                        reused,
-                        host: self,
-                    });
-                }
+                Some(Err(NoHttp1::Http2(published))) => return Ok(Checkout::Http2(published)),
+                Some(Err(NoHttp1::Moved)) => return Ok(Checkout::Moved),
                 Some(Err(NoHttp1::Failed(error))) => return Err(error),
                 None => {}
             }
