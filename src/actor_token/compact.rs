@@ -11,9 +11,14 @@ impl<'a> Wire<'a> {
     /// it, and no space but in texts. `None` says nothing of `json`, which is then `serde_json`'s to
     /// read; what is read here, that would read alike.
     pub(super) fn of_compact(json: &'a str) -> Option<Self> {
-        // Without a way out of the loop it is done many bytes at a time.
-        let is_plain = |byte| byte >= b' ' && byte != b'\\';
-        if !json.bytes().fold(true, |all, byte| all & is_plain(byte)) {
+        // Without a way out of the loop it is done many bytes at a time. What comes nearest to a backslash
+        // is one, where nothing is left of the difference.
+        let (lowest, nearest) = json
+            .bytes()
+            .fold((u8::MAX, u8::MAX), |(lowest, nearest), byte| {
+                (lowest.min(byte), nearest.min(byte ^ b'\\'))
+            });
+        if lowest < b' ' || nearest == 0 {
             return None;
         }
         let mut wire = Self::default();

@@ -18,7 +18,7 @@ use crate::{BoxError, SecretKey};
 /// needs an attempt that is left ([`RetryConfig::disabled`](crate::RetryConfig::disabled) leaves none),
 /// time, a retry in the budget, and no classifier that is against it; without it the 401 comes through,
 /// and the next call asks for the key. However many calls wait for a key, it is asked by one of them at
-/// a time.
+/// a time: one that asks on a runtime that nobody runs lets those of other runtimes wait.
 ///
 /// ```
 /// use clerk_actor_tokens::{BoxError, Client, KeyProvider, KeySource, SecretKey};

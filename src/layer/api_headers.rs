@@ -196,7 +196,8 @@ impl Prebuilt {
                 *length = decimal(body_len);
             }
         }
-        for name in &ROOM {
+        // From the last on, so that nothing has to be moved into its place.
+        for name in ROOM.iter().rev() {
             headers.remove(name);
         }
     }
