@@ -50,8 +50,8 @@ pub struct Body {
     attempt: Attempt,
     /// That attempt was begun; until then this is but a body of its call.
     begun: bool,
-    /// A layer reads the answer already.
-    read: bool,
+    /// How many layers above read the answer.
+    readers: u8,
     /// The bytes were handed out.
     spent: bool,
     /// What a layer wrote in place of what the call says.
@@ -71,7 +71,7 @@ impl Body {
         Self {
             attempt: Attempt::none_of(call.encoded(intent, bytes)),
             begun: false,
-            read: false,
+            readers: 0,
             spent: false,
             own: None,
         }
@@ -158,7 +158,7 @@ impl Body {
         } else {
             self.attempt.become_next();
         }
-        (self.begun, self.read) = (true, false);
+        (self.begun, self.readers) = (true, 0);
         self.attempt.clone()
     }
 
@@ -173,33 +173,31 @@ impl Body {
 
     /// The attempt that this is the body of, for the layer that settles it.
     pub(crate) fn held_attempt(&mut self) -> Attempt {
-        self.attempt_alone(Attempt::note_held).0
+        let attempt = self.attempt_or_begin();
+        if !attempt.note_held() {
+            self.attempt.become_repeated();
+            self.attempt.note_held();
+        }
+        self.attempt.clone()
     }
 
     /// The attempt that this is the body of, for the layer that reads its answer.
     pub(crate) fn sent_attempt(&mut self) -> Attempt {
-        if self.read {
-            // The same answer, which is read once more further up.
-            return self.attempt.clone();
+        let before = self.attempt_or_begin();
+        let above = self.readers;
+        self.readers = above.saturating_add(1);
+        if !before.note_sent(above) {
+            self.attempt.become_repeated();
+            self.attempt.note_sent_again(above);
+            self.attempt.send_unseen(&before);
         }
-        self.read = true;
-        let (attempt, before) = self.attempt_alone(Attempt::note_sent);
-        if let Some(before) = before {
-            attempt.send_unseen(&before);
-        }
-        attempt
+        self.attempt.clone()
     }
 
-    /// A clone of which `note` says that it was here before is none of this attempt's, but of one of
-    /// its own; then the attempt before comes along.
-    fn attempt_alone(&mut self, note: fn(&Attempt) -> bool) -> (Attempt, Option<Attempt>) {
-        let attempt = self.attempt_or_begin();
-        if note(&attempt) {
-            return (attempt, None);
-        }
-        self.attempt.become_repeated();
-        note(&self.attempt);
-        (self.attempt.clone(), Some(attempt))
+    /// Whether the attempt that this is the body of was given up before it was taken.
+    #[cfg(feature = "transport")]
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.begun && self.attempt.is_withdrawn()
     }
 
     pub(crate) fn attempt_handle(&self) -> Option<Attempt> {

@@ -112,7 +112,15 @@ impl Attempt {
     pub(crate) fn give_up(&self) -> bool {
         self.state().given_up.store(true, Ordering::Release);
         fence(Ordering::SeqCst);
-        self.withdraw() || self.is_repeated()
+        self.withdraw() || self.is_repeated() && self.is_repeat_in_doubt()
+    }
+
+    /// Whether what a layer below sent in its stead may have had an effect, or may still be sent.
+    fn is_repeat_in_doubt(&self) -> bool {
+        let own = self.number();
+        let is_open = |later: &Arc<Later>| later.number > own && !later.state.is_over();
+        self.progress.later().iter().any(is_open)
+            || self.progress.settled_outcome() >= Outcome::Unknown
     }
 
     /// The same for the layer that settles it. True also when a layer below sent it once more in its stead,
@@ -131,6 +139,12 @@ impl Attempt {
         if before.state().is_over() {
             self.withdraw();
         }
+    }
+
+    /// Nobody took it, and nobody will.
+    #[cfg(feature = "transport")]
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.state().claim() == WITHDRAWN
     }
 
     /// What became of it is known.
@@ -174,9 +188,28 @@ impl Attempt {
         !self.state().held.swap(true, Ordering::AcqRel)
     }
 
-    /// It is sent, and its answer read. False when that was so already, in the same way.
-    pub(crate) fn note_sent(&self) -> bool {
-        !self.state().sent.swap(true, Ordering::AcqRel)
+    /// It is sent, and its answer read, by a layer with `above` others above it that read it, too. False when
+    /// one at that place did so already, in the same way.
+    pub(crate) fn note_sent(&self, above: u8) -> bool {
+        let readers = &self.state().readers;
+        let with_this = above.saturating_add(1);
+        readers
+            .compare_exchange(above, with_this, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// The same of what is sent in the stead of another attempt, whose answer `above` layers read.
+    pub(crate) fn note_sent_again(&self, above: u8) {
+        let with_this = above.saturating_add(1);
+        self.state().readers.store(with_this, Ordering::Release);
+    }
+
+    /// The head of an answer is there whose body is read from here on. What layers below read before is
+    /// none of it.
+    pub(crate) fn begin_reading(&self) {
+        if self.state().readers.load(Ordering::Acquire) > 1 {
+            self.read().take();
+        }
     }
 
     /// A layer below sent it once more: what is known of one exchange says nothing of another.

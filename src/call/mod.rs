@@ -49,6 +49,16 @@ impl Call {
         }
     }
 
+    /// Somebody waits for the call, and tells what becomes of it and of its clones. Where somebody does so
+    /// further up, this becomes a part of that one's call.
+    pub(crate) fn watch(&mut self) -> &Arc<Progress> {
+        if self.progress.is_watched() {
+            self.progress = Progress::of_clone(&self.progress);
+        }
+        self.progress.watch();
+        &self.progress
+    }
+
     pub(crate) fn options(&self) -> Option<&CallOptions> {
         self.options.as_deref()
     }

@@ -96,17 +96,19 @@ impl Account {
 impl Progress {
     /// Of a clone of the call that `original` is of.
     pub(super) fn of_clone(original: &Arc<Self>) -> Arc<Self> {
-        let whole = match original.whole.upgrade() {
-            Some(whole) => whole,
-            None if original.watched.load(Ordering::Acquire) => Arc::clone(original),
+        let whole = if original.is_watched() {
+            Arc::clone(original)
+        } else if let Some(whole) = original.whole.upgrade() {
+            whole
+        } else {
             // Nobody waits for that, and it may be cloned for ever.
-            None => return Arc::default(),
+            return Arc::default();
         };
         let clone = Arc::new(Self {
             whole: Arc::downgrade(&whole),
             ..Self::default()
         });
-        whole.clones().push(Arc::clone(&clone));
+        whole.keep(Arc::clone(&clone));
         // After that: whoever ends it closes all clones that there are by then.
         if whole.is_over() {
             clone.close();
@@ -114,14 +116,36 @@ impl Progress {
         clone
     }
 
-    /// Somebody waits for the call, and tells what becomes of it and of its clones.
-    pub(crate) fn watch(&self) {
+    fn keep(&self, clone: Arc<Self>) {
+        let mut clones = self.clones();
+        if clones.len() == clones.capacity() {
+            // Of those that were dropped unsent there is nothing to tell.
+            clones.retain(|it| Arc::strong_count(it) > 1 || it.account().attempts > 0);
+        }
+        clones.push(clone);
+    }
+
+    pub(super) fn watch(&self) {
         self.watched.store(true, Ordering::Release);
     }
 
-    /// Takes back what was not sent yet, so that it can never be: an answer to what became of the call
-    /// stays true.
-    pub(crate) fn close(&self) {
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Acquire)
+    }
+
+    /// The call has failed. What became of it stays so: unless it is in doubt, what was not sent yet is
+    /// taken back.
+    pub(crate) fn end(&self) -> Account {
+        let account = self.account();
+        if account.outcome >= Outcome::Unknown {
+            return account;
+        }
+        self.close();
+        self.account()
+    }
+
+    /// Takes back what was not sent yet, so that it can never be.
+    pub(super) fn close(&self) {
         self.over.store(true, Ordering::SeqCst);
         let _ = self.first.decide(WITHDRAWN);
         for later in &*self.later() {
@@ -169,10 +193,7 @@ impl Progress {
     pub(crate) fn account(&self) -> Account {
         let own = self.own_account();
         let clones = self.clones();
-        clones
-            .iter()
-            .map(|it| it.own_account())
-            .fold(own, Account::and)
+        clones.iter().map(|it| it.account()).fold(own, Account::and)
     }
 
     fn own_account(&self) -> Account {

@@ -15,7 +15,8 @@ pub(super) struct State {
     pub(super) stale_key: AtomicBool,
     pub(super) held: AtomicBool,
     pub(super) given_up: AtomicBool,
-    pub(super) sent: AtomicBool,
+    /// How many layers, one above the other, read the answer.
+    pub(super) readers: AtomicU8,
     pub(super) repeated: AtomicBool,
     pub(super) unseen: AtomicBool,
     /// The status of the answer once its head is there, else zero.

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use crate::{
     ActorToken, ActorTokenRequest, Client, CreateActorToken, Error, ErrorKind, Operation, Outcome,
     Ticket,
-    layer::settle::{Origin, Unsettled},
+    layer::settle::{Origin, Unsettled, take_body_headers},
     runtime,
 };
 
@@ -16,7 +16,8 @@ use crate::{
 /// For credentials that somebody needs for as long as a task, a page or a test lasts. A token whose life
 /// has ended by itself is left alone. The revoke comes to where the create did, whatever layers made of
 /// that; where settling is [disabled](crate::layer::SettleLayer::disabled), or the answer had no
-/// credential, to where the caller sent it.
+/// credential, to where the caller sent it. By [`revoke`](Self::revoke) it is a call like any other, with the
+/// caller's headers, to which the layers on its way add theirs.
 /// What became of a token that was revoked by a drop is told by
 /// [`on_settle`](crate::ClientBuilder::on_settle), since nobody waits for it.
 ///
@@ -63,7 +64,8 @@ impl Lease {
             request.headers(),
             request.extensions(),
         );
-        let headers = Box::new(request.headers().clone());
+        let mut headers = Box::new(request.headers().clone());
+        take_body_headers(&mut headers);
         let token = client.send(request).await?;
         // Layers on the way may have changed the request, so whoever answers for the token knows better.
         let unsettled = token.ticket().and_then(Ticket::unsettled);

@@ -82,9 +82,8 @@ where
             .map_err(|error| typed(error.into(), Outcome::NotSent))
     }
 
-    fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
-        let progress = Arc::clone(request.call().progress());
-        progress.watch();
+    fn call(&mut self, mut request: ActorTokenRequest) -> Self::Future {
+        let progress = Arc::clone(request.call_mut().watch());
         ResponseFuture {
             inner: Some(self.inner.call(request)),
             progress,
@@ -138,8 +137,7 @@ where
         // whether it was sent, so that the answer stays true.
         this.inner.set(None);
         polled.map_err(|error| {
-            this.progress.close();
-            let account = this.progress.account();
+            let account = this.progress.end();
             let outcome = account.outcome;
             let error = typed(error.into(), outcome);
             let outcome = match error.kind() {

@@ -40,7 +40,11 @@ impl Operation {
 /// An [`Operation`] with headers, extensions and the options of this one call.
 ///
 /// This is the request type of the call level. What stands in the extensions reaches every layer,
-/// those of users included. A clone is a call of its own.
+/// those of users included.
+///
+/// A clone is a call of its own. One that a layer makes of a call under way is part of that: the call's error
+/// tells of both, and when it has told that nothing was sent, nothing of it is sent any more. For a call
+/// of its own later on, a layer makes a request anew of [`operation`](Self::operation).
 ///
 /// ```
 /// use std::time::Duration;

@@ -1,6 +1,8 @@
 //! What stacks promise, with layers of others in any place of them: ones that spawn what they are
 //! given, send it twice, clone it, keep it, or write it anew.
 
+mod nested;
+mod read_twice;
 mod revokes;
 mod rewritten;
 mod sent;
@@ -23,8 +25,8 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    Actor, ActorToken, ActorTokenRequest, Body, BoxError, CreateActorToken, Intent, SecretKey,
-    Ticket,
+    Actor, ActorToken, ActorTokenRequest, Body, BoxError, CreateActorToken, Error, Intent, Outcome,
+    SecretKey, Ticket,
     layer::{
         CollectBody, CollectBodyLayer, Json, JsonLayer, Settle, SettleLayer, TypedError,
         TypedErrorLayer, settle::SettleEnd,
@@ -55,6 +57,10 @@ fn create() -> ActorTokenRequest {
     numbered(CreateActorToken::new(USER, Actor::new("user_admin")).into())
 }
 
+fn revoke() -> ActorTokenRequest {
+    numbered(ActorTokenRequest::revoke("act_7".parse().unwrap()))
+}
+
 /// A request that the peer takes.
 fn numbered(mut request: ActorTokenRequest) -> ActorTokenRequest {
     request.extensions_mut().insert(CallNumber(0));
@@ -76,6 +82,11 @@ fn silent() -> Peer {
 /// How many creates were sent.
 fn taken(peer: &Peer) -> usize {
     peer.ledger().creates.iter().filter(|it| it.taken).count()
+}
+
+fn was_not_sent(error: &BoxError) -> bool {
+    let error = error.downcast_ref::<Error>();
+    error.is_some_and(|error| error.outcome() == Outcome::NotSent)
 }
 
 #[track_caller]

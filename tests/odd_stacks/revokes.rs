@@ -5,8 +5,8 @@ use clerk_actor_tokens::{
     layer::{CollectBodyLayer, DecodeErrorLayer, JsonLayer},
 };
 use http::{
-    HeaderName, HeaderValue, Request,
-    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE},
+    HeaderMap, HeaderName, HeaderValue, Request,
+    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
 };
 use tower::{Layer, ServiceExt, util::MapRequestLayer};
 
@@ -109,4 +109,19 @@ async fn a_revoke_that_was_asked_twice_at_once_is_done_when_the_second_is_too_la
     );
     let revoke = numbered(ActorTokenRequest::revoke("act_0".parse().unwrap()));
     calls(either).oneshot(revoke).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_revoke_of_a_lease_says_nothing_of_a_body() {
+    let passed = Passed::default();
+    let client = ClientBuilder::over(key(), prompt())
+        .attempt_layer(passed.layer())
+        .build()
+        .unwrap();
+    let request = create().header(CONTENT_ENCODING, HeaderValue::from_static("identity"));
+    let lease = client.lease(request).await.unwrap();
+    lease.revoke().await.unwrap();
+    let of_body = |(_, headers): (_, HeaderMap)| headers.contains_key(CONTENT_ENCODING);
+    let seen: Vec<_> = passed.seen().into_iter().map(of_body).collect();
+    assert_eq!(seen, [true, false]);
 }

@@ -1,6 +1,12 @@
 //! Errors tell what may have happened: what was sent is never told as not sent, whatever sent it.
 
-use std::panic::AssertUnwindSafe;
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
@@ -17,9 +23,9 @@ use tower::{
 
 use crate::{
     AMPLE, OnceMore, SECOND, Settling, assert_returned, calls, connecting_late, create, key,
-    prompt, silent, spawned,
-    support::peer::{Exchange, Head, Pause, Peer},
-    taken,
+    prompt, revoke, silent, spawned,
+    support::peer::{Effect, Exchange, Head, Pause, Peer},
+    taken, was_not_sent,
 };
 
 /// Nothing is sent that was told not to be, however much later.
@@ -30,11 +36,6 @@ async fn assert_told_truly(error: &Error, peer: &Peer) {
         error.outcome() != Outcome::NotSent || taken == 0,
         "{taken} sent: {error:?}"
     );
-}
-
-fn was_not_sent(error: &BoxError) -> bool {
-    let error = error.downcast_ref::<Error>();
-    error.is_some_and(|error| error.outcome() == Outcome::NotSent)
 }
 
 #[tokio::test(start_paused = true)]
@@ -167,6 +168,65 @@ async fn what_may_have_happened_is_not_sent_again_where_errors_are_told_twice() 
     let attempts = RetryLayer::new(RetryConfig::default()).layer(again);
     let error = calls(attempts).oneshot(create()).await.unwrap_err();
     assert_eq!((error.outcome(), taken(&peer)), (Outcome::Unknown, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_is_told_twice_stays_one() {
+    for status in [429, 422] {
+        let peer = Peer::new(move |_| Exchange::refusal(status, None));
+        let told = DecodeErrorLayer::new().layer(Settling::new().over(peer));
+        let again = DecodeErrorLayer::new().layer(told);
+        let error = calls(again).oneshot(create()).await.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Rejected, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_found_no_connection_twice_was_not_sent_and_is_sent_again() {
+    let calls_made = Arc::new(AtomicUsize::new(0));
+    let (peer, made) = (prompt(), Arc::clone(&calls_made));
+    let transport = tower::service_fn(move |request: Request<Body>| {
+        let (peer, made) = (peer.clone(), made.fetch_add(1, Ordering::Relaxed));
+        async move {
+            if made % 3 == 2 {
+                peer.oneshot(request).await
+            } else {
+                Err::<_, BoxError>("no connection".into())
+            }
+        }
+    });
+    let again = OnceMore::layer(|_| true).layer(Settling::new().over(transport));
+    let told = DecodeErrorLayer::new().layer(again);
+    let attempts = RetryLayer::new(RetryConfig::default()).layer(told.clone());
+    assert_returned(&calls(attempts).oneshot(create()).await.unwrap());
+    assert_eq!(calls_made.load(Ordering::Relaxed), 3);
+    let error = calls(told).oneshot(create()).await.unwrap_err();
+    assert_eq!(
+        (error.outcome(), error.exposed_until()),
+        (Outcome::NotSent, None)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shielded_revoke_that_may_have_happened_goes_on_after_the_callers_time() {
+    let peer = Peer::new(|asked| match asked.before {
+        0 => Exchange {
+            head: Head::Hang,
+            effect: Effect::Never,
+            ..Exchange::prompt()
+        },
+        _ => Exchange::prompt(),
+    });
+    let client = ClientBuilder::over(key(), peer.clone())
+        .attempt_timeout(2 * SECOND)
+        .call_layer(TimeoutLayer::new(SECOND))
+        .call_layer(MapFutureLayer::new(spawned))
+        .build()
+        .unwrap();
+    let error = client.send(revoke()).await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    tokio::time::sleep(AMPLE).await;
+    assert!(peer.ledger().is_revoked("act_7"));
 }
 
 #[tokio::test(start_paused = true)]

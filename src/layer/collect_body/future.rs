@@ -70,6 +70,7 @@ where
                 StateProj::Head { future } => {
                     let (head, body) = ready!(future.poll(cx)).map_err(Into::into)?.into_parts();
                     this.attempt.note_status(head.status);
+                    this.attempt.begin_reading();
                     new_head = Some(head);
                     this.state.set(State::Body { head: None, body });
                     continue;

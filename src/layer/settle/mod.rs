@@ -103,7 +103,7 @@ pub use self::{
 };
 pub(crate) use self::{
     settler::Settler,
-    unsettled::{Origin, Unsettled},
+    unsettled::{Origin, Unsettled, take_body_headers},
 };
 pub use crate::settle_end::SettleEnd;
 use crate::{Body, BoxError, Intent, layer::TraceLayer};

@@ -49,15 +49,20 @@ struct Carried {
     extensions: Extensions,
 }
 
-/// What says something of the create's body says nothing of a revoke, which has none.
-const OF_A_BODY: [HeaderName; 6] = [
-    CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    CONTENT_TYPE,
-    EXPECT,
-    TRAILER,
-    TRANSFER_ENCODING,
-];
+/// Takes out what says something of a body: a revoke has none.
+pub(crate) fn take_body_headers(headers: &mut HeaderMap) {
+    const OF_A_BODY: [HeaderName; 6] = [
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        CONTENT_TYPE,
+        EXPECT,
+        TRAILER,
+        TRANSFER_ENCODING,
+    ];
+    for name in OF_A_BODY {
+        headers.remove(name);
+    }
+}
 
 impl Origin {
     pub(crate) fn new(
@@ -80,11 +85,8 @@ impl Origin {
     fn revoke(&self, id: ActorTokenId) -> ActorTokenRequest {
         let mut request = ActorTokenRequest::revoke(id);
         if let Some(carried) = self.0.as_deref() {
-            let headers = request.headers_mut();
-            headers.clone_from(&carried.headers);
-            for of_body in OF_A_BODY {
-                headers.remove(of_body);
-            }
+            request.headers_mut().clone_from(&carried.headers);
+            take_body_headers(request.headers_mut());
             request.extensions_mut().clone_from(&carried.extensions);
             if let Some(base_url) = &carried.base_url {
                 request = request.base_url(base_url.clone());

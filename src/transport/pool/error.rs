@@ -13,6 +13,7 @@ pub struct PoolError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Request,
+    GivenUp,
     Connect,
     Handshake,
     Canceled,
@@ -24,6 +25,14 @@ impl PoolError {
     pub(super) fn request() -> Self {
         Self {
             kind: Kind::Request,
+            source: None,
+        }
+    }
+
+    /// The attempt was given up before it was sent.
+    pub(super) fn given_up() -> Self {
+        Self {
+            kind: Kind::GivenUp,
             source: None,
         }
     }
@@ -71,6 +80,7 @@ impl fmt::Display for PoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             Kind::Request => "not a request with an absolute URI for HTTP/1.1 or HTTP/2",
+            Kind::GivenUp => "the attempt was given up before it was sent",
             Kind::Connect => "connecting failed",
             Kind::Handshake => "the connection ended before it was used",
             Kind::Canceled => "the connection ended before the request was sent",

@@ -36,7 +36,12 @@ where
             }
             loop {
                 let host = self.host(request.uri())?;
-                let again = match host.checkout(self.access).await? {
+                let checkout = host.checkout(self.access).await?;
+                // One without content would be sent before its body is asked for.
+                if request.body().is_withdrawn() {
+                    return Err(PoolError::given_up().into());
+                }
+                let again = match checkout {
                     Checkout::Moved => continue,
                     Checkout::Http1 { .. } if version == Version::HTTP_2 => {
                         return Err(PoolError::request().into());
