@@ -91,10 +91,15 @@ impl<'a> Rest<'a> {
 
     /// A number of so few digits that it fits.
     fn number(&mut self) -> Option<u64> {
-        let digits = self.0.bytes().take_while(u8::is_ascii_digit).take(19);
-        let (end, number) = digits.fold((0, 0), |(end, number), digit| {
-            (end + 1, number * 10 + u64::from(digit - b'0'))
-        });
+        let (mut end, mut number) = (0, 0);
+        for byte in self.0.bytes().take(19) {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            number = number * 10 + u64::from(digit);
+            end += 1;
+        }
         self.0 = self.0.get(end..)?;
         Some(number)
     }

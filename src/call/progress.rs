@@ -60,7 +60,9 @@ impl Guards {
     pub(crate) fn for_each(self, mut each: impl FnMut(Arc<dyn Guard>)) {
         if let Some(first) = self.first {
             each(first);
-            self.more.into_iter().for_each(each);
+            if !self.more.is_empty() {
+                self.more.into_iter().for_each(each);
+            }
         }
     }
 }
