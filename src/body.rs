@@ -10,10 +10,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::{
-    Outcome,
-    call::{Attempt, Call, Content, Progress},
-};
+use crate::call::{Attempt, Call, Content, Progress};
 
 /// Which of the API's two operations a request is, for layers that see bytes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -177,27 +174,34 @@ impl Body {
         if !attempt.note_held() {
             self.attempt.become_repeated();
             self.attempt.note_held();
+            self.attempt.note_readers(self.readers);
         }
         self.attempt.clone()
     }
 
-    /// The attempt that this is the body of, for the layer that reads its answer.
-    pub(crate) fn sent_attempt(&mut self) -> Attempt {
+    /// The attempt that this is the body of, for the layer that reads its answer; and whether one above
+    /// reads that, too.
+    pub(crate) fn sent_attempt(&mut self) -> (Attempt, bool) {
         let before = self.attempt_or_begin();
         let above = self.readers;
         self.readers = above.saturating_add(1);
         if !before.note_sent(above) {
             self.attempt.become_repeated();
-            self.attempt.note_sent_again(above);
+            self.attempt.note_readers(self.readers);
             self.attempt.send_unseen(&before);
         }
-        self.attempt.clone()
+        (self.attempt.clone(), above > 0)
     }
 
-    /// Whether the attempt that this is the body of was given up before it was taken.
+    /// Whether it may be sent. One without content is taken by this, for a transport may send that before it
+    /// asks for the body.
     #[cfg(feature = "transport")]
-    pub(crate) fn is_withdrawn(&self) -> bool {
-        self.begun && self.attempt.is_withdrawn()
+    pub(crate) fn may_be_sent(&self) -> bool {
+        if self.is_empty() {
+            self.take()
+        } else {
+            !self.begun || !self.attempt.is_withdrawn()
+        }
     }
 
     pub(crate) fn attempt_handle(&self) -> Option<Attempt> {
@@ -207,8 +211,7 @@ impl Body {
     fn take(&self) -> bool {
         if !self.begun {
             // No layer below will tell what becomes of it.
-            self.progress().note(Outcome::Unknown);
-            return true;
+            return self.progress().take_unbegun();
         }
         // Empty ones are asked for more than once, and are harmless.
         if self.is_empty() {

@@ -28,8 +28,14 @@ pub(crate) struct Attempt {
 #[derive(Debug)]
 pub(super) struct Later {
     number: u32,
+    /// In whose stead it is sent, if in any.
+    before: Option<Before>,
     pub(super) state: State,
 }
+
+/// An attempt in whose stead another is sent; the first, if not a later one.
+#[derive(Clone, Debug)]
+struct Before(Option<Arc<Later>>);
 
 impl Attempt {
     /// What is about to become one of the attempts of a call.
@@ -42,27 +48,42 @@ impl Attempt {
 
     /// Becomes the next attempt of its call.
     pub(crate) fn become_next(&mut self) {
+        self.become_numbered(None);
+    }
+
+    /// Becomes an attempt of its own, for what the one that it was is sent for once more: in vain, if that
+    /// was given up, or the one in whose stead that was sent.
+    pub(crate) fn become_repeated(&mut self) {
+        let before = Before(self.later.clone());
+        self.state().repeated.store(true, Ordering::Release);
+        self.become_numbered(Some(before.clone()));
+        // Either this sees that it was given up, or whoever gives it up sees that it is repeated.
+        fence(Ordering::SeqCst);
+        let mut next = Some(before);
+        while let Some(Before(later)) = next {
+            let state = later
+                .as_deref()
+                .map_or(&self.progress.first, |it| &it.state);
+            if state.given_up.load(Ordering::Acquire) {
+                self.withdraw();
+                return;
+            }
+            next = later.and_then(|it| it.before.clone());
+        }
+    }
+
+    fn become_numbered(&mut self, before: Option<Before>) {
         let number = self.progress.attempts.fetch_add(1, Ordering::AcqRel) + 1;
         self.later = (number > 1).then(|| {
-            let state = State::default();
-            let later = Arc::new(Later { number, state });
+            let later = Arc::new(Later {
+                number,
+                before,
+                state: State::default(),
+            });
             self.progress.later().push(Arc::clone(&later));
             later
         });
         if self.progress.is_over() {
-            self.withdraw();
-        }
-    }
-
-    /// Becomes an attempt of its own, for what the one that it was is sent for once more: in vain, if that
-    /// was given up.
-    pub(crate) fn become_repeated(&mut self) {
-        let before = self.clone();
-        before.state().repeated.store(true, Ordering::Release);
-        self.become_next();
-        // Either this sees that it was given up, or whoever gives it up sees that it is repeated.
-        fence(Ordering::SeqCst);
-        if before.state().given_up.load(Ordering::Acquire) {
             self.withdraw();
         }
     }
@@ -198,18 +219,10 @@ impl Attempt {
             .is_ok()
     }
 
-    /// The same of what is sent in the stead of another attempt, whose answer `above` layers read.
-    pub(crate) fn note_sent_again(&self, above: u8) {
-        let with_this = above.saturating_add(1);
-        self.state().readers.store(with_this, Ordering::Release);
-    }
-
-    /// The head of an answer is there whose body is read from here on. What layers below read before is
-    /// none of it.
-    pub(crate) fn begin_reading(&self) {
-        if self.state().readers.load(Ordering::Acquire) > 1 {
-            self.read().take();
-        }
+    /// So many layers read its answer, one above the other, as they do that of the attempt in whose stead it
+    /// is sent.
+    pub(crate) fn note_readers(&self, readers: u8) {
+        self.state().readers.store(readers, Ordering::Release);
     }
 
     /// A layer below sent it once more: what is known of one exchange says nothing of another.

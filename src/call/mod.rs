@@ -50,13 +50,18 @@ impl Call {
     }
 
     /// Somebody waits for the call, and tells what becomes of it and of its clones. Where somebody does so
-    /// further up, this becomes a part of that one's call.
+    /// further up, it is a [part](Self::part) of that one's call.
     pub(crate) fn watch(&mut self) -> &Arc<Progress> {
+        self.part();
+        self.progress.watch();
+        &self.progress
+    }
+
+    /// Becomes a part of the call that it was, if somebody waits for that one.
+    pub(crate) fn part(&mut self) {
         if self.progress.is_watched() {
             self.progress = Progress::of_clone(&self.progress);
         }
-        self.progress.watch();
-        &self.progress
     }
 
     pub(crate) fn options(&self) -> Option<&CallOptions> {

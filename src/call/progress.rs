@@ -16,7 +16,7 @@ use crate::{
     guard::Guard,
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence},
     },
 };
 
@@ -122,9 +122,20 @@ impl Progress {
         let mut clones = self.clones();
         if clones.len() == clones.capacity() {
             // Of those that were dropped unsent there is nothing to tell.
-            clones.retain(|it| Arc::strong_count(it) > 1 || it.account().attempts > 0);
+            clones.retain(|it| !it.is_idle());
         }
         clones.push(clone);
+    }
+
+    /// Whether nothing came of it, and nothing will.
+    fn is_idle(self: &Arc<Self>) -> bool {
+        let is_let_go = Arc::strong_count(self) == 1;
+        // After whatever the last one did who had it.
+        fence(Ordering::Acquire);
+        is_let_go
+            && self.attempts() == 0
+            && self.settled_outcome() == Outcome::NotSent
+            && self.clones().iter().all(Self::is_idle)
     }
 
     pub(super) fn watch(&self) {
@@ -149,6 +160,7 @@ impl Progress {
     /// Takes back what was not sent yet, so that it can never be.
     pub(super) fn close(&self) {
         self.over.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         let _ = self.first.decide(WITHDRAWN);
         for later in &*self.later() {
             let _ = later.state.decide(WITHDRAWN);
@@ -158,6 +170,14 @@ impl Progress {
 
     pub(super) fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
+    }
+
+    /// A transport takes what no layer made an attempt of. False when nothing is to be sent any more.
+    pub(crate) fn take_unbegun(&self) -> bool {
+        self.note(Outcome::Unknown);
+        // Either this sees that it is over, or whoever ends it sees that it may have happened.
+        fence(Ordering::SeqCst);
+        !self.is_over()
     }
 
     fn clones(&self) -> MutexGuard<'_, Vec<Arc<Self>>> {

@@ -13,7 +13,11 @@ use http_body_util::Full;
 use pin_project_lite::pin_project;
 
 use super::error::{CollectBodyError, Failure};
-use crate::{BoxError, call::Attempt, layer::decode_error};
+use crate::{
+    BoxError,
+    call::{Attempt, Prefix},
+    layer::decode_error,
+};
 
 pin_project! {
     /// The exchange below: first its head, then its body.
@@ -22,6 +26,8 @@ pin_project! {
         state: State<F, B>,
         limit: usize,
         attempt: Attempt,
+        // What was read of an answer that a layer above reads, too: the attempt keeps what that reads.
+        own: Option<Box<Prefix>>,
     }
 }
 
@@ -42,11 +48,12 @@ pin_project! {
 }
 
 impl<F, B> ResponseFuture<F, B> {
-    pub(super) fn new(future: F, limit: usize, attempt: Attempt) -> Self {
+    pub(super) fn new(future: F, limit: usize, attempt: Attempt, is_read_above: bool) -> Self {
         Self {
             state: State::Head { future },
             limit,
             attempt,
+            own: is_read_above.then(Box::default),
         }
     }
 }
@@ -70,7 +77,6 @@ where
                 StateProj::Head { future } => {
                     let (head, body) = ready!(future.poll(cx)).map_err(Into::into)?.into_parts();
                     this.attempt.note_status(head.status);
-                    this.attempt.begin_reading();
                     new_head = Some(head);
                     this.state.set(State::Body { head: None, body });
                     continue;
@@ -93,19 +99,24 @@ where
                         continue;
                     };
                     let (data, ended) = (data.into(), body.is_end_stream());
-                    let mut read = this.attempt.read();
-                    let fits = read.push(data, *this.limit);
-                    if fits && !ended {
+                    let push = |read: &mut Prefix| {
+                        let fits = read.push(data, *this.limit);
+                        (!fits || ended).then(|| (read.take(), fits))
+                    };
+                    let ended = match this.own {
+                        Some(own) => push(own),
+                        None => push(&mut this.attempt.read()),
+                    };
+                    let Some((read, fits)) = ended else {
                         continue;
-                    }
-                    let too_long = (!fits).then_some(Failure::TooLong(*this.limit));
-                    (read.take(), too_long)
+                    };
+                    (read, (!fits).then_some(Failure::TooLong(*this.limit)))
                 }
                 Some(Err(error)) => {
                     let broken_off = Failure::BrokenOff(error.into());
-                    (this.attempt.read().take(), Some(broken_off))
+                    (take(this.attempt, this.own), Some(broken_off))
                 }
-                None => (this.attempt.read().take(), None),
+                None => (take(this.attempt, this.own), None),
             };
             let head = new_head.or_else(|| kept_head.take().map(|head| *head));
             let head = head.expect("polled after it was ready");
@@ -116,6 +127,14 @@ where
                 _ => Ok(Response::from_parts(head, Full::new(read))),
             });
         }
+    }
+}
+
+/// What was read of the answer's body.
+fn take(attempt: &Attempt, own: &mut Option<Box<Prefix>>) -> Bytes {
+    match own {
+        Some(own) => own.take(),
+        None => attempt.read().take(),
     }
 }
 

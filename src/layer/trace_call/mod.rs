@@ -161,7 +161,8 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
+    fn call(&mut self, mut request: ActorTokenRequest) -> Self::Future {
+        request.call_mut().part();
         let watch = (METERED || self.make_span.is_of_interest())
             .then(|| self.watch(&request))
             .flatten();

@@ -37,8 +37,7 @@ where
             loop {
                 let host = self.host(request.uri())?;
                 let checkout = host.checkout(self.access).await?;
-                // One without content would be sent before its body is asked for.
-                if request.body().is_withdrawn() {
+                if !request.body().may_be_sent() {
                     return Err(PoolError::given_up().into());
                 }
                 let again = match checkout {
