@@ -47,22 +47,40 @@ pub(crate) struct Progress {
     over: AtomicBool,
 }
 
-/// Mostly one; two where two attempts were made at once, and both were answered.
+/// Mostly one; several where several attempts were made at once, and were answered.
 #[derive(Default)]
-pub(crate) struct Guards {
-    first: Option<Arc<dyn Guard>>,
-    more: Vec<Arc<dyn Guard>>,
+pub(crate) enum Guards {
+    #[default]
+    None,
+    One(Arc<dyn Guard>),
+    Several(Vec<Arc<dyn Guard>>),
     /// Nobody reads an answer any more.
-    closed: bool,
+    Closed,
 }
 
 impl Guards {
-    pub(crate) fn for_each(self, mut each: impl FnMut(Arc<dyn Guard>)) {
-        if let Some(first) = self.first {
-            each(first);
-            if !self.more.is_empty() {
-                self.more.into_iter().for_each(each);
+    /// Adds another one, or gives it back.
+    fn add(&mut self, guard: Arc<dyn Guard>) -> Option<Arc<dyn Guard>> {
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(guard),
+            Self::One(first) => Self::Several(vec![first, guard]),
+            Self::Several(mut guards) => {
+                guards.push(guard);
+                Self::Several(guards)
             }
+            Self::Closed => {
+                *self = Self::Closed;
+                return Some(guard);
+            }
+        };
+        None
+    }
+
+    pub(crate) fn for_each(self, mut each: impl FnMut(Arc<dyn Guard>)) {
+        match self {
+            Self::None | Self::Closed => {}
+            Self::One(guard) => each(guard),
+            Self::Several(guards) => guards.into_iter().for_each(each),
         }
     }
 }
@@ -269,26 +287,15 @@ impl Progress {
 
     /// Lets `guard` answer for the token in an answer that is on its way up.
     pub(crate) fn guard(&self, guard: Arc<dyn Guard>) {
-        let mut guards = self.guards();
-        if guards.closed {
-            // Dropped, it settles its token, and that may take its time.
-            drop(guards);
-            drop(guard);
-        } else if guards.first.is_none() {
-            guards.first = Some(guard);
-        } else {
-            guards.more.push(guard);
-        }
+        let late = self.guards().add(guard);
+        // Dropped, it settles its token, and that may take its time: not while the others wait.
+        drop(late);
     }
 
     /// Takes the guards of all answers, for good. Those that are dropped settle their tokens: a call has
     /// one answer.
     pub(crate) fn take_guards(&self) -> Guards {
-        let closed = Guards {
-            closed: true,
-            ..Guards::default()
-        };
-        std::mem::replace(&mut *self.guards(), closed)
+        std::mem::replace(&mut *self.guards(), Guards::Closed)
     }
 
     fn guards(&self) -> MutexGuard<'_, Guards> {
