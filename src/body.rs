@@ -179,9 +179,9 @@ impl Body {
         self.attempt.clone()
     }
 
-    /// The attempt that this is the body of, for the layer that reads its answer; and whether one above
-    /// reads that, too.
-    pub(crate) fn sent_attempt(&mut self) -> (Attempt, bool) {
+    /// The attempt that this is the body of, for the layer that reads its answer; and how many do so from
+    /// that one on up.
+    pub(crate) fn sent_attempt(&mut self) -> (Attempt, u8) {
         let before = self.attempt_or_begin();
         let above = self.readers;
         self.readers = above.saturating_add(1);
@@ -190,7 +190,7 @@ impl Body {
             self.attempt.note_readers(self.readers);
             self.attempt.send_unseen(&before);
         }
-        (self.attempt.clone(), above > 0)
+        (self.attempt.clone(), self.readers)
     }
 
     /// Whether it may be sent. One without content is taken by this, for a transport may send that before it

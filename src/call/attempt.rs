@@ -225,6 +225,11 @@ impl Attempt {
         self.state().readers.store(readers, Ordering::Release);
     }
 
+    /// Whether more layers read its answer than these.
+    pub(crate) fn is_read_below(&self, readers: u8) -> bool {
+        self.state().readers.load(Ordering::Acquire) > readers
+    }
+
     /// A layer below sent it once more: what is known of one exchange says nothing of another.
     pub(crate) fn is_repeated(&self) -> bool {
         self.state().repeated.load(Ordering::Acquire)

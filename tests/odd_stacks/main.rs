@@ -1,15 +1,19 @@
 //! What stacks promise, with layers of others in any place of them: ones that spawn what they are
 //! given, send it twice, clone it, keep it, or write it anew.
 
+mod given_up;
 mod nested;
 mod read_twice;
 mod revokes;
 mod rewritten;
 mod sent;
 mod settled;
+mod settled_twice;
 #[path = "../support"]
 mod support {
     pub(crate) mod answer;
+    #[expect(dead_code, reason = "only spans are looked at")]
+    pub(crate) mod capture;
     pub(crate) mod peer;
     pub(crate) mod scripted;
 }
@@ -36,7 +40,7 @@ use http::{HeaderMap, Request, Response};
 use tower::{
     Layer, Service, ServiceExt,
     retry::{Policy, RetryLayer},
-    util::{MapRequestLayer, Oneshot},
+    util::{BoxCloneSyncService, MapRequestLayer, Oneshot},
 };
 
 use self::support::peer::{CallNumber, Exchange, Head, Peer, PeerBody, USER};
@@ -206,6 +210,14 @@ impl<Q: Clone, T> Policy<Q, T, BoxError> for OnceMore {
     fn clone_request(&mut self, request: &Q) -> Option<Q> {
         Some(request.clone())
     }
+}
+
+type Transport = BoxCloneSyncService<Request<Body>, Response<PeerBody>, BoxError>;
+
+/// A transport that finds no connection.
+fn unconnected() -> Transport {
+    let fail = async |_: Request<Body>| Err("no connection".into());
+    Transport::new(tower::service_fn(fail))
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<PeerBody>, BoxError>> + Send>>;

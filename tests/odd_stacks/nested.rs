@@ -3,23 +3,24 @@
 use std::sync::{Arc, Mutex};
 
 use clerk_actor_tokens::{
-    ActorToken, ActorTokenRequest, Body, BoxError, Client, ClientBuilder, Error, Outcome,
-    RetryConfig,
-    layer::{TimeoutLayer, TypedErrorLayer},
+    ActorToken, ActorTokenRequest, BoxError, Client, ClientBuilder, Error, Outcome, RetryConfig,
+    layer::{TimeoutLayer, TraceCallLayer, TypedErrorLayer},
 };
-use http::{Request, Response};
 use tower::{
     Layer, ServiceExt,
-    util::{BoxCloneSyncService, MapErrLayer, MapRequestLayer},
+    util::{MapErrLayer, MapRequestLayer},
 };
+use tracing::{field::Empty, info_span};
 
 use crate::{
-    OnceMore, SECOND, assert_returned, connecting_late, create, key, prompt, revoke, silent,
-    support::peer::{Exchange, Pause, Peer, PeerBody},
-    taken, was_not_sent,
+    OnceMore, SECOND, Transport, assert_returned, connecting_late, create, key, prompt, revoke,
+    silent,
+    support::{
+        capture::Capture,
+        peer::{Exchange, Pause, Peer},
+    },
+    taken, unconnected, was_not_sent,
 };
-
-type Transport = BoxCloneSyncService<Request<Body>, Response<PeerBody>, BoxError>;
 
 /// A client that sends once.
 fn once(transport: Transport) -> Client {
@@ -31,9 +32,7 @@ fn once(transport: Transport) -> Client {
 
 /// A client that reaches nobody.
 fn down() -> Client {
-    let transport =
-        tower::service_fn(async |_: Request<Body>| Err::<_, BoxError>("no connection".into()));
-    once(Transport::new(transport))
+    once(unconnected())
 }
 
 /// A client over two, made of what `both` makes of their calls.
@@ -130,4 +129,24 @@ async fn a_client_that_is_sent_a_clone_tells_of_its_own_clones() {
     assert_eq!(error.outcome(), Outcome::Unknown);
     assert_eq!(*told.lock().unwrap(), [Outcome::Unknown]);
     assert_eq!((taken(&peer), error.attempts()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_span_of_a_call_within_a_call_tells_of_its_own_attempts() {
+    let (capture, _guard) = Capture::begin();
+    // Whether anybody looks at the default one is decided by whichever test is the first to make it.
+    let spans = TraceCallLayer::new().make_span(|_| info_span!("inner", clerk.attempts = Empty));
+    let inner = ClientBuilder::over(key(), connecting_late(&prompt(), SECOND))
+        .retry(RetryConfig::disabled())
+        .trace_call(spans)
+        .build()
+        .unwrap();
+    let client = over_two(inner.clone(), inner, async |first, second, request| {
+        first.oneshot(request.clone()).await.unwrap_err();
+        second.oneshot(request).await
+    });
+    client.send(create()).await.unwrap();
+    let spans = capture.named("inner");
+    let attempts: Vec<_> = spans.iter().map(|it| it.field("clerk.attempts")).collect();
+    assert_eq!(attempts, ["1", "1"]);
 }

@@ -10,73 +10,23 @@ use std::{
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    ActorTokenRequest, Body, BoxError, Client, ClientBuilder, Error, Outcome, RetryConfig,
+    ActorTokenRequest, Body, BoxError, Client, ClientBuilder, Outcome, RetryConfig,
     layer::{CollectBodyLayer, DecodeErrorLayer, JsonLayer, RetryLayer, TimeoutLayer},
 };
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::{
-    Layer, ServiceExt,
+    Layer, Service, ServiceExt,
     util::{MapFutureLayer, MapRequestLayer},
 };
 
 use crate::{
     AMPLE, OnceMore, SECOND, Settling, assert_returned, calls, connecting_late, create, key,
     prompt, revoke, silent, spawned,
-    support::peer::{Effect, Exchange, Head, Pause, Peer},
+    support::peer::{Effect, Exchange, Head, Peer},
     taken, was_not_sent,
 };
-
-/// Nothing is sent that was told not to be, however much later.
-async fn assert_told_truly(error: &Error, peer: &Peer) {
-    tokio::time::sleep(AMPLE).await;
-    let taken = taken(peer);
-    assert!(
-        error.outcome() != Outcome::NotSent || taken == 0,
-        "{taken} sent: {error:?}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_call_layer_spawned_is_not_sent_after_it_was_told_not_to_be() {
-    let peer = Peer::new(|_| Exchange {
-        before_taking: Pause::time(2 * SECOND),
-        ..Exchange::prompt()
-    });
-    let client = ClientBuilder::over(key(), peer.clone())
-        .call_layer(TimeoutLayer::new(SECOND))
-        .call_layer(MapFutureLayer::new(spawned))
-        .build()
-        .unwrap();
-    let error = client.send(create()).await.unwrap_err();
-    assert_told_truly(&error, &peer).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_spawned_retry_sends_again_is_not_sent_after_it_was_told_not_to_be() {
-    let (peer, settling) = (prompt(), Settling::new());
-    let settled = settling.over(connecting_late(&peer, 5 * SECOND));
-    let again = OnceMore::layer(|_| true).layer(settled);
-    let spawned = MapFutureLayer::new(spawned).layer(again);
-    let attempts = DecodeErrorLayer::new().layer(TimeoutLayer::new(SECOND).layer(spawned));
-    let error = calls(attempts).oneshot(create()).await.unwrap_err();
-    assert_told_truly(&error, &peer).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_spawned_retry_sends_again_is_not_sent_after_its_attempt_was_made_anew() {
-    let (peer, settling) = (prompt(), Settling::new());
-    let settled = settling.over(connecting_late(&peer, 5 * SECOND));
-    let again = OnceMore::layer(|_| true).layer(settled);
-    let spawned = MapFutureLayer::new(spawned).layer(again);
-    let attempts = DecodeErrorLayer::new().layer(TimeoutLayer::new(SECOND).layer(spawned));
-    let attempts = RetryLayer::new(RetryConfig::default()).layer(attempts);
-    let token = calls(attempts).oneshot(create()).await.unwrap();
-    assert_returned(&token);
-    tokio::time::sleep(AMPLE).await;
-    assert_eq!(taken(&peer), 1);
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_was_sent_as_a_clone_may_have_happened() {
@@ -229,13 +179,34 @@ async fn a_shielded_revoke_that_may_have_happened_goes_on_after_the_callers_time
     assert!(peer.ledger().is_revoked("act_7"));
 }
 
+/// What breaks after it took what it is sent.
+fn breaking()
+-> impl Service<Request<Body>, Response = Response<Full<Bytes>>, Error = BoxError, Future: Send> + Clone
+{
+    tower::service_fn(async |request: Request<Body>| {
+        request.into_body().into_bytes().unwrap();
+        Err("the connection broke".into())
+    })
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_transport_took_may_have_happened_where_no_layer_begins_attempts() {
-    let transport = tower::service_fn(async |request: Request<Body>| {
-        request.into_body().into_bytes().unwrap();
-        Err::<Response<Full<Bytes>>, BoxError>("the connection broke".into())
-    });
-    let client = Client::new(JsonLayer::new().layer(transport));
+    let client = Client::new(JsonLayer::new().layer(breaking()));
+    let error = client.send(create()).await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_of_a_clone_may_have_happened_however_many_were_dropped() {
+    let json = JsonLayer::new().layer(breaking());
+    let client = Client::new(tower::service_fn(move |request: ActorTokenRequest| {
+        let call = json.clone().oneshot(request.clone());
+        async move {
+            let answer = call.await;
+            (0..8).for_each(|_| drop(request.clone()));
+            answer
+        }
+    }));
     let error = client.send(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
 }

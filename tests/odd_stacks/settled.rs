@@ -44,28 +44,6 @@ fn keeping(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_was_returned_is_not_revoked_for_a_second_settling_layer() {
-    let peer = prompt();
-    let (outer, inner) = (Settling::new(), Settling::new());
-    let settled = outer.layer.layer(inner.over(peer.clone()));
-    let token = calls(settled).oneshot(create()).await.unwrap();
-    assert_returned(&token);
-    assert_eq!((outer.told().await, inner.told().await), (vec![], vec![]));
-    assert!(peer.ledger().revokes.is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_second_settling_layer_revokes_what_is_lost_once() {
-    let peer = prompt();
-    let (outer, inner) = (Settling::new(), Settling::new());
-    let settled = outer.layer.layer(inner.over(peer.clone()));
-    drop(calls(settled).oneshot(create()).await.unwrap());
-    let told = [outer.told().await, inner.told().await].concat();
-    assert_eq!(told, [revoked("act_0")]);
-    assert_eq!(peer.ledger().revokes.len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_token_that_was_returned_is_not_revoked_for_a_second_answer_that_told_it_too() {
     // As of a gateway that answers a repeated create with the token of the first.
     let gateway = Scripted::new([(); 2].map(|()| answer(200, &[], TOKEN)));

@@ -1,15 +1,15 @@
 //! What the transport over the composable pool promises, besides every row of the battery.
 
 mod kept;
+mod revokes;
 mod runtimes;
 mod world;
 
 use std::{pin::pin, time::Duration};
 
-use clerk_actor_tokens::{ClientBuilder, Outcome, SecretKey, layer::TimeoutLayer};
 use futures_util::{future::join_all, poll};
 use http_body_util::BodyExt;
-use tower::{Service, util::MapFutureLayer};
+use tower::Service;
 
 use self::world::{World, exchange, hosts, request, settle};
 
@@ -248,27 +248,5 @@ async fn threads_can_share_it() {
         assert_eq!(world.requests().len(), 16 * 200);
         // Whatever was made for a call that got another one is kept.
         assert!(world.http2 || world.open() == world.connected());
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_revoke_that_was_told_not_to_be_sent_is_not_sent() {
-    async fn late<F: Future>(call: F) -> F::Output {
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        call.await
-    }
-    for world in [World::http1(), World::http2()] {
-        let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), world.transport())
-            .base_url("http://127.0.0.1".parse().unwrap())
-            .call_layer(TimeoutLayer::new(Duration::from_secs(1)))
-            .call_layer(MapFutureLayer::new(async |call| tokio::spawn(call).await?))
-            .call_layer(MapFutureLayer::new(late))
-            .build()
-            .unwrap();
-        let id = "act_1".parse().unwrap();
-        let error = client.revoke(&id).await.unwrap_err();
-        assert_eq!(error.outcome(), Outcome::NotSent);
-        after(IDLE).await;
-        assert_eq!(world.requests().len(), 0, "HTTP/2: {}", world.http2);
     }
 }

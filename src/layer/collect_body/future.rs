@@ -26,7 +26,9 @@ pin_project! {
         state: State<F, B>,
         limit: usize,
         attempt: Attempt,
-        // What was read of an answer that a layer above reads, too: the attempt keeps what that reads.
+        // How many layers read the answer from here on up.
+        readers: u8,
+        // What was read of an answer that a layer below read, too: the attempt keeps what that read.
         own: Option<Box<Prefix>>,
     }
 }
@@ -48,12 +50,13 @@ pin_project! {
 }
 
 impl<F, B> ResponseFuture<F, B> {
-    pub(super) fn new(future: F, limit: usize, attempt: Attempt, is_read_above: bool) -> Self {
+    pub(super) fn new(future: F, limit: usize, attempt: Attempt, readers: u8) -> Self {
         Self {
             state: State::Head { future },
             limit,
             attempt,
-            own: is_read_above.then(Box::default),
+            readers,
+            own: None,
         }
     }
 }
@@ -77,6 +80,7 @@ where
                 StateProj::Head { future } => {
                     let (head, body) = ready!(future.poll(cx)).map_err(Into::into)?.into_parts();
                     this.attempt.note_status(head.status);
+                    *this.own = this.attempt.is_read_below(*this.readers).then(Box::default);
                     new_head = Some(head);
                     this.state.set(State::Body { head: None, body });
                     continue;

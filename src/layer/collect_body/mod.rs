@@ -106,7 +106,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let (attempt, is_read_above) = request.body_mut().sent_attempt();
-        ResponseFuture::new(self.inner.call(request), self.limit, attempt, is_read_above)
+        let (attempt, readers) = request.body_mut().sent_attempt();
+        ResponseFuture::new(self.inner.call(request), self.limit, attempt, readers)
     }
 }
