@@ -3,8 +3,10 @@
 //! A [`Call`] travels with the request down to where that is encoded. From there on its [`Progress`]
 //! holds all of it, so that the [`Body`](crate::Body) of every attempt is but a handle.
 
+mod account;
 mod attempt;
 mod content;
+mod guards;
 #[cfg(all(test, clerk_loom))]
 mod in_every_order;
 mod prefix;

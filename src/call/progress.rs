@@ -3,12 +3,14 @@
 use std::{
     fmt,
     sync::{Arc, OnceLock, PoisonError, Weak},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use super::{
     Content,
+    account::Account,
     attempt::Later,
+    guards::Guards,
     state::{State, WITHDRAWN},
 };
 use crate::{
@@ -45,72 +47,6 @@ pub(crate) struct Progress {
     clones: Mutex<Vec<Arc<Progress>>>,
     /// Nothing is to be sent any more.
     over: AtomicBool,
-}
-
-/// Mostly one; several where several attempts were made at once, and were answered.
-#[derive(Default)]
-pub(crate) enum Guards {
-    #[default]
-    None,
-    One(Arc<dyn Guard>),
-    Several(Vec<Arc<dyn Guard>>),
-    /// Nobody reads an answer any more.
-    Closed,
-}
-
-impl Guards {
-    /// Adds another one, or gives it back.
-    fn add(&mut self, guard: Arc<dyn Guard>) -> Option<Arc<dyn Guard>> {
-        *self = match std::mem::take(self) {
-            Self::None => Self::One(guard),
-            Self::One(first) => Self::Several(vec![first, guard]),
-            Self::Several(mut guards) => {
-                guards.push(guard);
-                Self::Several(guards)
-            }
-            Self::Closed => {
-                *self = Self::Closed;
-                return Some(guard);
-            }
-        };
-        None
-    }
-
-    pub(crate) fn for_each(self, mut each: impl FnMut(Arc<dyn Guard>)) {
-        match self {
-            Self::None | Self::Closed => {}
-            Self::One(guard) => each(guard),
-            Self::Several(guards) => guards.into_iter().for_each(each),
-        }
-    }
-}
-
-/// What became of a call, and of the clones of it that layers sent in its stead.
-pub(crate) struct Account {
-    pub(crate) outcome: Outcome,
-    pub(crate) attempts: u32,
-    /// Whether an attempt was given up that somebody settles.
-    pub(crate) is_followed: bool,
-    /// The token that was minted although the call failed, if its id is known.
-    pub(crate) lost: Option<ActorTokenId>,
-    life: Option<Duration>,
-}
-
-impl Account {
-    fn and(self, other: Self) -> Self {
-        Self {
-            outcome: self.outcome.max(other.outcome),
-            attempts: self.attempts + other.attempts,
-            is_followed: self.is_followed | other.is_followed,
-            lost: self.lost.or(other.lost),
-            life: self.life.max(other.life),
-        }
-    }
-
-    /// Until when a token could be used that was minted by now.
-    pub(crate) fn exposed_until(&self) -> Option<SystemTime> {
-        SystemTime::now().checked_add(self.life?)
-    }
 }
 
 impl Progress {
