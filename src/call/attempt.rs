@@ -128,7 +128,7 @@ impl Attempt {
             .is_err_and(|claim| claim != WITHDRAWN)
     }
 
-    /// The same for the layer that began it, for good: what a layer below sends once more in its stead is
+    /// Takes it back for the layer that began it, for good: what a layer below sends once more in its stead is
     /// not sent, either. True also when that came too late for any of those.
     pub(crate) fn give_up(&self) -> bool {
         self.state().given_up.store(true, Ordering::Release);
@@ -144,8 +144,8 @@ impl Attempt {
             || self.progress.settled_outcome() >= Outcome::Unknown
     }
 
-    /// The same for the layer that settles it. True also when a layer below sent it once more in its stead,
-    /// which is not sent any more from now on.
+    /// Takes it back for the layer that settles it. True also when a layer below sent it once more in its
+    /// stead, which is not sent any more from now on.
     pub(crate) fn withdraw_unseen(&self) -> bool {
         let taken = self.withdraw();
         fence(Ordering::SeqCst);

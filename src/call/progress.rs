@@ -113,7 +113,7 @@ impl Progress {
 
     /// Takes back what was not sent yet, so that it can never be.
     pub(super) fn close(&self) {
-        self.over.store(true, Ordering::SeqCst);
+        self.over.store(true, Ordering::Release);
         fence(Ordering::SeqCst);
         let _ = self.first.decide(WITHDRAWN);
         for later in &*self.later() {
@@ -123,7 +123,7 @@ impl Progress {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.over.load(Ordering::SeqCst)
+        self.over.load(Ordering::Acquire)
     }
 
     /// A transport takes what no layer made an attempt of. False when nothing is to be sent any more.

@@ -18,7 +18,7 @@ pub enum ErrorKind {
     Timeout,
     /// As many creates are on their way as [are allowed](crate::layer::SettleLayer::max_creates).
     Overloaded,
-    /// The call was made where there is no tokio runtime, or none with timers, or, over a default transport,
+    /// The call was made where there is no tokio runtime, or none with timers, or, over a transport of this crate,
     /// none with I/O. That timers or I/O are missing, tokio tells by a panic only, which is caught: a panic
     /// hook sees it.
     Runtime,

@@ -21,7 +21,7 @@
 //! others, by what became of the call: with 503 and "Nothing has changed" where nothing was sent. Over
 //! another service, which tells no outcome, they are answered with 500. Nothing of their text is shown. The
 //! id of a token that is concerned all the same stands in the answer, as `meta.actor_token_id`. That the API
-//! refused the key of the client, is the fault of nobody who asked: it is answered with 502.
+//! refused the key of the client is the fault of nobody who asked, and answered with 502.
 //!
 //! # Guards
 //!

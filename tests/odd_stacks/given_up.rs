@@ -2,14 +2,16 @@
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    ActorToken, ActorTokenRequest, BoxError, Client, ClientBuilder, Error, Outcome, RetryConfig,
+    ActorToken, ActorTokenRequest, Body, BoxError, Client, ClientBuilder, Error, Outcome,
+    RetryConfig,
     layer::{DecodeErrorLayer, JsonLayer, RetryLayer, TimeoutLayer},
 };
+use http::{Request, Response};
 use http_body_util::Full;
 use tower::{
     Layer, ServiceExt,
     filter::AsyncFilterLayer,
-    util::{MapFutureLayer, MapRequestLayer},
+    util::{BoxCloneSyncService, MapFutureLayer, MapRequestLayer},
 };
 
 use crate::{
@@ -23,6 +25,18 @@ use crate::{
 async fn late<T>(request: T) -> Result<T, BoxError> {
     tokio::time::sleep(SECOND * 7 / 10).await;
     Ok(request)
+}
+
+type Attempts = BoxCloneSyncService<Request<Body>, Response<Full<Bytes>>, BoxError>;
+
+/// An attempt by `service` that takes too long is made anew, and nothing more is sent of the one before.
+async fn assert_sent_once(service: Attempts, peer: &Peer) {
+    let told = DecodeErrorLayer::new().layer(TimeoutLayer::new(SECOND).layer(service));
+    let attempts = RetryLayer::new(RetryConfig::default()).layer(told);
+    let token = calls(attempts).oneshot(create()).await.unwrap();
+    assert_returned(&token);
+    tokio::time::sleep(AMPLE).await;
+    assert_eq!(taken(peer), 1);
 }
 
 /// Nothing is sent that was told not to be, however much later.
@@ -67,12 +81,7 @@ async fn what_a_spawned_retry_sends_again_is_not_sent_after_its_attempt_was_made
     let settled = settling.over(connecting_late(&peer, 5 * SECOND));
     let again = OnceMore::layer(|_| true).layer(settled);
     let spawned = MapFutureLayer::new(spawned).layer(again);
-    let attempts = DecodeErrorLayer::new().layer(TimeoutLayer::new(SECOND).layer(spawned));
-    let attempts = RetryLayer::new(RetryConfig::default()).layer(attempts);
-    let token = calls(attempts).oneshot(create()).await.unwrap();
-    assert_returned(&token);
-    tokio::time::sleep(AMPLE).await;
-    assert_eq!(taken(&peer), 1);
+    assert_sent_once(Attempts::new(spawned), &peer).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,12 +92,7 @@ async fn what_a_spawned_retry_sends_again_is_not_sent_where_errors_are_told_twic
     let again = OnceMore::layer(|_| true).layer(late);
     let told = DecodeErrorLayer::new().layer(again);
     let spawned = MapFutureLayer::new(spawned).layer(told);
-    let attempts = DecodeErrorLayer::new().layer(TimeoutLayer::new(SECOND).layer(spawned));
-    let attempts = RetryLayer::new(RetryConfig::default()).layer(attempts);
-    let token = calls(attempts).oneshot(create()).await.unwrap();
-    assert_returned(&token);
-    tokio::time::sleep(AMPLE).await;
-    assert_eq!(taken(&peer), 1);
+    assert_sent_once(Attempts::new(spawned), &peer).await;
 }
 
 #[tokio::test(start_paused = true)]
