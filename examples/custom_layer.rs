@@ -89,7 +89,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .call_layer(PrintLayer)
-        .attempt_layer(PrintLayer)
+        .wire_layer(PrintLayer)
         .build()?;
 
     let create = CreateActorToken::new("user_subject", Actor::new("user_admin"));

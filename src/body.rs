@@ -15,14 +15,14 @@ use crate::call::{Attempt, Call, Content, Progress};
 /// Which of the API's two operations a request is, for layers that see bytes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Intent {
+pub enum OperationKind {
     /// Mint a token. Sending it twice mints two.
     Create,
     /// Revoke a token. Sending it twice is harmless.
     Revoke,
 }
 
-/// The request body of an attempt: bytes in one piece, the [`Intent`] that a retry decides on, and
+/// The request body of an attempt: bytes in one piece, the [`OperationKind`] that a retry decides on, and
 /// a note of whether the transport took it.
 ///
 /// A body that no transport took cannot have been sent. That is how a failure is told to be
@@ -35,11 +35,11 @@ pub enum Intent {
 /// [`Body::with_bytes`].
 ///
 /// ```
-/// use clerk_actor_tokens::{Body, Intent};
+/// use clerk_actor_tokens::{Body, OperationKind};
 ///
-/// let body = Body::new(Intent::Create, r#"{"user_id":"user_1","actor":{"sub":"user_2"}}"#);
-/// assert_eq!(body.intent(), Intent::Create);
-/// assert_eq!(format!("{body:?}"), "Body { intent: Create, len: 45, .. }");
+/// let body = Body::new(OperationKind::Create, r#"{"user_id":"user_1","actor":{"sub":"user_2"}}"#);
+/// assert_eq!(body.kind(), OperationKind::Create);
+/// assert_eq!(format!("{body:?}"), "Body { kind: Create, len: 45, .. }");
 /// ```
 #[derive(Clone)]
 pub struct Body {
@@ -60,13 +60,13 @@ impl Body {
     /// nothing of what is sent then, and take it for not sent; other bytes are put into a body by
     /// [`with_bytes`](Self::with_bytes).
     #[must_use]
-    pub fn new(intent: Intent, bytes: impl Into<Bytes>) -> Self {
-        Self::of_call(intent, bytes.into(), Call::default())
+    pub fn new(kind: OperationKind, bytes: impl Into<Bytes>) -> Self {
+        Self::of_call(kind, bytes.into(), Call::default())
     }
 
-    pub(crate) fn of_call(intent: Intent, bytes: Bytes, call: Call) -> Self {
+    pub(crate) fn of_call(kind: OperationKind, bytes: Bytes, call: Call) -> Self {
         Self {
-            attempt: Attempt::none_of(call.encoded(intent, bytes)),
+            attempt: Attempt::none_of(call.encoded(kind, bytes)),
             begun: false,
             readers: 0,
             spent: false,
@@ -75,12 +75,12 @@ impl Body {
     }
 
     /// The body of the same attempt with other bytes, for layers that write it anew. Whoever does so in an
-    /// [attempt layer](crate::ClientBuilder::attempt_layer) sets the request's `content-length`, too.
+    /// [wire layer](crate::ClientBuilder::wire_layer) sets the request's `content-length`, too.
     ///
     /// ```
-    /// use clerk_actor_tokens::{Body, Intent};
+    /// use clerk_actor_tokens::{Body, OperationKind};
     ///
-    /// let body = Body::new(Intent::Create, "{}");
+    /// let body = Body::new(OperationKind::Create, "{}");
     /// let sealed = format!("sealed {:?}", body.as_bytes());
     /// let body = body.with_bytes(sealed);
     /// assert_eq!(body.as_bytes(), b"sealed [123, 125]");
@@ -93,8 +93,8 @@ impl Body {
 
     /// Which operation the request is.
     #[must_use]
-    pub fn intent(&self) -> Intent {
-        self.content().intent
+    pub fn kind(&self) -> OperationKind {
+        self.content().kind
     }
 
     /// The number of this attempt within its call, counted from one; zero above
@@ -239,9 +239,9 @@ impl http_body::Body for Body {
         // The attempt was given up. A body with content ends short of its announced length, so
         // that no server can take it for whole. An empty one has no such mark and never ends, which
         // tells a server nothing where the head says that there is no body: it is not to get as far.
-        match self.intent() {
-            Intent::Create => Poll::Ready(None),
-            Intent::Revoke => Poll::Pending,
+        match self.kind() {
+            OperationKind::Create => Poll::Ready(None),
+            OperationKind::Revoke => Poll::Pending,
         }
     }
 
@@ -258,7 +258,7 @@ impl http_body::Body for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body")
-            .field("intent", &self.intent())
+            .field("kind", &self.kind())
             .field("len", &self.len())
             .finish_non_exhaustive()
     }

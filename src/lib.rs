@@ -49,7 +49,7 @@
 //!   CollectBody               │    streams → bytes, up to a limit
 //!  ── wire level: http::Request<Body> → http::Response<impl http_body::Body> ──────────────────────
 //!   BaseUri, ApiHeaders       │    where the API is, and its fixed headers
-//!   (your attempt layers)     │    signing, trace headers: on every attempt, never seeing the key
+//!   (your wire layers)     │    signing, trace headers: on every attempt, never seeing the key
 //!   BearerAuth                │    the key, for the base authority only
 //!                             ▼
 //!   transport: any Service<http::Request<Body>, Response = http::Response<B>>
@@ -146,7 +146,7 @@ pub use self::{
     actor_token::{ActorToken, ActorTokenStatus, InvalidActorToken, Ticket},
     actor_token_id::{ActorTokenId, InvalidActorTokenId},
     base_url::{BaseUrl, InvalidBaseUrl},
-    body::{Body, Intent},
+    body::{Body, OperationKind},
     clerk_errors::{ClerkError, ClerkErrors},
     client::{Client, ClientBuilder, ConfigError, Lease},
     error::{BoxError, Error, ErrorKind},

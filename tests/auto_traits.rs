@@ -6,9 +6,9 @@ use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorToken, ActorTokenId, ActorTokenRequest, ActorTokenStatus, BaseUrl, Body, BoxError,
     ClerkError, ClerkErrors, Client, ClientBuilder, ConfigError, CreateActorToken, Error,
-    ErrorKind, Intent, InvalidActorToken, InvalidActorTokenId, InvalidBaseUrl, InvalidRequest,
-    InvalidSecretKey, KeySource, Lease, Operation, Outcome, RetryConfig, RotatingKey, SecretKey,
-    Ticket, client, layer,
+    ErrorKind, InvalidActorToken, InvalidActorTokenId, InvalidBaseUrl, InvalidRequest,
+    InvalidSecretKey, KeySource, Lease, Operation, OperationKind, Outcome, RetryConfig,
+    RotatingKey, SecretKey, Ticket, client, layer,
 };
 use http::{Request, Response};
 use http_body_util::Full;
@@ -36,7 +36,7 @@ fn values_can_be_shared_cloned_and_shown() {
     cloned::<ClerkError>();
     cloned::<ClerkErrors>();
     cloned::<CreateActorToken>();
-    cloned::<Intent>();
+    cloned::<OperationKind>();
     cloned::<KeySource>();
     cloned::<Operation>();
     cloned::<Outcome>();

@@ -8,7 +8,8 @@ use std::{
 
 use clerk_actor_tokens::{
     Actor, ActorToken, ActorTokenId, ActorTokenRequest, ActorTokenStatus, Body, BoxError, Client,
-    ClientBuilder, CreateActorToken, ErrorKind, Intent, Operation, Outcome, RetryConfig, Ticket,
+    ClientBuilder, CreateActorToken, ErrorKind, Operation, OperationKind, Outcome, RetryConfig,
+    Ticket,
     layer::settle::SettleEnd,
     sandbox::{Fault, Sandbox},
 };
@@ -213,8 +214,8 @@ async fn a_lease_keeps_to_what_layers_made_of_its_request() {
             }
             request
         }))
-        .attempt_layer(MapRequestLayer::new(move |request: Request<Body>| {
-            if request.body().intent() == Intent::Revoke {
+        .wire_layer(MapRequestLayer::new(move |request: Request<Body>| {
+            if request.body().kind() == OperationKind::Revoke {
                 let host = request.uri().host().unwrap().to_owned();
                 let tenant = request.extensions().get::<Tenant>().cloned();
                 seen.lock().unwrap().push((host, tenant));

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorToken, ActorTokenId, ActorTokenStatus, Body, BoxError, Client, ClientBuilder,
-    CreateActorToken, Error, ErrorKind, Intent, Outcome, SecretKey, Ticket,
+    CreateActorToken, Error, ErrorKind, OperationKind, Outcome, SecretKey, Ticket,
     layer::settle::SettleEnd,
 };
 use http::{Request, Response};
@@ -50,10 +50,10 @@ async fn settled(body: &'static str) -> Vec<SettleEnd> {
     let ends = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&ends);
     let transport = service_fn(move |request: Request<Body>| async move {
-        let intent = request.body().intent();
+        let kind = request.body().kind();
         let _sent = request.into_body().into_bytes();
-        let body = match intent {
-            Intent::Revoke => r#"{"id":"act_1","status":"revoked"}"#,
+        let body = match kind {
+            OperationKind::Revoke => r#"{"id":"act_1","status":"revoked"}"#,
             _ => {
                 tokio::time::sleep(Duration::from_secs(5)).await;
                 body

@@ -15,7 +15,8 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    Actor, ActorTokenRequest, Body, Client, ClientBuilder, CreateActorToken, Intent, SecretKey,
+    Actor, ActorTokenRequest, Body, Client, ClientBuilder, CreateActorToken, OperationKind,
+    SecretKey,
     layer::{CollectBodyLayer, JsonLayer, SettleLayer, TypedErrorLayer, settle::SettleEnd},
 };
 use futures_util::{FutureExt, poll};
@@ -88,8 +89,8 @@ async fn what_came_before_a_transport_panicked_is_made_use_of() {
     ] {
         let peer = {
             let exchange = exchange.clone();
-            Peer::new(move |asked| match asked.intent {
-                Intent::Create => exchange.clone(),
+            Peer::new(move |asked| match asked.kind {
+                OperationKind::Create => exchange.clone(),
                 _ => Exchange::prompt(),
             })
         };
@@ -110,7 +111,7 @@ async fn a_layer_that_panics_before_anything_is_sent_mints_nothing() {
     let hook = Arc::clone(&reports);
     let peer = Peer::new(|_| Exchange::prompt());
     let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), peer.clone())
-        .attempt_layer(MapRequestLayer::new(|_: Request<Body>| -> Request<Body> {
+        .wire_layer(MapRequestLayer::new(|_: Request<Body>| -> Request<Body> {
             resume_unwind(Box::new("a layer"))
         }))
         .on_settle(move |event| hook.lock().unwrap().push(event.end()))
@@ -178,8 +179,8 @@ async fn a_panic_in_the_destructor_of_an_exchange_does_not_stop_its_revoke() {
     let reports = Arc::<Mutex<Vec<_>>>::default();
     let hook = Arc::clone(&reports);
     let settle = SettleLayer::new().on_settle(move |event| hook.lock().unwrap().push(event.end()));
-    let peer = Peer::new(|asked| match asked.intent {
-        Intent::Create => Exchange {
+    let peer = Peer::new(|asked| match asked.kind {
+        OperationKind::Create => Exchange {
             before_head: Pause::time(Duration::from_secs(1)),
             ..Exchange::prompt()
         },
@@ -187,7 +188,7 @@ async fn a_panic_in_the_destructor_of_an_exchange_does_not_stop_its_revoke() {
     });
     let collected = CollectBodyLayer::default().layer(peer);
     let exploding = tower::service_fn(move |request: Request<Body>| {
-        let explodes = request.body().intent() == Intent::Create;
+        let explodes = request.body().kind() == OperationKind::Create;
         let inner = Box::pin(collected.clone().oneshot(request));
         let future: Pin<Box<dyn Future<Output = _> + Send>> = if explodes {
             Box::pin(Bomb(inner))

@@ -7,8 +7,8 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    Actor, ActorTokenRequest, Body, BoxError, ClientBuilder, CreateActorToken, Error, Intent,
-    Outcome, SecretKey,
+    Actor, ActorTokenRequest, Body, BoxError, ClientBuilder, CreateActorToken, Error,
+    OperationKind, Outcome, SecretKey,
     layer::{ApiHeadersLayer, CollectBodyLayer, DecodeErrorLayer, TimeoutLayer, retry::Verdict},
 };
 use http::{Request, Response};
@@ -52,18 +52,18 @@ fn drive(connection: &mut Connection) {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_kept_after_it_ended_sends_nothing_more() {
-    for intent in [Intent::Revoke, Intent::Create] {
+    for kind in [OperationKind::Revoke, OperationKind::Create] {
         let (transport, mut connection, theirs) = transport().await;
         let stack = ApiHeadersLayer::default().layer(transport);
         let stack = CollectBodyLayer::default().layer(stack);
         let stack = TimeoutLayer::new(Duration::from_secs(1)).layer(stack);
         let stack = DecodeErrorLayer::new().layer(stack);
-        let body = match intent {
-            Intent::Create => "{}",
+        let body = match kind {
+            OperationKind::Create => "{}",
             _ => "",
         };
         let request = Request::post("/actor_tokens")
-            .body(Body::new(intent, body))
+            .body(Body::new(kind, body))
             .unwrap();
         // As joins of futures keep it.
         let mut call = Box::pin(stack.oneshot(request));
@@ -76,7 +76,7 @@ async fn a_call_that_is_kept_after_it_ended_sends_nothing_more() {
         assert_eq!(error.outcome(), Outcome::NotSent);
         drive(&mut connection);
         drop((call, connection));
-        assert_eq!(seen(theirs).await, "", "{intent:?}");
+        assert_eq!(seen(theirs).await, "", "{kind:?}");
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use clerk_actor_tokens::{
     Actor, ActorTokenId, ActorTokenRequest, ActorTokenStatus, Body, BoxError, Client,
-    ClientBuilder, CreateActorToken, ErrorKind, Intent, KeyProvider, KeySource, Outcome,
+    ClientBuilder, CreateActorToken, ErrorKind, KeyProvider, KeySource, OperationKind, Outcome,
     RetryConfig, SecretKey, Ticket,
     layer::retry::Verdict,
     sandbox::{Fault, Sandbox},
@@ -207,9 +207,9 @@ async fn a_doubtful_attempt_is_not_hidden_by_a_harmless_one_after_it() {
 #[tokio::test(start_paused = true)]
 async fn a_classifier_turns_verdicts_down_and_up() {
     let sandbox = Sandbox::new();
-    let with = |overrule: fn(Intent, Verdict) -> Verdict| {
+    let with = |overrule: fn(OperationKind, Verdict) -> Verdict| {
         ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
-            .retry_classifier(move |_, intent, verdict| overrule(intent, verdict))
+            .retry_classifier(move |_, kind, verdict| overrule(kind, verdict))
             .build()
             .unwrap()
     };
@@ -224,8 +224,8 @@ async fn a_classifier_turns_verdicts_down_and_up() {
     with(|_, _| Verdict::Retry).create(create()).await.unwrap();
 
     sandbox.inject(Fault::Status(StatusCode::BAD_GATEWAY));
-    let as_it_is = with(|intent, verdict| {
-        assert_eq!((intent, verdict), (Intent::Create, Verdict::Stop));
+    let as_it_is = with(|kind, verdict| {
+        assert_eq!((kind, verdict), (OperationKind::Create, Verdict::Stop));
         verdict
     });
     assert_eq!(as_it_is.create(create()).await.unwrap_err().attempts(), 1);

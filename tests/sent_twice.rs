@@ -76,7 +76,7 @@ fn create() -> ActorTokenRequest {
 /// A peer that plays one script after the other with the creates of a call.
 fn peer<const N: usize>(scripts: [Exchange; N]) -> Peer {
     Peer::new(move |asked| match scripts.get(asked.before) {
-        Some(script) if asked.intent == clerk_actor_tokens::Intent::Create => script.clone(),
+        Some(script) if asked.kind == clerk_actor_tokens::OperationKind::Create => script.clone(),
         _ => Exchange::prompt(),
     })
 }
@@ -125,7 +125,7 @@ async fn what_an_attempt_layer_sends_twice_is_returned_or_told() {
     ] {
         let peer = peer([first.clone(), second.clone()]);
         let client = ClientBuilder::over(key(), peer.clone())
-            .attempt_layer(OnceMore::layer())
+            .wire_layer(OnceMore::layer())
             .build()
             .unwrap();
         let answer = client.send(create()).await;
@@ -142,8 +142,8 @@ async fn what_an_attempt_layer_sends_twice_after_it_was_not_sent_is_nothing_spec
     let peer = peer([]);
     let failures = Arc::new(AtomicU32::new(0));
     let client = ClientBuilder::over(key(), peer.clone())
-        .attempt_layer(OnceMore::layer())
-        .attempt_layer(layer_fn(
+        .wire_layer(OnceMore::layer())
+        .wire_layer(layer_fn(
             move |inner: tower::util::BoxCloneSyncService<_, _, _>| {
                 let failures = Arc::clone(&failures);
                 tower::service_fn(move |request: Request<Body>| {
@@ -158,7 +158,7 @@ async fn what_an_attempt_layer_sends_twice_after_it_was_not_sent_is_nothing_spec
                 })
             },
         ))
-        .attempt_layer(layer_fn(
+        .wire_layer(layer_fn(
             tower::util::BoxCloneSyncService::<_, Response<PeerBody>, BoxError>::new,
         ))
         .build()
@@ -237,7 +237,7 @@ async fn a_layer_that_refuses_what_the_api_answered_is_not_believed() {
     for status in [StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS] {
         let peer = peer([]);
         let client = ClientBuilder::over(key(), peer.clone())
-            .attempt_layer(layer_fn(move |inner| {
+            .wire_layer(layer_fn(move |inner| {
                 AndThen::new(inner, move |_: Response<PeerBody>| {
                     ready(Err::<Response<PeerBody>, BoxError>(
                         Error::api(status, Default::default()).into(),
@@ -271,7 +271,7 @@ async fn a_refused_connection_says_nothing_of_the_exchange_before() {
     });
     let client = Client::builder(key())
         .base_url(url.parse().unwrap())
-        .attempt_layer(OnceMore::layer())
+        .wire_layer(OnceMore::layer())
         .build()
         .unwrap();
     let error = client.send(create()).await.unwrap_err();
@@ -296,7 +296,7 @@ async fn a_refused_key_says_nothing_of_the_exchange_after() {
         failed(Head::Status(500, None)),
     ]);
     let client = ClientBuilder::over(KeySource::provider(Vault), peer.clone())
-        .attempt_layer(OnceMore::layer())
+        .wire_layer(OnceMore::layer())
         .build()
         .unwrap();
     client.send(create()).await.unwrap_err();
@@ -307,7 +307,7 @@ async fn a_refused_key_says_nothing_of_the_exchange_after() {
 #[tokio::test(start_paused = true)]
 async fn what_a_layer_below_settling_gave_up_is_not_settling() {
     let client = ClientBuilder::over(key(), peer([failed(Head::Hang)]))
-        .attempt_layer(TimeoutLayer::new(Duration::from_secs(1)))
+        .wire_layer(TimeoutLayer::new(Duration::from_secs(1)))
         .build()
         .unwrap();
     let error = client.send(create()).await.unwrap_err();

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorTokenRequest, Body, BoxError, Client, ClientBuilder, CreateActorToken, Error,
-    ErrorKind, Intent, Outcome, RetryConfig, Ticket,
+    ErrorKind, OperationKind, Outcome, RetryConfig, Ticket,
     layer::{
         SettleLayer,
         settle::{SettleEnd, SettleEvent},
@@ -535,8 +535,8 @@ async fn the_compensating_revoke_carries_what_the_create_carried() {
     let seen = Arc::new(AtomicU32::new(0));
     let counting = seen.clone();
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
-        .attempt_layer(MapRequestLayer::new(move |request: Request<Body>| {
-            if request.body().intent() == Intent::Revoke {
+        .wire_layer(MapRequestLayer::new(move |request: Request<Body>| {
+            if request.body().kind() == OperationKind::Revoke {
                 assert_eq!(request.headers()["x-tenant"], "t-1");
                 assert!(request.extensions().get::<Operator>().is_some());
                 counting.fetch_add(1, Ordering::Relaxed);
@@ -583,7 +583,7 @@ async fn a_revoke_that_never_gets_ready_is_told_within_its_minute() {
     let closed = Arc::new(AtomicBool::new(false));
     let gate = Arc::clone(&closed);
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
-        .attempt_layer(layer_fn(move |inner| Gate(inner, gate.clone())))
+        .wire_layer(layer_fn(move |inner| Gate(inner, gate.clone())))
         .on_settle(reports.hook())
         .build()
         .unwrap();

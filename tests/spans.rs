@@ -436,7 +436,7 @@ async fn layers_of_users_run_inside_the_span_of_their_level() {
         note(&at_call);
         request
     }))
-    .attempt_layer(MapRequestLayer::new(move |request: Request<Body>| {
+    .wire_layer(MapRequestLayer::new(move |request: Request<Body>| {
         note(&at_attempt);
         request
     }))
@@ -527,7 +527,7 @@ async fn a_propagator_gives_every_attempt_a_traceparent_of_its_own() {
     }
     let transport = Scripted::new([answer(429, &[], ""), answer(200, &[], MINTED)]);
     let client = over(transport.clone())
-        .attempt_layer(MapRequestLayer::new(|mut request: Request<Body>| {
+        .wire_layer(MapRequestLayer::new(|mut request: Request<Body>| {
             request.headers_mut().insert("traceparent", traceparent());
             request
         }))
@@ -603,7 +603,7 @@ async fn tower_https_own_trace_layer_can_stand_in_place_of_ours() {
         .make_span_with(|_: &Request<Body>| tracing::info_span!("theirs"));
     let client = over(Scripted::new([answer(200, &[], MINTED)]))
         .trace(TraceLayer::disabled())
-        .attempt_layer(theirs.clone())
+        .wire_layer(theirs.clone())
         .build()
         .unwrap();
     kept(client.send(create()).await);
@@ -616,7 +616,7 @@ async fn tower_https_own_trace_layer_can_stand_in_place_of_ours() {
     let client = over(Scripted::new([answer(200, &[], MINTED)]))
         .trace_call(TraceCallLayer::disabled())
         .trace(TraceLayer::disabled())
-        .attempt_layer(theirs)
+        .wire_layer(theirs)
         .build()
         .unwrap();
     kept(client.send(create()).await);

@@ -18,7 +18,7 @@ use std::{
 use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorToken, ActorTokenId, ActorTokenRequest, ActorTokenStatus, BaseUrl, Body, BoxError,
-    Client, ClientBuilder, CreateActorToken, Error, Intent, KeyProvider, KeySource, Outcome,
+    Client, ClientBuilder, CreateActorToken, Error, KeyProvider, KeySource, OperationKind, Outcome,
     RetryConfig, SecretKey,
     client::CallService,
     layer::{
@@ -64,13 +64,17 @@ fn call() -> ActorTokenRequest {
 /// A request as it reaches the transport.
 fn wire() -> Request<Body> {
     let request = Request::post("https://api.clerk.com/v1/actor_tokens");
-    request.body(Body::new(Intent::Create, "{}")).unwrap()
+    request
+        .body(Body::new(OperationKind::Create, "{}"))
+        .unwrap()
 }
 
 /// A request as it leaves the JSON layer.
 fn attempt() -> Request<Body> {
     let request = Request::post("/actor_tokens");
-    request.body(Body::new(Intent::Create, "{}")).unwrap()
+    request
+        .body(Body::new(OperationKind::Create, "{}"))
+        .unwrap()
 }
 
 fn token(_: ActorTokenRequest) -> Result<ActorToken, BoxError> {
@@ -85,10 +89,10 @@ fn answered(request: Request<Body>) -> Result<Answer, BoxError> {
 
 /// Turns the first attempt of every create away.
 fn busy_at_first(request: Request<Body>) -> Result<Answer, BoxError> {
-    let (intent, attempt) = (request.body().intent(), request.body().attempt());
+    let (kind, attempt) = (request.body().kind(), request.body().attempt());
     let answered = answered(request)?;
-    Ok(match (intent, attempt) {
-        (Intent::Create, 1) => answer(429, &[("retry-after", "1")], ""),
+    Ok(match (kind, attempt) {
+        (OperationKind::Create, 1) => answer(429, &[("retry-after", "1")], ""),
         _ => answered,
     })
 }
@@ -190,18 +194,18 @@ async fn limits_and_buffers_work_at_both_levels() {
     let builder = || ClientBuilder::over(key(), Probe::new(busy_at_first));
     let one = || ConcurrencyLimitLayer::new(1);
     works(builder().call_layer(one()).service().unwrap()).await;
-    works(builder().attempt_layer(one()).service().unwrap()).await;
+    works(builder().wire_layer(one()).service().unwrap()).await;
 
     let buffered = builder().call_layer(BufferLayer::new(4));
     works(buffered.service().unwrap()).await;
-    let buffered = builder().attempt_layer(BufferLayer::new(4));
+    let buffered = builder().wire_layer(BufferLayer::new(4));
     works(buffered.service().unwrap()).await;
 
     let all = builder()
         .call_layer(BufferLayer::new(4))
         .call_layer(one())
-        .attempt_layer(BufferLayer::new(4))
-        .attempt_layer(one());
+        .wire_layer(BufferLayer::new(4))
+        .wire_layer(one());
     works(all.service().unwrap()).await;
 }
 
@@ -217,8 +221,8 @@ async fn load_that_is_shed_was_not_sent() {
         error
     }
     let transport = service_fn(|request: Request<Body>| async {
-        match request.body().intent() {
-            Intent::Create => pending().await,
+        match request.body().kind() {
+            OperationKind::Create => pending().await,
             _ => answered(request),
         }
     });
@@ -228,7 +232,7 @@ async fn load_that_is_shed_was_not_sent() {
 
     let client = builder().call_layer(shedding()).call_layer(one.clone());
     let call = shed(client.build().unwrap()).await;
-    let client = builder().attempt_layer(shedding()).attempt_layer(one);
+    let client = builder().wire_layer(shedding()).wire_layer(one);
     let attempt = shed(client.build().unwrap()).await;
     for (error, attempts) in [(call, 0), (attempt, 3)] {
         assert_eq!(error.outcome(), Outcome::NotSent);
@@ -247,8 +251,8 @@ async fn layers_of_tower_http_work_at_the_attempt_level() {
     let name = HeaderName::from_static("x-signature");
     let signature = SetRequestHeaderLayer::overriding(name, HeaderValue::from_static("s"));
     let builder = ClientBuilder::over(key(), Probe::new(seen))
-        .attempt_layer(HttpTraceLayer::new_for_http())
-        .attempt_layer(signature);
+        .wire_layer(HttpTraceLayer::new_for_http())
+        .wire_layer(signature);
     works(builder.service().unwrap()).await;
 }
 
@@ -264,7 +268,7 @@ async fn a_call_that_pauses_is_dropped_or_refused_holds_nobody_up() {
     });
     let one = ConcurrencyLimitLayer::new(1);
     let builder = ClientBuilder::over(key(), probe);
-    let client = builder.attempt_layer(one).build().unwrap();
+    let client = builder.wire_layer(one).build().unwrap();
 
     let mut pausing = Box::pin(client.send(call()));
     while seen.load(Ordering::SeqCst) == 0 {
@@ -289,7 +293,7 @@ async fn a_refused_request_lets_go_of_what_was_readied_for_it() {
         key(),
         service_fn(|request| future::ready(answered(request))),
     )
-    .attempt_layer(ConcurrencyLimitLayer::new(1))
+    .wire_layer(ConcurrencyLimitLayer::new(1))
     .build()
     .unwrap();
     let elsewhere: BaseUrl = "https://elsewhere.example".parse().unwrap();
@@ -331,7 +335,7 @@ async fn a_call_that_is_dropped_leaves_no_trace() {
     });
     let builder = ClientBuilder::over(key(), transport);
     let layer = ConcurrencyLimitLayer::new(1);
-    let mut client = builder.attempt_layer(layer).build().unwrap();
+    let mut client = builder.wire_layer(layer).build().unwrap();
 
     drop(client.send(call()));
     assert!(kept.lock().unwrap().is_empty(), "it was sent unasked");

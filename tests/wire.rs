@@ -197,7 +197,7 @@ async fn no_layer_of_the_users_can_double_or_replace_the_key() {
         SetRequestHeaderLayer::appending(AUTHORIZATION, other),
     ] {
         let server = RawServer::answering([ok(REVOKED)]).await;
-        let client = builder(server.base_url("/v1")).attempt_layer(layer);
+        let client = builder(server.base_url("/v1")).wire_layer(layer);
         client.build().unwrap().revoke(&id()).await.unwrap();
         assert_eq!(server.request().headers, expected_headers(&server, ""));
     }

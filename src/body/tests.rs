@@ -8,7 +8,7 @@ use crate::Outcome;
 
 #[tokio::test]
 async fn reading_a_body_marks_its_attempt_as_taken() {
-    let mut body = Body::new(Intent::Create, "{}");
+    let mut body = Body::new(OperationKind::Create, "{}");
     let attempt = body.begin_attempt();
     let progress = Arc::clone(body.attempt.progress());
     assert!(!body.is_end_stream());
@@ -25,7 +25,7 @@ fn a_request_is_small_enough_to_be_moved_often() {
 
 #[test]
 fn an_empty_body_is_taken_when_its_end_is_seen() {
-    let mut body = Body::new(Intent::Revoke, "");
+    let mut body = Body::new(OperationKind::Revoke, "");
     let attempt = body.begin_attempt();
     assert!(body.is_end_stream());
     assert!(attempt.withdraw());
@@ -33,12 +33,12 @@ fn an_empty_body_is_taken_when_its_end_is_seen() {
 
 #[tokio::test]
 async fn a_withdrawn_body_hands_out_nothing() {
-    let mut body = Body::new(Intent::Create, "{}");
+    let mut body = Body::new(OperationKind::Create, "{}");
     body.begin_attempt().withdraw();
     assert!(body.clone().into_bytes().is_none());
     assert!(body.collect().await.unwrap().to_bytes().is_empty());
 
-    let mut empty = Body::new(Intent::Revoke, "");
+    let mut empty = Body::new(OperationKind::Revoke, "");
     empty.begin_attempt().withdraw();
     assert!(!empty.is_end_stream());
     assert!(futures_util::poll!(std::pin::pin!(empty.collect())).is_pending());
@@ -46,7 +46,7 @@ async fn a_withdrawn_body_hands_out_nothing() {
 
 #[tokio::test]
 async fn attempts_of_one_call_are_told_apart() {
-    let first = Body::new(Intent::Create, "{}");
+    let first = Body::new(OperationKind::Create, "{}");
     let mut second = first.clone();
     let mut first = first;
     let (one, two) = (first.begin_attempt(), second.begin_attempt());

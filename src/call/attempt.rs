@@ -10,7 +10,7 @@ use super::{
     state::{ENDED, State, TAKEN, WITHDRAWN},
 };
 use crate::{
-    Intent, Outcome,
+    OperationKind, Outcome,
     sync::{
         MutexGuard,
         atomic::{Ordering, fence},
@@ -255,8 +255,8 @@ impl Attempt {
         self.state().is_followed()
     }
 
-    pub(crate) fn intent(&self) -> Intent {
-        self.progress.content().intent
+    pub(crate) fn kind(&self) -> OperationKind {
+        self.progress.content().kind
     }
 
     pub(crate) fn progress(&self) -> &Arc<Progress> {

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::CallOptions;
-use crate::Intent;
+use crate::OperationKind;
 
 /// What the body of every attempt of a call says, and what the layers of every attempt go by.
 pub(crate) struct Content {
     pub(crate) bytes: Bytes,
-    pub(crate) intent: Intent,
+    pub(crate) kind: OperationKind,
     pub(super) options: Option<Arc<CallOptions>>,
     pub(super) deadline: Option<Instant>,
 }

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 pub(crate) use self::{
     attempt::Attempt, content::Content, prefix::Prefix, progress::Progress, state::Hints,
 };
-use crate::{BaseUrl, Intent, RetryConfig};
+use crate::{BaseUrl, OperationKind, RetryConfig};
 
 /// The per-call context that the layers of the call level hand down.
 #[derive(Debug, Default)]
@@ -84,10 +84,10 @@ impl Call {
     }
 
     /// The call is encoded, once: all its attempts say this.
-    pub(crate) fn encoded(self, intent: Intent, bytes: Bytes) -> Arc<Progress> {
+    pub(crate) fn encoded(self, kind: OperationKind, bytes: Bytes) -> Arc<Progress> {
         self.progress.set_content(Content {
             bytes,
-            intent,
+            kind,
             options: self.options,
             deadline: self.deadline,
         });

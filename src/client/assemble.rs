@@ -143,8 +143,8 @@ impl<C, A, T> ClientBuilder<C, A, T> {
         let svc = self.transport.into_transport()?;
         // The key goes in last, so that nothing above can log it.
         let svc = bearer_auth.layer(svc);
-        // Users' attempt layers see every attempt, and what of it is not secret.
-        let svc = self.attempt_layers.layer(svc);
+        // Users' wire layers see every attempt, and what of it is not secret.
+        let svc = self.wire_layers.layer(svc);
         // Headers are added below retry, so that a request is cheap to clone for the next attempt.
         let svc = api_headers.layer(svc);
         let svc = base_uri.layer(svc);

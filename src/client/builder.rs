@@ -12,7 +12,7 @@ use crate::transport::Proxy;
 #[cfg(feature = "transport")]
 use crate::transport::TransportConfig;
 use crate::{
-    BaseUrl, Error, Intent, KeySource, RetryConfig,
+    BaseUrl, Error, KeySource, OperationKind, RetryConfig,
     layer::{
         ApiVersion, SettleLayer, TraceCallLayer, TraceLayer,
         retry::{Classifier, Verdict},
@@ -41,7 +41,7 @@ use crate::{
 pub struct ClientBuilder<C, A, T> {
     pub(super) settings: Settings,
     pub(super) call_layers: C,
-    pub(super) attempt_layers: A,
+    pub(super) wire_layers: A,
     pub(super) transport: T,
 }
 
@@ -107,7 +107,7 @@ impl ClientBuilder<Identity, Identity, TransportConfig> {
         Self {
             settings: Settings::new(key.into()),
             call_layers: Identity::new(),
-            attempt_layers: Identity::new(),
+            wire_layers: Identity::new(),
             transport: TransportConfig::default(),
         }
     }
@@ -161,7 +161,7 @@ impl<T: Transport> ClientBuilder<Identity, Identity, CustomTransport<T>> {
         Self {
             settings: Settings::new(key.into()),
             call_layers: Identity::new(),
-            attempt_layers: Identity::new(),
+            wire_layers: Identity::new(),
             transport: CustomTransport(transport),
         }
     }
@@ -210,7 +210,7 @@ impl<C, A, T> ClientBuilder<C, A, T> {
     /// [`RetryLayer::classifier`](crate::layer::RetryLayer::classifier). Default: none.
     pub fn retry_classifier<F>(mut self, classifier: F) -> Self
     where
-        F: Fn(&Error, Intent, Verdict) -> Verdict + Send + Sync + 'static,
+        F: Fn(&Error, OperationKind, Verdict) -> Verdict + Send + Sync + 'static,
     {
         self.settings.classifier = Some(Classifier::new(classifier));
         self

@@ -26,14 +26,14 @@ impl<C, A, T> ClientBuilder<C, A, T> {
         let Self {
             settings,
             call_layers,
-            attempt_layers,
+            wire_layers,
             transport,
         } = self;
         let call_layers = Stack::new(layer, call_layers);
         ClientBuilder {
             settings,
             call_layers,
-            attempt_layers,
+            wire_layers,
             transport,
         }
     }
@@ -61,24 +61,24 @@ impl<C, A, T> ClientBuilder<C, A, T> {
     ///     request
     /// });
     /// let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
-    ///     .attempt_layer(numbered)
+    ///     .wire_layer(numbered)
     ///     .build()?;
     /// client.create(CreateActorToken::new("user_1", Actor::new("user_2"))).await?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn attempt_layer<L>(self, layer: L) -> ClientBuilder<C, Stack<L, A>, T> {
+    pub fn wire_layer<L>(self, layer: L) -> ClientBuilder<C, Stack<L, A>, T> {
         let Self {
             settings,
             call_layers,
-            attempt_layers,
+            wire_layers,
             transport,
         } = self;
-        let attempt_layers = Stack::new(layer, attempt_layers);
+        let wire_layers = Stack::new(layer, wire_layers);
         ClientBuilder {
             settings,
             call_layers,
-            attempt_layers,
+            wire_layers,
             transport,
         }
     }
@@ -104,14 +104,14 @@ impl<C, A, T> ClientBuilder<C, A, T> {
         let Self {
             settings,
             call_layers,
-            attempt_layers,
+            wire_layers,
             ..
         } = self;
         let transport = CustomTransport(transport);
         ClientBuilder {
             settings,
             call_layers,
-            attempt_layers,
+            wire_layers,
             transport,
         }
     }

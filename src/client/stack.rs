@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The wire level over a transport `T`, with attempt layers `A`.
+/// The wire level over a transport `T`, with wire layers `A`.
 pub type WireLevel<A, T> = BaseUri<ApiHeaders<<A as Layer<BearerAuth<T>>>::Service>>;
 
 /// The attempt level over the wire level.
@@ -31,7 +31,7 @@ pub type CallLevel<C, A, T> =
     message = "these layers and this transport do not make a client",
     label = "a layer stands at the wrong level, or is not `Clone + Send + Sync + 'static`",
     note = "a call layer makes a `Service<ActorTokenRequest, Response = ActorToken>`",
-    note = "an attempt layer makes a `Service<http::Request<Body>, Response = http::Response<B>>`",
+    note = "a wire layer makes a `Service<http::Request<Body>, Response = http::Response<B>>`",
     note = "the errors of both are `Into<BoxError>`, and their futures are `Send + 'static`"
 )]
 pub trait CallService:
@@ -57,9 +57,9 @@ where
 
 /// What the attempt level can stand on: a transport, and each layer at the wire level over one.
 #[diagnostic::on_unimplemented(
-    message = "these attempt layers and this transport do not make a client",
+    message = "these wire layers and this transport do not make a client",
     label = "not a `Service<http::Request<Body>, Response = http::Response<B>>`",
-    note = "an attempt layer makes a `Service<http::Request<Body>, Response = http::Response<B>>`",
+    note = "a wire layer makes a `Service<http::Request<Body>, Response = http::Response<B>>`",
     note = "it is `Clone + Send + Sync + 'static`, its futures and bodies are `Send + 'static`, and its errors are `Into<BoxError>`"
 )]
 pub trait WireService:

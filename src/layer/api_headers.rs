@@ -15,12 +15,12 @@
 //! # Position
 //!
 //! In the wire level, below retry: a request without headers is cheap to clone for the next attempt.
-//! Above the attempt layers of users, who see what is sent.
+//! Above the wire layers of users, who see what is sent.
 //!
 //! # Example
 //!
 //! ```
-//! use clerk_actor_tokens::{Body, BoxError, Intent, layer::ApiHeadersLayer};
+//! use clerk_actor_tokens::{Body, BoxError, OperationKind, layer::ApiHeadersLayer};
 //! use http::Request;
 //! use tower::{Service, ServiceBuilder, ServiceExt};
 //!
@@ -29,7 +29,7 @@
 //! let mut service = ServiceBuilder::new()
 //!     .layer(ApiHeadersLayer::default())
 //!     .service_fn(|request: Request<Body>| async move { Ok::<_, BoxError>(request) });
-//! let request = Request::new(Body::new(Intent::Revoke, ""));
+//! let request = Request::new(Body::new(OperationKind::Revoke, ""));
 //! let sent = service.ready().await?.call(request).await?;
 //! assert_eq!(sent.headers()["clerk-api-version"], "2026-05-12");
 //! assert!(!sent.headers().contains_key("content-type"));

@@ -3,7 +3,7 @@
 //!
 //! # Position
 //!
-//! Top of the wire level, so that the attempt layers of users see where a request goes. A base URL
+//! Top of the wire level, so that the wire layers of users see where a request goes. A base URL
 //! of the request's own ([`ActorTokenRequest::base_url`](crate::ActorTokenRequest::base_url)) goes
 //! before the layer's when it leads to the same scheme, host and port, or was
 //! [allowed](BaseUriLayer::allow); otherwise the request is refused before any I/O.
@@ -11,7 +11,7 @@
 //! # Example
 //!
 //! ```
-//! use clerk_actor_tokens::{BaseUrl, Body, BoxError, Intent, layer::BaseUriLayer};
+//! use clerk_actor_tokens::{BaseUrl, Body, BoxError, OperationKind, layer::BaseUriLayer};
 //! use http::Request;
 //! use tower::{Service, ServiceBuilder, ServiceExt};
 //!
@@ -20,7 +20,7 @@
 //! let mut service = ServiceBuilder::new()
 //!     .layer(BaseUriLayer::new(BaseUrl::default()))
 //!     .service_fn(|request: Request<Body>| async move { Ok::<_, BoxError>(request.uri().to_string()) });
-//! let request = Request::post("/actor_tokens").body(Body::new(Intent::Create, "{}"))?;
+//! let request = Request::post("/actor_tokens").body(Body::new(OperationKind::Create, "{}"))?;
 //! let uri = service.ready().await?.call(request).await?;
 //! assert_eq!(uri, "https://api.clerk.com/v1/actor_tokens");
 //! # Ok(())

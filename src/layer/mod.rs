@@ -17,7 +17,7 @@
 //! wire level      http::Request<Body> → http::Response<impl http_body::Body>
 //!   BaseUri       "/actor_tokens" → "https://api.clerk.com/v1/actor_tokens"
 //!   ApiHeaders    the fixed headers of the API
-//!   (your attempt layers)
+//!   (your wire layers)
 //!   BearerAuth    the key, for the base authority only
 //! transport       any Service<http::Request<Body>>
 //! ```

@@ -14,7 +14,7 @@ use std::{
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
 pub use self::{actor::Actor, create_actor_token::CreateActorToken, invalid::InvalidRequest};
-use crate::{ActorTokenId, BaseUrl, Intent, RetryConfig, call::Call};
+use crate::{ActorTokenId, BaseUrl, OperationKind, RetryConfig, call::Call};
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,10 +29,10 @@ pub enum Operation {
 impl Operation {
     /// Which of the two it is.
     #[must_use]
-    pub fn intent(&self) -> Intent {
+    pub fn kind(&self) -> OperationKind {
         match self {
-            Self::Create(_) => Intent::Create,
-            Self::Revoke(_) => Intent::Revoke,
+            Self::Create(_) => OperationKind::Create,
+            Self::Revoke(_) => OperationKind::Revoke,
         }
     }
 }

@@ -5,20 +5,20 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{ErrorType, TARGET, meter, operation};
-use crate::{BoxError, Error, Intent};
+use crate::{BoxError, Error, OperationKind};
 
 /// The attempt of this number failed, and another follows after `pause`: a WARN line for a rate limit, for it is
 /// the caller's to mend, INFO for what mends itself.
-pub(crate) fn retrying(intent: Intent, error: &BoxError, attempt: u32, pause: Duration) {
+pub(crate) fn retrying(kind: OperationKind, error: &BoxError, attempt: u32, pause: Duration) {
     let error = error.downcast_ref::<Error>();
     let error_type = ErrorType::of(error);
-    meter::retry(intent, error_type);
+    meter::retry(kind, error_type);
     macro_rules! event {
         ($level:ident, $message:literal) => {
             tracing::event!(
                 target: TARGET,
                 tracing::Level::$level,
-                clerk.operation = operation(intent),
+                clerk.operation = operation(kind),
                 attempt = i64::from(attempt),
                 pause_ms = milliseconds(pause),
                 "error.type" = error_type.as_str(),
@@ -37,7 +37,7 @@ pub(crate) fn retrying(intent: Intent, error: &BoxError, attempt: u32, pause: Du
 
 /// An attempt failed, and none follows. Only a rate limit is worth a line of its own: the error
 /// tells its caller, but it is the operator who has to know.
-pub(crate) fn rate_limited(intent: Intent, error: &BoxError) {
+pub(crate) fn rate_limited(kind: OperationKind, error: &BoxError) {
     let error = error.downcast_ref::<Error>();
     if !is_rate_limit(error) {
         return;
@@ -45,7 +45,7 @@ pub(crate) fn rate_limited(intent: Intent, error: &BoxError) {
     tracing::event!(
         target: TARGET,
         tracing::Level::WARN,
-        clerk.operation = operation(intent),
+        clerk.operation = operation(kind),
         retry_after_ms = error.and_then(Error::retry_after).map(milliseconds),
         out_of_budget = error.is_some_and(Error::is_out_of_budget),
         clerk.error.code = error.and_then(Error::code),

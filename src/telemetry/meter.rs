@@ -7,7 +7,7 @@ use metrics::{Gauge, Label, SharedString, Unit, counter, gauge, histogram};
 use tokio::time::Instant;
 
 use super::{ErrorType, METHOD, operation, url_template};
-use crate::{Intent, settle_end::SettleEnd};
+use crate::{OperationKind, settle_end::SettleEnd};
 
 /// Whether anything is measured at all.
 pub(crate) const METERED: bool = true;
@@ -81,21 +81,21 @@ pub fn describe_metrics() {
 
 /// Counts a call, which is in flight until this is dropped.
 pub(crate) struct CallMeter {
-    intent: Intent,
+    kind: OperationKind,
     // Kept, so that what goes down is what went up, whichever recorder is installed by then.
     in_flight: Gauge,
 }
 
 impl CallMeter {
-    pub(crate) fn begin(intent: Intent) -> Self {
-        let in_flight = gauge!(CALLS_IN_FLIGHT, "operation" => operation(intent));
+    pub(crate) fn begin(kind: OperationKind) -> Self {
+        let in_flight = gauge!(CALLS_IN_FLIGHT, "operation" => operation(kind));
         in_flight.increment(1.0);
-        Self { intent, in_flight }
+        Self { kind, in_flight }
     }
 
     pub(crate) fn end(&self, outcome: &'static str, error_type: Option<ErrorType>) {
         let mut labels = vec![
-            Label::from_static_parts("operation", operation(self.intent)),
+            Label::from_static_parts("operation", operation(self.kind)),
             Label::from_static_parts("outcome", outcome),
         ];
         labels.extend(error_type.map(|it| Label::new("error.type", text(it))));
@@ -118,15 +118,18 @@ impl fmt::Debug for CallMeter {
 /// Counts an attempt and takes its time.
 #[derive(Debug)]
 pub(crate) struct AttemptMeter {
-    intent: Intent,
+    kind: OperationKind,
     server: Option<(String, u16)>,
     begun: Instant,
 }
 
 impl AttemptMeter {
-    pub(crate) fn begin(intent: Intent, server: impl FnOnce() -> Option<(String, u16)>) -> Self {
+    pub(crate) fn begin(
+        kind: OperationKind,
+        server: impl FnOnce() -> Option<(String, u16)>,
+    ) -> Self {
         Self {
-            intent,
+            kind,
             server: server(),
             begun: Instant::now(),
         }
@@ -138,11 +141,11 @@ impl AttemptMeter {
         status: Option<StatusCode>,
         error_type: Option<ErrorType>,
     ) {
-        let operation = operation(self.intent);
+        let operation = operation(self.kind);
         counter!(ATTEMPTS, "operation" => operation, "outcome" => outcome).increment(1);
         let mut labels = vec![
             Label::from_static_parts("http.request.method", METHOD),
-            Label::from_static_parts("url.template", url_template(self.intent)),
+            Label::from_static_parts("url.template", url_template(self.kind)),
         ];
         let status = status.map(|status| text(ErrorType::Status(status)));
         if let Some((address, port)) = self.server.clone() {
@@ -155,8 +158,8 @@ impl AttemptMeter {
     }
 }
 
-pub(crate) fn retry(intent: Intent, reason: ErrorType) {
-    counter!(RETRIES, "operation" => operation(intent), "reason" => text(reason)).increment(1);
+pub(crate) fn retry(kind: OperationKind, reason: ErrorType) {
+    counter!(RETRIES, "operation" => operation(kind), "reason" => text(reason)).increment(1);
 }
 
 pub(crate) fn retry_budget_left(retries: impl FnOnce() -> f64) {

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::ErrorType;
-use crate::{Intent, settle_end::SettleEnd};
+use crate::{OperationKind, settle_end::SettleEnd};
 
 /// Whether anything is measured at all.
 pub(crate) const METERED: bool = false;
@@ -12,7 +12,7 @@ pub(crate) const METERED: bool = false;
 pub(crate) struct CallMeter;
 
 impl CallMeter {
-    pub(crate) fn begin(_: Intent) -> Self {
+    pub(crate) fn begin(_: OperationKind) -> Self {
         Self
     }
 
@@ -23,14 +23,14 @@ impl CallMeter {
 pub(crate) struct AttemptMeter;
 
 impl AttemptMeter {
-    pub(crate) fn begin(_: Intent, _: impl FnOnce() -> Option<(String, u16)>) -> Self {
+    pub(crate) fn begin(_: OperationKind, _: impl FnOnce() -> Option<(String, u16)>) -> Self {
         Self
     }
 
     pub(crate) fn end(&self, _: &'static str, _: Option<StatusCode>, _: Option<ErrorType>) {}
 }
 
-pub(crate) fn retry(_: Intent, _: ErrorType) {}
+pub(crate) fn retry(_: OperationKind, _: ErrorType) {}
 
 pub(crate) fn retry_budget_left(_: impl FnOnce() -> f64) {}
 

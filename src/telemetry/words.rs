@@ -1,6 +1,6 @@
 //! The words for operations and outcomes, each of few values.
 
-use crate::{Intent, Outcome};
+use crate::{OperationKind, Outcome};
 
 /// Both operations are POSTs.
 pub(crate) const METHOD: &str = "POST";
@@ -8,34 +8,34 @@ pub(crate) const METHOD: &str = "POST";
 /// The outcome of what succeeded.
 pub(crate) const OK: &str = "ok";
 
-pub(crate) fn operation(intent: Intent) -> &'static str {
-    match intent {
-        Intent::Create => "create",
-        Intent::Revoke => "revoke",
+pub(crate) fn operation(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Create => "create",
+        OperationKind::Revoke => "revoke",
     }
 }
 
 /// The path of an operation under the base URL, without its id.
-pub(crate) fn url_template(intent: Intent) -> &'static str {
-    match intent {
-        Intent::Create => "/actor_tokens",
-        Intent::Revoke => "/actor_tokens/{actor_token_id}/revoke",
+pub(crate) fn url_template(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Create => "/actor_tokens",
+        OperationKind::Revoke => "/actor_tokens/{actor_token_id}/revoke",
     }
 }
 
 /// What an attempt is called: method and template, as OpenTelemetry names HTTP client spans.
-pub(crate) fn attempt_name(intent: Intent) -> &'static str {
-    match intent {
-        Intent::Create => "POST /actor_tokens",
-        Intent::Revoke => "POST /actor_tokens/{actor_token_id}/revoke",
+pub(crate) fn attempt_name(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Create => "POST /actor_tokens",
+        OperationKind::Revoke => "POST /actor_tokens/{actor_token_id}/revoke",
     }
 }
 
 /// What a call is called, other than any of its attempts.
-pub(crate) fn call_name(intent: Intent) -> &'static str {
-    match intent {
-        Intent::Create => "actor_tokens.create",
-        Intent::Revoke => "actor_tokens.revoke",
+pub(crate) fn call_name(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Create => "actor_tokens.create",
+        OperationKind::Revoke => "actor_tokens.revoke",
     }
 }
 
@@ -54,9 +54,9 @@ mod tests {
 
     #[test]
     fn a_name_is_method_and_template() {
-        for intent in [Intent::Create, Intent::Revoke] {
-            let name = format!("{METHOD} {}", url_template(intent));
-            assert_eq!(attempt_name(intent), name);
+        for kind in [OperationKind::Create, OperationKind::Revoke] {
+            let name = format!("{METHOD} {}", url_template(kind));
+            assert_eq!(attempt_name(kind), name);
         }
     }
 }

@@ -184,14 +184,14 @@ async fn a_panic_in_a_layer_of_the_users_reaches_its_own_call_only() {
                     .build(),
                 "attempt, before" => scene
                     .builder()
-                    .attempt_layer(MapRequestLayer::new(move |request: Request<Body>| {
+                    .wire_layer(MapRequestLayer::new(move |request: Request<Body>| {
                         trap();
                         request
                     }))
                     .build(),
                 _ => scene
                     .builder()
-                    .attempt_layer(MapResponseLayer::new(move |answer: Response<PeerBody>| {
+                    .wire_layer(MapResponseLayer::new(move |answer: Response<PeerBody>| {
                         spring();
                         answer
                     }))

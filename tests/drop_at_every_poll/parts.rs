@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clerk_actor_tokens::{Actor, ActorTokenRequest, Body, CreateActorToken, Intent};
+use clerk_actor_tokens::{Actor, ActorTokenRequest, Body, CreateActorToken, OperationKind};
 use http::Request;
 use tower::{Service, hedge::Hedge};
 
@@ -67,7 +67,7 @@ pub(crate) fn attempt() -> Request<Body> {
     let json = format!(r#"{{"user_id":"{USER}","actor":{{"sub":"user_admin"}}}}"#);
     Request::post("/actor_tokens")
         .extension(CallNumber(0))
-        .body(Body::new(Intent::Create, json))
+        .body(Body::new(OperationKind::Create, json))
         .unwrap()
 }
 

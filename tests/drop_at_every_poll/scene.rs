@@ -11,7 +11,7 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    ActorToken, Client, ClientBuilder, Intent, Lease, SecretKey, Ticket,
+    ActorToken, Client, ClientBuilder, Lease, OperationKind, SecretKey, Ticket,
     client::CustomTransport,
     layer::{
         CollectBodyLayer, SettleLayer,
@@ -86,8 +86,8 @@ impl Scene {
 
     pub(crate) fn settled_by(layer: SettleLayer, creates: &[Exchange]) -> Self {
         let creates = creates.to_vec();
-        Self::answering(layer, move |asked| match asked.intent {
-            Intent::Create => creates
+        Self::answering(layer, move |asked| match asked.kind {
+            OperationKind::Create => creates
                 .get(asked.before)
                 .cloned()
                 .unwrap_or_else(Exchange::prompt),

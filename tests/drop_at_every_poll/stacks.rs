@@ -55,7 +55,7 @@ async fn a_buffer_above_or_inside_loses_nothing() {
     let below = |scene: &Scene| {
         scene
             .builder()
-            .attempt_layer(BufferLayer::new(4))
+            .wire_layer(BufferLayer::new(4))
             .build()
             .unwrap()
     };

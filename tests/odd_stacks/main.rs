@@ -29,8 +29,8 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    Actor, ActorToken, ActorTokenRequest, Body, BoxError, CreateActorToken, Error, Intent, Outcome,
-    SecretKey, Ticket,
+    Actor, ActorToken, ActorTokenRequest, Body, BoxError, CreateActorToken, Error, OperationKind,
+    Outcome, SecretKey, Ticket,
     layer::{
         CollectBody, CollectBodyLayer, Json, JsonLayer, Settle, SettleLayer, TypedError,
         TypedErrorLayer, settle::SettleEnd,
@@ -144,19 +144,19 @@ fn revoked(id: &str) -> Told {
 
 /// What passed one place of a stack, in order.
 #[derive(Clone, Default)]
-struct Passed(Arc<Mutex<Vec<(Intent, HeaderMap)>>>);
+struct Passed(Arc<Mutex<Vec<(OperationKind, HeaderMap)>>>);
 
 impl Passed {
     fn layer(&self) -> MapRequestLayer<impl Fn(Request<Body>) -> Request<Body> + Clone + use<>> {
         let Self(passed) = self.clone();
         MapRequestLayer::new(move |request: Request<Body>| {
-            let seen = (request.body().intent(), request.headers().clone());
+            let seen = (request.body().kind(), request.headers().clone());
             passed.lock().unwrap().push(seen);
             request
         })
     }
 
-    fn seen(&self) -> Vec<(Intent, HeaderMap)> {
+    fn seen(&self) -> Vec<(OperationKind, HeaderMap)> {
         self.0.lock().unwrap().clone()
     }
 }

@@ -1,7 +1,7 @@
 //! A revoke carries what the create carried that it is for, and what is true of it.
 
 use clerk_actor_tokens::{
-    ActorTokenRequest, Body, Client, ClientBuilder, Intent,
+    ActorTokenRequest, Body, Client, ClientBuilder, OperationKind,
     layer::{CollectBodyLayer, DecodeErrorLayer, JsonLayer},
 };
 use http::{
@@ -45,7 +45,7 @@ async fn the_revoke_of_a_lease_is_given_by_each_layer_once_what_the_create_was()
             headers.append(HOP, HeaderValue::from_static("a"));
             request
         }))
-        .attempt_layer(passed.layer())
+        .wire_layer(passed.layer())
         .build()
         .unwrap();
     let request = create().header(TENANT, HeaderValue::from_static("acme"));
@@ -76,7 +76,11 @@ async fn what_tells_of_the_body_of_a_create_is_not_told_of_its_revoke() {
     drop(calls(settled).oneshot(create()).await.unwrap());
     assert_eq!(settling.told().await, [revoked("act_0")]);
     let seen = passed.seen();
-    let [(Intent::Create, create), (Intent::Revoke, revoke)] = &seen[..] else {
+    let [
+        (OperationKind::Create, create),
+        (OperationKind::Revoke, revoke),
+    ] = &seen[..]
+    else {
         panic!("{seen:?}");
     };
     assert!(create.contains_key(CONTENT_LENGTH) && create.contains_key(CONTENT_TYPE));
@@ -115,7 +119,7 @@ async fn a_revoke_that_was_asked_twice_at_once_is_done_when_the_second_is_too_la
 async fn the_revoke_of_a_lease_says_nothing_of_a_body() {
     let passed = Passed::default();
     let client = ClientBuilder::over(key(), prompt())
-        .attempt_layer(passed.layer())
+        .wire_layer(passed.layer())
         .build()
         .unwrap();
     let request = create().header(CONTENT_ENCODING, HeaderValue::from_static("identity"));

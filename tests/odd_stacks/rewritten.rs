@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use clerk_actor_tokens::{Body, ClientBuilder, Intent, Outcome};
+use clerk_actor_tokens::{Body, ClientBuilder, OperationKind, Outcome};
 use http::{Request, header::CONTENT_LENGTH};
 use tower::{Layer, ServiceExt, util::MapRequestLayer};
 
@@ -15,7 +15,7 @@ use crate::{
 
 /// Puts what a create says into an envelope.
 fn sealed(mut request: Request<Body>) -> Request<Body> {
-    if request.body().intent() != Intent::Create {
+    if request.body().kind() != OperationKind::Create {
         return request;
     }
     let bytes = [b"sealed ", request.body().as_bytes()].concat();
@@ -31,17 +31,20 @@ async fn each_attempt_sends_what_a_layer_wrote_in_place_of_its_body() {
     let numbers = Arc::<Mutex<Vec<_>>>::default();
     let seen = Arc::clone(&numbers);
     let client = ClientBuilder::over(key(), transport.clone())
-        .attempt_layer(MapRequestLayer::new(sealed))
-        .attempt_layer(MapRequestLayer::new(move |request: Request<Body>| {
+        .wire_layer(MapRequestLayer::new(sealed))
+        .wire_layer(MapRequestLayer::new(move |request: Request<Body>| {
             let body = request.body();
-            seen.lock().unwrap().push((body.intent(), body.attempt()));
+            seen.lock().unwrap().push((body.kind(), body.attempt()));
             request
         }))
         .build()
         .unwrap();
     assert_returned(&client.send(create()).await.unwrap());
     let numbers = numbers.lock().unwrap();
-    assert_eq!(*numbers, [(Intent::Create, 1), (Intent::Create, 2)]);
+    assert_eq!(
+        *numbers,
+        [(OperationKind::Create, 1), (OperationKind::Create, 2)]
+    );
     let sent = transport.sent();
     assert_eq!(sent.len(), 2);
     for request in sent {
@@ -58,7 +61,7 @@ async fn what_was_written_anew_may_have_happened_when_its_time_is_up() {
     let peer = silent();
     let client = ClientBuilder::over(key(), peer.clone())
         .attempt_timeout(SECOND)
-        .attempt_layer(MapRequestLayer::new(sealed))
+        .wire_layer(MapRequestLayer::new(sealed))
         .build()
         .unwrap();
     let error = client.send(create()).await.unwrap_err();

@@ -86,7 +86,7 @@ async fn a_refusal_is_one_where_a_layer_below_buffers_answers() {
     ] {
         let peer = Peer::new(move |_| Exchange::refusal(status.as_u16(), None));
         let client = ClientBuilder::over(key(), peer)
-            .attempt_layer(CollectBodyLayer::default())
+            .wire_layer(CollectBodyLayer::default())
             .build()
             .unwrap();
         let error = client.send(create()).await.unwrap_err();
@@ -102,7 +102,7 @@ async fn what_was_not_sent_is_told_so_where_a_layer_below_buffers_answers() {
         Err::<Response<String>, BoxError>("no connection".into())
     });
     let client = ClientBuilder::over(key(), transport)
-        .attempt_layer(CollectBodyLayer::default())
+        .wire_layer(CollectBodyLayer::default())
         .build()
         .unwrap();
     let error = client.send(create()).await.unwrap_err();

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    Body, BoxError, ClientBuilder, Intent, RetryConfig,
+    Body, BoxError, ClientBuilder, OperationKind, RetryConfig,
     layer::{CollectBodyLayer, DecodeErrorLayer, RetryLayer, TimeoutLayer},
 };
 use http::{Request, Response, StatusCode};
@@ -110,9 +110,9 @@ async fn an_answer_that_is_turned_down_is_revoked_though_its_request_keeps_itsel
 
 #[tokio::test(start_paused = true)]
 async fn an_id_that_was_read_is_revoked_though_its_create_was_sent_before() {
-    let peer = Peer::new(|asked| match (asked.intent, asked.before) {
-        (Intent::Create, 0) => Exchange::refusal(429, None),
-        (Intent::Create, _) => Exchange {
+    let peer = Peer::new(|asked| match (asked.kind, asked.before) {
+        (OperationKind::Create, 0) => Exchange::refusal(429, None),
+        (OperationKind::Create, _) => Exchange {
             end: End::Hang,
             ..Exchange::prompt()
         },

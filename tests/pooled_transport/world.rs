@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    Body, Intent,
+    Body, OperationKind,
     transport::{PooledTransport, pool},
 };
 use futures_util::stream;
@@ -225,7 +225,7 @@ impl<I: AsyncWrite + Unpin> Write for Stream<I> {
 }
 
 pub(crate) fn request(uri: &str) -> Request<Body> {
-    let body = Body::new(Intent::Create, r#"{"user_id":"user_1"}"#);
+    let body = Body::new(OperationKind::Create, r#"{"user_id":"user_1"}"#);
     Request::post(uri).body(body).unwrap()
 }
 

@@ -7,8 +7,8 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    Actor, ActorTokenRequest, Client, ClientBuilder, CreateActorToken, Error, Intent, RetryConfig,
-    SecretKey,
+    Actor, ActorTokenRequest, Client, ClientBuilder, CreateActorToken, Error, OperationKind,
+    RetryConfig, SecretKey,
     layer::{
         SettleLayer,
         settle::{SettleEnd, SettleEvent},
@@ -235,8 +235,8 @@ fn request(number: usize, call: &Call) -> ActorTokenRequest {
 }
 
 fn answer(call: &Call, asked: Asked) -> Exchange {
-    let script = match asked.intent {
-        Intent::Create => &call.creates,
+    let script = match asked.kind {
+        OperationKind::Create => &call.creates,
         _ => &call.revokes,
     };
     script

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    Actor, ActorTokenRequest, Body, BoxError, CreateActorToken, Intent, SecretKey,
+    Actor, ActorTokenRequest, Body, BoxError, CreateActorToken, OperationKind, SecretKey,
 };
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::Full;
@@ -54,7 +54,7 @@ pub(crate) fn minted() -> Answer {
 
 /// An attempt, with a body that may be sent.
 pub(crate) fn attempt() -> Request<Body> {
-    let body = Body::new(Intent::Create, r#"{"user_id":"MARKER"}"#);
+    let body = Body::new(OperationKind::Create, r#"{"user_id":"MARKER"}"#);
     let request = Request::post("https://api.clerk.com/v1/actor_tokens");
     request.body(body).unwrap()
 }

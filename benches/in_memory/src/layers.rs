@@ -7,7 +7,8 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    ActorToken, ActorTokenId, ActorTokenRequest, ActorTokenStatus, Body, BoxError, Intent, Ticket,
+    ActorToken, ActorTokenId, ActorTokenRequest, ActorTokenStatus, Body, BoxError, OperationKind,
+    Ticket,
     layer::{DecodeErrorLayer, JsonLayer, TypedErrorLayer},
 };
 use http::{Method, Request, StatusCode, Uri};
@@ -101,7 +102,7 @@ where
 {
     let json = encoded();
     calls(layer.layer(transport()), move || {
-        let mut request = Request::new(Body::new(Intent::Create, json.clone()));
+        let mut request = Request::new(Body::new(OperationKind::Create, json.clone()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri.clone();
         request

@@ -61,7 +61,7 @@ impl Desk {
         let client = ClientBuilder::over(sandbox.secret_key(), transport)
             .attempt_timeout(TOO_LONG / 2)
             .retry(RetryConfig::default().initial_interval(Duration::from_millis(10)))
-            .attempt_layer(MapRequestLayer::new(propagation::inject))
+            .wire_layer(MapRequestLayer::new(propagation::inject))
             .build()?;
         Ok(Self { client, sandbox })
     }

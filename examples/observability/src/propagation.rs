@@ -11,7 +11,7 @@ use tower::Service;
 use tracing::{Instrument, Span, instrument::Instrumented};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// For an attempt layer, which runs inside the attempt's span: that is whose context goes out.
+/// For a wire layer, which runs inside the attempt's span: that is whose context goes out.
 pub(crate) fn inject(mut request: Request<Body>) -> Request<Body> {
     let context = Span::current().context();
     let mut headers = Outgoing(request.headers_mut());

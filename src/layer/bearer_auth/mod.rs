@@ -13,7 +13,7 @@
 //! # Example
 //!
 //! ```
-//! use clerk_actor_tokens::{BaseUrl, Body, BoxError, Intent, SecretKey, layer::BearerAuthLayer};
+//! use clerk_actor_tokens::{BaseUrl, Body, BoxError, OperationKind, SecretKey, layer::BearerAuthLayer};
 //! use http::{Request, Response};
 //! use tower::{Service, ServiceBuilder, ServiceExt};
 //!
@@ -25,7 +25,7 @@
 //!         assert!(request.headers()["authorization"].is_sensitive());
 //!         Ok::<_, BoxError>(Response::new("it was sent"))
 //!     });
-//! let body = || Body::new(Intent::Revoke, "");
+//! let body = || Body::new(OperationKind::Revoke, "");
 //! let request = Request::post("https://api.clerk.com/v1/actor_tokens/act_1/revoke").body(body())?;
 //! service.ready().await?.call(request).await?;
 //!

@@ -162,7 +162,7 @@ mod tests {
     use tower_service::Service;
 
     use super::*;
-    use crate::{Body, Intent, layer::CollectBodyLayer};
+    use crate::{Body, OperationKind, layer::CollectBodyLayer};
 
     /// Frames, `None` where the next one is still to come. Its end is known with the last of them.
     struct Frames(VecDeque<Option<&'static str>>);
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_body_is_not_asked_for_more_than_there_is() {
-        let request = Request::new(Body::new(Intent::Create, "{}"));
+        let request = Request::new(Body::new(OperationKind::Create, "{}"));
         let mut poll = send(request, &[Some("a"), None, Some("b")]);
         assert!(poll().is_pending());
         assert_eq!(text(poll()), "ab");
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_request_that_is_sent_twice_at_once_gets_two_answers() {
-        let mut request = Request::new(Body::new(Intent::Revoke, ""));
+        let mut request = Request::new(Body::new(OperationKind::Revoke, ""));
         request.body_mut().begin_attempt();
         let mut one = send(request.clone(), &[Some("a"), None, Some("b")]);
         let mut other = send(request, &[Some("c"), None, Some("d")]);

@@ -9,7 +9,7 @@
 //! # Example
 //!
 //! ```
-//! use clerk_actor_tokens::{Body, BoxError, Intent, layer::CollectBodyLayer};
+//! use clerk_actor_tokens::{Body, BoxError, OperationKind, layer::CollectBodyLayer};
 //! use http::{Request, Response};
 //! use tower::{Service, ServiceBuilder, ServiceExt};
 //!
@@ -18,7 +18,7 @@
 //! let mut service = ServiceBuilder::new().layer(CollectBodyLayer::new(8)).service_fn(
 //!     |_: Request<Body>| async { Ok::<_, BoxError>(Response::new("9 bytes!!".to_owned())) },
 //! );
-//! let request = Request::new(Body::new(Intent::Revoke, ""));
+//! let request = Request::new(Body::new(OperationKind::Revoke, ""));
 //! let error = service.ready().await.unwrap().call(request).await.unwrap_err();
 //! assert_eq!(error.to_string(), "the answer is longer than 8 bytes");
 //! # }

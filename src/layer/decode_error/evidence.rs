@@ -4,14 +4,14 @@ use std::{error::Error as StdError, io};
 
 use super::answer::trace_id;
 use crate::{
-    ActorToken, BoxError, Error, ErrorKind, Intent, Outcome,
+    ActorToken, BoxError, Error, ErrorKind, OperationKind, Outcome,
     layer::{collect_body::CollectBodyError, timeout::TimedOut},
     runtime::NoRuntime,
 };
 
 /// The error of an attempt that ended without an answer. `sent` is what it may have sent; if that is
 /// nothing, nothing came of it.
-pub(super) fn classify(error: BoxError, sent: Option<Intent>) -> Error {
+pub(super) fn classify(error: BoxError, sent: Option<OperationKind>) -> Error {
     match error.downcast::<Error>() {
         Ok(typed) => {
             let outcome = believed(typed.outcome(), sent);
@@ -31,15 +31,15 @@ pub(super) fn classify(error: BoxError, sent: Option<Intent>) -> Error {
 
 /// What an outcome is worth that a layer below told, and not the answer to all that was sent. Of a create
 /// that was, only the API can say that it minted nothing.
-pub(super) fn believed(outcome: Outcome, sent: Option<Intent>) -> Outcome {
+pub(super) fn believed(outcome: Outcome, sent: Option<OperationKind>) -> Outcome {
     match sent {
-        Some(Intent::Create) => outcome.max(Outcome::Unknown),
+        Some(OperationKind::Create) => outcome.max(Outcome::Unknown),
         _ => outcome,
     }
 }
 
 /// The error of another type, without its source.
-pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<Intent>) -> Error {
+pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationKind>) -> Error {
     let outcome = match sent {
         Some(_) => Outcome::Unknown,
         None => Outcome::NotSent,
@@ -80,7 +80,7 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<Intent>) -
             ..
         } => match sent {
             // Then it speaks of another exchange than the one that took the body.
-            Some(Intent::Create) => outcome,
+            Some(OperationKind::Create) => outcome,
             _ => Outcome::NotSent,
         },
         Facts {

@@ -19,7 +19,7 @@
 //!
 //! ```
 //! use bytes::Bytes;
-//! use clerk_actor_tokens::{Body, BoxError, Error, Intent, Outcome, layer::DecodeErrorLayer};
+//! use clerk_actor_tokens::{Body, BoxError, Error, OperationKind, Outcome, layer::DecodeErrorLayer};
 //! use http::{Request, Response};
 //! use http_body_util::Full;
 //! use tower::{Service, ServiceBuilder, ServiceExt};
@@ -32,7 +32,7 @@
 //!         Ok::<_, BoxError>(Response::builder().status(401).body(Full::new(answer))?)
 //!     },
 //! );
-//! let request = Request::new(Body::new(Intent::Create, "{}"));
+//! let request = Request::new(Body::new(OperationKind::Create, "{}"));
 //! let error = service.ready().await?.call(request).await.unwrap_err();
 //! let error = error.downcast::<Error>().unwrap();
 //! assert_eq!((error.outcome(), error.code()), (Outcome::Rejected, Some("clerk_key_invalid")));
@@ -63,7 +63,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub(crate) use self::answer::{hints, outcome as outcome_of_status, trace_id};
-use crate::{Body, BoxError, Error, Intent, Outcome, call::Attempt};
+use crate::{Body, BoxError, Error, OperationKind, Outcome, call::Attempt};
 
 /// Layer of [`DecodeError`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -118,7 +118,7 @@ where
 /// The outcome that the failure of an exchange proves to the layer that settles it.
 pub(crate) fn outcome(error: &BoxError, attempt: &Attempt) -> Outcome {
     let unseen = attempt.has_unseen();
-    let sent = (attempt.withdraw() || unseen).then(|| attempt.intent());
+    let sent = (attempt.withdraw() || unseen).then(|| attempt.kind());
     match error.downcast_ref::<Error>() {
         Some(typed) => evidence::believed(typed.outcome(), sent),
         None => {
@@ -183,7 +183,7 @@ where
             Err(error) => {
                 // A layer below may have given up what a transport still holds.
                 this.inner.set(None);
-                let sent = (this.attempt.give_up()).then(|| this.attempt.intent());
+                let sent = (this.attempt.give_up()).then(|| this.attempt.kind());
                 // What is known of one exchange says nothing of another.
                 let repeated = this.attempt.is_repeated();
                 let mut error = evidence::classify(error.into(), sent);
@@ -198,7 +198,7 @@ where
             }
         };
         let mut outcome = error.outcome();
-        if this.attempt.is_repeated() && this.attempt.intent() == Intent::Create {
+        if this.attempt.is_repeated() && this.attempt.kind() == OperationKind::Create {
             // Of the exchanges that a layer below made, those that nobody settles are in doubt.
             outcome = outcome.max(this.attempt.progress().outcome());
         }

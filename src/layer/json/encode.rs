@@ -14,7 +14,7 @@ use http::{
 
 use super::Expected;
 use crate::{
-    ActorTokenRequest, Body, CreateActorToken, Error, Intent, InvalidRequest, Operation,
+    ActorTokenRequest, Body, CreateActorToken, Error, InvalidRequest, Operation, OperationKind,
     layer::refusal::refused,
 };
 
@@ -48,7 +48,7 @@ pub(super) fn encode(
     if let (Some(headers), false) = (&headers, trusts_headers) {
         check_headers(headers)?;
     }
-    let (path, intent, bytes, expected) = match operation {
+    let (path, kind, bytes, expected) = match operation {
         Operation::Create(create) => {
             create.validate().map_err(|error| invalid(&error))?;
             let bytes = encode_create(&create)?;
@@ -57,7 +57,7 @@ pub(super) fn encode(
             let user_id = create.into_user_id();
             (
                 CREATE.clone(),
-                Intent::Create,
+                OperationKind::Create,
                 bytes,
                 Expected::Minted { user_id, life },
             )
@@ -66,10 +66,15 @@ pub(super) fn encode(
             let path = [CREATE_PATH, "/", id.as_str(), "/revoke"].concat();
             let path = PathAndQuery::try_from(path)
                 .map_err(|error| refused("its path is not valid in a URL").with_source(error))?;
-            (path, Intent::Revoke, Bytes::new(), Expected::Revoked { id })
+            (
+                path,
+                OperationKind::Revoke,
+                Bytes::new(),
+                Expected::Revoked { id },
+            )
         }
     };
-    let mut request = Request::new(Body::of_call(intent, bytes, call));
+    let mut request = Request::new(Body::of_call(kind, bytes, call));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = path.into();
     if let Some(headers) = headers {

@@ -28,7 +28,7 @@
 //! ```
 //! use std::sync::atomic::{AtomicU32, Ordering};
 //! use bytes::Bytes;
-//! use clerk_actor_tokens::{Body, BoxError, Intent, RetryConfig};
+//! use clerk_actor_tokens::{Body, BoxError, OperationKind, RetryConfig};
 //! use clerk_actor_tokens::layer::{DecodeErrorLayer, RetryLayer};
 //! use http::{Request, Response};
 //! use http_body_util::Full;
@@ -44,7 +44,7 @@
 //!         let status = if SEEN.fetch_add(1, Ordering::Relaxed) == 0 { 429 } else { 200 };
 //!         Ok::<_, BoxError>(Response::builder().status(status).body(Full::<Bytes>::default())?)
 //!     });
-//! let request = Request::new(Body::new(Intent::Create, "{}"));
+//! let request = Request::new(Body::new(OperationKind::Create, "{}"));
 //! assert_eq!(service.ready().await?.call(request).await?.status(), 200);
 //! assert_eq!(SEEN.load(Ordering::Relaxed), 2);
 //! # Ok(())
@@ -82,7 +82,7 @@ pub use self::{future::ResponseFuture, verdict::Verdict};
 use self::{policy::Policy, repeat::Repeat, session::Session};
 #[cfg(doc)]
 use crate::Outcome;
-use crate::{Body, BoxError, Error, Intent, RetryConfig};
+use crate::{Body, BoxError, Error, OperationKind, RetryConfig};
 
 /// Layer of [`Retry`]. All services that one layer makes, and their clones, share one budget.
 #[derive(Clone, Debug)]
@@ -109,7 +109,7 @@ impl RetryLayer {
     #[must_use]
     pub fn classifier<F>(mut self, classifier: F) -> Self
     where
-        F: Fn(&Error, Intent, Verdict) -> Verdict + Send + Sync + 'static,
+        F: Fn(&Error, OperationKind, Verdict) -> Verdict + Send + Sync + 'static,
     {
         self.policy.classifier = Some(Classifier::new(classifier));
         self

@@ -3,9 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use super::{budget::Budget, verdict::Verdict};
-use crate::{BoxError, Error, Intent, RetryConfig};
+use crate::{BoxError, Error, OperationKind, RetryConfig};
 
-type Overrule = dyn Fn(&Error, Intent, Verdict) -> Verdict + Send + Sync;
+type Overrule = dyn Fn(&Error, OperationKind, Verdict) -> Verdict + Send + Sync;
 
 /// Overrules a verdict.
 #[derive(Clone)]
@@ -14,7 +14,7 @@ pub(crate) struct Classifier(Arc<Overrule>);
 impl Classifier {
     pub(crate) fn new<F>(classifier: F) -> Self
     where
-        F: Fn(&Error, Intent, Verdict) -> Verdict + Send + Sync + 'static,
+        F: Fn(&Error, OperationKind, Verdict) -> Verdict + Send + Sync + 'static,
     {
         Self(Arc::new(classifier))
     }
@@ -44,9 +44,14 @@ impl Policy {
     }
 
     /// The verdict, or the one that somebody puts in its place.
-    pub(super) fn overruled(&self, verdict: Verdict, error: &BoxError, intent: Intent) -> Verdict {
+    pub(super) fn overruled(
+        &self,
+        verdict: Verdict,
+        error: &BoxError,
+        kind: OperationKind,
+    ) -> Verdict {
         match (&self.classifier, error.downcast_ref::<Error>()) {
-            (Some(Classifier(overrule)), Some(error)) => overrule(error, intent, verdict),
+            (Some(Classifier(overrule)), Some(error)) => overrule(error, kind, verdict),
             _ => verdict,
         }
     }

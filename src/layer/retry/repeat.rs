@@ -101,14 +101,14 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::Intent;
+    use crate::OperationKind;
 
     #[tokio::test]
     async fn a_request_is_repeated_as_the_layers_above_left_it() {
         let echo = tower::service_fn(|request| async move { Ok::<_, Infallible>(request) });
         let prototype = Arc::new(Mutex::new(echo));
         let plain = || {
-            let body = Body::new(Intent::Create, "{}");
+            let body = Body::new(OperationKind::Create, "{}");
             Request::post("/actor_tokens?a=b").body(body).unwrap()
         };
         let change = |change: fn(&mut Request<Body>)| {

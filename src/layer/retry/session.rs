@@ -8,7 +8,7 @@ use super::{
     policy::Policy,
     verdict::{Verdict, verdict},
 };
-use crate::{Body, BoxError, Error, Intent, RetryConfig, telemetry};
+use crate::{Body, BoxError, Error, OperationKind, RetryConfig, telemetry};
 
 /// What decides about the next attempt of one call.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Session {
     policy: Arc<Policy>,
     /// The call's own configuration.
     own: Option<Arc<RetryConfig>>,
-    intent: Intent,
+    kind: OperationKind,
     retries: u32,
     key_renewed: bool,
     /// No attempt begins after this.
@@ -38,7 +38,7 @@ impl Session {
         Self {
             policy: Arc::clone(policy),
             own,
-            intent: body.intent(),
+            kind: body.kind(),
             retries: 0,
             key_renewed: false,
             end,
@@ -78,7 +78,7 @@ impl Session {
 
     /// Nothing follows.
     pub(super) fn failed(&self, error: &BoxError) {
-        telemetry::rate_limited(self.intent, error);
+        telemetry::rate_limited(self.kind, error);
     }
 
     /// When the next attempt begins; `None` when `error` is the call's last word.
@@ -90,9 +90,9 @@ impl Session {
         let verdict = if renews_key {
             Verdict::Retry
         } else {
-            verdict(error, self.intent, self.config())
+            verdict(error, self.kind, self.config())
         };
-        if self.policy.overruled(verdict, error, self.intent) == Verdict::Stop {
+        if self.policy.overruled(verdict, error, self.kind) == Verdict::Stop {
             return None;
         }
         let pause = if renews_key {
@@ -114,7 +114,7 @@ impl Session {
             return None;
         }
         self.retries += 1;
-        telemetry::retrying(self.intent, error, self.retries, pause);
+        telemetry::retrying(self.kind, error, self.retries, pause);
         Some(at)
     }
 
@@ -148,7 +148,7 @@ mod tests {
     use crate::{ErrorKind, Outcome};
 
     fn session(config: RetryConfig) -> Session {
-        let body = Body::new(Intent::Revoke, "");
+        let body = Body::new(OperationKind::Revoke, "");
         Session::new(&Arc::new(Policy::new(config)), &body)
     }
 
@@ -208,7 +208,7 @@ mod tests {
                 .with_status(StatusCode::UNAUTHORIZED)
                 .into()
         };
-        let body = Body::new(Intent::Create, "");
+        let body = Body::new(OperationKind::Create, "");
         let mut session = Session::new(&Arc::new(Policy::new(RetryConfig::default())), &body);
         for outcome in [Outcome::Unknown, Outcome::Applied] {
             assert_eq!(session.next_attempt_at(&mut refused(outcome)), None);

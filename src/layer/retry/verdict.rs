@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::{BoxError, Error, ErrorKind, Intent, Outcome, RetryConfig};
+use crate::{BoxError, Error, ErrorKind, OperationKind, Outcome, RetryConfig};
 
 /// What to do after a failed attempt, as far as its evidence goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,7 +13,7 @@ pub enum Verdict {
     Stop,
 }
 
-pub(super) fn verdict(error: &BoxError, intent: Intent, config: &RetryConfig) -> Verdict {
+pub(super) fn verdict(error: &BoxError, kind: OperationKind, config: &RetryConfig) -> Verdict {
     // An error that nobody typed tells nothing.
     let typed = error.downcast_ref::<Error>();
     let settled = config.retry_settled_timeouts && typed.is_some_and(Error::is_settling);
@@ -24,9 +24,9 @@ pub(super) fn verdict(error: &BoxError, intent: Intent, config: &RetryConfig) ->
             config.retry_connection_errors && !typed.is_some_and(repeats)
         }
         Outcome::Rejected => typed.is_some_and(|error| is_worth_repeating(error.status())),
-        Outcome::Unknown => match intent {
-            Intent::Create => settled || config.replay_unknown_create,
-            Intent::Revoke => true,
+        Outcome::Unknown => match kind {
+            OperationKind::Create => settled || config.replay_unknown_create,
+            OperationKind::Revoke => true,
         },
         Outcome::Applied => settled,
     };
@@ -51,8 +51,8 @@ mod tests {
     use crate::ClerkErrors;
 
     fn both(error: impl Fn() -> Error) -> [Verdict; 2] {
-        [Intent::Create, Intent::Revoke]
-            .map(|intent| verdict(&error().into(), intent, &RetryConfig::default()))
+        [OperationKind::Create, OperationKind::Revoke]
+            .map(|kind| verdict(&error().into(), kind, &RetryConfig::default()))
     }
 
     fn status(status: u16) -> [Verdict; 2] {
@@ -88,11 +88,11 @@ mod tests {
     fn an_untyped_error_counts_as_unknown() {
         let error = BoxError::from("a layer's own");
         assert_eq!(
-            verdict(&error, Intent::Create, &RetryConfig::default()),
+            verdict(&error, OperationKind::Create, &RetryConfig::default()),
             Stop
         );
         assert_eq!(
-            verdict(&error, Intent::Revoke, &RetryConfig::default()),
+            verdict(&error, OperationKind::Revoke, &RetryConfig::default()),
             Retry
         );
     }
@@ -101,6 +101,6 @@ mod tests {
     fn only_whoever_asks_for_it_replays_an_unknown_create() {
         let error = BoxError::from("a layer's own");
         let config = RetryConfig::default().replay_unknown_create(true);
-        assert_eq!(verdict(&error, Intent::Create, &config), Retry);
+        assert_eq!(verdict(&error, OperationKind::Create, &config), Retry);
     }
 }

@@ -67,7 +67,7 @@
 //! down, what is still being settled is reported as lost at once; call
 //! [`drain`](SettleLayer::drain) before.
 //!
-//! A layer below this one that sends a create more than once, a retry among the attempt layers for one,
+//! A layer below this one that sends a create more than once, a retry among the wire layers for one,
 //! lets only one of the answers be seen. The others are reported together, as one credential that may
 //! exist. A layer below that makes a refusal's *response* of what the API answered is believed.
 
@@ -106,7 +106,7 @@ pub(crate) use self::{
     unsettled::{Origin, Unsettled, take_body_headers},
 };
 pub use crate::settle_end::SettleEnd;
-use crate::{Body, BoxError, Intent, layer::TraceLayer};
+use crate::{Body, BoxError, OperationKind, layer::TraceLayer};
 
 /// Layer of [`Settle`]. All services that one layer makes, and its clones, share the counters, the
 /// limit of creates, and what is drained.
@@ -275,7 +275,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        if request.body().intent() != Intent::Create || !self.settler.is_enabled() {
+        if request.body().kind() != OperationKind::Create || !self.settler.is_enabled() {
             return ResponseFuture::passed(self.inner.call(request));
         }
         match self.settler.admit(&mut request) {

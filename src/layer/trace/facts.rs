@@ -7,7 +7,7 @@ use http::{Extensions, Request};
 use super::Servers;
 #[cfg(doc)]
 use crate::layer::{TraceCallLayer, TraceLayer};
-use crate::{ActorTokenRequest, Body, Intent, Operation, telemetry};
+use crate::{ActorTokenRequest, Body, Operation, OperationKind, telemetry};
 
 /// What a span may tell of a call or an attempt when it begins, for those who make spans of their
 /// own by [`TraceLayer::make_span`] or [`TraceCallLayer::make_span`]. Nothing in it is secret, except
@@ -35,10 +35,10 @@ impl<'a> Facts<'a> {
 
     /// Which operation it is.
     #[must_use]
-    pub fn intent(&self) -> Intent {
+    pub fn kind(&self) -> OperationKind {
         match self.0 {
-            Of::Call(request) => request.operation().intent(),
-            Of::Attempt { request, .. } => request.body().intent(),
+            Of::Call(request) => request.operation().kind(),
+            Of::Attempt { request, .. } => request.body().kind(),
         }
     }
 
@@ -47,8 +47,8 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn span_name(&self) -> &'static str {
         match self.0 {
-            Of::Call(_) => telemetry::call_name(self.intent()),
-            Of::Attempt { .. } => telemetry::attempt_name(self.intent()),
+            Of::Call(_) => telemetry::call_name(self.kind()),
+            Of::Attempt { .. } => telemetry::attempt_name(self.kind()),
         }
     }
 
@@ -56,7 +56,7 @@ impl<'a> Facts<'a> {
     /// `/actor_tokens/{actor_token_id}/revoke`.
     #[must_use]
     pub fn url_template(&self) -> &'static str {
-        telemetry::url_template(self.intent())
+        telemetry::url_template(self.kind())
     }
 
     /// How many attempts of the call went before this one; `None` for the first, and for a call.
@@ -90,9 +90,9 @@ impl<'a> Facts<'a> {
                 Operation::Create(_) => None,
                 Operation::Revoke(id) => Some(id.as_str()),
             },
-            Of::Attempt { request, .. } => match request.body().intent() {
-                Intent::Create => None,
-                Intent::Revoke => {
+            Of::Attempt { request, .. } => match request.body().kind() {
+                OperationKind::Create => None,
+                OperationKind::Revoke => {
                     let path = request.uri().path().strip_suffix("/revoke")?;
                     path.rsplit('/').next()
                 }

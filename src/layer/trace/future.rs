@@ -13,7 +13,7 @@ use tracing::Span;
 
 use super::record;
 use crate::{
-    BoxError, Error, Intent,
+    BoxError, Error, OperationKind,
     layer::decode_error,
     telemetry::{AttemptMeter, ErrorType, OK, interrupted, outcome},
 };
@@ -84,7 +84,7 @@ impl<F> fmt::Debug for ResponseFuture<F> {
 #[derive(Debug)]
 pub(super) struct Watch {
     span: Span,
-    intent: Intent,
+    kind: OperationKind,
     meter: AttemptMeter,
     deadline: Option<Instant>,
 }
@@ -93,13 +93,13 @@ impl Watch {
     /// `deadline` is the call's.
     pub(super) fn new(
         span: Span,
-        intent: Intent,
+        kind: OperationKind,
         meter: AttemptMeter,
         deadline: Option<Instant>,
     ) -> Self {
         Self {
             span,
-            intent,
+            kind,
             meter,
             deadline,
         }
@@ -129,7 +129,7 @@ impl Watch {
     }
 
     fn failed(self, error: Option<&Error>) {
-        self.record(|span| record::failure(span, self.intent, error));
+        self.record(|span| record::failure(span, self.kind, error));
         let error_type = ErrorType::of(error);
         let outcome = error.map_or("unknown", |error| outcome(error.outcome()));
         let status = error.and_then(Error::status);

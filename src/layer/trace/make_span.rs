@@ -89,7 +89,7 @@ fn call_span(level: Level, facts: &Facts<'_>) -> Span {
         otel.name = facts.span_name(),
         otel.kind = "internal",
         otel.status_code = Empty,
-        clerk.operation = operation(facts.intent()),
+        clerk.operation = operation(facts.kind()),
         actor_token.id = facts.actor_token_id(),
         http.response.status_code = Empty,
         "error.type" = Empty,

@@ -6,7 +6,7 @@
 //! [call's](super::trace_call), and directly above [`DecodeErrorLayer`](super::DecodeErrorLayer),
 //! where an attempt begins and where it ends in one typed error: the span covers head and body, is
 //! closed by the attempt's time-out, and tells the [`Outcome`](crate::Outcome). All that an attempt
-//! does happens inside it, the attempt layers of users, the key's provider and the transport
+//! does happens inside it, the wire layers of users, the key's provider and the transport
 //! included. It stands far above [`BearerAuthLayer`](super::BearerAuthLayer), so that it never sees
 //! the key.
 //!
@@ -56,7 +56,7 @@
 //! }
 //!
 //! let client = ClientBuilder::over(key, transport)
-//!     .attempt_layer(MapRequestLayer::new(|mut request: Request<Body>| {
+//!     .wire_layer(MapRequestLayer::new(|mut request: Request<Body>| {
 //!         inject(&tracing::Span::current(), request.headers_mut());
 //!         request
 //!     }))
@@ -75,7 +75,7 @@
 //!
 //! It knows the typed error, its span ends with the body, and it shows no URI and no headers.
 //! `tower_http`'s layer can stand in its place, as an
-//! [attempt layer](crate::ClientBuilder::attempt_layer) with this one [disabled](TraceLayer::disabled).
+//! [wire layer](crate::ClientBuilder::wire_layer) with this one [disabled](TraceLayer::disabled).
 
 mod facts;
 mod future;
@@ -247,9 +247,9 @@ impl<S> Trace<S> {
             return None;
         }
         let server = || facts.server().map(|(host, port)| (host.to_owned(), port));
-        let intent = facts.intent();
-        let meter = AttemptMeter::begin(intent, server);
+        let kind = facts.kind();
+        let meter = AttemptMeter::begin(kind, server);
         let deadline = request.body().content().deadline();
-        Some(Box::new(Watch::new(span, intent, meter, deadline)))
+        Some(Box::new(Watch::new(span, kind, meter, deadline)))
     }
 }

@@ -4,23 +4,23 @@
 use tracing::Span;
 
 use crate::{
-    ActorToken, ActorTokenId, Error, Intent, Outcome,
+    ActorToken, ActorTokenId, Error, OperationKind, Outcome,
     telemetry::{ErrorType, OK, outcome},
 };
 
-pub(crate) fn token(span: &Span, intent: Intent, token: &ActorToken) {
-    actor_token_id(span, intent, token.id());
+pub(crate) fn token(span: &Span, kind: OperationKind, token: &ActorToken) {
+    actor_token_id(span, kind, token.id());
     span.record("clerk.outcome", OK);
 }
 
 /// The span of a revoke was made with the id, and an attribute that is told twice is exported twice.
-fn actor_token_id(span: &Span, intent: Intent, id: &ActorTokenId) {
-    if intent == Intent::Create {
+fn actor_token_id(span: &Span, kind: OperationKind, id: &ActorTokenId) {
+    if kind == OperationKind::Create {
         span.record("actor_token.id", id.as_str());
     }
 }
 
-pub(crate) fn failure(span: &Span, intent: Intent, error: Option<&Error>) {
+pub(crate) fn failure(span: &Span, kind: OperationKind, error: Option<&Error>) {
     error_type(span, ErrorType::of(error));
     let Some(error) = error else {
         return;
@@ -34,7 +34,7 @@ pub(crate) fn failure(span: &Span, intent: Intent, error: Option<&Error>) {
     span.record("clerk.trace_id", error.trace_id());
     // A create that failed has the id of a token only when one was minted all the same.
     if let Some(id) = error.actor_token_id() {
-        actor_token_id(span, intent, id);
+        actor_token_id(span, kind, id);
     }
 }
 

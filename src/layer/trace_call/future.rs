@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tracing::Span;
 
 use crate::{
-    ActorToken, Error, Intent,
+    ActorToken, Error, OperationKind,
     call::Progress,
     layer::trace::record,
     telemetry::{CallMeter, ErrorType, OK, interrupted, outcome},
@@ -68,7 +68,7 @@ where
 #[derive(Debug)]
 pub(super) struct Watch {
     span: Span,
-    intent: Intent,
+    kind: OperationKind,
     meter: CallMeter,
     progress: Arc<Progress>,
 }
@@ -76,13 +76,13 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(
         span: Span,
-        intent: Intent,
+        kind: OperationKind,
         meter: CallMeter,
         progress: Arc<Progress>,
     ) -> Self {
         Self {
             span,
-            intent,
+            kind,
             meter,
             progress,
         }
@@ -103,8 +103,8 @@ impl Watch {
         }
         self.record_attempts(self.progress.account().attempts);
         match result {
-            Ok(token) => record::token(&self.span, self.intent, token),
-            Err(error) => record::failure(&self.span, self.intent, Some(error)),
+            Ok(token) => record::token(&self.span, self.kind, token),
+            Err(error) => record::failure(&self.span, self.kind, Some(error)),
         }
     }
 

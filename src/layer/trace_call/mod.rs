@@ -190,9 +190,9 @@ impl<S> TraceCall<S> {
         if !METERED && span.is_none() {
             return None;
         }
-        let intent = facts.intent();
-        let meter = CallMeter::begin(intent);
+        let kind = facts.kind();
+        let meter = CallMeter::begin(kind);
         let progress = Arc::clone(request.call().progress());
-        Some(Box::new(Watch::new(span, intent, meter, progress)))
+        Some(Box::new(Watch::new(span, kind, meter, progress)))
     }
 }

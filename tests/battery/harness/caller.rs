@@ -59,7 +59,7 @@ impl Caller {
             .attempt_timeout(self.attempt_timeout)
             .retry(self.retry.clone())
             .on_settle(move |event| log.note(event))
-            .attempt_layer(MapRequestLayer::new(move |mut request: Request<_>| {
+            .wire_layer(MapRequestLayer::new(move |mut request: Request<_>| {
                 layer(request.headers_mut());
                 request
             }))

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    ActorToken, ActorTokenId, Body, BoxError, Error, Intent, Outcome,
+    ActorToken, ActorTokenId, Body, BoxError, Error, OperationKind, Outcome,
     layer::settle::{SettleEnd, SettleEvent},
 };
 use futures_util::{FutureExt, future::BoxFuture};
@@ -92,7 +92,7 @@ impl Service<Request<Body>> for Split {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if self.op == Op::Create && request.body().intent() == Intent::Revoke {
+        if self.op == Op::Create && request.body().kind() == OperationKind::Revoke {
             let id = request.uri().path().rsplit('/').nth(1).unwrap_or_default();
             let answer = format!(r#"{{"id":"{id}","status":"revoked"}}"#);
             self.log.revoked.lock().unwrap().push(id.to_owned());

@@ -1,6 +1,6 @@
 //! What the other rows rely on.
 
-use clerk_actor_tokens::{Body, BoxError, Intent};
+use clerk_actor_tokens::{Body, BoxError, OperationKind};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use tower::{ServiceExt, service_fn};
@@ -23,27 +23,27 @@ const SECTION: &str = "The battery itself";
 
 pub(crate) fn rows() -> Vec<Runnable> {
     let mut rows: Vec<Runnable> = Vec::new();
-    for (name, op, intent, reached) in [
+    for (name, op, kind, reached) in [
         (
             "a create reaches the peer",
             Op::Create,
-            Intent::Create,
+            OperationKind::Create,
             true,
         ),
         (
             "a revoke reaches the peer",
             Op::Revoke,
-            Intent::Revoke,
+            OperationKind::Revoke,
             true,
         ),
         (
             "a revoke that settles a create does not reach the peer",
             Op::Create,
-            Intent::Revoke,
+            OperationKind::Revoke,
             false,
         ),
     ] {
-        let check = move || paused(splits(op, intent, reached))?;
+        let check = move || paused(splits(op, kind, reached))?;
         rows.push((SECTION, name.into(), Box::new(check)));
     }
     rows.push((
@@ -94,12 +94,12 @@ fn a_leak_is_found() -> Result<(), String> {
     }
 }
 
-/// Whether a request of `intent` in a row about `op` reaches the peer, and is noted where it must be.
-async fn splits(op: Op, intent: Intent, reached: bool) -> Result<(), String> {
+/// Whether a request of `kind` in a row about `op` reaches the peer, and is noted where it must be.
+async fn splits(op: Op, kind: OperationKind, reached: bool) -> Result<(), String> {
     let peer = service_fn(|_| async { Ok::<_, BoxError>(Response::new("the peer".to_owned())) });
     let (split, log) = Split::new(op, peer);
     let uri = "http://127.0.0.1/v1/actor_tokens/act_7/revoke";
-    let request = Request::post(uri).body(Body::new(intent, "")).unwrap();
+    let request = Request::post(uri).body(Body::new(kind, "")).unwrap();
     let answer = split
         .oneshot(request)
         .await

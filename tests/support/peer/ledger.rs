@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use clerk_actor_tokens::Intent;
+use clerk_actor_tokens::OperationKind;
 
 use super::{Asked, Content, Effect, Exchange, Head};
 
@@ -15,7 +15,7 @@ pub(crate) struct Ledger {
     pub(crate) creates: Vec<Create>,
     pub(crate) revokes: Vec<Revoke>,
     /// Which requests of a kind belong to a call.
-    calls: HashMap<(Intent, usize), Vec<usize>>,
+    calls: HashMap<(OperationKind, usize), Vec<usize>>,
     revokes_at_once: usize,
     pub(crate) most_revokes_at_once: usize,
 }
@@ -64,7 +64,7 @@ impl Create {
 
 impl Ledger {
     pub(crate) fn creates_of(&self, call: usize) -> impl Iterator<Item = &Create> {
-        let indices = self.calls.get(&(Intent::Create, call));
+        let indices = self.calls.get(&(OperationKind::Create, call));
         let indices = indices.into_iter().flatten();
         indices.map(|index| &self.creates[*index])
     }
@@ -81,7 +81,7 @@ impl Ledger {
 /// One request in the ledger.
 pub(super) struct Entry {
     ledger: Arc<Mutex<Ledger>>,
-    intent: Intent,
+    kind: OperationKind,
     index: usize,
     /// When it has its effect, if it has not had it.
     effect: Effect,
@@ -103,7 +103,7 @@ impl Entry {
     }
 
     pub(super) fn of_create(ledger: &Arc<Mutex<Ledger>>, call: usize) -> (Asked, Self) {
-        Self::new(ledger, Intent::Create, call, |ledger| {
+        Self::new(ledger, OperationKind::Create, call, |ledger| {
             let index = ledger.creates.len();
             ledger.creates.push(Create {
                 call,
@@ -116,7 +116,7 @@ impl Entry {
 
     pub(super) fn of_revoke(ledger: &Arc<Mutex<Ledger>>, call: usize, path: &str) -> (Asked, Self) {
         let id = path.rsplit('/').nth(1).expect("…/{id}/revoke").to_owned();
-        Self::new(ledger, Intent::Revoke, call, |ledger| {
+        Self::new(ledger, OperationKind::Revoke, call, |ledger| {
             ledger.revokes.push(Revoke {
                 id,
                 ..Revoke::default()
@@ -127,23 +127,19 @@ impl Entry {
 
     fn new(
         shared: &Arc<Mutex<Ledger>>,
-        intent: Intent,
+        kind: OperationKind,
         call: usize,
         record: impl FnOnce(&mut Ledger) -> usize,
     ) -> (Asked, Self) {
         let ledger = &mut *shared.lock().unwrap();
         let index = record(ledger);
-        let of_call = ledger.calls.entry((intent, call)).or_default();
+        let of_call = ledger.calls.entry((kind, call)).or_default();
         of_call.push(index);
         let before = of_call.len() - 1;
-        let asked = Asked {
-            call,
-            intent,
-            before,
-        };
+        let asked = Asked { call, kind, before };
         let entry = Self {
             ledger: Arc::clone(shared),
-            intent,
+            kind,
             index,
             effect: Effect::Never,
         };
@@ -155,7 +151,7 @@ impl Entry {
         self.effect = effect;
         {
             let ledger = &mut *self.ledger.lock().unwrap();
-            if self.intent == Intent::Create {
+            if self.kind == OperationKind::Create {
                 let call = ledger.creates[self.index].call;
                 // This one is not taken yet, and so harmless.
                 let doubtful = ledger.creates_of(call).filter(|it| !it.is_harmless());
@@ -194,7 +190,7 @@ impl Entry {
         }
         self.effect = Effect::Never;
         let mut ledger = self.ledger.lock().unwrap();
-        if self.intent == Intent::Create {
+        if self.kind == OperationKind::Create {
             ledger.creates[self.index].minted = true;
         } else {
             ledger.revokes[self.index].revoked = true;
@@ -204,7 +200,7 @@ impl Entry {
     /// The id that the answer tells.
     pub(super) fn id(&self) -> String {
         let ledger = self.ledger.lock().unwrap();
-        if self.intent == Intent::Create {
+        if self.kind == OperationKind::Create {
             ledger.creates[self.index].id.clone()
         } else {
             ledger.revokes[self.index].id.clone()
@@ -212,7 +208,7 @@ impl Entry {
     }
 
     fn note(&self, note: impl FnOnce(&mut Create)) {
-        if self.intent == Intent::Create {
+        if self.kind == OperationKind::Create {
             note(&mut self.ledger.lock().unwrap().creates[self.index]);
         }
     }
@@ -227,7 +223,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         self.reach(self.effect);
         let mut ledger = self.ledger.lock().unwrap();
-        if self.intent == Intent::Revoke && ledger.revokes[self.index].taken {
+        if self.kind == OperationKind::Revoke && ledger.revokes[self.index].taken {
             ledger.revokes_at_once -= 1;
         }
     }

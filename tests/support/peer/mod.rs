@@ -17,7 +17,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use clerk_actor_tokens::{Body, BoxError, Intent};
+use clerk_actor_tokens::{Body, BoxError, OperationKind};
 use http::{Request, Response};
 use tower::Service;
 
@@ -45,7 +45,7 @@ pub(crate) struct CallNumber(pub(crate) usize);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
     pub(crate) call: usize,
-    pub(crate) intent: Intent,
+    pub(crate) kind: OperationKind,
     pub(crate) before: usize,
 }
 
@@ -81,8 +81,8 @@ impl Service<Request<Body>> for Peer {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let CallNumber(call) = *request.extensions().get().expect("a call has a number");
-        let (asked, entry) = match request.body().intent() {
-            Intent::Create => Entry::of_create(&self.ledger, call),
+        let (asked, entry) = match request.body().kind() {
+            OperationKind::Create => Entry::of_create(&self.ledger, call),
             _ => Entry::of_revoke(&self.ledger, call, request.uri().path()),
         };
         let plan = (self.script)(asked);

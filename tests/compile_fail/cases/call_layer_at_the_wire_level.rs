@@ -1,24 +1,24 @@
-//! An attempt layer is passed as a call layer.
+//! A call layer is passed as a wire layer.
 
 use bytes::Bytes;
-use clerk_actor_tokens::{Body, BoxError, ClientBuilder, SecretKey};
+use clerk_actor_tokens::{ActorTokenRequest, Body, BoxError, ClientBuilder, SecretKey};
 use http_body_util::Full;
 use tower::{Layer, Service};
 
 #[derive(Clone)]
-struct Signing<S>(S);
+struct Audit<S>(S);
 
-struct SigningLayer;
+struct AuditLayer;
 
-impl<S> Layer<S> for SigningLayer {
-    type Service = Signing<S>;
+impl<S> Layer<S> for AuditLayer {
+    type Service = Audit<S>;
 
-    fn layer(&self, inner: S) -> Signing<S> {
-        Signing(inner)
+    fn layer(&self, inner: S) -> Audit<S> {
+        Audit(inner)
     }
 }
 
-impl<S: Service<http::Request<Body>>> Service<http::Request<Body>> for Signing<S> {
+impl<S: Service<ActorTokenRequest>> Service<ActorTokenRequest> for Audit<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -30,7 +30,7 @@ impl<S: Service<http::Request<Body>>> Service<http::Request<Body>> for Signing<S
         self.0.poll_ready(cx)
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> S::Future {
+    fn call(&mut self, request: ActorTokenRequest) -> S::Future {
         self.0.call(request)
     }
 }
@@ -40,6 +40,6 @@ fn main() {
         Ok::<_, BoxError>(http::Response::new(Full::<Bytes>::default()))
     });
     let key = SecretKey::new("sk_test_1").unwrap();
-    let builder = ClientBuilder::over(key, transport).call_layer(SigningLayer);
+    let builder = ClientBuilder::over(key, transport).wire_layer(AuditLayer);
     let _ = builder.build();
 }

@@ -1,24 +1,24 @@
-//! A call layer is passed as an attempt layer.
+//! A wire layer is passed as a call layer.
 
 use bytes::Bytes;
-use clerk_actor_tokens::{ActorTokenRequest, Body, BoxError, ClientBuilder, SecretKey};
+use clerk_actor_tokens::{Body, BoxError, ClientBuilder, SecretKey};
 use http_body_util::Full;
 use tower::{Layer, Service};
 
 #[derive(Clone)]
-struct Audit<S>(S);
+struct Signing<S>(S);
 
-struct AuditLayer;
+struct SigningLayer;
 
-impl<S> Layer<S> for AuditLayer {
-    type Service = Audit<S>;
+impl<S> Layer<S> for SigningLayer {
+    type Service = Signing<S>;
 
-    fn layer(&self, inner: S) -> Audit<S> {
-        Audit(inner)
+    fn layer(&self, inner: S) -> Signing<S> {
+        Signing(inner)
     }
 }
 
-impl<S: Service<ActorTokenRequest>> Service<ActorTokenRequest> for Audit<S> {
+impl<S: Service<http::Request<Body>>> Service<http::Request<Body>> for Signing<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -30,7 +30,7 @@ impl<S: Service<ActorTokenRequest>> Service<ActorTokenRequest> for Audit<S> {
         self.0.poll_ready(cx)
     }
 
-    fn call(&mut self, request: ActorTokenRequest) -> S::Future {
+    fn call(&mut self, request: http::Request<Body>) -> S::Future {
         self.0.call(request)
     }
 }
@@ -40,6 +40,6 @@ fn main() {
         Ok::<_, BoxError>(http::Response::new(Full::<Bytes>::default()))
     });
     let key = SecretKey::new("sk_test_1").unwrap();
-    let builder = ClientBuilder::over(key, transport).attempt_layer(AuditLayer);
+    let builder = ClientBuilder::over(key, transport).call_layer(SigningLayer);
     let _ = builder.build();
 }
