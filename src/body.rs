@@ -1,16 +1,17 @@
-//! [`Body`], the request body of an attempt.
+//! [`Payload`], the request body of a call's attempts, and [`Body`], the request body of one attempt.
 
 use std::{
-    convert::Infallible,
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
 
-use crate::call::{Attempt, Call, Content, Progress};
+use crate::call::{Attempt, CallOptions, CallRecord};
 
 /// Which of the API's two operations a request is, for layers that see bytes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,17 +23,117 @@ pub enum OperationKind {
     Revoke,
 }
 
-/// The request body of an attempt: bytes in one piece, the [`OperationKind`] that a retry decides on, and
-/// a note of whether the transport took it.
+/// The encoded body of a call, which every attempt sends: the request body between
+/// [`Json`](crate::layer::Json) and [`DecodeError`](crate::layer::DecodeError).
 ///
-/// A body that no transport took cannot have been sent. That is how a failure is told to be
-/// [`NotSent`](crate::Outcome::NotSent), whatever the transport, time-outs included. Cloning shares
-/// the bytes and the note.
+/// It is cheap to clone, and cloning it sends nothing. [`DecodeError`](crate::layer::DecodeError) turns
+/// each `Payload` it is given into the [`Body`] of one attempt, so a retry or a hedge belongs above it.
 ///
-/// Transports read it like any [`http_body::Body`]. A transport that sends a request without
-/// reading its body must call [`Body::into_bytes`], so that the note is right. Layers that sign or
-/// measure what is sent look at it by [`Body::as_bytes`], those that write it anew do so by
-/// [`Body::with_bytes`].
+/// ```
+/// use clerk_actor_tokens::{OperationKind, Payload};
+///
+/// let payload = Payload::new(OperationKind::Create, "{}");
+/// let body = payload.clone().begin_attempt();
+/// assert_eq!((body.attempt(), payload.attempts()), (1, 1));
+/// ```
+#[derive(Clone)]
+pub struct Payload {
+    bytes: Bytes,
+    kind: OperationKind,
+    options: Option<Arc<CallOptions>>,
+    deadline: Option<Instant>,
+    record: Arc<CallRecord>,
+}
+
+impl Payload {
+    /// Makes the payload of a call of its own.
+    #[must_use]
+    pub fn new(kind: OperationKind, bytes: impl Into<Bytes>) -> Self {
+        Self::of_call(kind, bytes.into(), None, None, Arc::default())
+    }
+
+    pub(crate) fn of_call(
+        kind: OperationKind,
+        bytes: Bytes,
+        options: Option<Arc<CallOptions>>,
+        deadline: Option<Instant>,
+        record: Arc<CallRecord>,
+    ) -> Self {
+        Self {
+            bytes,
+            kind,
+            options,
+            deadline,
+            record,
+        }
+    }
+
+    /// Returns which operation the request is.
+    #[must_use]
+    pub fn kind(&self) -> OperationKind {
+        self.kind
+    }
+
+    /// Returns when the call's time is over, if it has a timeout. A layer that waits must not wait
+    /// longer.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Returns how many attempts of the call have begun.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.record.attempts()
+    }
+
+    /// Returns the encoded bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Begins an attempt of the call and returns its body.
+    #[must_use]
+    pub fn begin_attempt(self) -> Body {
+        Body {
+            attempt: self.record.begin_attempt(),
+            bytes: Some(self.bytes),
+            kind: self.kind,
+            options: self.options,
+            deadline: self.deadline,
+        }
+    }
+
+    pub(crate) fn options(&self) -> Option<&CallOptions> {
+        self.options.as_deref()
+    }
+
+    pub(crate) fn record(&self) -> &Arc<CallRecord> {
+        &self.record
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Payload")
+            .field("kind", &self.kind)
+            .field("len", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The request body of one attempt: bytes in one piece, and a handle to the call's record, which notes
+/// whether the transport took them.
+///
+/// A body that no transport took was not sent. That is how a failure is known to be
+/// [`NotSent`](crate::Outcome::NotSent), whatever the transport is. Because a create that is sent twice
+/// mints two tokens, a `Body` is not `Clone`; a layer that copies its bytes into a new `Body` makes a
+/// call of its own.
+///
+/// A transport reads it like any [`http_body::Body`]. A transport that sends a request without polling
+/// the body must call [`Body::into_bytes`]. Layers that sign or measure a request read
+/// [`Body::as_bytes`]; layers that rewrite it use [`Body::with_bytes`].
 ///
 /// ```
 /// use clerk_actor_tokens::{Body, OperationKind};
@@ -41,41 +142,34 @@ pub enum OperationKind {
 /// assert_eq!(body.kind(), OperationKind::Create);
 /// assert_eq!(format!("{body:?}"), "Body { kind: Create, len: 45, .. }");
 /// ```
-#[derive(Clone)]
 pub struct Body {
-    // A handle, and no more: on its way to the wire a request is moved some forty times.
     attempt: Attempt,
-    /// That attempt was begun; until then this is but a body of its call.
-    begun: bool,
-    /// How many layers above read the answer.
-    readers: u8,
-    /// The bytes were handed out.
-    spent: bool,
-    /// What a layer wrote in place of what the call says.
-    own: Option<Box<Bytes>>,
+    /// Taken when the body is polled.
+    bytes: Option<Bytes>,
+    kind: OperationKind,
+    options: Option<Arc<CallOptions>>,
+    deadline: Option<Instant>,
 }
 
+/// The error of a [`Body`] that was withdrawn before it was sent: its attempt has ended, and nothing
+/// of it may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request was withdrawn before it was sent")]
+pub struct Withdrawn(());
+
 impl Body {
-    /// A body that belongs to a call of its own. Never put one in place of another, whose call would learn
-    /// nothing of what is sent then, and take it for not sent; other bytes are put into a body by
-    /// [`with_bytes`](Self::with_bytes).
+    /// Makes the body of the only attempt of a call of its own.
+    ///
+    /// Do not replace the body of a request by a new one: its call would not learn what becomes of the
+    /// new one and would report it as not sent. Use [`with_bytes`](Self::with_bytes) instead.
     #[must_use]
     pub fn new(kind: OperationKind, bytes: impl Into<Bytes>) -> Self {
-        Self::of_call(kind, bytes.into(), Call::default())
+        Payload::new(kind, bytes).begin_attempt()
     }
 
-    pub(crate) fn of_call(kind: OperationKind, bytes: Bytes, call: Call) -> Self {
-        Self {
-            attempt: Attempt::none_of(call.encoded(kind, bytes)),
-            begun: false,
-            readers: 0,
-            spent: false,
-            own: None,
-        }
-    }
-
-    /// The body of the same attempt with other bytes, for layers that write it anew. Whoever does so in an
-    /// [wire layer](crate::ClientBuilder::wire_layer) sets the request's `content-length`, too.
+    /// Replaces the bytes of the same attempt, for layers that rewrite a request. A
+    /// [wire layer](crate::ClientBuilder::wire_layer) that does so and has set a `content-length`
+    /// corrects that too.
     ///
     /// ```
     /// use clerk_actor_tokens::{Body, OperationKind};
@@ -87,167 +181,108 @@ impl Body {
     /// ```
     #[must_use]
     pub fn with_bytes(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.own = Some(Box::new(bytes.into()));
+        self.bytes = Some(bytes.into());
         self
     }
 
-    /// Which operation the request is.
+    /// Returns which operation the request is.
     #[must_use]
     pub fn kind(&self) -> OperationKind {
-        self.content().kind
+        self.kind
     }
 
-    /// The number of this attempt within its call, counted from one; zero above
-    /// [`DecodeErrorLayer`](crate::layer::DecodeErrorLayer), which begins attempts.
+    /// Returns the number of this attempt within its call, counted from one.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        if self.begun { self.attempt.number() } else { 0 }
+        self.attempt.number()
     }
 
-    /// The length in bytes of what is left to send.
+    /// Returns the number of bytes that are left to send.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.bytes().len()
+        self.as_bytes().len()
     }
 
-    /// Whether nothing is left to send.
+    /// Returns whether nothing is left to send.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.bytes().is_empty()
+        self.as_bytes().is_empty()
     }
 
-    /// What is left to send, to look at. It may be given up at any time; what is sent is taken by
-    /// [`into_bytes`](Self::into_bytes).
+    /// Returns the bytes that are left to send, without taking them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes()
+        self.bytes.as_deref().unwrap_or_default()
     }
 
-    /// Takes the bytes, which counts as sending them: what two clones took counts as sent twice. `None`
-    /// when the attempt they belong to was given up: then they must not be sent any more.
+    /// Takes the bytes, which counts as sending them.
+    ///
+    /// # Errors
+    ///
+    /// When the attempt was given up before: then nothing may be sent any more.
+    pub fn into_bytes(mut self) -> Result<Bytes, Withdrawn> {
+        self.take().map(Option::unwrap_or_default)
+    }
+
+    /// Returns whether the request may still be sent, for transports that queue. A transport that gets
+    /// `false` drops the request.
     #[must_use]
-    pub fn into_bytes(self) -> Option<Bytes> {
-        self.take().then(|| self.bytes().clone())
+    pub fn may_be_sent(&self) -> bool {
+        !self.attempt.is_withdrawn()
     }
 
-    /// What is left to send.
-    pub(crate) fn bytes(&self) -> &Bytes {
-        static NOTHING: Bytes = Bytes::new();
-        if self.spent {
-            &NOTHING
-        } else {
-            self.own.as_deref().unwrap_or(&self.content().bytes)
+    pub(crate) fn options(&self) -> Option<&CallOptions> {
+        self.options.as_deref()
+    }
+
+    /// Returns the bytes that are left to send, without taking them.
+    pub(crate) fn bytes(&self) -> Bytes {
+        self.bytes.clone().unwrap_or_default()
+    }
+
+    pub(crate) fn attempt_handle(&self) -> &Attempt {
+        &self.attempt
+    }
+
+    /// Takes the bytes; `None` if they were taken before.
+    fn take(&mut self) -> Result<Option<Bytes>, Withdrawn> {
+        if self.bytes.is_some() && !self.take_attempt() {
+            return Err(Withdrawn(()));
         }
+        Ok(self.bytes.take())
     }
 
-    pub(crate) fn content(&self) -> &Content {
-        self.progress().content()
-    }
-
-    pub(crate) fn progress(&self) -> &Progress {
-        self.attempt.progress()
-    }
-
-    /// Makes this the body of a new attempt of its call.
-    pub(crate) fn begin_attempt(&mut self) -> Attempt {
-        if self.begun {
-            self.attempt.become_repeated();
-        } else {
-            self.attempt.become_next();
+    /// After the call's deadline nothing is sent, so that a process that was stopped cannot send late.
+    fn take_attempt(&self) -> bool {
+        if self
+            .deadline
+            .is_some_and(|deadline| deadline <= Instant::now())
+        {
+            self.attempt.withdraw();
         }
-        (self.begun, self.readers) = (true, 0);
-        self.attempt.clone()
-    }
-
-    /// The attempt that this is the body of; begun here where no layer above did.
-    fn attempt_or_begin(&mut self) -> Attempt {
-        if self.begun {
-            self.attempt.clone()
-        } else {
-            self.begin_attempt()
-        }
-    }
-
-    /// The attempt that this is the body of, for the layer that settles it.
-    pub(crate) fn held_attempt(&mut self) -> Attempt {
-        let attempt = self.attempt_or_begin();
-        if !attempt.note_held() {
-            self.attempt.become_repeated();
-            self.attempt.note_held();
-            self.attempt.note_readers(self.readers);
-        }
-        self.attempt.clone()
-    }
-
-    /// The attempt that this is the body of, for the layer that reads its answer; and how many do so from
-    /// that one on up.
-    pub(crate) fn sent_attempt(&mut self) -> (Attempt, u8) {
-        let before = self.attempt_or_begin();
-        let above = self.readers;
-        self.readers = above.saturating_add(1);
-        if !before.note_sent(above) {
-            self.attempt.become_repeated();
-            self.attempt.note_readers(self.readers);
-            self.attempt.send_unseen(&before);
-        }
-        (self.attempt.clone(), self.readers)
-    }
-
-    /// Whether it may be sent. One without content is taken by this, for a transport may send that before it
-    /// asks for the body.
-    #[cfg(feature = "transport")]
-    pub(crate) fn may_be_sent(&self) -> bool {
-        if self.is_empty() {
-            self.take()
-        } else {
-            !self.begun || !self.attempt.is_withdrawn()
-        }
-    }
-
-    pub(crate) fn attempt_handle(&self) -> Option<Attempt> {
-        self.begun.then(|| self.attempt.clone())
-    }
-
-    fn take(&self) -> bool {
-        if !self.begun {
-            // No layer below will tell what becomes of it.
-            return self.progress().take_unbegun();
-        }
-        // Empty ones are asked for more than once, and are harmless.
-        if self.is_empty() {
-            self.attempt.take()
-        } else {
-            self.attempt.take_once()
-        }
+        self.attempt.take()
     }
 }
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Withdrawn;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let bytes = self.bytes().clone();
-        let taken = self.take();
-        self.spent = true;
-        if taken {
-            return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
-        }
-        // The attempt was given up. A body with content ends short of its announced length, so
-        // that no server can take it for whole. An empty one has no such mark and never ends, which
-        // tells a server nothing where the head says that there is no body: it is not to get as far.
-        match self.kind() {
-            OperationKind::Create => Poll::Ready(None),
-            OperationKind::Revoke => Poll::Pending,
-        }
+    ) -> Poll<Option<Result<Frame<Bytes>, Withdrawn>>> {
+        let bytes = self.take().map(|bytes| bytes.filter(|it| !it.is_empty()));
+        Poll::Ready(bytes.transpose().map(|bytes| bytes.map(Frame::data)))
     }
 
+    /// Takes an empty body. hyper asks this instead of polling an empty body, directly before it writes
+    /// the head, so this is the last moment to withdraw it.
     fn is_end_stream(&self) -> bool {
-        // Transports ask this of an empty body in place of polling it.
-        self.is_empty() && self.take()
+        match &self.bytes {
+            None => true,
+            Some(bytes) => bytes.is_empty() && self.take_attempt(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -258,11 +293,74 @@ impl http_body::Body for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body")
-            .field("kind", &self.kind())
+            .field("kind", &self.kind)
             .field("len", &self.len())
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use http_body::Body as _;
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::Outcome;
+
+    #[tokio::test]
+    async fn polling_a_body_takes_it() {
+        let body = Body::new(OperationKind::Create, "{}");
+        let attempt = body.attempt_handle().clone();
+        assert!(!body.is_end_stream());
+        assert_eq!(attempt.record().outcome(), Outcome::NotSent);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "{}");
+        assert_eq!(attempt.record().outcome(), Outcome::Unknown);
+        assert!(!attempt.withdraw());
+    }
+
+    #[test]
+    fn asking_an_empty_body_for_its_end_takes_it() {
+        let body = Body::new(OperationKind::Revoke, "");
+        let attempt = body.attempt_handle().clone();
+        assert!(body.is_end_stream());
+        assert!(!attempt.withdraw());
+    }
+
+    #[tokio::test]
+    async fn withdrawn_body_fails() {
+        for (kind, bytes) in [(OperationKind::Create, "{}"), (OperationKind::Revoke, "")] {
+            let withdrawn = || {
+                let body = Body::new(kind, bytes);
+                assert!(body.attempt_handle().withdraw());
+                body
+            };
+            assert!(!withdrawn().may_be_sent());
+            assert!(!withdrawn().is_end_stream());
+            assert_eq!(withdrawn().into_bytes(), Err(Withdrawn(())));
+            assert_eq!(withdrawn().collect().await.unwrap_err(), Withdrawn(()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn body_cannot_be_taken_after_the_deadline_of_its_call() {
+        for (kind, bytes) in [(OperationKind::Create, "{}"), (OperationKind::Revoke, "")] {
+            let deadline = Some(Instant::now());
+            let payload = Payload::of_call(kind, bytes.into(), None, deadline, Arc::default());
+            let body = payload.clone().begin_attempt();
+            assert!(!body.is_end_stream());
+            assert!(body.into_bytes().is_err());
+            assert_eq!(payload.record().outcome(), Outcome::NotSent);
+        }
+    }
+
+    #[test]
+    fn attempts_of_one_payload_are_numbered_and_independent() {
+        let payload = Payload::new(OperationKind::Create, "{}");
+        let (one, two) = (payload.clone().begin_attempt(), payload.begin_attempt());
+        assert_eq!((one.attempt(), two.attempt()), (1, 2));
+        let first = one.attempt_handle().clone();
+        assert!(two.into_bytes().is_ok());
+        assert!(first.withdraw());
+        assert_eq!(first.record().outcome(), Outcome::Unknown);
+    }
+}

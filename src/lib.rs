@@ -127,18 +127,18 @@ mod body;
 mod call;
 mod clerk_errors;
 mod error;
-mod guard;
 mod key_source;
 mod lenient;
 mod outcome;
 mod request;
+mod response_head;
 mod retry_config;
 mod runtime;
 mod secret_key;
 mod settle_end;
-mod sync;
 mod telemetry;
 mod text;
+mod token_response;
 
 #[cfg(feature = "metrics")]
 pub use self::telemetry::describe_metrics;
@@ -146,7 +146,8 @@ pub use self::{
     actor_token::{ActorToken, ActorTokenStatus, InvalidActorToken, Ticket},
     actor_token_id::{ActorTokenId, InvalidActorTokenId},
     base_url::{BaseUrl, InvalidBaseUrl},
-    body::{Body, OperationKind},
+    body::{Body, OperationKind, Payload, Withdrawn},
+    call::CallWatch,
     clerk_errors::{ClerkError, ClerkErrors},
     client::{Client, ClientBuilder, ConfigError, Lease},
     error::{BoxError, Error, ErrorKind},
@@ -155,6 +156,7 @@ pub use self::{
     request::{Actor, ActorTokenRequest, CreateActorToken, InvalidRequest, Operation},
     retry_config::RetryConfig,
     secret_key::{InvalidSecretKey, SecretKey},
+    token_response::TokenResponse,
 };
 
 /// Compiles the code blocks of the README.

@@ -28,21 +28,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 4] = [Self::NotSent, Self::Rejected, Self::Unknown, Self::Applied];
-
     /// Whether nothing can have changed at the API, so that sending again is harmless.
     #[must_use]
     pub fn is_without_effect(self) -> bool {
         self <= Self::Rejected
-    }
-
-    /// The outcome that [`Outcome::code`] stands for; the last one for a number out of range.
-    pub(crate) fn from_code(code: u8) -> Self {
-        Self::ALL[usize::from(code).min(Self::ALL.len() - 1)]
-    }
-
-    pub(crate) fn code(self) -> u8 {
-        self as u8
     }
 }
 
@@ -54,17 +43,5 @@ impl fmt::Display for Outcome {
             Self::Unknown => "unknown",
             Self::Applied => "applied",
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Outcome;
-
-    #[test]
-    fn codes_round_trip() {
-        for outcome in Outcome::ALL {
-            assert_eq!(Outcome::from_code(outcome.code()), outcome);
-        }
     }
 }

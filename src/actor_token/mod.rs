@@ -11,13 +11,13 @@ mod wire;
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use bytes::Bytes;
 use serde::Serialize;
 
 pub(crate) use self::decode::Reading;
 use self::echo::Echo;
+pub(crate) use self::ticket::Guard;
 pub use self::{invalid::InvalidActorToken, ticket::Ticket};
-use crate::{Actor, ActorTokenId, guard::Guard, text::presentable};
+use crate::{Actor, ActorTokenId, text::presentable};
 
 /// An actor token as the API describes it.
 ///
@@ -143,19 +143,24 @@ impl ActorToken {
         self
     }
 
-    /// Lets `guard` answer for the token until its ticket is read, if it is the token from `answer`
-    /// that it answers for.
-    pub(crate) fn guard_by(&mut self, mut guard: Arc<dyn Guard>, answer: &Bytes) {
-        if guard.is_of(&self.id, answer) {
-            if let Some(guard) = Arc::get_mut(&mut guard) {
-                guard.confirm(&self.id);
-            }
+    /// Hands the token's guard to its ticket. A token without a ticket cannot be used by who finds it,
+    /// so it needs no guard.
+    pub(crate) fn guarded_by(mut self, guard: Option<Arc<dyn Guard>>) -> Self {
+        if let Some(guard) = guard {
             match &mut self.ticket {
-                Some(ticket) if !ticket.is_guarded() => ticket.guard_by(guard),
-                // There is no credential that could get lost, or another one answers for it.
-                _ => guard.claim(),
+                Some(ticket) => {
+                    guard.identify(&self.id);
+                    ticket.set_guard(guard);
+                }
+                None => guard.claim(),
             }
         }
+        self
+    }
+
+    /// Takes the guard out of the ticket, which reading the ticket would end.
+    pub(crate) fn take_guard(&mut self) -> Option<Arc<dyn Guard>> {
+        self.ticket.as_mut()?.take_guard()
     }
 }
 

@@ -4,16 +4,27 @@ use std::{fmt, slice::SliceIndex, sync::Arc};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{guard::Guard, layer::settle::Unsettled};
+use crate::ActorTokenId;
 
-/// The credential of a token, in the two forms that the API hands out.
+/// Revokes or reports a minted token when it is dropped, unless the token is claimed before.
+pub(crate) trait Guard: Send + Sync {
+    /// Notes that the token was delivered under this id.
+    fn identify(&self, id: &ActorTokenId);
+
+    /// Gives up the guard, because the caller takes responsibility for the token.
+    fn claim(&self);
+
+    /// Revokes the token now, in the background.
+    fn settle(&self);
+}
+
+/// The credential of a token, in the two forms that the API returns.
 ///
-/// Whoever holds either signs in as the user, past their second factor. `Debug` prints
-/// `Ticket([redacted])`, there is no `Display`, and the text is wiped from memory when it is dropped.
+/// Either form signs in as the user, past their second factor. `Debug` prints `Ticket([redacted])`,
+/// there is no `Display`, and the text is wiped from memory when it is dropped.
 ///
-/// There is no other way to get at a credential than to read it here. So a ticket that nobody ever
-/// read is of no use to anybody, and when the last clone of it is dropped, its token is revoked in the
-/// background; see [`SettleLayer`](crate::layer::SettleLayer).
+/// Reading the ticket claims the token. If the last clone of a ticket is dropped unread, its token is
+/// revoked in the background, see [`SettleLayer`](crate::layer::SettleLayer).
 #[derive(Clone)]
 pub struct Ticket {
     /// The link, and the bare ticket behind it unless the link ends with it: one copy to wipe.
@@ -24,7 +35,7 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// A ticket of what an answer holds; `None` when it holds neither form.
+    /// Makes a ticket of the two forms; `None` if there is neither.
     pub(crate) fn new(token: Option<&str>, url: Option<&str>) -> Option<Self> {
         let (token, url) = (token.unwrap_or_default(), url.unwrap_or_default());
         let (text, token_start) = if url.ends_with(token) {
@@ -40,38 +51,33 @@ impl Ticket {
         })
     }
 
-    /// The bare ticket, to be passed to Clerk's `signIn.create({ strategy: "ticket" })`. Reading it
+    /// Returns the bare ticket, to be passed to Clerk's `signIn.create({ strategy: "ticket" })`. Reading it
     /// [claims](Self::claim) the token.
     #[must_use]
     pub fn expose_token(&self) -> Option<&str> {
         self.read(self.token_start..)
     }
 
-    /// The link that signs in whoever opens it. Reading it [claims](Self::claim) the token.
+    /// Returns the link that signs in as the user. Reading it [claims](Self::claim) the token.
     #[must_use]
     pub fn expose_url(&self) -> Option<&str> {
         self.read(..self.url_end)
     }
 
-    /// Answers for the token from now on, read or not: it is not revoked when the ticket is dropped.
+    /// Takes responsibility for the token, as reading the ticket does: the token is not revoked when
+    /// the ticket is dropped.
     pub fn claim(&self) {
         if let Some(guard) = &self.guard {
             guard.claim();
         }
     }
 
-    /// The token, for somebody who answers for it after it is claimed; if anybody did before.
-    pub(crate) fn unsettled(&self) -> Option<Unsettled> {
-        self.guard.as_ref()?.unsettled()
-    }
-
-    pub(super) fn is_guarded(&self) -> bool {
-        self.guard.is_some()
-    }
-
-    /// Lets `guard` answer for the token until the ticket is read.
-    pub(super) fn guard_by(&mut self, guard: Arc<dyn Guard>) {
+    pub(super) fn set_guard(&mut self, guard: Arc<dyn Guard>) {
         self.guard = Some(guard);
+    }
+
+    pub(super) fn take_guard(&mut self) -> Option<Arc<dyn Guard>> {
+        self.guard.take()
     }
 
     fn read<R: SliceIndex<str, Output = str>>(&self, range: R) -> Option<&str> {

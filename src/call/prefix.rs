@@ -1,10 +1,10 @@
-//! [`Prefix`], what was read of a body so far.
+//! [`Prefix`], the part of a response body that was received so far.
 
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
-/// What was read so far: mostly one frame, which is then used as it came.
+/// The part of a body that was received so far. A body of one frame is used without a copy.
 #[derive(Default)]
 pub(crate) struct Prefix {
     first: Bytes,
@@ -12,7 +12,7 @@ pub(crate) struct Prefix {
 }
 
 impl Prefix {
-    /// Adds a frame, as much of it as the limit allows. False when that was not all of it.
+    /// Adds a frame, as much of it as `limit` allows. Returns whether all of it fits.
     pub(crate) fn push(&mut self, mut data: Bytes, limit: usize) -> bool {
         let room = limit - self.len();
         let fits = data.len() <= room;
@@ -32,7 +32,7 @@ impl Prefix {
         self.first.len().max(self.rest.len())
     }
 
-    /// What was read so far.
+    /// Returns a copy of the bytes so far.
     pub(crate) fn snapshot(&self) -> Bytes {
         if self.rest.is_empty() {
             self.first.clone()
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_frame_is_used_as_it_came() {
+    fn one_frame_is_not_copied() {
         let mut prefix = Prefix::default();
         let frame = Bytes::from_static(b"one");
         assert!(prefix.push(frame.clone(), 3));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use super::{
-    AttemptLevel, CallLevel, CallService, Client, ClientBuilder, ConfigError,
-    stack::{TransportSource, WireService},
+    AttemptLevel, AttemptService, CallLevel, CallService, Client, ClientBuilder, ConfigError,
+    Layers, ObserverLevel, ObserverService, SingleAttempt, WireService, stack::TransportSource,
 };
 use crate::layer::{
     ApiHeadersLayer, BaseUriLayer, BearerAuth, BearerAuthLayer, CollectBodyLayer, DecodeErrorLayer,
@@ -14,7 +14,7 @@ use crate::layer::{
     TypedErrorLayer, settle::Settler,
 };
 
-impl<C, A, T> ClientBuilder<C, A, T> {
+impl<L, T> ClientBuilder<L, T> {
     /// The call's [`TimeoutLayer`].
     pub fn call_timeout_layer(&self) -> TimeoutLayer {
         TimeoutLayer::new(self.settings.call_timeout)
@@ -22,8 +22,8 @@ impl<C, A, T> ClientBuilder<C, A, T> {
 
     /// The [`RetryLayer`]. Each has a budget of its own, which the services that it makes share.
     pub fn retry_layer(&self) -> RetryLayer {
-        RetryLayer::new(self.settings.retry.clone())
-            .with_classifier(self.settings.classifier.clone())
+        let settings = &self.settings;
+        RetryLayer::with_classifier(settings.retry.clone(), settings.classifier.clone())
     }
 
     /// The [`TraceCallLayer`].
@@ -85,8 +85,17 @@ impl<C, A, T> ClientBuilder<C, A, T> {
             .cloned()
             .fold(layer, BearerAuthLayer::allow)
     }
+}
 
-    /// The whole stack, unboxed, its future named.
+impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T>
+where
+    T: TransportSource,
+    W: Layer<BearerAuth<T::Transport>, Service: WireService>,
+    A: Layer<SingleAttempt<W, T::Transport>, Service: AttemptService>,
+    C: Layer<Timeout<Json<AttemptLevel<A, W, T::Transport>>>, Service: CallService>,
+    O: Layer<CallLevel<C, A, W, T::Transport>>,
+{
+    /// Returns the whole stack, unboxed, with a named future.
     ///
     /// ```
     /// use clerk_actor_tokens::{
@@ -111,23 +120,15 @@ impl<C, A, T> ClientBuilder<C, A, T> {
     /// # Errors
     ///
     /// When the default transport cannot be set up; never with a transport of one's own.
-    pub fn service(self) -> Result<CallLevel<C, A, T::Transport>, ConfigError>
-    where
-        T: TransportSource,
-        A: Layer<BearerAuth<T::Transport>, Service: WireService>,
-        C: Layer<Timeout<Json<AttemptLevel<A, T::Transport>>>>,
-    {
+    pub fn service(self) -> Result<ObserverLevel<O, C, A, W, T::Transport>, ConfigError> {
         self.assemble().map(|(service, _)| service)
     }
 
-    /// The whole stack, and what settles its creates.
+    /// Returns the whole stack, and the settler of its creates.
     #[allow(clippy::type_complexity)]
-    fn assemble(self) -> Result<(CallLevel<C, A, T::Transport>, Arc<Settler>), ConfigError>
-    where
-        T: TransportSource,
-        A: Layer<BearerAuth<T::Transport>, Service: WireService>,
-        C: Layer<Timeout<Json<AttemptLevel<A, T::Transport>>>>,
-    {
+    fn assemble(
+        self,
+    ) -> Result<(ObserverLevel<O, C, A, W, T::Transport>, Arc<Settler>), ConfigError> {
         let bearer_auth = self.bearer_auth_layer();
         let api_headers = self.api_headers_layer();
         let base_uri = self.base_uri_layer();
@@ -139,50 +140,51 @@ impl<C, A, T> ClientBuilder<C, A, T> {
         let call_timeout = self.call_timeout_layer();
         let trace_call = self.trace_call_layer();
 
-        // Bottom up, as a request passes it last to first.
+        // Bottom up: a request passes the last one first.
         let svc = self.transport.into_transport()?;
-        // The key goes in last, so that nothing above can log it.
+        // The key is added last, so that no layer above can log it.
         let svc = bearer_auth.layer(svc);
-        // Users' wire layers see every attempt, and what of it is not secret.
-        let svc = self.wire_layers.layer(svc);
+        // Wire layers see every attempt, but not the key.
+        let svc = self.layers.wire.layer(svc);
         // Headers are added below retry, so that a request is cheap to clone for the next attempt.
         let svc = api_headers.layer(svc);
         let svc = base_uri.layer(svc);
-        // The body is read inside the attempt, so that time-out and connection reuse are right.
+        // The body is read inside the attempt, so that its timeout and its connection reuse are right.
         let svc = collect_body.layer(svc);
-        // Below everything that may drop an attempt, so that no drop loses what it mints.
+        // Settle is below every layer that may drop an attempt, so that no drop loses a token.
         let svc = settle.layer(svc);
         let settler = Arc::clone(svc.settler());
         let svc = attempt_timeout.layer(svc);
         // Errors are typed below retry, so that retry decides on facts.
         let svc = DecodeErrorLayer::new().layer(svc);
-        // An attempt's span lasts from where it begins to its typed error, its body included.
+        // The span of an attempt includes its body and its typed error.
         let svc = trace.layer(svc);
+        // Attempt layers may repeat an attempt, and each has a span of its own.
+        let svc = self.layers.attempt.layer(svc);
         let svc = retry.layer(svc);
         // A 200 is decoded above retry, so that one that does not decode is never sent again.
         let svc = JsonLayer::new().layer(svc);
-        // The call's time covers attempts and pauses.
+        // The call's time covers attempts and backoff.
         let svc = call_timeout.layer(svc);
-        let svc = self.call_layers.layer(svc);
-        // Whatever failed below has an outcome, errors of users' layers included.
+        let svc = self.layers.call.layer(svc);
+        // Every failure below gets an outcome, including the errors of call layers.
         let svc = TypedErrorLayer::new().layer(svc);
-        // The call's span covers all that there is, and sees how it really ended.
+        // Observers see every result as it is returned.
+        let svc = self.layers.observer.layer(svc);
+        // The span of a call covers all of it.
         Ok((trace_call.layer(svc), settler))
     }
 
-    /// The client.
+    /// Builds the client.
     ///
     /// # Errors
     ///
     /// When the default transport cannot be set up; never with a transport of one's own.
     pub fn build(self) -> Result<Client, ConfigError>
     where
-        T: TransportSource,
-        A: Layer<BearerAuth<T::Transport>, Service: WireService>,
-        C: Layer<Timeout<Json<AttemptLevel<A, T::Transport>>>>,
-        CallLevel<C, A, T::Transport>: CallService,
+        ObserverLevel<O, C, A, W, T::Transport>: ObserverService,
     {
-        self.assemble()
-            .map(|(service, settler)| Client::assembled(service, settler))
+        let (service, settler) = self.assemble()?;
+        Ok(Client::assembled(service, settler))
     }
 }

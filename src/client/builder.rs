@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use tower_layer::Identity;
-
 #[cfg(feature = "transport")]
 use super::Client;
-use super::{CustomTransport, Transport};
+use super::{CustomTransport, Layers, Transport};
 #[cfg(feature = "proxy")]
 use crate::transport::Proxy;
 #[cfg(feature = "transport")]
@@ -38,10 +36,9 @@ use crate::{
 /// | spans of calls and of attempts | at the level INFO |
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is built"]
-pub struct ClientBuilder<C, A, T> {
+pub struct ClientBuilder<L, T> {
     pub(super) settings: Settings,
-    pub(super) call_layers: C,
-    pub(super) wire_layers: A,
+    pub(super) layers: L,
     pub(super) transport: T,
 }
 
@@ -93,28 +90,25 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn builder(
-        key: impl Into<KeySource>,
-    ) -> ClientBuilder<Identity, Identity, TransportConfig> {
+    pub fn builder(key: impl Into<KeySource>) -> ClientBuilder<Layers, TransportConfig> {
         ClientBuilder::new(key)
     }
 }
 
 #[cfg(feature = "transport")]
-impl ClientBuilder<Identity, Identity, TransportConfig> {
+impl ClientBuilder<Layers, TransportConfig> {
     /// Begins to configure a client that sends over the default transport.
     pub fn new(key: impl Into<KeySource>) -> Self {
         Self {
             settings: Settings::new(key.into()),
-            call_layers: Identity::new(),
-            wire_layers: Identity::new(),
+            layers: Layers::default(),
             transport: TransportConfig::default(),
         }
     }
 }
 
 #[cfg(feature = "transport")]
-impl<C, A> ClientBuilder<C, A, TransportConfig> {
+impl<L> ClientBuilder<L, TransportConfig> {
     /// The longest the connect phase of an attempt may take: name resolution, TCP and TLS together.
     /// Default: 3 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
@@ -136,7 +130,7 @@ impl<C, A> ClientBuilder<C, A, TransportConfig> {
     }
 }
 
-impl<T: Transport> ClientBuilder<Identity, Identity, CustomTransport<T>> {
+impl<T: Transport> ClientBuilder<Layers, CustomTransport<T>> {
     /// Begins to configure a client that sends over `transport`; for builds without the default one.
     ///
     /// ```
@@ -160,14 +154,13 @@ impl<T: Transport> ClientBuilder<Identity, Identity, CustomTransport<T>> {
     pub fn over(key: impl Into<KeySource>, transport: T) -> Self {
         Self {
             settings: Settings::new(key.into()),
-            call_layers: Identity::new(),
-            wire_layers: Identity::new(),
+            layers: Layers::default(),
             transport: CustomTransport(transport),
         }
     }
 }
 
-impl<C, A, T> ClientBuilder<C, A, T> {
+impl<L, T> ClientBuilder<L, T> {
     /// Where the API is. Default: `https://api.clerk.com/v1`.
     pub fn base_url(mut self, base_url: BaseUrl) -> Self {
         self.settings.base_url = base_url;

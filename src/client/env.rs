@@ -2,9 +2,7 @@
 
 use std::env::{self, VarError};
 
-use tower_layer::Identity;
-
-use super::{Client, ClientBuilder, ConfigError};
+use super::{Client, ClientBuilder, ConfigError, Layers};
 use crate::{SecretKey, transport::TransportConfig};
 
 impl Client {
@@ -19,7 +17,7 @@ impl Client {
     }
 }
 
-impl ClientBuilder<Identity, Identity, TransportConfig> {
+impl ClientBuilder<Layers, TransportConfig> {
     /// Begins with what the environment says: `CLERK_SECRET_KEY`, and, where they are set,
     /// `CLERK_API_URL` and `CLERK_API_VERSION`.
     ///

@@ -1,25 +1,30 @@
-//! [`Lease`], a token that lives as long as somebody holds it.
+//! [`Lease`], a token that is revoked when it is dropped.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use http::HeaderMap;
+use tokio::{runtime::Handle, time::Instant};
 
 use crate::{
     ActorToken, ActorTokenRequest, Client, CreateActorToken, Error, ErrorKind, Operation, Outcome,
     Ticket,
-    layer::settle::{Origin, Unsettled, take_body_headers},
-    runtime,
+    actor_token::Guard,
+    layer::{
+        no_runtime,
+        settle::{Origin, TokenGuard},
+    },
 };
 
-/// A token that is revoked when this is dropped, whether its ticket was read or not.
+/// A token that is revoked when this is dropped, even if its ticket was read.
 ///
-/// For credentials that somebody needs for as long as a task, a page or a test lasts. A token whose life
-/// has ended by itself is left alone. The revoke comes to where the create did, whatever layers made of
-/// that; where settling is [disabled](crate::layer::SettleLayer::disabled), or the answer had no
-/// credential, to where the caller sent it. By [`revoke`](Self::revoke) it is a call like any other, with the
-/// caller's headers, to which the layers on its way add theirs.
-/// What became of a token that was revoked by a drop is told by
-/// [`on_settle`](crate::ClientBuilder::on_settle), since nobody waits for it.
+/// For credentials that are needed for as long as a task, a page or a test lasts. A token that has
+/// expired is left alone. A drop revokes the token in the background, over the layers below
+/// [`SettleLayer`](crate::layer::SettleLayer) that its create passed, and
+/// [`on_settle`](crate::ClientBuilder::on_settle) reports how that ended.
+/// [`revoke`](Self::revoke) is a call like any other, with the headers and options of the create.
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,57 +48,50 @@ use crate::{
 pub struct Lease {
     client: Client,
     token: ActorToken,
-    /// As the caller gave them; layers on the way of a revoke add theirs anew.
-    headers: Box<HeaderMap>,
-    /// Taken when the lease ends.
-    unsettled: Option<Unsettled>,
+    /// When the token expires.
+    expiry: Option<Instant>,
+    /// The headers and options of the create, for the revoke.
+    origin: Box<Origin>,
+    guard: Arc<dyn Guard>,
 }
 
 impl Lease {
     pub(crate) async fn begin(client: Client, request: ActorTokenRequest) -> Result<Self, Error> {
         let Operation::Create(create) = request.operation() else {
             let error = Error::new(ErrorKind::InvalidRequest, Outcome::NotSent);
-            return Err(error.with_detail("only a token that is minted can be leased"));
+            return Err(error.with_detail("only a create can be leased"));
         };
-        let life = create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE);
-        let runtime = runtime::current().map_err(|why| {
-            Error::new(ErrorKind::Runtime, Outcome::NotSent).with_detail(why.to_string())
-        })?;
-        let origin = Origin::new(
-            request.call().options(),
-            request.headers(),
-            request.extensions(),
-        );
-        let mut headers = Box::new(request.headers().clone());
-        take_body_headers(&mut headers);
-        let token = client.send(request).await?;
-        // Layers on the way may have changed the request, so whoever answers for the token knows better.
-        let unsettled = token.ticket().and_then(Ticket::unsettled);
-        let unsettled = unsettled.unwrap_or_else(|| {
-            let settler = Arc::clone(client.settler());
-            let left = |at: SystemTime| at.duration_since(SystemTime::now()).unwrap_or_default();
-            let life = token.expires_at().map_or(life, left);
-            Unsettled::of_token(settler, runtime, token.id().clone(), life, origin)
+        let requested = create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE);
+        let runtime = Handle::try_current().map_err(|_| no_runtime())?;
+        let origin = Box::new(Origin {
+            base_url: request.options().and_then(|it| it.base_url.clone()),
+            headers: request.headers().clone(),
+            extensions: request.extensions().clone(),
         });
-        // The lease answers for it from now on.
-        if let Some(ticket) = token.ticket() {
-            ticket.claim();
-        }
+        let mut token = client.send(request).await?;
+        let lifetime = token.expires_at().map_or(requested, left);
+        // Without settling there is no guard, and reading the ticket would end one that is left there.
+        let guard = token.take_guard().unwrap_or_else(|| {
+            let settler = Arc::clone(client.settler());
+            let (id, origin) = (token.id().clone(), (*origin).clone());
+            Arc::new(TokenGuard::of_token(settler, runtime, id, lifetime, origin))
+        });
         Ok(Self {
             client,
             token,
-            headers,
-            unsettled: Some(unsettled),
+            expiry: Instant::now().checked_add(lifetime),
+            origin,
+            guard,
         })
     }
 
-    /// The token.
+    /// Returns the token.
     #[must_use]
     pub fn token(&self) -> &ActorToken {
         &self.token
     }
 
-    /// The credential itself, if the answer had one.
+    /// Returns the credential itself, if the response had one.
     #[must_use]
     pub fn ticket(&self) -> Option<&Ticket> {
         self.token.ticket()
@@ -101,67 +99,51 @@ impl Lease {
 
     /// Ends the lease and keeps the token, which lives on.
     #[must_use = "the token lives on"]
-    pub fn keep(mut self) -> ActorToken {
-        if let Some(unsettled) = self.unsettled.take() {
-            unsettled.nothing();
-        }
+    pub fn keep(self) -> ActorToken {
+        self.guard.claim();
         self.token.clone()
     }
 
-    /// Ends the lease, and returns when nobody can use the token any more: it was revoked, had been
-    /// revoked before, or its life has ended.
+    /// Ends the lease, and returns once the token cannot be used any more: it was revoked now or
+    /// before, or it has expired.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::AlreadyAccepted`] when the token was used: a session is live. With any other error
-    /// revoking goes on in the background, and [`on_settle`](crate::ClientBuilder::on_settle) tells how
-    /// that ended.
+    /// the revoke goes on in the background, and [`on_settle`](crate::ClientBuilder::on_settle) reports
+    /// how that ended.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future drops the lease: the token is revoked in the background.
-    pub async fn revoke(mut self) -> Result<(), Error> {
-        if self.has_expired() {
-            self.release();
-            return Ok(());
+    pub async fn revoke(self) -> Result<(), Error> {
+        let has_expired = self.expiry.is_some_and(|expiry| expiry <= Instant::now());
+        if !has_expired {
+            let request = self.origin.revoke(self.token.id().clone());
+            match self.client.send(request).await {
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    ErrorKind::AlreadyRevoked => {}
+                    ErrorKind::AlreadyAccepted => {
+                        self.guard.claim();
+                        return Err(error);
+                    }
+                    _ => return Err(error),
+                },
+            }
         }
-        let Some(mut request) = self.unsettled.as_ref().and_then(Unsettled::revoke_request) else {
-            return Ok(());
-        };
-        request.headers_mut().clone_from(&self.headers);
-        match self.client.send(request).await {
-            Ok(_) => self.release(),
-            Err(error) => match error.kind() {
-                ErrorKind::AlreadyRevoked => self.release(),
-                ErrorKind::AlreadyAccepted => {
-                    self.release();
-                    return Err(error);
-                }
-                _ => return Err(error),
-            },
-        }
+        self.guard.claim();
         Ok(())
     }
+}
 
-    fn has_expired(&self) -> bool {
-        self.unsettled.as_ref().is_some_and(Unsettled::has_expired)
-    }
-
-    /// Somebody else answers for the token, or nobody needs to.
-    fn release(&mut self) {
-        if let Some(unsettled) = self.unsettled.take() {
-            unsettled.nothing();
-        }
-    }
+fn left(at: SystemTime) -> Duration {
+    at.duration_since(SystemTime::now()).unwrap_or_default()
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.has_expired() {
-            self.release();
-        } else if let Some(unsettled) = self.unsettled.take() {
-            unsettled.revoke();
-        }
+        self.guard.settle();
     }
 }
 

@@ -6,7 +6,6 @@ mod config_error;
 #[cfg(feature = "transport")]
 mod env;
 mod insert;
-mod instances;
 mod lease;
 mod stack;
 
@@ -18,16 +17,17 @@ use std::{
     time::Duration,
 };
 
+use tower::{ServiceExt, util::BoxCloneSyncService};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::instances::{Instance, Instances};
 pub use self::{
     builder::ClientBuilder,
     config_error::ConfigError,
     lease::Lease,
     stack::{
-        AttemptLevel, CallLevel, CallService, CustomTransport, Transport, WireLevel, WireService,
+        AttemptLevel, AttemptService, CallLevel, CallService, CustomTransport, Layers,
+        ObserverLevel, ObserverService, SingleAttempt, Transport, WireLevel, WireService,
     },
 };
 // What the methods of a client and its builder take and return.
@@ -44,26 +44,27 @@ use crate::{
 
 /// A client of the two operations: the stack of layers, boxed once.
 ///
-/// Cloning is cheap, and all clones share connections and the budget of retries. It is itself a
+/// Cloning is cheap, and all clones share connections and the retry budget. It is itself a
 /// `Service<ActorTokenRequest>`, so that it can stand in any stack.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future of a call gives the call up: no further attempt is made. A create that was
-/// given up after its request was taken is followed in the background, and what it mints is revoked;
-/// see [`SettleLayer`]. Call [`drain`](Self::drain) before the runtime ends.
+/// Dropping the future of a call gives the call up: no further attempt is made. A create that was sent
+/// by then is followed in the background, and what it mints is revoked; see [`SettleLayer`]. Call
+/// [`drain`](Self::drain) before the runtime ends.
+#[derive(Clone)]
 pub struct Client {
-    instances: Arc<Instances>,
-    /// What was polled ready, where the client is used as a service.
-    own: Option<Instance>,
+    service: BoxService,
     settler: Arc<Settler>,
 }
 
+type BoxService = BoxCloneSyncService<ActorTokenRequest, ActorToken, Error>;
+
 impl Client {
-    /// A client over any service that answers [`ActorTokenRequest`]s: a stack of your own, or a test
+    /// Makes a client over any service of [`ActorTokenRequest`]s: a stack of your own, or a test
     /// double.
     ///
-    /// Where a [`SettleLayer`] stands in that stack, name it by [`settled_by`](Self::settled_by).
+    /// If a [`SettleLayer`] stands in that stack, name it by [`settled_by`](Self::settled_by).
     ///
     /// ```
     /// use clerk_actor_tokens::{ActorToken, ActorTokenRequest, ActorTokenStatus, BoxError, Client};
@@ -85,32 +86,22 @@ impl Client {
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
     {
-        let instance = Instance::new(TypedErrorLayer::new().layer(service));
-        let settler = Settler::over(instance.clone());
-        Self::over(instance, settler)
+        let service = BoxService::new(TypedErrorLayer::new().layer(service));
+        let settler = Settler::over(service.clone());
+        Self { service, settler }
     }
 
-    /// The client of a stack whose errors are typed and whose creates `settler` settles.
-    fn assembled<S>(service: S, settler: Arc<Settler>) -> Self
-    where
-        S: CallService,
-    {
-        Self::over(Instance::new(service), settler)
+    /// Makes a client of a stack whose errors are typed and whose creates `settler` settles.
+    fn assembled<S: ObserverService>(service: S, settler: Arc<Settler>) -> Self {
+        let service = BoxService::new(service);
+        Self { service, settler }
     }
 
-    fn over(instance: Instance, settler: Arc<Settler>) -> Self {
-        Self {
-            instances: Arc::new(Instances::new(instance)),
-            own: None,
-            settler,
-        }
-    }
-
-    /// The same client, for a stack of your own in which `layer` stands: [`drain`](Self::drain) and
-    /// [`settle_counts`](Self::settle_counts) then speak of what that layer settles, too.
+    /// Names the settle layer in a stack of your own, so that [`drain`](Self::drain) and
+    /// [`settle_counts`](Self::settle_counts) include what that layer settles.
     #[must_use]
     pub fn settled_by(self, layer: &SettleLayer) -> Self {
-        let settler = layer.settler(self.instances.fresh());
+        let settler = layer.settler(self.service.clone());
         Self { settler, ..self }
     }
 
@@ -118,38 +109,35 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`ErrorKind`](crate::ErrorKind); [`Error::outcome`] says whether a token may exist all
-    /// the same.
+    /// See [`ErrorKind`](crate::ErrorKind); [`Error::outcome`] says whether a token may exist.
     pub async fn create(&self, create: CreateActorToken) -> Result<ActorToken, Error> {
-        self.instances.call(create).await
+        self.send(create).await
     }
 
     /// Revokes a pending token.
     ///
-    /// The ticket of a token that you hold is none the wiser: unless it was read or
-    /// [claimed](crate::Ticket::claim), its token is revoked once more when it is dropped, and reported where
-    /// the runtime is gone by then. A [`lease`](Self::lease) revokes what it holds.
+    /// A [`Ticket`](crate::Ticket) you still hold is not updated: unless it was read or
+    /// [claimed](crate::Ticket::claim), its token is revoked again when it is dropped. A
+    /// [`lease`](Self::lease) revokes the token that it holds.
     ///
     /// # Errors
     ///
-    /// See [`ErrorKind`](crate::ErrorKind). A token that was used meanwhile is
+    /// See [`ErrorKind`](crate::ErrorKind). A token that has been used is
     /// [`ErrorKind::AlreadyAccepted`](crate::ErrorKind::AlreadyAccepted): a session is live.
     pub async fn revoke(&self, id: &ActorTokenId) -> Result<ActorToken, Error> {
-        let request = ActorTokenRequest::revoke(id.clone());
-        self.instances.call(request).await
+        self.send(ActorTokenRequest::revoke(id.clone())).await
     }
 
-    /// Sends a request with options of its own.
+    /// Sends a request, which may have options of its own.
     ///
     /// # Errors
     ///
     /// See [`ErrorKind`](crate::ErrorKind).
     pub async fn send(&self, request: impl Into<ActorTokenRequest>) -> Result<ActorToken, Error> {
-        self.instances.call(request).await
+        self.service.clone().oneshot(request.into()).await
     }
 
-    /// Mints a token that is revoked when the [`Lease`] is dropped, whether its ticket was read or
-    /// not.
+    /// Mints a token that is revoked when the [`Lease`] is dropped, even if its ticket was read.
     ///
     /// # Errors
     ///
@@ -158,11 +146,11 @@ impl Client {
         Lease::begin(self.clone(), create.into()).await
     }
 
-    /// Waits until no create is on its way and everything lost is settled, `limit` at most. What is
-    /// not settled by then is given up and reported; creates that callers still wait for go on. A call
-    /// that begins later, or pauses before its next attempt, is not waited for.
+    /// Waits until no create is in flight and every lost token is settled, for at most `limit`. Tokens
+    /// that are not settled by then are reported; creates that callers still wait for go on. A call that
+    /// begins later, or that is between two attempts, is not waited for.
     ///
-    /// To be called before the process or its runtime ends.
+    /// Call it before the process or its runtime ends.
     ///
     /// ```
     /// use std::time::Duration;
@@ -184,12 +172,12 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future stops the waiting, nothing else.
+    /// Dropping the future stops the wait, nothing else.
     pub async fn drain(&self, limit: Duration) -> DrainReport {
         self.settler.drain(limit).await
     }
 
-    /// How many credentials that their callers did not get met which end so far.
+    /// Returns how many tokens that their callers did not get met which end so far.
     #[must_use]
     pub fn settle_counts(&self) -> SettleCounts {
         self.settler.counts()
@@ -200,30 +188,18 @@ impl Client {
     }
 }
 
-impl Clone for Client {
-    fn clone(&self) -> Self {
-        Self {
-            instances: Arc::clone(&self.instances),
-            own: None,
-            settler: Arc::clone(&self.settler),
-        }
-    }
-}
-
 impl Service<ActorTokenRequest> for Client {
     type Response = ActorToken;
     type Error = Error;
     type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let own = self.own.get_or_insert_with(|| self.instances.fresh());
-        own.poll_ready(cx)
+        self.service.poll_ready(cx)
     }
 
     fn call(&mut self, request: ActorTokenRequest) -> ResponseFuture {
-        let own = self.own.get_or_insert_with(|| self.instances.fresh());
         ResponseFuture {
-            inner: own.call(request),
+            inner: self.service.call(request),
         }
     }
 }

@@ -1,40 +1,55 @@
-//! The types of the assembled stack, level by level, and what a transport must be.
+//! The types of the assembled stack, level by level, and the bounds of its layers.
 
+use bytes::Bytes;
 use http::{Request, Response};
-use tower_layer::Layer;
+use tower_layer::{Identity, Layer};
 use tower_service::Service;
 
 #[cfg(feature = "transport")]
 use super::ConfigError;
 use crate::{
-    ActorToken, ActorTokenRequest, Body, BoxError, Error,
+    ActorToken, ActorTokenRequest, Body, BoxError, Error, Payload, TokenResponse,
     layer::{
         ApiHeaders, BaseUri, BearerAuth, CollectBody, DecodeError, Json, Retry, Settle, Timeout,
         Trace, TraceCall, TypedError,
     },
 };
 
-/// The wire level over a transport `T`, with wire layers `A`.
-pub type WireLevel<A, T> = BaseUri<ApiHeaders<<A as Layer<BearerAuth<T>>>::Service>>;
+/// The layers of a user in a [`ClientBuilder`](super::ClientBuilder): at the observers `O`, the call
+/// level `C`, the attempt level `A` and the wire level `W`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Layers<O = Identity, C = Identity, A = Identity, W = Identity> {
+    pub(super) observer: O,
+    pub(super) call: C,
+    pub(super) attempt: A,
+    pub(super) wire: W,
+}
 
-/// The attempt level over the wire level.
-pub type AttemptLevel<A, T> =
-    Retry<Trace<DecodeError<Timeout<Settle<CollectBody<WireLevel<A, T>>>>>>>;
+/// The wire level over a transport `T`, with wire layers `W`.
+pub type WireLevel<W, T> = BaseUri<ApiHeaders<<W as Layer<BearerAuth<T>>>::Service>>;
 
-/// The whole stack, with call layers `C`.
-pub type CallLevel<C, A, T> =
-    TraceCall<TypedError<<C as Layer<Timeout<Json<AttemptLevel<A, T>>>>>::Service>>;
+/// One attempt over the wire level: what [`Retry`] and the attempt layers repeat.
+pub type SingleAttempt<W, T> = Trace<DecodeError<Timeout<Settle<CollectBody<WireLevel<W, T>>>>>>;
 
-/// A stack that a [`Client`](super::Client) can be made of; implemented by every
-/// [`CallLevel`] whose layers fit.
+/// The attempt level over the wire level, with attempt layers `A`.
+pub type AttemptLevel<A, W, T> = Retry<<A as Layer<SingleAttempt<W, T>>>::Service>;
+
+/// The call level over the attempt level, with call layers `C`.
+pub type CallLevel<C, A, W, T> =
+    TypedError<<C as Layer<Timeout<Json<AttemptLevel<A, W, T>>>>>::Service>;
+
+/// The whole stack, with observer layers `O`.
+pub type ObserverLevel<O, C, A, W, T> = TraceCall<<O as Layer<CallLevel<C, A, W, T>>>::Service>;
+
+/// The bounds of the whole stack, which a [`Client`](super::Client) is made of. Implemented for every
+/// [`ObserverLevel`] whose layers fit.
 #[diagnostic::on_unimplemented(
     message = "these layers and this transport do not make a client",
-    label = "a layer stands at the wrong level, or is not `Clone + Send + Sync + 'static`",
-    note = "a call layer makes a `Service<ActorTokenRequest, Response = ActorToken>`",
-    note = "a wire layer makes a `Service<http::Request<Body>, Response = http::Response<B>>`",
-    note = "the errors of both are `Into<BoxError>`, and their futures are `Send + 'static`"
+    label = "an observer layer is at the wrong level, or is not `Clone + Send + Sync + 'static`",
+    note = "an observer layer makes a `Service<ActorTokenRequest, Response = ActorToken, Error = clerk_actor_tokens::Error>`",
+    note = "its future is `Send + 'static`"
 )]
-pub trait CallService:
+pub trait ObserverService:
     Service<ActorTokenRequest, Response = ActorToken, Error = Error, Future: Send + 'static>
     + Clone
     + Send
@@ -44,7 +59,7 @@ pub trait CallService:
 }
 
 #[diagnostic::do_not_recommend]
-impl<S> CallService for S
+impl<S> ObserverService for S
 where
     S: Service<ActorTokenRequest, Response = ActorToken, Error = Error>
         + Clone
@@ -55,7 +70,64 @@ where
 {
 }
 
-/// What the attempt level can stand on: a transport, and each layer at the wire level over one.
+/// The bounds of the call level: each call layer makes such a service.
+#[diagnostic::on_unimplemented(
+    message = "these layers and this transport do not make a client",
+    label = "a layer stands at the wrong level, or is not `Clone + Send + Sync + 'static`",
+    note = "a call layer makes a `Service<ActorTokenRequest, Response = ActorToken>`, an attempt layer a `Service<http::Request<Payload>, Response = http::Response<TokenResponse>>`, a wire layer a `Service<http::Request<Body>, Response = http::Response<B>>`",
+    note = "its error is `Into<BoxError>`, and its future is `Send + 'static`"
+)]
+pub trait CallService:
+    Service<ActorTokenRequest, Response = ActorToken, Error: Into<BoxError>, Future: Send + 'static>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+#[diagnostic::do_not_recommend]
+impl<S> CallService for S
+where
+    S: Service<ActorTokenRequest, Response = ActorToken> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+}
+
+/// The bounds of the attempt level: each attempt layer makes such a service.
+#[diagnostic::on_unimplemented(
+    message = "these attempt layers do not make a client",
+    label = "not a `Service<http::Request<Payload>, Response = http::Response<TokenResponse>, Error = BoxError>`",
+    note = "a layer that looks into bodies, such as tower-http's, is a wire layer: `ClientBuilder::wire_layer`",
+    note = "an attempt layer is `Clone + Send + Sync + 'static`, and its future is `Send + 'static`"
+)]
+pub trait AttemptService:
+    Service<
+        Request<Payload>,
+        Response = Response<TokenResponse>,
+        Error = BoxError,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+#[diagnostic::do_not_recommend]
+impl<S> AttemptService for S
+where
+    S: Service<Request<Payload>, Response = Response<TokenResponse>, Error = BoxError>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+{
+}
+
+/// The bounds of the wire level: a transport, and each wire layer over one.
 #[diagnostic::on_unimplemented(
     message = "these wire layers and this transport do not make a client",
     label = "not a `Service<http::Request<Body>, Response = http::Response<B>>`",
@@ -73,10 +145,8 @@ pub trait WireService:
     + Sync
     + 'static
 {
-    /// The body of its answers.
-    type ResponseBody: http_body::Body<Data: Into<bytes::Bytes>, Error: Into<BoxError>>
-        + Send
-        + 'static;
+    /// The body of its responses.
+    type ResponseBody: http_body::Body<Data: Into<Bytes>, Error: Into<BoxError>> + Send + 'static;
 }
 
 #[diagnostic::do_not_recommend]
@@ -86,20 +156,20 @@ where
     S::Error: Into<BoxError>,
     S::Future: Send + 'static,
     B: http_body::Body + Send + 'static,
-    B::Data: Into<bytes::Bytes>,
+    B::Data: Into<Bytes>,
     B::Error: Into<BoxError>,
 {
     type ResponseBody = B;
 }
 
-/// What sends a request and returns its answer, the body still streaming: any
+/// A service that sends a request and returns its response, the body still streaming: any
 /// `Service<http::Request<Body>, Response = http::Response<B>>` with a `B` of [`http_body::Body`]. It is
 /// `Clone + Send + Sync + 'static`, its futures and bodies are `Send + 'static`, and its errors are
 /// `Into<BoxError>`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a transport",
     label = "not a `Service<http::Request<Body>, Response = http::Response<B>>`",
-    note = "a transport takes `http::Request<clerk_actor_tokens::Body>` and answers `http::Response<B>`, where `B: http_body::Body` has `Data: Into<Bytes>`",
+    note = "a transport takes `http::Request<clerk_actor_tokens::Body>` and returns `http::Response<B>`, where `B: http_body::Body` has `Data: Into<Bytes>`",
     note = "it is `Clone + Send + Sync + 'static`, its futures and bodies are `Send + 'static`, and its errors are `Into<BoxError>`"
 )]
 pub trait Transport: Service<Request<Body>> + Clone + Send + Sync + 'static {}
@@ -111,16 +181,16 @@ where
     T::Error: Into<BoxError>,
     T::Future: Send + 'static,
     B: http_body::Body + Send + 'static,
-    B::Data: Into<bytes::Bytes>,
+    B::Data: Into<Bytes>,
     B::Error: Into<BoxError>,
 {
 }
 
-/// Stands in a [`ClientBuilder`](super::ClientBuilder) for a transport of the user's.
+/// A user's transport in a [`ClientBuilder`](super::ClientBuilder).
 #[derive(Clone, Copy, Debug)]
 pub struct CustomTransport<T>(pub(super) T);
 
-/// Where a builder gets its transport from; sealed.
+/// The source of a builder's transport; sealed.
 pub trait TransportSource: sealed::Sealed {
     /// The transport.
     type Transport;

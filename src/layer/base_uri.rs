@@ -137,7 +137,6 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let own = request
             .body()
-            .content()
             .options()
             .and_then(|options| options.base_url.as_ref());
         match self.config.resolve(request.uri().path(), own) {

@@ -40,6 +40,7 @@ pub mod trace;
 pub mod trace_call;
 pub mod typed_error;
 
+pub(crate) use self::refusal::no_runtime;
 pub use self::{
     api_headers::{ApiHeaders, ApiHeadersLayer, ApiVersion},
     base_uri::{BaseUri, BaseUriLayer},

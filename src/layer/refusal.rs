@@ -1,4 +1,4 @@
-//! The future of a layer that may refuse a request before it goes further down.
+//! The future of a layer that may refuse a request, and the errors of such a refusal.
 
 use std::{
     fmt,
@@ -10,15 +10,22 @@ use pin_project_lite::pin_project;
 
 use crate::{BoxError, Error, ErrorKind, Outcome};
 
-/// A request that was refused here, with the reason.
+/// Returns the error of a request that is refused before it is sent.
 pub(super) fn refused(why: &str) -> Error {
     Error::new(ErrorKind::InvalidRequest, Outcome::NotSent)
         .permanent(true)
         .with_detail(why)
 }
 
+/// Returns the error of a call outside of a tokio runtime.
+pub(crate) fn no_runtime() -> Error {
+    Error::new(ErrorKind::Runtime, Outcome::NotSent)
+        .permanent(true)
+        .with_detail("it must be made on a tokio runtime")
+}
+
 pin_project! {
-    /// What is below, or the refusal to call it.
+    /// The inner future, or the error of a refusal.
     pub struct ResponseFuture<F> {
         #[pin]
         inner: Option<F>,
@@ -60,7 +67,7 @@ where
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {
-    /// Shows nothing of what is below, which may hold an answer.
+    /// Shows nothing of the inner future, which may hold a response.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
             .field("refusal", &self.refusal)

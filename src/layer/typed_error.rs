@@ -1,9 +1,9 @@
-//! Turns whatever fails below into one [`Error`] with its outcome.
+//! Turns every failure below into one [`Error`] with its outcome.
 //!
 //! # Position
 //!
-//! Outermost, above the call layers of users: their errors have an outcome too, told by what became
-//! of the call's attempts, and come through as [`source`](std::error::Error::source).
+//! Above the call layers of users and below the observers. An error of a user's layer gets its outcome
+//! from the call's attempts and becomes the [`source`](std::error::Error::source).
 //!
 //! # Example
 //!
@@ -24,12 +24,14 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the call below, nothing else.
+//! Dropping the future drops the inner future. A request that has not been sent by then can no longer
+//! be sent, not even by a task that a layer below has spawned, unless a revoke may already have taken
+//! effect.
 
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use pin_project_lite::pin_project;
@@ -37,16 +39,14 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::timeout::TimedOut;
-use crate::{
-    ActorTokenRequest, BoxError, Error, ErrorKind, Outcome, call::Progress, runtime::NoRuntime,
-};
+use crate::{ActorTokenRequest, BoxError, Error, ErrorKind, Outcome, call::CallRecord};
 
 /// Layer of [`TypedError`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TypedErrorLayer(());
 
 impl TypedErrorLayer {
-    /// The layer; it has nothing to configure.
+    /// Makes the layer; it has no configuration.
     #[must_use]
     pub fn new() -> Self {
         Self(())
@@ -61,7 +61,7 @@ impl<S> Layer<S> for TypedErrorLayer {
     }
 }
 
-/// Turns whatever fails below into one [`Error`], see the [module](self).
+/// Turns every failure below into one [`Error`], see the [module](self).
 #[derive(Clone, Copy, Debug)]
 pub struct TypedError<S> {
     inner: S,
@@ -83,35 +83,44 @@ where
     }
 
     fn call(&mut self, mut request: ActorTokenRequest) -> Self::Future {
-        let progress = Arc::clone(request.call_mut().watch());
+        // A record that the request carries belongs to an observer, or to a client around this one.
+        let record = CallRecord::inside(request.record.take());
+        request.record = Some(Arc::clone(&record));
         ResponseFuture {
             inner: Some(self.inner.call(request)),
-            progress,
+            record,
         }
     }
 }
 
-/// An error that this crate typed, or one of a layer that it does not know.
+/// Returns an error of this crate as it is, and the error of another layer as a source.
 fn typed(error: BoxError, outcome: Outcome) -> Error {
     match error.downcast::<Error>() {
         Ok(error) => *error,
-        Err(error) => match error.downcast::<TimedOut>() {
-            Ok(time) => Error::new(ErrorKind::Timeout, outcome).with_detail(time.to_string()),
-            Err(error) => match error.downcast::<NoRuntime>() {
-                Ok(why) => Error::new(ErrorKind::Runtime, outcome).with_detail(why.to_string()),
-                Err(error) => Error::new(ErrorKind::Foreign, outcome).with_source(error),
-            },
+        Err(error) => match error.downcast_ref::<TimedOut>() {
+            Some(time) => Error::new(ErrorKind::Timeout, outcome).with_detail(time.to_string()),
+            None => Error::new(ErrorKind::Foreign, outcome).with_source(error),
         },
     }
 }
 
 pin_project! {
-    /// The call below, on its way to a typed error.
+    /// The future of [`TypedError`].
     #[derive(Debug)]
     pub struct ResponseFuture<F> {
         #[pin]
         inner: Option<F>,
-        progress: Arc<Progress>,
+        record: Arc<CallRecord>,
+    }
+
+    impl<F> PinnedDrop for ResponseFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.inner.is_some() {
+                this.inner.set(None);
+                this.record.close();
+            }
+        }
     }
 }
 
@@ -124,37 +133,32 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let inner = this
-            .inner
-            .as_mut()
-            .as_pin_mut()
-            .expect("polled after it was ready");
-        let polled = inner.poll(cx);
-        if polled.is_pending() {
-            return Poll::Pending;
-        }
-        // An attempt that is still held below, or by a task, is given up before the question is put
-        // whether it was sent, so that the answer stays true.
+        let inner = this.inner.as_mut().as_pin_mut();
+        let result = ready!(inner.expect("polled after it was ready").poll(cx));
+        // The inner future gives up its attempts before the record is read, so that the outcome stays
+        // true.
         this.inner.set(None);
-        polled.map_err(|error| {
-            let account = this.progress.end();
-            let outcome = account.outcome;
-            let error = typed(error.into(), outcome);
-            let outcome = match error.kind() {
-                // What the token's status is settles every earlier doubt.
-                ErrorKind::AlreadyAccepted | ErrorKind::AlreadyRevoked => error.outcome(),
-                _ => error.outcome().max(outcome),
-            };
-            let attempts = account.attempts.max(error.attempts());
-            let settling = error.is_settling() || account.is_followed;
-            let exposed = (outcome >= Outcome::Unknown).then(|| account.exposed_until());
-            let lost = error.actor_token_id().cloned().or(account.lost);
-            error
-                .with_outcome(outcome)
-                .with_attempts(attempts)
-                .with_settling(settling)
-                .with_actor_token_id(lost)
-                .with_exposed_until(exposed.flatten())
-        })
+        Poll::Ready(result.map_err(|error| complete(error.into(), this.record)))
     }
+}
+
+/// Adds to an error what the call's record knows.
+fn complete(error: BoxError, record: &CallRecord) -> Error {
+    let summary = record.close();
+    let error = typed(error, summary.outcome);
+    let outcome = match error.kind() {
+        // The status of the token is known, which settles the doubt of every earlier attempt.
+        ErrorKind::AlreadyAccepted | ErrorKind::AlreadyRevoked => error.outcome(),
+        _ => error.outcome().max(summary.outcome),
+    };
+    let exposed_until = (outcome >= Outcome::Unknown).then(|| summary.exposed_until());
+    let attempts = summary.attempts.max(error.attempts());
+    let settling = error.is_settling() || summary.is_settling;
+    let id = error.actor_token_id().cloned().or(summary.lost);
+    error
+        .with_outcome(outcome)
+        .with_attempts(attempts)
+        .with_settling(settling)
+        .with_actor_token_id(id)
+        .with_exposed_until(exposed_until.flatten())
 }

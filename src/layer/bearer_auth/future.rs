@@ -1,4 +1,4 @@
-//! An attempt that waits for the key, and one that carries it.
+//! The future of [`BearerAuth`](super::BearerAuth).
 
 use std::{
     fmt,
@@ -11,10 +11,14 @@ use http::{HeaderValue, Request, Response, StatusCode, header::AUTHORIZATION};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::{Body, BoxError, Error, ErrorKind, KeySource, Outcome, call::Attempt};
+use crate::{Body, BoxError, Error, ErrorKind, KeySource, Outcome};
+
+/// A response extension: the API refused a key that may have been rotated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StaleKey;
 
 pin_project! {
-    /// An attempt that waits for the key, and one that carries it.
+    /// The future of [`BearerAuth`](super::BearerAuth).
     pub struct ResponseFuture<S>
     where
         S: Service<Request<Body>>,
@@ -30,41 +34,25 @@ pin_project! {
         Refused {
             error: Option<Error>,
         },
-        // Boxed, for a provider is asked rarely, and all futures above are as large as this one.
+        // Boxed, because a provider is asked rarely.
         Asking {
             asking: Box<Asking<S>>,
         },
         Sent {
             #[pin]
             future: F,
-            watch: Option<Box<Watch>>,
+            // The key, if it can be rotated.
+            key: Option<(HeaderValue, KeySource)>,
         },
     }
 }
 
-/// An attempt that waits for the key.
+/// An attempt that waits for the key provider.
 struct Asking<S> {
     key: Pin<Box<dyn Future<Output = Result<HeaderValue, BoxError>> + Send>>,
     /// The instance that was polled ready, and the request; taken when the key is there.
     waiting: Option<(S, Request<Body>)>,
     source: KeySource,
-}
-
-/// What is needed to notice that a key which can change was refused.
-struct Watch {
-    key: HeaderValue,
-    source: KeySource,
-    attempt: Option<Attempt>,
-}
-
-impl Watch {
-    fn note(&self, status: StatusCode) {
-        if status == StatusCode::UNAUTHORIZED && self.source.refuse(&self.key) {
-            if let Some(attempt) = &self.attempt {
-                attempt.note_stale_key();
-            }
-        }
-    }
 }
 
 impl<S> ResponseFuture<S>
@@ -111,17 +99,11 @@ fn send<S>(
 where
     S: Service<Request<Body>>,
 {
-    let watch = source.can_change().then(|| {
-        Box::new(Watch {
-            key: key.clone(),
-            source: source.clone(),
-            attempt: request.body().attempt_handle(),
-        })
-    });
+    let rotatable = source.can_change().then(|| (key.clone(), source.clone()));
     request.headers_mut().insert(AUTHORIZATION, key);
     State::Sent {
         future: service.call(request),
-        watch,
+        key: rotatable,
     }
 }
 
@@ -146,12 +128,15 @@ where
                     let (mut service, request) = waiting.expect("polled after it was ready");
                     send(&mut service, request, key, &asking.source)
                 }
-                StateProj::Sent { future, watch } => {
-                    let polled = future.poll(cx);
-                    if let (Poll::Ready(Ok(response)), Some(watch)) = (&polled, watch) {
-                        watch.note(response.status());
+                StateProj::Sent { future, key } => {
+                    let mut response = ready!(future.poll(cx)).map_err(Into::into)?;
+                    if response.status() == StatusCode::UNAUTHORIZED {
+                        let is_stale = key.as_ref().is_some_and(|(key, it)| it.refuse(key));
+                        if is_stale {
+                            response.extensions_mut().insert(StaleKey);
+                        }
                     }
-                    return polled.map_err(Into::into);
+                    return Poll::Ready(Ok(response));
                 }
             };
             this.state.set(sent);

@@ -2,13 +2,13 @@
 //!
 //! # Position
 //!
-//! Lowest of all, right above the transport: no layer above it can see or log the key. It replaces
-//! whatever `Authorization` a request brings, and it gives the key to the base authority only: a
-//! request that was led elsewhere is refused before any I/O.
+//! Lowest of all layers, directly above the transport: no layer above it can see or log the key. It
+//! replaces any `Authorization` header of a request, and it sends the key to the base authority only: a
+//! request to another host is refused before any I/O.
 //!
-//! Every attempt takes the key anew from its [`KeySource`], so that a key that was replaced is picked
-//! up. When the API answers 401 and the source may have another key by now, retry repeats the
-//! attempt, once a call.
+//! Every attempt takes the key from its [`KeySource`], so that a rotated key is used. When the API
+//! responds with 401 and the source may have another key by now, retry repeats the attempt, once a
+//! call.
 //!
 //! # Example
 //!
@@ -23,21 +23,21 @@
 //!     .layer(BearerAuthLayer::new(SecretKey::new("sk_test_1")?, BaseUrl::default()))
 //!     .service_fn(|request: Request<Body>| async move {
 //!         assert!(request.headers()["authorization"].is_sensitive());
-//!         Ok::<_, BoxError>(Response::new("it was sent"))
+//!         Ok::<_, BoxError>(Response::new("sent"))
 //!     });
 //! let body = || Body::new(OperationKind::Revoke, "");
 //! let request = Request::post("https://api.clerk.com/v1/actor_tokens/act_1/revoke").body(body())?;
 //! service.ready().await?.call(request).await?;
 //!
-//! let astray = Request::post("https://elsewhere.example/").body(body())?;
-//! assert!(service.ready().await?.call(astray).await.is_err());
+//! let foreign = Request::post("https://elsewhere.example/").body(body())?;
+//! assert!(service.ready().await?.call(foreign).await.is_err());
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops what is below, nothing else.
+//! Dropping the future drops the inner future, nothing else.
 
 mod future;
 
@@ -51,6 +51,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use self::future::ResponseFuture;
+pub(crate) use self::future::StaleKey;
 use super::refusal::refused;
 use crate::{BaseUrl, Body, BoxError, KeySource};
 
@@ -126,8 +127,8 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         if !self.config.may_see_the_key(request.uri()) {
-            let why = "it was led to a host that the secret key is not for";
-            // What was polled ready is let go, so that its capacity is free for others.
+            let why = "its host is not one that the secret key is for";
+            // Releases the reserved readiness, such as a concurrency permit.
             self.inner = self.inner.clone();
             return ResponseFuture::refused(refused(why));
         }

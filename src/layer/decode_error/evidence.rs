@@ -1,16 +1,15 @@
-//! What an error from below proves about the request that met it.
+//! What the error of an attempt proves about its request.
 
 use std::{error::Error as StdError, io};
 
-use super::answer::trace_id;
 use crate::{
     ActorToken, BoxError, Error, ErrorKind, OperationKind, Outcome,
     layer::{collect_body::CollectBodyError, timeout::TimedOut},
-    runtime::NoRuntime,
+    response_head::trace_id,
 };
 
-/// The error of an attempt that ended without an answer. `sent` is what it may have sent; if that is
-/// nothing, nothing came of it.
+/// Types the error of an attempt that failed without a response. `sent` is the operation if the body
+/// was taken; if it was not, the request was not sent.
 pub(super) fn classify(error: BoxError, sent: Option<OperationKind>) -> Error {
     match error.downcast::<Error>() {
         Ok(typed) => {
@@ -19,8 +18,8 @@ pub(super) fn classify(error: BoxError, sent: Option<OperationKind>) -> Error {
         }
         Err(error) => {
             let typed = describe(&*error, sent);
-            // What these have to say, the typed error says itself.
-            if error.is::<TimedOut>() || error.is::<NoRuntime>() {
+            // The typed error says the same.
+            if error.is::<TimedOut>() {
                 typed
             } else {
                 typed.with_source(error)
@@ -29,8 +28,8 @@ pub(super) fn classify(error: BoxError, sent: Option<OperationKind>) -> Error {
     }
 }
 
-/// What an outcome is worth that a layer below told, and not the answer to all that was sent. Of a create
-/// that was, only the API can say that it minted nothing.
+/// Returns the outcome that the [`Error`] of a layer below proves. Once a create was sent, only the API
+/// can say that it minted nothing.
 pub(super) fn believed(outcome: Outcome, sent: Option<OperationKind>) -> Outcome {
     match sent {
         Some(OperationKind::Create) => outcome.max(Outcome::Unknown),
@@ -38,7 +37,7 @@ pub(super) fn believed(outcome: Outcome, sent: Option<OperationKind>) -> Outcome
     }
 }
 
-/// The error of another type, without its source.
+/// Types an error of another type, without its source.
 pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationKind>) -> Error {
     let outcome = match sent {
         Some(_) => Outcome::Unknown,
@@ -62,32 +61,26 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationK
             .permanent(time.limit().is_zero())
             .with_detail(time.to_string());
     }
-    let facts = Facts::of(error);
-    let kind = match facts {
-        Facts { runtime: true, .. } => ErrorKind::Runtime,
-        Facts {
-            connect_timed_out: true,
-            ..
-        } => ErrorKind::Timeout,
-        Facts { connect: true, .. } => ErrorKind::Connect,
-        Facts { exchange: true, .. } => ErrorKind::Transport,
-        _ => ErrorKind::Foreign,
+    let facts = ErrorFacts::of(error);
+    let kind = if facts.connect_timed_out {
+        ErrorKind::Timeout
+    } else if facts.connect {
+        ErrorKind::Connect
+    } else if facts.exchange {
+        ErrorKind::Transport
+    } else {
+        ErrorKind::Foreign
     };
-    let outcome = match facts {
-        Facts { connect: true, .. }
-        | Facts {
-            never_written: true,
-            ..
-        } => match sent {
-            // Then it speaks of another exchange than the one that took the body.
+    let outcome = if facts.connect || facts.never_written {
+        match sent {
+            // The error is about another exchange than the one that took the body.
             Some(OperationKind::Create) => outcome,
             _ => Outcome::NotSent,
-        },
-        Facts {
-            refused_by_peer: true,
-            ..
-        } => outcome.min(Outcome::Rejected),
-        _ => outcome,
+        }
+    } else if facts.refused_by_peer {
+        outcome.min(Outcome::Rejected)
+    } else {
+        outcome
     };
     let typed = Error::new(kind, outcome).permanent(facts.permanent);
     match facts.cause {
@@ -96,50 +89,39 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationK
     }
 }
 
-/// What the chain of an error's sources tells. Types that are not known tell nothing.
+/// The facts in the chain of an error's sources. Unknown types add none.
 #[derive(Default)]
-struct Facts {
-    /// The runtime of the caller lacks something.
-    runtime: bool,
+struct ErrorFacts {
     /// The connect phase failed.
     connect: bool,
-    /// It did so for want of time.
+    /// The connect phase took too long.
     connect_timed_out: bool,
-    /// Another attempt would only repeat it.
+    /// Another attempt would fail in the same way.
     permanent: bool,
-    /// hyper gave the request back before it wrote any of it.
+    /// hyper returned the request before it wrote any of it.
     never_written: bool,
-    /// The peer said, in HTTP/2's own words, that it did not process the stream.
+    /// The peer refused the HTTP/2 stream without processing it.
     refused_by_peer: bool,
-    /// It is an error of a connection, whatever else.
+    /// A connection failed.
     exchange: bool,
-    /// What exactly went wrong, in words for whoever configured the client.
+    /// The cause, for people who configure a client.
     cause: Option<String>,
 }
 
-impl Facts {
+impl ErrorFacts {
     fn of(error: &(dyn StdError + 'static)) -> Self {
         let mut facts = Self::default();
         let mut next = Some(error);
         while let Some(error) = next {
             facts.exchange |= error.is::<io::Error>();
-            facts.note_runtime(error);
             facts.note(error);
-            // An `io::Error` hides the error that it was made of from `source`.
+            // `io::Error::source` skips the error that it wraps.
             let wrapped = error
                 .downcast_ref::<io::Error>()
                 .and_then(io::Error::get_ref);
             next = wrapped.map(|error| error as _).or_else(|| error.source());
         }
         facts
-    }
-
-    fn note_runtime(&mut self, error: &(dyn StdError + 'static)) {
-        if let Some(missing) = error.downcast_ref::<NoRuntime>() {
-            self.runtime = true;
-            self.permanent = true;
-            self.cause.get_or_insert_with(|| missing.to_string());
-        }
     }
 
     #[cfg(feature = "transport")]
@@ -160,7 +142,7 @@ impl Facts {
             self.never_written |= error.is_canceled();
         }
         if let Some(error) = error.downcast_ref::<h2::Error>() {
-            // A GOAWAY reaches only the streams above the last one that the peer will answer.
+            // A GOAWAY is reported only to streams above the last one that the peer processes.
             let refused = error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM);
             self.refused_by_peer |= error.is_remote() && refused;
         }
@@ -170,7 +152,7 @@ impl Facts {
     fn note_connecting(&mut self, error: &(dyn StdError + 'static)) {
         use crate::transport::ConnectTimedOut;
 
-        // Before what is behind it, in which the server has no part.
+        // The errors behind this one are the proxy's, not the server's.
         #[cfg(feature = "proxy")]
         if let Some(failure) = error.downcast_ref::<crate::transport::NoTunnel>() {
             self.permanent |= failure.is_permanent();
@@ -181,8 +163,7 @@ impl Facts {
             self.connect_timed_out = true;
             time.to_string()
         } else if let Some(error) = error.downcast_ref::<rustls::Error>() {
-            // TLS that was spoken and found wrong stays wrong; a connection that broke is an io
-            // error.
+            // A TLS error is permanent; a connection that broke is an I/O error.
             self.permanent = true;
             match error {
                 rustls::Error::InvalidCertificate(_) => "the server's certificate is not trusted",

@@ -14,7 +14,7 @@ use http::{
 
 use super::Expected;
 use crate::{
-    ActorTokenRequest, Body, CreateActorToken, Error, InvalidRequest, Operation, OperationKind,
+    ActorTokenRequest, CreateActorToken, Error, InvalidRequest, Operation, OperationKind, Payload,
     layer::refusal::refused,
 };
 
@@ -39,47 +39,49 @@ const RESERVED: [HeaderName; 9] = [
     UPGRADE,
 ];
 
-/// The request as the attempt level knows it: a path without base URL, no headers of ours.
+/// Encodes a request of the call level: a path without base URL, and no headers of ours.
 pub(super) fn encode(
     request: ActorTokenRequest,
     trusts_headers: bool,
-) -> Result<(Request<Body>, Expected), Error> {
-    let (operation, headers, extensions, call) = request.into_parts();
-    if let (Some(headers), false) = (&headers, trusts_headers) {
-        check_headers(headers)?;
+) -> Result<(Request<Payload>, Expected), Error> {
+    let ActorTokenRequest {
+        operation,
+        headers,
+        extensions,
+        options,
+        deadline,
+        record,
+    } = request;
+    if !trusts_headers {
+        check_headers(&headers)?;
     }
+    let record = record.unwrap_or_default();
     let (path, kind, bytes, expected) = match operation {
         Operation::Create(create) => {
             create.validate().map_err(|error| invalid(&error))?;
             let bytes = encode_create(&create)?;
-            let life = create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE);
-            call.progress().set_life(life);
+            let lifetime = create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE);
+            record.set_lifetime(lifetime);
             let user_id = create.into_user_id();
-            (
-                CREATE.clone(),
-                OperationKind::Create,
-                bytes,
-                Expected::Minted { user_id, life },
-            )
+            let expected = Expected::Minted {
+                user_id,
+                life: lifetime,
+            };
+            (CREATE.clone(), OperationKind::Create, bytes, expected)
         }
         Operation::Revoke(id) => {
             let path = [CREATE_PATH, "/", id.as_str(), "/revoke"].concat();
             let path = PathAndQuery::try_from(path)
                 .map_err(|error| refused("its path is not valid in a URL").with_source(error))?;
-            (
-                path,
-                OperationKind::Revoke,
-                Bytes::new(),
-                Expected::Revoked { id },
-            )
+            let expected = Expected::Revoked { id };
+            (path, OperationKind::Revoke, Bytes::new(), expected)
         }
     };
-    let mut request = Request::new(Body::of_call(kind, bytes, call));
+    let payload = Payload::of_call(kind, bytes, options, deadline, record);
+    let mut request = Request::new(payload);
     *request.method_mut() = Method::POST;
     *request.uri_mut() = path.into();
-    if let Some(headers) = headers {
-        *request.headers_mut() = *headers;
-    }
+    *request.headers_mut() = headers;
     *request.extensions_mut() = extensions;
     Ok((request, expected))
 }

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use crate::{
     ActorToken, ActorTokenId, ActorTokenStatus, BoxError, Error, ErrorKind, InvalidActorToken,
-    Outcome, actor_token::Reading, call::Progress,
+    Outcome, actor_token::Reading, call::CallRecord,
 };
 
 /// What the answer must be about.
@@ -57,13 +57,13 @@ impl Expected {
     pub(super) fn converge(
         self,
         error: BoxError,
-        progress: &Progress,
+        record: &CallRecord,
     ) -> Result<ActorToken, BoxError> {
         match (self, error.downcast_ref::<Error>()) {
             (Self::Revoked { id }, Some(typed))
                 if typed.kind() == ErrorKind::AlreadyRevoked
                     && typed.outcome() == Outcome::Rejected
-                    && progress.outcome() >= Outcome::Unknown =>
+                    && record.outcome() >= Outcome::Unknown =>
             {
                 Ok(ActorToken::new(id, ActorTokenStatus::Revoked))
             }

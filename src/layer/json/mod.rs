@@ -2,25 +2,25 @@
 //!
 //! # Position
 //!
-//! Between the two levels. It stands above retry, so that encoding is not repeated, and so that a
-//! 200 whose JSON does not decode can never be sent again: the token behind it exists.
+//! Between the call level and the attempt level. It stands above retry, so that encoding is not
+//! repeated, and so that a 200 whose JSON does not decode is never sent again: its token exists.
 //!
 //! # Example
 //!
 //! ```
-//! use bytes::Bytes;
-//! use clerk_actor_tokens::{ActorTokenRequest, ActorTokenStatus, Body, BoxError, layer::JsonLayer};
+//! use clerk_actor_tokens::{
+//!     ActorTokenRequest, ActorTokenStatus, BoxError, Payload, TokenResponse, layer::JsonLayer,
+//! };
 //! use http::{Request, Response};
-//! use http_body_util::Full;
 //! use tower::{Service, ServiceBuilder, ServiceExt};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
 //! let mut service = ServiceBuilder::new().layer(JsonLayer::new()).service_fn(
-//!     |request: Request<Body>| async move {
+//!     |request: Request<Payload>| async move {
 //!         assert_eq!(request.uri(), "/actor_tokens/act_1/revoke");
-//!         let answer = Bytes::from(r#"{"id":"act_1","status":"revoked"}"#);
-//!         Ok::<_, BoxError>(Response::new(Full::new(answer)))
+//!         let body = TokenResponse::new(r#"{"id":"act_1","status":"revoked"}"#);
+//!         Ok::<_, BoxError>(Response::new(body))
 //!     },
 //! );
 //! let request = ActorTokenRequest::revoke("act_1".parse()?);
@@ -46,16 +46,16 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 pub(crate) use self::encode::CREATE_PATH;
 use self::expected::Expected;
-use crate::{ActorToken, ActorTokenRequest, Body, BoxError, Error, Outcome, call::Progress};
+use crate::{
+    ActorToken, ActorTokenRequest, BoxError, Error, Payload, TokenResponse, call::CallRecord,
+};
 
 /// Layer of [`Json`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,13 +64,14 @@ pub struct JsonLayer {
 }
 
 impl JsonLayer {
-    /// The layer; it has nothing to configure.
+    /// Makes the layer; it has no configuration.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Encodes what carries the headers that layers below gave a request before.
+    /// Makes a layer that accepts reserved headers: a compensating revoke carries the headers that
+    /// layers below gave to its create.
     pub(crate) fn trusting_headers() -> Self {
         Self {
             trusts_headers: true,
@@ -89,7 +90,7 @@ impl<S> Layer<S> for JsonLayer {
     }
 }
 
-/// Encodes an operation and decodes its answer, see the [module](self).
+/// Encodes an operation and decodes its response, see the [module](self).
 #[derive(Clone, Copy, Debug)]
 pub struct Json<S> {
     inner: S,
@@ -98,7 +99,7 @@ pub struct Json<S> {
 
 impl<S> Service<ActorTokenRequest> for Json<S>
 where
-    S: Service<Request<Body>, Response = Response<Full<Bytes>>> + Clone,
+    S: Service<Request<Payload>, Response = Response<TokenResponse>> + Clone,
     S::Error: Into<BoxError>,
 {
     type Response = ActorToken;
@@ -110,22 +111,22 @@ where
     }
 
     fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
-        let progress = Arc::clone(request.call().progress());
         match encode::encode(request, self.trusts_headers) {
-            Ok((request, expected)) => ResponseFuture {
-                inner: Some(self.inner.call(request)),
-                expected: Some(expected),
-                refusal: None,
-                progress,
-            },
+            Ok((request, expected)) => {
+                let record = Arc::clone(request.body().record());
+                ResponseFuture {
+                    inner: Some(self.inner.call(request)),
+                    call: Some((expected, record)),
+                    refusal: None,
+                }
+            }
             Err(error) => {
-                // What was polled ready is let go, so that its capacity is free for others.
+                // Releases the reserved readiness, such as a concurrency permit.
                 self.inner = self.inner.clone();
                 ResponseFuture {
                     inner: None,
-                    expected: None,
+                    call: None,
                     refusal: Some(error),
-                    progress,
                 }
             }
         }
@@ -133,29 +134,19 @@ where
 }
 
 pin_project! {
-    /// The attempts below, and what their answer must be about.
+    /// The future of [`Json`].
     pub struct ResponseFuture<F> {
         #[pin]
         inner: Option<F>,
-        expected: Option<Expected>,
+        // Taken when the response has arrived.
+        call: Option<(Expected, Arc<CallRecord>)>,
         refusal: Option<Error>,
-        progress: Arc<Progress>,
-    }
-
-    impl<F> PinnedDrop for ResponseFuture<F> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if this.expected.is_some() {
-                // An answer may be on its way up, and somebody may keep the request.
-                drop(this.progress.take_guards());
-            }
-        }
     }
 }
 
 impl<F, E> Future for ResponseFuture<F>
 where
-    F: Future<Output = Result<Response<Full<Bytes>>, E>>,
+    F: Future<Output = Result<Response<TokenResponse>, E>>,
     E: Into<BoxError>,
 {
     type Output = Result<ActorToken, BoxError>;
@@ -166,28 +157,25 @@ where
             let error = this.refusal.take().expect("polled after it was ready");
             return Poll::Ready(Err(error.into()));
         };
-        let answer = ready!(inner.poll(cx));
-        let expected = this.expected.take().expect("polled after it was ready");
-        // Dropped before its token is found, a guard settles what was minted.
-        let guards = this.progress.take_guards();
-        let answer = match answer {
-            Ok(answer) => answer.into_body().into_inner().unwrap_or_default(),
-            Err(error) => return Poll::Ready(expected.converge(error.into(), this.progress)),
-        };
-        let mut token = expected.decode(&answer);
-        if let Ok(token) = &mut token {
-            this.progress.note(Outcome::Applied);
-            guards.for_each(|guard| token.guard_by(guard, &answer));
-        }
-        Poll::Ready(token)
+        let result = ready!(inner.poll(cx));
+        let (expected, record) = this.call.take().expect("polled after it was ready");
+        Poll::Ready(match result {
+            Ok(response) => {
+                // Dropped with an undecodable response, the guard revokes or reports the token.
+                let (bytes, guard) = response.into_body().into_parts();
+                expected.decode(&bytes).map(|token| {
+                    record.note_applied();
+                    token.guarded_by(guard)
+                })
+            }
+            Err(error) => expected.converge(error.into(), &record),
+        })
     }
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {
-    /// Shows nothing of what is below, which may hold an answer.
+    /// Shows nothing of the inner future, which may hold a response.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("progress", &self.progress)
-            .finish_non_exhaustive()
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! # Position
 //!
-//! Top of the attempt level: what is below is repeated, what is above happens once a call. It wants
+//! Top of the attempt level: the layers below are repeated, the layers above run once a call. It needs
 //! [`DecodeErrorLayer`](super::DecodeErrorLayer) below it, which says of every failure whether it may
 //! have taken effect; an error of any other type counts as [`Outcome::Unknown`].
 //!
@@ -11,27 +11,24 @@
 //! | [`NotSent`](Outcome::NotSent) and transient | retry | retry |
 //! | [`NotSent`](Outcome::NotSent) and permanent | stop | stop |
 //! | [`Rejected`](Outcome::Rejected) with 421, 425, 429, or without a status | retry | retry |
-//! | [`Rejected`](Outcome::Rejected) with 401, another key may be had | once | once |
+//! | [`Rejected`](Outcome::Rejected) with 401, if the key may have been rotated | once | once |
 //! | [`Rejected`](Outcome::Rejected) otherwise, [`Applied`](Outcome::Applied) | stop | stop |
 //! | [`Unknown`](Outcome::Unknown) | **stop** | retry |
 //!
-//! Two things are decided otherwise: [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) is not
-//! retried, and a create whose attempt timed out is, where
-//! [`retry_settled_timeouts`](RetryConfig::retry_settled_timeouts) asks for it and
-//! [`SettleLayer`](super::SettleLayer) revokes what the lost attempt may mint.
+//! [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) is not retried. A create whose attempt timed
+//! out is retried only with [`retry_settled_timeouts`](RetryConfig::retry_settled_timeouts) and if
+//! [`SettleLayer`](super::SettleLayer) follows the lost attempt.
 //!
-//! Otherwise a create is sent again only when the attempt before provably had no effect: there is no
-//! idempotency key, and a second token would be a second live link.
+//! A create is repeated only when the attempt before provably had no effect: there is no idempotency
+//! key, and a second token would be a second live link.
 //!
 //! # Example
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU32, Ordering};
-//! use bytes::Bytes;
-//! use clerk_actor_tokens::{Body, BoxError, OperationKind, RetryConfig};
+//! use clerk_actor_tokens::{Body, BoxError, OperationKind, Payload, RetryConfig, TokenResponse};
 //! use clerk_actor_tokens::layer::{DecodeErrorLayer, RetryLayer};
 //! use http::{Request, Response};
-//! use http_body_util::Full;
 //! use tower::{Service, ServiceBuilder, ServiceExt};
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -42,9 +39,9 @@
 //!     .layer(DecodeErrorLayer::new())
 //!     .service_fn(|_: Request<Body>| async {
 //!         let status = if SEEN.fetch_add(1, Ordering::Relaxed) == 0 { 429 } else { 200 };
-//!         Ok::<_, BoxError>(Response::builder().status(status).body(Full::<Bytes>::default())?)
+//!         Ok::<_, BoxError>(Response::builder().status(status).body(TokenResponse::new(""))?)
 //!     });
-//! let request = Request::new(Body::new(OperationKind::Create, "{}"));
+//! let request = Request::new(Payload::new(OperationKind::Create, "{}"));
 //! assert_eq!(service.ready().await?.call(request).await?.status(), 200);
 //! assert_eq!(SEEN.load(Ordering::Relaxed), 2);
 //! # Ok(())
@@ -53,36 +50,35 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the attempt in flight; dropped during a pause, nothing more is sent.
+//! Dropping the future drops the attempt in flight; dropped during backoff, nothing more is sent.
 //!
 //! # Differences from `tower::retry`
 //!
-//! It decides on typed outcomes, keeps within the call's deadline, and never hides the last error.
-//! A `tower::retry::RetryLayer` with a policy of your own can stand in its place.
+//! It is [`tower::retry::Retry`] with a policy of this crate, which decides on typed outcomes and keeps
+//! within the call's deadline. To use a policy of your own, disable this layer by
+//! [`RetryConfig::disabled`] and add a [`tower::retry::RetryLayer`] as an
+//! [attempt layer](crate::ClientBuilder::attempt_layer).
 
 mod budget;
-mod future;
 mod policy;
-mod repeat;
-mod session;
-mod verdict;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex},
+    pin::Pin,
     task::{Context, Poll},
 };
 
 use http::Request;
+use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 pub(crate) use self::policy::Classifier;
-pub use self::{future::ResponseFuture, verdict::Verdict};
-use self::{policy::Policy, repeat::Repeat, session::Session};
+use self::policy::Policy;
+pub use self::policy::Verdict;
 #[cfg(doc)]
 use crate::Outcome;
-use crate::{Body, BoxError, Error, OperationKind, RetryConfig};
+use crate::{BoxError, Error, OperationKind, Payload, RetryConfig};
 
 /// Layer of [`Retry`]. All services that one layer makes, and their clones, share one budget.
 #[derive(Clone, Debug)]
@@ -94,41 +90,37 @@ impl RetryLayer {
     /// Retries as `config` says, unless the request says otherwise.
     #[must_use]
     pub fn new(config: RetryConfig) -> Self {
-        Self {
-            policy: Policy::new(config),
-        }
+        Self::with_classifier(config, None)
     }
 
-    /// Lets `classifier` turn a verdict down or up. It is given the failure of the attempt, which
-    /// operation it was, and the verdict of the table above: of a 401 with a key in whose place there may
-    /// be another it is [`Verdict::Retry`], the first time. It decides whether another attempt may follow
-    /// at all; number, time and budget still bound it.
+    /// Lets `classifier` replace a verdict. It gets the error of the attempt, the operation, and the
+    /// verdict of the table above; for a 401 with a key that may have been rotated that is
+    /// [`Verdict::Retry`], the first time. Number, time and budget still bound the retries.
     ///
-    /// To turn up the verdict of a create whose outcome is [`Outcome::Unknown`] is
+    /// To retry a create whose outcome is [`Outcome::Unknown`] is
     /// [dangerous](RetryConfig::replay_unknown_create).
     #[must_use]
     pub fn classifier<F>(mut self, classifier: F) -> Self
     where
         F: Fn(&Error, OperationKind, Verdict) -> Verdict + Send + Sync + 'static,
     {
-        self.policy.classifier = Some(Classifier::new(classifier));
+        self.policy.set_classifier(Classifier::new(classifier));
         self
     }
 
-    pub(crate) fn with_classifier(mut self, classifier: Option<Classifier>) -> Self {
-        self.policy.classifier = classifier;
-        self
+    pub(crate) fn with_classifier(config: RetryConfig, classifier: Option<Classifier>) -> Self {
+        Self {
+            policy: Policy::new(config, classifier),
+        }
     }
 }
 
-impl<S: Clone> Layer<S> for RetryLayer {
+impl<S> Layer<S> for RetryLayer {
     type Service = Retry<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
         Retry {
-            prototype: Arc::new(Mutex::new(inner.clone())),
-            inner,
-            policy: Arc::new(self.policy.clone()),
+            inner: tower::retry::Retry::new(self.policy.clone(), inner),
         }
     }
 }
@@ -136,40 +128,62 @@ impl<S: Clone> Layer<S> for RetryLayer {
 /// Begins another attempt where that is safe, see the [module](self).
 #[derive(Clone)]
 pub struct Retry<S> {
-    inner: S,
-    // What further attempts are called on a clone of: most calls have none, and need none.
-    prototype: Arc<Mutex<S>>,
-    // Shared, so that the stack is cheap to clone.
-    policy: Arc<Policy>,
+    inner: tower::retry::Retry<Policy, S>,
 }
 
 impl<S: fmt::Debug> fmt::Debug for Retry<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Retry")
-            .field("inner", &self.inner)
-            .field("policy", &self.policy)
-            .finish_non_exhaustive()
+        self.inner.fmt(f)
     }
 }
 
-impl<S> Service<Request<Body>> for Retry<S>
+impl<S> Service<Request<Payload>> for Retry<S>
 where
-    S: Service<Request<Body>> + Clone,
-    S::Error: Into<BoxError>,
+    S: Service<Request<Payload>, Error = BoxError> + Clone,
 {
     type Response = S::Response;
     type Error = BoxError;
     type Future = ResponseFuture<S>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
+        self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let session = Session::new(&self.policy, request.body());
-        let next = session
-            .may_go_on()
-            .then(|| Repeat::new(&self.prototype, &request));
-        ResponseFuture::new(self.inner.call(request), next, session)
+    fn call(&mut self, request: Request<Payload>) -> Self::Future {
+        ResponseFuture {
+            inner: self.inner.call(request),
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`Retry`].
+    pub struct ResponseFuture<S>
+    where
+        S: Service<Request<Payload>, Error = BoxError>,
+    {
+        #[pin]
+        inner: tower::retry::future::ResponseFuture<Policy, S, Request<Payload>>,
+    }
+}
+
+impl<S> Future for ResponseFuture<S>
+where
+    S: Service<Request<Payload>, Error = BoxError> + Clone,
+{
+    type Output = Result<S::Response, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().inner.poll(cx)
+    }
+}
+
+impl<S> fmt::Debug for ResponseFuture<S>
+where
+    S: Service<Request<Payload>, Error = BoxError>,
+{
+    /// Shows nothing of the inner future, which may hold a response.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }

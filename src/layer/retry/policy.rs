@@ -1,15 +1,27 @@
-//! [`Policy`], a configuration and whoever may overrule it.
+//! [`Policy`], the retry policy: verdict, backoff and budget.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use super::{budget::Budget, verdict::Verdict};
-use crate::{BoxError, Error, OperationKind, RetryConfig};
+use http::{Request, StatusCode};
+use tokio::time::{Instant, Sleep};
 
-type Overrule = dyn Fn(&Error, OperationKind, Verdict) -> Verdict + Send + Sync;
+use super::budget::Budget;
+use crate::{BoxError, Error, ErrorKind, OperationKind, Outcome, Payload, RetryConfig, telemetry};
 
-/// Overrules a verdict.
+/// What to do after a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Another attempt may follow, if number, time and budget allow it.
+    Retry,
+    /// The call fails with this error.
+    Stop,
+}
+
+/// A user's function that replaces a verdict.
 #[derive(Clone)]
-pub(crate) struct Classifier(Arc<Overrule>);
+pub(crate) struct Classifier(Arc<Classify>);
+
+type Classify = dyn Fn(&Error, OperationKind, Verdict) -> Verdict + Send + Sync;
 
 impl Classifier {
     pub(crate) fn new<F>(classifier: F) -> Self
@@ -26,33 +38,325 @@ impl fmt::Debug for Classifier {
     }
 }
 
-/// What decides whether a failed attempt may be followed by another, for all calls.
+/// The retry policy. [`tower::retry::Retry`] clones it for every call, so it holds the state of one
+/// call beside the settings of all.
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
-    pub(super) config: RetryConfig,
-    pub(super) classifier: Option<Classifier>,
-    pub(super) budget: Arc<Budget>,
+    config: Arc<RetryConfig>,
+    classifier: Option<Classifier>,
+    budget: Arc<Budget>,
+    /// How many attempts of this call were retried.
+    retries: u32,
+    /// A refused key was replaced once in this call.
+    key_renewed: bool,
+    /// When the call began, if [`RetryConfig::max_elapsed`] bounds it.
+    begun: Option<Instant>,
 }
 
 impl Policy {
-    pub(super) fn new(config: RetryConfig) -> Self {
+    pub(super) fn new(config: RetryConfig, classifier: Option<Classifier>) -> Self {
         Self {
-            config,
-            classifier: None,
+            config: Arc::new(config),
+            classifier,
             budget: Arc::default(),
+            retries: 0,
+            key_renewed: false,
+            begun: None,
         }
     }
 
-    /// The verdict, or the one that somebody puts in its place.
-    pub(super) fn overruled(
-        &self,
-        verdict: Verdict,
-        error: &BoxError,
-        kind: OperationKind,
-    ) -> Verdict {
+    pub(super) fn set_classifier(&mut self, classifier: Classifier) {
+        self.classifier = Some(classifier);
+    }
+
+    fn config(&self, payload: &Payload) -> Arc<RetryConfig> {
+        let own = payload.options().and_then(|options| options.retry.as_ref());
+        Arc::clone(own.unwrap_or(&self.config))
+    }
+
+    /// Returns when the next attempt begins; `None` if the call fails with `error`.
+    fn next_attempt(&mut self, payload: &Payload, error: &mut BoxError) -> Option<Instant> {
+        let config = self.config(payload);
+        if self.retries.saturating_add(1) >= config.max_attempts {
+            return None;
+        }
+        let renews_key = self.may_renew_key(error);
+        let verdict = if renews_key {
+            Verdict::Retry
+        } else {
+            verdict(error, payload.kind(), &config)
+        };
+        if self.classified(verdict, error, payload.kind()) == Verdict::Stop {
+            return None;
+        }
+        let pause = if renews_key {
+            Duration::ZERO
+        } else {
+            self.pause(error, &config)?
+        };
+        let at = Instant::now().checked_add(pause)?;
+        // A sleep past the deadline would hide the error behind a timeout.
+        let elapsed = self.begun.zip(config.max_elapsed);
+        let end = elapsed.and_then(|(begun, limit)| begun.checked_add(limit));
+        if end.into_iter().chain(payload.deadline()).any(|it| at >= it) {
+            return None;
+        }
+        let is_allowed = !config.budget || self.budget.withdraw();
+        self.note_budget(&config);
+        if !is_allowed {
+            if let Some(error) = error.downcast_mut::<Error>() {
+                error.mark_out_of_budget();
+            }
+            return None;
+        }
+        self.retries += 1;
+        telemetry::retrying(payload.kind(), error, self.retries, pause);
+        Some(at)
+    }
+
+    /// Returns the verdict of the user's classifier, if there is one.
+    fn classified(&self, verdict: Verdict, error: &BoxError, kind: OperationKind) -> Verdict {
         match (&self.classifier, error.downcast_ref::<Error>()) {
-            (Some(Classifier(overrule)), Some(error)) => overrule(error, kind, verdict),
+            (Some(Classifier(classify)), Some(error)) => classify(error, kind, verdict),
             _ => verdict,
+        }
+    }
+
+    /// Returns whether the API refused a key that may have been rotated, and the attempt had no other
+    /// effect; true once a call.
+    fn may_renew_key(&mut self, error: &BoxError) -> bool {
+        let is_stale = error
+            .downcast_ref::<Error>()
+            .is_some_and(|error| error.has_stale_key() && error.outcome().is_without_effect());
+        is_stale && !std::mem::replace(&mut self.key_renewed, true)
+    }
+
+    /// Returns the `Retry-After`, or a backoff with full jitter; `None` if `Retry-After` is too long.
+    fn pause(&self, error: &BoxError, config: &RetryConfig) -> Option<Duration> {
+        match error.downcast_ref::<Error>().and_then(Error::retry_after) {
+            Some(wait) => (wait <= config.max_retry_after).then_some(wait),
+            None => Some(config.ceiling(self.retries + 1).mul_f64(fastrand::f64())),
+        }
+    }
+
+    fn note_budget(&self, config: &RetryConfig) {
+        if config.budget {
+            telemetry::retry_budget_left(|| self.budget.left());
+        }
+    }
+}
+
+impl<T> tower::retry::Policy<Request<Payload>, T, BoxError> for Policy {
+    type Future = Sleep;
+
+    fn retry(
+        &mut self,
+        request: &mut Request<Payload>,
+        result: &mut Result<T, BoxError>,
+    ) -> Option<Sleep> {
+        match result {
+            Ok(_) => {
+                self.budget.deposit();
+                self.note_budget(&self.config(request.body()));
+                None
+            }
+            Err(error) => {
+                let at = self.next_attempt(request.body(), error);
+                if at.is_none() {
+                    telemetry::rate_limited(request.body().kind(), error);
+                }
+                at.map(tokio::time::sleep_until)
+            }
+        }
+    }
+
+    /// Clones every request: a `None` would hide the last result from [`retry`](Self::retry). The first
+    /// clone of a call is made on the policy of all calls, directly before that is cloned for the call.
+    fn clone_request(&mut self, request: &Request<Payload>) -> Option<Request<Payload>> {
+        if self.retries == 0 {
+            let limit = self.config(request.body()).max_elapsed;
+            self.begun = limit.map(|_| Instant::now());
+        }
+        Some(request.clone())
+    }
+}
+
+/// Returns whether the outcome of an attempt allows another one.
+fn verdict(error: &BoxError, kind: OperationKind, config: &RetryConfig) -> Verdict {
+    let typed = error.downcast_ref::<Error>();
+    let is_settled = config.retry_settled_timeouts && typed.is_some_and(Error::is_settling);
+    // An error of another type proves nothing.
+    let retry = match typed.map_or(Outcome::Unknown, Error::outcome) {
+        Outcome::NotSent => {
+            let is_final =
+                |error: &Error| error.is_permanent() || error.kind() == ErrorKind::Overloaded;
+            config.retry_connection_errors && !typed.is_some_and(is_final)
+        }
+        Outcome::Rejected => typed.is_some_and(|error| is_temporary(error.status())),
+        Outcome::Unknown => match kind {
+            OperationKind::Create => is_settled || config.replay_unknown_create,
+            OperationKind::Revoke => true,
+        },
+        Outcome::Applied => is_settled,
+    };
+    if retry { Verdict::Retry } else { Verdict::Stop }
+}
+
+/// Returns whether a rejection is temporary. One without a status is an HTTP/2 peer's.
+fn is_temporary(status: Option<StatusCode>) -> bool {
+    const TEMPORARY: [StatusCode; 3] = [
+        StatusCode::MISDIRECTED_REQUEST,
+        StatusCode::TOO_EARLY,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    status.is_none_or(|status| TEMPORARY.contains(&status))
+}
+
+#[cfg(test)]
+mod tests {
+    use Verdict::{Retry, Stop};
+
+    use super::*;
+    use crate::ClerkErrors;
+
+    fn both(error: impl Fn() -> Error) -> [Verdict; 2] {
+        [OperationKind::Create, OperationKind::Revoke]
+            .map(|kind| verdict(&error().into(), kind, &RetryConfig::default()))
+    }
+
+    fn status(status: u16) -> [Verdict; 2] {
+        let status = StatusCode::from_u16(status).unwrap();
+        both(|| Error::api(status, ClerkErrors::default()))
+    }
+
+    #[test]
+    fn verdicts_follow_the_table() {
+        let of = |kind, outcome| both(move || Error::new(kind, outcome));
+        assert_eq!(of(ErrorKind::Connect, Outcome::NotSent), [Retry, Retry]);
+        assert_eq!(of(ErrorKind::Transport, Outcome::Rejected), [Retry, Retry]);
+        assert_eq!(of(ErrorKind::Transport, Outcome::Unknown), [Stop, Retry]);
+        assert_eq!(of(ErrorKind::Timeout, Outcome::Unknown), [Stop, Retry]);
+        assert_eq!(
+            of(ErrorKind::UnreadableAnswer, Outcome::Applied),
+            [Stop, Stop]
+        );
+        let certificate = || Error::new(ErrorKind::Connect, Outcome::NotSent).permanent(true);
+        assert_eq!(both(certificate), [Stop, Stop]);
+        for code in [421, 425, 429] {
+            assert_eq!(status(code), [Retry, Retry], "{code}");
+        }
+        for code in [400, 401, 402, 403, 404, 408, 409, 413, 415, 422] {
+            assert_eq!(status(code), [Stop, Stop], "{code}");
+        }
+        for code in [500, 502, 503, 504] {
+            assert_eq!(status(code), [Stop, Retry], "{code}");
+        }
+    }
+
+    #[test]
+    fn untyped_error_counts_as_unknown() {
+        let error = BoxError::from("a layer's own");
+        assert_eq!(
+            verdict(&error, OperationKind::Create, &RetryConfig::default()),
+            Stop
+        );
+        assert_eq!(
+            verdict(&error, OperationKind::Revoke, &RetryConfig::default()),
+            Retry
+        );
+    }
+
+    #[test]
+    fn unknown_create_is_replayed_only_if_configured() {
+        let error = BoxError::from("a layer's own");
+        let config = RetryConfig::default().replay_unknown_create(true);
+        assert_eq!(verdict(&error, OperationKind::Create, &config), Retry);
+    }
+
+    fn payload() -> Payload {
+        Payload::new(OperationKind::Revoke, "")
+    }
+
+    fn policy(config: RetryConfig) -> Policy {
+        let mut policy = Policy::new(config, None);
+        let request = Request::new(payload());
+        let cloned = tower::retry::Policy::<_, (), _>::clone_request(&mut policy, &request);
+        assert!(cloned.is_some());
+        policy
+    }
+
+    fn failure(retry_after: Option<u64>) -> BoxError {
+        Error::new(ErrorKind::Api, Outcome::Rejected)
+            .with_retry_after(retry_after.map(Duration::from_secs))
+            .into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retry_after_is_honoured_up_to_the_cap() {
+        let mut policy = policy(RetryConfig::default().max_attempts(9));
+        let at = policy.next_attempt(&payload(), &mut failure(Some(10)));
+        assert_eq!(at, Some(Instant::now() + Duration::from_secs(10)));
+        let at = policy.next_attempt(&payload(), &mut failure(Some(11)));
+        assert_eq!(at, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn backoff_past_the_deadline_is_not_begun() {
+        let mut policy = policy(RetryConfig::default().max_elapsed(Duration::from_secs(5)));
+        let at = policy.next_attempt(&payload(), &mut failure(Some(5)));
+        assert_eq!(at, None);
+        let at = policy.next_attempt(&payload(), &mut failure(Some(4)));
+        assert!(at.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn backoff_is_drawn_from_zero_to_the_ceiling() {
+        let config = RetryConfig::default()
+            .max_attempts(2)
+            .initial_interval(Duration::from_secs(1));
+        let pauses: Vec<_> = (0..200)
+            .map(|_| policy(config.clone()).next_attempt(&payload(), &mut failure(None)))
+            .map(|at| at.unwrap() - Instant::now())
+            .collect();
+        let (quarter, whole) = (Duration::from_millis(250), Duration::from_secs(1));
+        assert!(pauses.iter().all(|pause| *pause <= whole));
+        assert!(pauses.iter().any(|pause| *pause < quarter));
+        assert!(pauses.iter().any(|pause| *pause > 3 * quarter));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_is_renewed_once_and_only_without_effect() {
+        let refused = |outcome| -> BoxError {
+            let error = Error::new(ErrorKind::Api, outcome);
+            error
+                .with_stale_key(true)
+                .with_status(StatusCode::UNAUTHORIZED)
+                .into()
+        };
+        let create = Payload::new(OperationKind::Create, "");
+        let mut policy = policy(RetryConfig::default());
+        for outcome in [Outcome::Unknown, Outcome::Applied] {
+            assert_eq!(policy.next_attempt(&create, &mut refused(outcome)), None);
+        }
+        let mut rejected = refused(Outcome::Rejected);
+        let at = policy.next_attempt(&create, &mut rejected);
+        assert_eq!(at, Some(Instant::now()));
+        assert_eq!(policy.next_attempt(&create, &mut rejected), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn first_attempt_counts() {
+        for (config, retries) in [
+            (RetryConfig::disabled(), 0),
+            (RetryConfig::default().max_attempts(2), 1),
+        ] {
+            let mut policy = policy(config);
+            let next = |_: &i32| {
+                policy
+                    .next_attempt(&payload(), &mut failure(None))
+                    .is_some()
+            };
+            assert_eq!((0..5).take_while(next).count(), retries);
         }
     }
 }

@@ -1,30 +1,33 @@
-//! Settles what a create may have minted when its caller is gone or its answer cannot be used.
+//! Settles what a create may have minted when its caller is gone or its response cannot be used.
 //!
-//! Of every credential that was minted one of three things becomes: it is returned, it is revoked, or
-//! it is reported.
+//! Every token that was minted is returned, revoked or reported.
 //!
-//! | what happened to a create | what this layer does |
+//! | what happens to a create | what this layer does |
 //! |---|---|
-//! | dropped before the request was taken | nothing: it can never be sent any more |
-//! | dropped afterwards: cancelled, timed out, a layer above gave it up | follows it in the background, and revokes what it mints |
-//! | its answer broke off, is too long or does not decode | revokes the token whose id could be read |
-//! | its answer was dropped on its way up, or its [`Ticket`](crate::Ticket) before anybody read it | revokes the token |
-//! | its answer speaks of another user | reports it, and leaves that token alone |
-//! | its answer was lost before the id came | reports until when a token could be used |
+//! | it is dropped before the request is sent | withdraws the request, which can then never be sent |
+//! | it is dropped afterwards: cancelled, timed out, given up by a layer above | follows it in the background and revokes what it mints |
+//! | its response breaks off, is too long or does not decode | revokes the token whose id can be read |
+//! | its response is dropped on its way up, or its [`Ticket`](crate::Ticket) is dropped unread | revokes the token |
+//! | its response is about another user | reports that token, and leaves it alone |
+//! | its response is lost before the id | reports until when a token could be used |
 //!
-//! What was revoked, and what could not be, is told by [`on_settle`](SettleLayer::on_settle), by
-//! [counters](SettleLayer::counts) and by an event of `tracing`.
+//! [`on_settle`](SettleLayer::on_settle), [counters](SettleLayer::counts) and an event of `tracing`
+//! report each token that was revoked or could not be.
 //!
 //! # Position
 //!
-//! Lowest of the attempt level but for [`CollectBodyLayer`](super::CollectBodyLayer), so that a drop
-//! in any layer above is covered: retry, both time-outs, the layers of users, the caller. The revoke
-//! that makes good for a lost create begins right here. It passes the wire level, and so the attempt
-//! layers of users, but no limit, budget or time-out of the call level. It has its own: at most five
-//! tries of 10 s each within 60 s, `Retry-After` honoured, 32 such revokes at once.
+//! Directly above [`CollectBodyLayer`](super::CollectBodyLayer), lowest but one of the attempt level, so
+//! that it covers a drop in any layer above: retry, both timeouts, the layers of users, the caller. It
+//! turns the bytes of a response into a [`TokenResponse`], which carries the guard of the token that it
+//! mints; so it cannot stand twice in a stack. A stack without settling uses
+//! [`SettleLayer::disabled`].
 //!
-//! [`JsonLayer`](super::JsonLayer) must stand above: it hands a token over to its ticket. Without it
-//! nobody answers for what is minted, and all of it is revoked.
+//! The compensating revoke of a lost token begins here. It passes the wire level, including the wire
+//! layers of users, and no layer above. It has limits of its own: at most five attempts of 10 s each
+//! within 60 s, `Retry-After` honoured, 32 such revokes at once.
+//!
+//! [`JsonLayer`](super::JsonLayer) must stand above: it moves the guard to the token's ticket. Without
+//! it every token is revoked.
 //!
 //! # Example
 //!
@@ -37,7 +40,7 @@
 //! let sandbox = Sandbox::new();
 //! let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport()).build()?;
 //!
-//! // Nobody reads the ticket of this token.
+//! // The ticket of this token is never read.
 //! let token = client.create(CreateActorToken::new("user_1", Actor::new("user_2"))).await?;
 //! drop(token);
 //!
@@ -50,37 +53,26 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future of a create whose request was taken moves the exchange to a background task of
-//! the runtime, for 30 s at most. Nothing is spawned otherwise, and nothing at all for a revoke.
+//! Dropping the future of a create that was sent moves the exchange to a background task of the runtime,
+//! for 30 s at most. Nothing else is spawned, and nothing at all for a revoke.
 //!
 //! # Errors
 //!
-//! [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) when as many creates are on their way as
-//! [are allowed](SettleLayer::max_creates), and [`ErrorKind::Runtime`](crate::ErrorKind::Runtime) when
-//! a create is called where no background task could be spawned. Both before anything is sent.
+//! [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) when as many creates are in flight as
+//! [are allowed](SettleLayer::max_creates), and [`ErrorKind::Runtime`](crate::ErrorKind::Runtime)
+//! outside of a tokio runtime. Both before anything is sent.
 //!
 //! # What is not promised
 //!
-//! A process that is killed, or loses power, settles nothing any more; what a token could do then ends
-//! with its life, so keep that short. An answer that is lost before the id arrived leaves nothing to
-//! revoke: it is reported, with the time until which a token could be used. When the runtime is shut
-//! down, what is still being settled is reported as lost at once; call
-//! [`drain`](SettleLayer::drain) before.
-//!
-//! A layer below this one that sends a create more than once, a retry among the wire layers for one,
-//! lets only one of the answers be seen. The others are reported together, as one credential that may
-//! exist. A layer below that makes a refusal's *response* of what the API answered is believed.
+//! A process that is killed or loses power settles nothing. A token then ends with its lifetime, so keep
+//! that short. A response that is lost before the id leaves nothing to revoke: it is reported, with the
+//! time until which a token could be used. When the runtime shuts down, tokens that are still being
+//! settled are reported at once; call [`drain`](SettleLayer::drain) before.
 
-mod compensate;
-mod config;
-mod drain;
 mod event;
-mod evidence;
 mod exchange;
-mod future;
-mod minted;
+mod obligation;
 mod settler;
-mod unsettled;
 
 use std::{
     fmt,
@@ -91,22 +83,20 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::{compensate::Revokes, config::Config, settler::Shared};
+use self::settler::{Config, Revokes, Shared};
 pub use self::{
-    drain::DrainReport,
-    event::{SettleCounts, SettleEvent},
-    future::ResponseFuture,
+    event::{DrainReport, SettleCounts, SettleEvent},
+    exchange::ResponseFuture,
 };
 pub(crate) use self::{
+    obligation::{Origin, TokenGuard},
     settler::Settler,
-    unsettled::{Origin, Unsettled, take_body_headers},
 };
 pub use crate::settle_end::SettleEnd;
-use crate::{Body, BoxError, OperationKind, layer::TraceLayer};
+use crate::{Body, BoxError, OperationKind, TokenResponse, layer::TraceLayer};
 
 /// Layer of [`Settle`]. All services that one layer makes, and its clones, share the counters, the
 /// limit of creates, and what is drained.
@@ -123,7 +113,7 @@ impl Default for SettleLayer {
 }
 
 impl SettleLayer {
-    /// Settles creates: at most 1024 on their way at once, lost ones followed for 30 s.
+    /// Settles creates: at most 1024 in flight at once, lost ones followed for 30 s.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -132,8 +122,8 @@ impl SettleLayer {
         }
     }
 
-    /// A layer that does nothing: what is minted and lost stays live until it expires, and nobody
-    /// knows of it.
+    /// Makes a layer that settles nothing: a token that is minted and lost stays live until it expires,
+    /// unreported.
     #[must_use]
     pub fn disabled() -> Self {
         let mut layer = Self::new();
@@ -141,32 +131,31 @@ impl SettleLayer {
         layer
     }
 
-    /// The most creates on their way at once, lost ones that are followed included. One more is
-    /// refused before anything is sent. Default: 1024.
+    /// Sets how many creates may be in flight at once, including lost ones that are followed. One more
+    /// is refused before anything is sent. Default: 1024.
     #[must_use]
     pub fn max_creates(mut self, creates: usize) -> Self {
-        self.config.max_creates = creates;
+        self.config.set_max_creates(creates);
         self
     }
 
-    /// How long a lost create is followed. Default: 30 s.
+    /// Sets how long a lost create is followed. Default: 30 s.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.config.grace = grace;
         self
     }
 
-    /// Whether a token whose [`Ticket`](crate::Ticket) nobody read is revoked when the ticket is
-    /// dropped. Default: true.
+    /// Sets whether a token is revoked when its [`Ticket`](crate::Ticket) is dropped unread.
+    /// Default: true.
     #[must_use]
     pub fn revoke_unread(mut self, revoke: bool) -> Self {
         self.config.revoke_unread = revoke;
         self
     }
 
-    /// Tells `hook` what became of every credential that its caller did not get. It is called where
-    /// that shows, also in destructors, so it must neither block nor wait. A panic in it goes no
-    /// further.
+    /// Calls `hook` with what became of every token that its caller did not get. It may run inside
+    /// `Drop` and must not block. A panic in it is caught.
     #[must_use]
     pub fn on_settle<F>(mut self, hook: F) -> Self
     where
@@ -176,39 +165,38 @@ impl SettleLayer {
         self
     }
 
-    /// How the attempts of compensating revokes are traced. Default: spans at the level INFO, as those
-    /// of the calls; part of a [`ClientBuilder`](crate::ClientBuilder), as its
-    /// [`trace`](crate::ClientBuilder::trace) says.
+    /// Sets how the attempts of compensating revokes are traced. Default: spans at the level INFO; in a
+    /// [`ClientBuilder`](crate::ClientBuilder), its [`trace`](crate::ClientBuilder::trace) layer.
     #[must_use]
     pub fn trace(mut self, trace: TraceLayer) -> Self {
         self.config.trace = trace;
         self
     }
 
-    /// This layer, with the hook of an `earlier` one if it has none.
+    /// Returns this layer, with the hook of an `earlier` one if it has none.
     pub(crate) fn or_hook_of(mut self, earlier: &Self) -> Self {
         self.config.hook = self.config.hook.or_else(|| earlier.config.hook.clone());
         self
     }
 
-    /// What settles by `revokes`, and shares everything else with this layer.
+    /// Returns a settler that revokes by `revokes` and shares everything else with this layer.
     pub(crate) fn settler(&self, revokes: Revokes) -> Arc<Settler> {
         Settler::new(revokes, self.config.clone(), Arc::clone(&self.shared))
     }
 
-    /// How many credentials met which end so far.
+    /// Returns how many tokens met which end so far.
     #[must_use]
     pub fn counts(&self) -> SettleCounts {
         self.shared.counts()
     }
 
-    /// Waits until no create is on its way and everything lost is settled, `limit` at most. What is
-    /// not settled by then is given up and reported; creates that callers still wait for go on. A call
-    /// that begins later, or pauses before its next attempt, is not waited for.
+    /// Waits until no create is in flight and every lost token is settled, for at most `limit`. Tokens
+    /// that are not settled by then are reported; creates that callers still wait for go on. A call that
+    /// begins later, or that is between two attempts, is not waited for.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future stops the waiting, nothing else.
+    /// Dropping the future stops the wait, nothing else.
     pub async fn drain(&self, limit: Duration) -> DrainReport {
         self.shared.drain(limit).await
     }
@@ -224,15 +212,21 @@ impl fmt::Debug for SettleLayer {
 
 impl<S> Layer<S> for SettleLayer
 where
-    S: Service<Request<Body>, Response = Response<Full<Bytes>>> + Clone + Send + Sync + 'static,
-    S::Error: Into<BoxError>,
+    S: Service<Request<Body>, Response = Response<Bytes>, Error = BoxError>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
     S::Future: Send + 'static,
 {
     type Service = Settle<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let settler = self.settler(compensate::service(inner.clone(), &self.config.trace));
-        Settle { inner, settler }
+        let revokes = settler::compensating(inner.clone(), &self.config.trace);
+        Settle {
+            inner,
+            settler: self.settler(revokes),
+        }
     }
 }
 
@@ -262,28 +256,30 @@ where
 
 impl<S> Service<Request<Body>> for Settle<S>
 where
-    S: Service<Request<Body>, Response = Response<Full<Bytes>>> + Clone,
-    S::Error: Into<BoxError>,
+    S: Service<Request<Body>, Response = Response<Bytes>, Error = BoxError> + Clone,
     S::Future: Send + 'static,
 {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<TokenResponse>;
     type Error = BoxError;
-    type Future = ResponseFuture<S::Future>;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
+        self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        if request.body().kind() != OperationKind::Create || !self.settler.is_enabled() {
-            return ResponseFuture::passed(self.inner.call(request));
-        }
-        match self.settler.admit(&mut request) {
-            Ok(custody) => ResponseFuture::held(custody, self.inner.call(request)),
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let body = request.body();
+        let is_settled = body.kind() == OperationKind::Create && self.settler.is_enabled();
+        let admitted = is_settled.then(|| self.settler.admit(&request));
+        match admitted.transpose() {
+            Ok(obligation) => {
+                let attempt = request.body().attempt_handle().clone();
+                ResponseFuture::new(attempt, obligation, self.inner.call(request))
+            }
             Err(error) => {
-                // What was polled ready is let go, so that its capacity is free for others.
+                // Releases the reserved readiness, such as a concurrency permit.
                 self.inner = self.inner.clone();
-                ResponseFuture::refused(error)
+                ResponseFuture::refused(error.into())
             }
         }
     }

@@ -1,54 +1,113 @@
-//! [`Settler`], what the creates of one service are settled by.
+//! [`Settler`], which admits creates, revokes lost tokens and reports.
 
 use std::{
-    future::{Future, poll_fn},
-    panic::{self, AssertUnwindSafe},
-    pin::pin,
-    sync::Arc,
-    task::Poll,
+    fmt, mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use http::Request;
+use bytes::Bytes;
+use http::{Request, Response};
 use tokio::{
     runtime::Handle,
-    sync::{Notify, Semaphore, futures::OwnedNotified},
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
-use tower::ServiceExt;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
+use tower::{ServiceExt, util::BoxCloneSyncService};
+use tower_layer::Layer;
+use tower_service::Service;
 use tracing::{Instrument, Span};
 
-use super::{
-    DrainReport, SettleCounts, SettleEvent,
-    compensate::{LIMIT, Revokes},
-    config::Config,
-    event::Counters,
-    unsettled::Unsettled,
-};
+use super::{DrainReport, SettleCounts, SettleEvent, event::Counters, obligation::Obligation};
 use crate::{
-    ActorToken, ActorTokenRequest, Body, BoxError, Error, ErrorKind, Outcome, call::Attempt,
-    runtime, telemetry,
+    ActorToken, ActorTokenRequest, Body, BoxError, Error, ErrorKind, Outcome, RetryConfig,
+    TokenResponse,
+    layer::{
+        DecodeErrorLayer, JsonLayer, RetryLayer, TimeoutLayer, TraceLayer, TypedErrorLayer,
+        no_runtime,
+    },
+    telemetry,
 };
 
-/// How many compensating revokes are on their way at once.
+/// How many compensating revokes are in flight at once.
 const MAX_REVOKES: usize = 32;
 
-/// What the creates of one service are settled by.
-pub(crate) struct Settler {
-    revokes: Revokes,
-    config: Config,
-    shared: Arc<Shared>,
+/// How long one compensating revoke may take, backoff included.
+const REVOKE_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long each of its attempts may take.
+const REVOKE_ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
+
+const REVOKE_ATTEMPTS: u32 = 5;
+
+/// How long tasks that drain has cut short may take to end.
+const CUT_LIMIT: Duration = Duration::from_millis(100);
+
+/// The service that revokes lost tokens.
+pub(crate) type Revokes = BoxCloneSyncService<ActorTokenRequest, ActorToken, Error>;
+
+type Hook = dyn Fn(&SettleEvent) + Send + Sync;
+
+/// The settings of a [`SettleLayer`](super::SettleLayer).
+#[derive(Clone)]
+pub(super) struct Config {
+    pub(super) enabled: bool,
+    pub(super) max_creates: usize,
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) grace: Duration,
+    pub(super) revoke_unread: bool,
+    pub(super) hook: Option<Arc<Hook>>,
+    pub(super) trace: TraceLayer,
 }
 
-/// What all services of one layer share.
+impl Config {
+    pub(super) fn set_max_creates(&mut self, creates: usize) {
+        self.max_creates = creates;
+        self.permits = Arc::new(Semaphore::new(creates.min(Semaphore::MAX_PERMITS)));
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let mut config = Self {
+            enabled: true,
+            max_creates: 0,
+            permits: Arc::new(Semaphore::new(0)),
+            grace: Duration::from_secs(30),
+            revoke_unread: true,
+            hook: None,
+            trace: TraceLayer::new(),
+        };
+        config.set_max_creates(1024);
+        config
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("enabled", &self.enabled)
+            .field("max_creates", &self.max_creates)
+            .field("grace", &self.grace)
+            .field("revoke_unread", &self.revoke_unread)
+            .field("hook", &self.hook.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The state that all services of one layer share.
 pub(super) struct Shared {
-    /// A token for each create on its way, whether somebody waits for it or it is only followed.
+    /// One token for each create in flight, including those that are followed.
     creates: TaskTracker,
-    /// The tasks in the background.
+    /// The background tasks.
     tasks: TaskTracker,
     revokes: Semaphore,
-    /// Ends the tasks of this moment.
-    cut: Arc<Notify>,
+    /// Cancels the background tasks of this moment.
+    cut: Mutex<CancellationToken>,
     counters: Counters,
 }
 
@@ -58,36 +117,23 @@ impl Default for Shared {
             creates: TaskTracker::new(),
             tasks: TaskTracker::new(),
             revokes: Semaphore::new(MAX_REVOKES),
-            cut: Arc::default(),
+            cut: Mutex::default(),
             counters: Counters::default(),
         }
     }
 }
 
-/// A create that was let in. Dropped before it was sent, what is below panicked when it was called.
-pub(super) struct Custody(Option<Admitted>);
-
-/// A create that was let in.
-pub(super) struct Admitted {
-    pub(super) permit: TaskTrackerToken,
-    pub(super) attempt: Attempt,
-    pub(super) unsettled: Unsettled,
+/// The place of a create that is in flight.
+pub(super) struct Permit {
+    _place: OwnedSemaphorePermit,
+    _tracked: TaskTrackerToken,
 }
 
-impl Custody {
-    pub(super) fn sent(mut self) -> Admitted {
-        self.0.take().expect("sent once")
-    }
-}
-
-impl Drop for Custody {
-    fn drop(&mut self) {
-        if let Some(admitted) = self.0.take() {
-            if !admitted.attempt.withdraw() {
-                admitted.unsettled.nothing();
-            }
-        }
-    }
+/// Admits creates, revokes lost tokens and reports.
+pub(crate) struct Settler {
+    revokes: Revokes,
+    config: Config,
+    shared: Arc<Shared>,
 }
 
 impl Settler {
@@ -99,7 +145,7 @@ impl Settler {
         })
     }
 
-    /// Settles by `revokes` what no [`Settle`](super::Settle) layer does.
+    /// Makes a settler without a [`Settle`](super::Settle) layer, which revokes leases by `revokes`.
     pub(crate) fn over(revokes: Revokes) -> Arc<Self> {
         Self::new(revokes, Config::default(), Arc::default())
     }
@@ -124,69 +170,60 @@ impl Settler {
         self.shared.counts()
     }
 
-    /// Lets a create in, or refuses it before anything is sent.
-    pub(super) fn admit(
-        self: &Arc<Self>,
-        request: &mut Request<Body>,
-    ) -> Result<Custody, BoxError> {
-        let runtime = runtime::current()?;
-        let permit = self.shared.creates.token();
-        let limit = self.config.max_creates;
-        if self.shared.creates.len() > limit {
-            let error = Error::new(ErrorKind::Overloaded, Outcome::NotSent);
-            return Err(error
-                .with_detail(format!("{limit} creates are on their way"))
-                .into());
-        }
-        let attempt = request.body_mut().held_attempt();
-        let unsettled = Unsettled::of_request(Arc::clone(self), runtime, request);
-        Ok(Custody(Some(Admitted {
-            permit,
-            attempt,
-            unsettled,
-        })))
+    /// Admits a create, or refuses it before anything is sent.
+    pub(super) fn admit(self: &Arc<Self>, request: &Request<Body>) -> Result<Obligation, Error> {
+        let runtime = Handle::try_current().map_err(|_| no_runtime())?;
+        let place = Arc::clone(&self.config.permits).try_acquire_owned();
+        let place = place.map_err(|_| {
+            let limit = self.config.max_creates;
+            Error::new(ErrorKind::Overloaded, Outcome::NotSent)
+                .with_detail(format!("{limit} creates are in flight"))
+        })?;
+        let permit = Permit {
+            _place: place,
+            _tracked: self.shared.creates.token(),
+        };
+        let settler = Arc::clone(self);
+        Ok(Obligation::of_create(settler, runtime, permit, request))
     }
 
-    /// Runs `task` in the background: where the caller is, if there are timers, else on `runtime`.
+    /// Runs `task` in the background, on the current runtime if there is one, else on `runtime`.
     pub(super) fn spawn<F>(&self, runtime: &Handle, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let here = runtime::current();
-        let runtime = here.as_ref().unwrap_or(runtime);
+        let current = Handle::try_current();
         let span = if self.config.trace.is_disabled() {
             Span::none()
         } else {
-            // A subscriber's panic is none of whoever drops a token.
-            panic::catch_unwind(telemetry::settling_span).unwrap_or_else(|_| Span::none())
+            isolate(telemetry::settling_span).unwrap_or_else(Span::none)
         };
         let task = task.instrument(span);
+        let runtime = current.as_ref().unwrap_or(runtime);
         drop(self.shared.tasks.spawn_on(task, runtime));
     }
 
-    /// What ends a task of this moment when draining takes too long.
-    pub(super) fn cut(&self) -> OwnedNotified {
-        Arc::clone(&self.shared.cut).notified_owned()
+    /// Returns the token that drain cancels when a task of this moment takes too long.
+    pub(super) fn cut(&self) -> CancellationToken {
+        self.shared.lock_cut().clone()
     }
 
-    /// Revokes, once it is its turn.
+    /// Revokes a lost token, once it is its turn.
     pub(super) async fn revoke(&self, request: ActorTokenRequest) -> Result<ActorToken, Error> {
         // The semaphore is never closed.
         let _turn = self.shared.revokes.acquire().await;
-        let revoked = within(LIMIT, self.revokes.clone().oneshot(request)).await;
-        revoked.unwrap_or_else(|| {
+        let revoked = self.revokes.clone().oneshot(request);
+        let revoked = tokio::time::timeout(REVOKE_LIMIT, revoked).await;
+        revoked.unwrap_or_else(|_| {
             let error = Error::new(ErrorKind::Timeout, Outcome::Unknown);
-            Err(error.with_detail(format!("revoking took longer than {LIMIT:?}")))
+            Err(error.with_detail(format!("the revoke took longer than {REVOKE_LIMIT:?}")))
         })
     }
 
-    /// Tells everybody who wants to know.
+    /// Reports how a token ended to the counters, the event log, the metrics and the hook.
     pub(super) fn report(&self, event: &SettleEvent) {
         self.shared.counters.add(event.end());
-        // Whoever is being dropped right now must not learn of a panic in somebody's subscriber or hook, and
-        // it must not keep the next one from being told.
-        let tell = |to: &dyn Fn()| drop(panic::catch_unwind(AssertUnwindSafe(to)));
-        tell(&|| {
+        isolate(|| {
             telemetry::settled(
                 event.end(),
                 event.actor_token_id(),
@@ -195,9 +232,15 @@ impl Settler {
             );
         });
         if let Some(hook) = &self.config.hook {
-            tell(&|| hook(event));
+            isolate(|| hook(event));
         }
     }
+}
+
+/// Runs code of users: a hook or a subscriber. It may run inside `Drop`, where a panic could abort the
+/// process, and a panic must not keep the next token from being reported.
+fn isolate<T>(run: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
 impl Shared {
@@ -206,21 +249,20 @@ impl Shared {
     }
 
     pub(super) async fn drain(&self, limit: Duration) -> DrainReport {
-        // Only a closed tracker can be waited for; it tracks what comes later all the same. Until then it
-        // need not tell anybody each time that it is empty.
+        // Only a closed tracker can be waited for. It still tracks what comes later.
         self.creates.close();
         self.tasks.close();
         let settled = async {
-            // What is lost from now on becomes a task before it stops being a create.
+            // A create that is lost becomes a task before it stops being a create.
             self.creates.wait().await;
             self.tasks.wait().await;
         };
         let mut cut_short = 0;
-        if within(limit, settled).await.is_none() {
+        if tokio::time::timeout(limit, settled).await.is_err() {
             cut_short = self.tasks.len();
-            self.cut.notify_waiters();
-            // They end by themselves now, without waiting for anything.
-            within(CUT, self.tasks.wait()).await;
+            let cut = mem::take(&mut *self.lock_cut());
+            cut.cancel();
+            let _ = tokio::time::timeout(CUT_LIMIT, self.tasks.wait()).await;
         }
         DrainReport {
             counts: self.counts(),
@@ -228,30 +270,34 @@ impl Shared {
             in_flight: self.creates.len(),
         }
     }
+
+    fn lock_cut(&self) -> std::sync::MutexGuard<'_, CancellationToken> {
+        self.cut.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// How long tasks that were cut short may take to notice.
-const CUT: Duration = Duration::from_millis(100);
-
-/// The output of `future`, unless it takes longer than `limit`.
-pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
-    let deadline = tokio::time::Instant::now().checked_add(limit);
-    let timer = match deadline.map(runtime::sleep_until) {
-        Some(Ok(timer)) => timer,
-        Some(Err(_)) => return unless(runtime::sleep_on_a_thread(limit), future).await,
-        None => return Some(future.await),
-    };
-    unless(timer, future).await
-}
-
-/// The output of `future`, unless `end` comes first.
-pub(super) async fn unless<E: Future, F: Future>(end: E, future: F) -> Option<F::Output> {
-    let (mut end, mut future) = (pin!(end), pin!(future));
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
-            return Poll::Ready(Some(output));
-        }
-        end.as_mut().poll(cx).map(|_| None)
-    })
-    .await
+/// Returns the stack of a compensating revoke over the layers below Settle: a call of its own, with
+/// its own limits.
+pub(super) fn compensating<S>(inner: S, trace: &TraceLayer) -> Revokes
+where
+    S: Service<Request<Body>, Response = Response<Bytes>, Error = BoxError>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+{
+    let retry = RetryConfig::default()
+        .max_attempts(REVOKE_ATTEMPTS)
+        .max_elapsed(REVOKE_LIMIT)
+        .max_retry_after(REVOKE_LIMIT)
+        .budget(false);
+    let svc = inner.map_response(|response: Response<Bytes>| response.map(TokenResponse::new));
+    let svc = TimeoutLayer::new(REVOKE_ATTEMPT_LIMIT).layer(svc);
+    let svc = DecodeErrorLayer::new().layer(svc);
+    let svc = trace.layer(svc);
+    let svc = RetryLayer::new(retry).layer(svc);
+    let svc = JsonLayer::trusting_headers().layer(svc);
+    let svc = TypedErrorLayer::new().layer(svc);
+    Revokes::new(svc)
 }

@@ -7,7 +7,7 @@ use http::{Extensions, Request};
 use super::Servers;
 #[cfg(doc)]
 use crate::layer::{TraceCallLayer, TraceLayer};
-use crate::{ActorTokenRequest, Body, Operation, OperationKind, telemetry};
+use crate::{ActorTokenRequest, Operation, OperationKind, Payload, telemetry};
 
 /// What a span may tell of a call or an attempt when it begins, for those who make spans of their
 /// own by [`TraceLayer::make_span`] or [`TraceCallLayer::make_span`]. Nothing in it is secret, except
@@ -19,7 +19,7 @@ pub struct Facts<'a>(Of<'a>);
 enum Of<'a> {
     Call(&'a ActorTokenRequest),
     Attempt {
-        request: &'a Request<Body>,
+        request: &'a Request<Payload>,
         servers: &'a Servers,
     },
 }
@@ -29,7 +29,7 @@ impl<'a> Facts<'a> {
         Self(Of::Call(request))
     }
 
-    pub(super) fn of_attempt(request: &'a Request<Body>, servers: &'a Servers) -> Self {
+    pub(super) fn of_attempt(request: &'a Request<Payload>, servers: &'a Servers) -> Self {
         Self(Of::Attempt { request, servers })
     }
 
@@ -65,7 +65,7 @@ impl<'a> Facts<'a> {
         let Of::Attempt { request, .. } = self.0 else {
             return None;
         };
-        let before = request.body().progress().attempts();
+        let before = request.body().attempts();
         (before > 0).then_some(before)
     }
 

@@ -15,6 +15,7 @@ use super::record;
 use crate::{
     BoxError, Error, OperationKind,
     layer::decode_error,
+    response_head::trace_id,
     telemetry::{AttemptMeter, ErrorType, OK, interrupted, outcome},
 };
 
@@ -119,7 +120,7 @@ impl Watch {
         };
         self.record(|span| {
             span.record("http.response.status_code", i64::from(status.as_u16()));
-            span.record("clerk.trace_id", decode_error::trace_id(headers));
+            span.record("clerk.trace_id", trace_id(headers));
             span.record("clerk.outcome", outcome);
             if let Some(error_type) = error_type {
                 record::error_type(span, error_type);

@@ -46,7 +46,7 @@
 //! # use http::Response;
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let key = SecretKey::new("sk_test_1")?;
-//! # let transport = tower::service_fn(|_: Request<Body>| async {
+//! # let transport = tower::service_fn(|_: Request<Payload>| async {
 //! #     Ok::<_, BoxError>(Response::new(String::new()))
 //! # });
 //!
@@ -56,7 +56,7 @@
 //! }
 //!
 //! let client = ClientBuilder::over(key, transport)
-//!     .wire_layer(MapRequestLayer::new(|mut request: Request<Body>| {
+//!     .wire_layer(MapRequestLayer::new(|mut request: Request<Payload>| {
 //!         inject(&tracing::Span::current(), request.headers_mut());
 //!         request
 //!     }))
@@ -97,7 +97,7 @@ pub(super) use self::make_span::MakeSpan;
 pub use self::{facts::Facts, future::ResponseFuture};
 use self::{future::Watch, servers::Servers};
 use crate::{
-    BaseUrl, Body, BoxError,
+    BaseUrl, BoxError, Payload,
     telemetry::{AttemptMeter, METERED},
 };
 
@@ -204,9 +204,9 @@ pub struct Trace<S> {
     config: Arc<Config>,
 }
 
-impl<S, B> Service<Request<Body>> for Trace<S>
+impl<S, B> Service<Request<Payload>> for Trace<S>
 where
-    S: Service<Request<Body>, Response = Response<B>>,
+    S: Service<Request<Payload>, Response = Response<B>>,
     S::Error: Into<BoxError>,
 {
     type Response = Response<B>;
@@ -217,7 +217,7 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Payload>) -> Self::Future {
         let watch = (METERED || self.config.make_span.is_of_interest())
             .then(|| self.watch(&request))
             .flatten();
@@ -239,7 +239,7 @@ where
 impl<S> Trace<S> {
     /// What watches an attempt, if anybody looks.
     #[cold]
-    fn watch(&self, request: &Request<Body>) -> Option<Box<Watch>> {
+    fn watch(&self, request: &Request<Payload>) -> Option<Box<Watch>> {
         let Config { make_span, servers } = &*self.config;
         let facts = Facts::of_attempt(request, servers);
         let span = make_span.of_attempt(&facts);
@@ -249,7 +249,7 @@ impl<S> Trace<S> {
         let server = || facts.server().map(|(host, port)| (host.to_owned(), port));
         let kind = facts.kind();
         let meter = AttemptMeter::begin(kind, server);
-        let deadline = request.body().content().deadline();
+        let deadline = request.body().deadline();
         Some(Box::new(Watch::new(span, kind, meter, deadline)))
     }
 }

@@ -2,7 +2,7 @@
 
 use http::Request;
 
-use crate::{BaseUrl, Body};
+use crate::{BaseUrl, Payload};
 
 /// The base URLs that the client knows. No other name is ever told, so that no caller can fill a
 /// metric with names.
@@ -22,8 +22,8 @@ impl Servers {
     }
 
     /// Host and port that a request goes to.
-    pub(super) fn of<'a>(&'a self, request: &'a Request<Body>) -> Option<(&'a str, u16)> {
-        let options = request.body().content().options();
+    pub(super) fn of<'a>(&'a self, request: &'a Request<Payload>) -> Option<(&'a str, u16)> {
+        let options = request.body().options();
         let own = options.and_then(|options| options.base_url.as_ref());
         let server = match own {
             None => self.base.as_ref(),

@@ -2,7 +2,6 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -11,7 +10,7 @@ use tracing::Span;
 
 use crate::{
     ActorToken, Error, OperationKind,
-    call::Progress,
+    call::CallWatch,
     layer::trace::record,
     telemetry::{CallMeter, ErrorType, OK, interrupted, outcome},
 };
@@ -70,21 +69,16 @@ pub(super) struct Watch {
     span: Span,
     kind: OperationKind,
     meter: CallMeter,
-    progress: Arc<Progress>,
+    call: CallWatch,
 }
 
 impl Watch {
-    pub(super) fn new(
-        span: Span,
-        kind: OperationKind,
-        meter: CallMeter,
-        progress: Arc<Progress>,
-    ) -> Self {
+    pub(super) fn new(span: Span, kind: OperationKind, meter: CallMeter, call: CallWatch) -> Self {
         Self {
             span,
             kind,
             meter,
-            progress,
+            call,
         }
     }
 
@@ -101,7 +95,7 @@ impl Watch {
         if self.span.is_none() {
             return;
         }
-        self.record_attempts(self.progress.account().attempts);
+        self.record_attempts(self.call.attempts());
         match result {
             Ok(token) => record::token(&self.span, self.kind, token),
             Err(error) => record::failure(&self.span, self.kind, Some(error)),
@@ -110,11 +104,10 @@ impl Watch {
 
     fn interrupted(self) {
         let why = interrupted(None);
-        let account = self.progress.account();
-        let known = account.outcome;
+        let known = self.call.outcome();
         self.meter.end(outcome(known), Some(why));
         if !self.span.is_none() {
-            self.record_attempts(account.attempts);
+            self.record_attempts(self.call.attempts());
             record::interruption(&self.span, why, Some(known));
         }
     }

@@ -53,10 +53,7 @@
 
 mod future;
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use tower_layer::Layer;
 use tower_service::Service;
@@ -162,9 +159,8 @@ where
     }
 
     fn call(&mut self, mut request: ActorTokenRequest) -> Self::Future {
-        request.call_mut().part();
         let watch = (METERED || self.make_span.is_of_interest())
-            .then(|| self.watch(&request))
+            .then(|| self.watch(&mut request))
             .flatten();
         let Some(watch) = watch else {
             // Made where it is returned, for it is large.
@@ -184,7 +180,7 @@ where
 impl<S> TraceCall<S> {
     /// What watches a call, if anybody looks.
     #[cold]
-    fn watch(&self, request: &ActorTokenRequest) -> Option<Box<Watch>> {
+    fn watch(&self, request: &mut ActorTokenRequest) -> Option<Box<Watch>> {
         let facts = Facts::of_call(request);
         let span = self.make_span.of_call(&facts);
         if !METERED && span.is_none() {
@@ -192,7 +188,6 @@ impl<S> TraceCall<S> {
         }
         let kind = facts.kind();
         let meter = CallMeter::begin(kind);
-        let progress = Arc::clone(request.call().progress());
-        Some(Box::new(Watch::new(span, kind, meter, progress)))
+        Some(Box::new(Watch::new(span, kind, meter, request.watch())))
     }
 }

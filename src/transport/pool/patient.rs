@@ -12,7 +12,7 @@ use std::{
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-use crate::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A stream that is not asked for bytes before it has said that there may be some. It must be one that
 /// never has bytes to read because it was written to.

@@ -1,23 +1,55 @@
-//! `Retry-After` in both forms, read leniently.
+//! [`ResponseHead`], what the head of a response says besides its body.
 
 use std::time::{Duration, SystemTime};
 
 use http::{
-    HeaderMap, HeaderValue,
+    HeaderMap, HeaderValue, StatusCode,
     header::{DATE, RETRY_AFTER},
+    response,
 };
 
-/// How long to wait: seconds, or a date relative to the answer's `Date`. Of several the largest
-/// counts; what cannot be read is ignored.
-pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
+use crate::text::presentable;
+
+/// What the head of a response says besides its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ResponseHead {
+    pub(crate) status: StatusCode,
+    /// How long to wait before the next attempt. Not read from a 200.
+    pub(crate) retry_after: Option<Duration>,
+    /// The trace id. Not read from a 200.
+    pub(crate) trace_id: Option<String>,
+}
+
+impl From<&response::Parts> for ResponseHead {
+    fn from(parts: &response::Parts) -> Self {
+        let is_ok = parts.status == StatusCode::OK;
+        Self {
+            status: parts.status,
+            retry_after: (!is_ok).then(|| retry_after(&parts.headers)).flatten(),
+            trace_id: (!is_ok).then(|| trace_id(&parts.headers)).flatten(),
+        }
+    }
+}
+
+/// Returns the trace id in the headers: `Clerk-Trace-Id`, else `cf-ray`.
+pub(crate) fn trace_id(headers: &HeaderMap) -> Option<String> {
+    ["clerk-trace-id", "cf-ray"].into_iter().find_map(|name| {
+        let value = headers.get(name)?.to_str().ok()?.trim_ascii();
+        (!value.is_empty()).then(|| presentable(value))
+    })
+}
+
+/// Returns how long to wait: seconds, or a date relative to the response's `Date`. Of several values
+/// the largest counts; invalid values are ignored.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers
         .get_all(RETRY_AFTER)
         .iter()
-        .filter_map(|value| wait_of(value, headers))
+        .filter_map(|value| wait(value, headers))
         .max()
 }
 
-fn wait_of(value: &HeaderValue, headers: &HeaderMap) -> Option<Duration> {
+fn wait(value: &HeaderValue, headers: &HeaderMap) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok().map(Duration::from_secs);
@@ -47,11 +79,11 @@ mod tests {
         for value in values {
             headers.append(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
         }
-        wait(&headers)
+        retry_after(&headers)
     }
 
     #[test]
-    fn both_forms_are_read() {
+    fn seconds_and_dates_are_read() {
         assert_eq!(of(&["0"]), Some(Duration::ZERO));
         assert_eq!(of(&["5"]), Some(Duration::from_secs(5)));
         for date in [
@@ -66,12 +98,12 @@ mod tests {
     }
 
     #[test]
-    fn of_several_the_largest_counts() {
+    fn largest_of_several_values_counts() {
         assert_eq!(of(&["1", "x", "7", "3"]), Some(Duration::from_secs(7)));
     }
 
     #[test]
-    fn what_cannot_be_read_is_ignored() {
+    fn invalid_values_are_ignored() {
         let digits = "9".repeat(1 << 20);
         for odd in [
             "-5",

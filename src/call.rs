@@ -1,0 +1,441 @@
+//! [`CallRecord`], the shared state of one call.
+//!
+//! All clones of a request share one record, and every [`Attempt`] is an entry in it. The record is a
+//! state machine behind one mutex: an attempt's body is open until a transport takes it or a layer
+//! withdraws it, and whichever comes first holds for good.
+//!
+//! ```text
+//!           take                 end
+//!   Open ─────────▶ Taken ─────────────▶ Ended(outcome)
+//!     │ withdraw                             ▲
+//!     └───────────▶ Withdrawn ───────────────┘ end
+//! ```
+//!
+//! A client that is the inner service of another client has a record inside that one's record, and
+//! every attempt of the inner record is an attempt of the outer one too. Locks are taken from the inner
+//! record to the outer one.
+
+mod prefix;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+
+use self::prefix::Prefix;
+use crate::{ActorTokenId, BaseUrl, Outcome, RetryConfig, response_head::ResponseHead};
+
+/// The settings of one call that replace the client's defaults.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CallOptions {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) attempt_timeout: Option<Duration>,
+    pub(crate) retry: Option<Arc<RetryConfig>>,
+    pub(crate) base_url: Option<BaseUrl>,
+}
+
+/// The shared state of one call.
+#[derive(Default)]
+pub(crate) struct CallRecord {
+    state: Mutex<CallState>,
+    /// The record of the client around the client that makes this call.
+    outer: Option<Arc<CallRecord>>,
+}
+
+#[derive(Default)]
+struct CallState {
+    // Most calls have one attempt, which needs no allocation.
+    first: Option<AttemptState>,
+    later: Vec<AttemptState>,
+    /// No body of the call can be taken any more.
+    closed: bool,
+    /// A token was delivered or a revoke confirmed.
+    applied: bool,
+    /// The token that was minted although the call failed.
+    lost: Option<ActorTokenId>,
+    /// How long a token lives that this call mints.
+    lifetime: Option<Duration>,
+}
+
+struct AttemptState {
+    phase: Phase,
+    /// Settle follows the attempt in the background.
+    followed: bool,
+    head: Option<ResponseHead>,
+    received: Prefix,
+    /// The same attempt in the outer record.
+    outer: Option<Attempt>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    Taken,
+    Withdrawn,
+    Ended(Outcome),
+}
+
+/// A summary of a call and its attempts so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CallSummary {
+    /// The greatest outcome of all attempts. One that was sent and has not ended is `Unknown`.
+    pub(crate) outcome: Outcome,
+    pub(crate) attempts: u32,
+    /// Whether an attempt is being settled in the background.
+    pub(crate) is_settling: bool,
+    /// The token that was minted although the call failed, if its id is known.
+    pub(crate) lost: Option<ActorTokenId>,
+    lifetime: Option<Duration>,
+}
+
+impl CallSummary {
+    /// Returns until when a token can be used that was minted by now.
+    pub(crate) fn exposed_until(&self) -> Option<SystemTime> {
+        SystemTime::now().checked_add(self.lifetime?)
+    }
+}
+
+impl CallRecord {
+    /// Returns a record inside `outer`, if there is one.
+    pub(crate) fn inside(outer: Option<Arc<Self>>) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            outer,
+        })
+    }
+
+    /// Begins the next attempt of the call. Once the record is closed, its body is withdrawn.
+    pub(crate) fn begin_attempt(self: &Arc<Self>) -> Attempt {
+        let mut state = self.lock();
+        let attempt = AttemptState {
+            phase: if state.closed {
+                Phase::Withdrawn
+            } else {
+                Phase::Open
+            },
+            followed: false,
+            head: None,
+            received: Prefix::default(),
+            outer: self.outer.as_ref().map(Self::begin_attempt),
+        };
+        let index = state.attempts();
+        if state.first.is_none() {
+            state.first = Some(attempt);
+        } else {
+            state.later.push(attempt);
+        }
+        Attempt {
+            record: Arc::clone(self),
+            index,
+        }
+    }
+
+    /// Notes how long a token lives that this call mints.
+    pub(crate) fn set_lifetime(&self, lifetime: Duration) {
+        self.with_outer(|state| state.lifetime = Some(lifetime));
+    }
+
+    pub(crate) fn lifetime(&self) -> Option<Duration> {
+        self.lock().lifetime
+    }
+
+    /// Notes that the operation took effect.
+    pub(crate) fn note_applied(&self) {
+        self.with_outer(|state| state.applied = true);
+    }
+
+    /// Notes a token that was minted and that the caller does not get.
+    pub(crate) fn note_lost(&self, id: &ActorTokenId) {
+        self.with_outer(|state| {
+            state.applied = true;
+            state.lost.get_or_insert_with(|| id.clone());
+        });
+    }
+
+    /// Withdraws every open body and lets none be taken from now on, unless the outcome is in doubt:
+    /// a spawned revoke that may have been sent must be able to finish. Returns the summary, which
+    /// stays true in either case.
+    pub(crate) fn close(&self) -> CallSummary {
+        let mut state = self.lock();
+        if state.outcome().is_without_effect() {
+            state.closed = true;
+            for attempt in state.iter_mut() {
+                attempt.withdraw();
+            }
+        }
+        state.summary()
+    }
+
+    pub(crate) fn summary(&self) -> CallSummary {
+        self.lock().summary()
+    }
+
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.lock().outcome()
+    }
+
+    /// Returns how many attempts have begun.
+    pub(crate) fn attempts(&self) -> u32 {
+        u32::try_from(self.lock().attempts()).unwrap_or(u32::MAX)
+    }
+
+    fn with_outer(&self, change: impl Fn(&mut CallState)) {
+        let mut record = Some(self);
+        while let Some(it) = record {
+            change(&mut it.lock());
+            record = it.outer.as_deref();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CallState> {
+        // Every transition is complete when a panic could happen, so a poisoned state is valid.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CallState {
+    fn attempts(&self) -> usize {
+        usize::from(self.first.is_some()) + self.later.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &AttemptState> {
+        self.first.iter().chain(&self.later)
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut AttemptState> {
+        self.first.iter_mut().chain(&mut self.later)
+    }
+
+    fn outcome(&self) -> Outcome {
+        if self.applied {
+            return Outcome::Applied;
+        }
+        let outcomes = self.iter().map(|attempt| match attempt.phase {
+            Phase::Open | Phase::Withdrawn => Outcome::NotSent,
+            Phase::Taken => Outcome::Unknown,
+            Phase::Ended(outcome) => outcome,
+        });
+        outcomes.max().unwrap_or(Outcome::NotSent)
+    }
+
+    fn summary(&self) -> CallSummary {
+        CallSummary {
+            outcome: self.outcome(),
+            attempts: u32::try_from(self.attempts()).unwrap_or(u32::MAX),
+            is_settling: self.iter().any(AttemptState::is_followed),
+            lost: self.lost.clone(),
+            lifetime: self.lifetime,
+        }
+    }
+}
+
+impl AttemptState {
+    fn take(&mut self) -> bool {
+        if self.phase == Phase::Open {
+            let is_refused = self.outer.as_ref().is_some_and(|outer| !outer.take());
+            self.phase = if is_refused {
+                Phase::Withdrawn
+            } else {
+                Phase::Taken
+            };
+        }
+        self.phase == Phase::Taken
+    }
+
+    fn withdraw(&mut self) -> bool {
+        if self.phase == Phase::Open {
+            self.phase = Phase::Withdrawn;
+            if let Some(outer) = &self.outer {
+                outer.withdraw();
+            }
+        }
+        self.phase == Phase::Withdrawn
+    }
+
+    fn is_followed(&self) -> bool {
+        self.followed && self.phase == Phase::Taken
+    }
+}
+
+/// One attempt of a call, shared by its request body and the layers that classify and settle it.
+#[derive(Clone)]
+pub(crate) struct Attempt {
+    record: Arc<CallRecord>,
+    index: usize,
+}
+
+impl Attempt {
+    /// Takes the body, which counts as sending it. Returns false if it was withdrawn before: then
+    /// nothing of it may be sent.
+    pub(crate) fn take(&self) -> bool {
+        self.with(AttemptState::take)
+    }
+
+    /// Withdraws the body. Returns whether that was in time, so that it never was and never will be
+    /// sent.
+    pub(crate) fn withdraw(&self) -> bool {
+        self.with(AttemptState::withdraw)
+    }
+
+    /// Returns whether the body was withdrawn before it was sent.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.with(|state| state.phase == Phase::Withdrawn)
+    }
+
+    /// Ends the attempt. A body that was not taken by now never will be.
+    pub(crate) fn end(&self, outcome: Outcome) {
+        self.with(|state| {
+            state.phase = Phase::Ended(outcome);
+            if let Some(outer) = &state.outer {
+                outer.end(outcome);
+            }
+        });
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.with(|state| matches!(state.phase, Phase::Ended(_)))
+    }
+
+    /// Notes that Settle follows the attempt, which its caller gave up.
+    pub(crate) fn follow(&self) {
+        self.with(|state| {
+            state.followed = true;
+            if let Some(outer) = &state.outer {
+                outer.follow();
+            }
+        });
+    }
+
+    /// Returns whether the attempt may take effect and Settle follows it.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.with(|state| state.is_followed())
+    }
+
+    /// Notes the head of the response, which is known even if the body never ends.
+    pub(crate) fn note_head(&self, head: ResponseHead) {
+        self.with(|state| state.head = Some(head));
+    }
+
+    pub(crate) fn head(&self) -> Option<ResponseHead> {
+        self.with(|state| state.head.clone())
+    }
+
+    /// Adds a frame of the response body, as much of it as `limit` allows. Returns whether it fits.
+    pub(crate) fn receive(&self, frame: Bytes, limit: usize) -> bool {
+        self.with(|state| state.received.push(frame, limit))
+    }
+
+    /// Returns the response body as far as it was received. It may hold a credential.
+    pub(crate) fn received(&self) -> Bytes {
+        self.with(|state| state.received.snapshot())
+    }
+
+    /// Takes the response body once it has ended.
+    pub(crate) fn take_received(&self) -> Bytes {
+        self.with(|state| state.received.take())
+    }
+
+    /// Returns the number of the attempt within its call, counted from one.
+    pub(crate) fn number(&self) -> u32 {
+        u32::try_from(self.index).map_or(u32::MAX, |index| index.saturating_add(1))
+    }
+
+    pub(crate) fn record(&self) -> &Arc<CallRecord> {
+        &self.record
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut AttemptState) -> T) -> T {
+        let state = &mut *self.record.lock();
+        let attempt = match self.index {
+            0 => state.first.as_mut(),
+            index => state.later.get_mut(index - 1),
+        };
+        change(attempt.expect("an attempt is never removed from its record"))
+    }
+}
+
+impl fmt::Debug for CallRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let summary = self.summary();
+        f.debug_struct("CallRecord")
+            .field("attempts", &summary.attempts)
+            .field("outcome", &summary.outcome)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("number", &self.number())
+            .field("phase", &self.with(|state| state.phase))
+            .finish_non_exhaustive()
+    }
+}
+
+/// A view of what became of a call, for observers of a
+/// [request](crate::ActorTokenRequest::watch).
+///
+/// An observer layer drops the inner future first and reads the watch then, so that a call that is
+/// cancelled has an outcome too.
+///
+/// ```
+/// use clerk_actor_tokens::{ActorTokenRequest, Outcome};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut request = ActorTokenRequest::revoke("act_1".parse()?);
+/// let watch = request.watch();
+/// drop(request);
+/// assert_eq!((watch.outcome(), watch.attempts()), (Outcome::NotSent, 0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct CallWatch {
+    record: Arc<CallRecord>,
+}
+
+impl CallWatch {
+    pub(crate) fn new(record: Arc<CallRecord>) -> Self {
+        Self { record }
+    }
+
+    /// Returns the greatest outcome of all attempts so far. An attempt that was sent and has not ended
+    /// is [`Outcome::Unknown`]; a call that succeeded is [`Outcome::Applied`].
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.record.outcome()
+    }
+
+    /// Returns how many attempts have begun.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.record.attempts()
+    }
+
+    /// Returns whether an attempt that was given up is being settled in the background.
+    #[must_use]
+    pub fn is_settling(&self) -> bool {
+        self.record.summary().is_settling
+    }
+
+    /// Returns until when a token that this call minted by now can be used; `None` for a call without
+    /// effect and for a revoke.
+    #[must_use]
+    pub fn exposed_until(&self) -> Option<SystemTime> {
+        let summary = self.record.summary();
+        let may_exist = summary.outcome >= Outcome::Unknown;
+        may_exist.then(|| summary.exposed_until()).flatten()
+    }
+
+    /// Returns the token that was minted although the call failed, if its id is known.
+    #[must_use]
+    pub fn actor_token_id(&self) -> Option<ActorTokenId> {
+        self.record.summary().lost
+    }
+}

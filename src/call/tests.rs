@@ -1,0 +1,256 @@
+//! Every transition of the record.
+
+use http::StatusCode;
+
+use super::*;
+
+const ENDS: [Outcome; 4] = [
+    Outcome::NotSent,
+    Outcome::Rejected,
+    Outcome::Unknown,
+    Outcome::Applied,
+];
+
+fn call() -> Arc<CallRecord> {
+    CallRecord::inside(None)
+}
+
+fn phase(attempt: &Attempt) -> Phase {
+    attempt.with(|state| state.phase)
+}
+
+#[test]
+fn open_attempt_was_not_sent() {
+    let record = call();
+    assert_eq!((record.attempts(), record.outcome()), (0, Outcome::NotSent));
+    let attempt = record.begin_attempt();
+    assert_eq!((attempt.number(), phase(&attempt)), (1, Phase::Open));
+    assert_eq!((record.attempts(), record.outcome()), (1, Outcome::NotSent));
+}
+
+#[test]
+fn taken_body_is_in_doubt_and_cannot_be_withdrawn() {
+    let record = call();
+    let attempt = record.begin_attempt();
+    assert!(attempt.take());
+    assert!(attempt.take(), "hyper asks an empty body more than once");
+    assert!(!attempt.withdraw() && !attempt.is_withdrawn());
+    assert_eq!(phase(&attempt), Phase::Taken);
+    assert_eq!(record.outcome(), Outcome::Unknown);
+}
+
+#[test]
+fn withdrawn_body_cannot_be_taken() {
+    let record = call();
+    let attempt = record.begin_attempt();
+    assert!(attempt.withdraw());
+    assert!(attempt.withdraw(), "it may be withdrawn more than once");
+    assert!(attempt.is_withdrawn() && !attempt.take());
+    assert_eq!(record.outcome(), Outcome::NotSent);
+}
+
+#[test]
+fn ended_attempt_has_its_outcome_and_cannot_be_taken_or_withdrawn() {
+    for outcome in ENDS {
+        for is_taken in [false, true] {
+            let record = call();
+            let attempt = record.begin_attempt();
+            assert_eq!(is_taken && attempt.take(), is_taken);
+            attempt.end(outcome);
+            assert!(attempt.has_ended());
+            assert!(!attempt.take() && !attempt.withdraw());
+            assert_eq!(record.outcome(), outcome);
+        }
+    }
+}
+
+#[test]
+fn withdrawn_attempt_can_end() {
+    let record = call();
+    let attempt = record.begin_attempt();
+    assert!(attempt.withdraw());
+    attempt.end(Outcome::Rejected);
+    assert!(attempt.has_ended() && !attempt.take());
+    assert_eq!(record.outcome(), Outcome::Rejected);
+}
+
+#[test]
+fn greatest_outcome_of_all_attempts_counts() {
+    let record = call();
+    let attempts: Vec<_> = (0..3).map(|_| record.begin_attempt()).collect();
+    let numbers: Vec<_> = attempts.iter().map(Attempt::number).collect();
+    assert_eq!((record.attempts(), numbers), (3, vec![1, 2, 3]));
+    attempts[2].end(Outcome::Rejected);
+    assert_eq!(record.outcome(), Outcome::Rejected);
+    assert!(attempts[1].take());
+    assert_eq!(record.outcome(), Outcome::Unknown);
+    attempts[1].end(Outcome::NotSent);
+    assert_eq!(record.outcome(), Outcome::Rejected);
+    assert_eq!(phase(&attempts[0]), Phase::Open);
+}
+
+#[test]
+fn closed_record_withdraws_what_is_open_and_what_begins_later() {
+    let record = call();
+    let (open, rejected) = (record.begin_attempt(), record.begin_attempt());
+    assert!(rejected.take());
+    rejected.end(Outcome::Rejected);
+    let summary = record.close();
+    assert_eq!((summary.outcome, summary.attempts), (Outcome::Rejected, 2));
+    assert!(!open.take());
+    assert!(!record.begin_attempt().take());
+    assert_eq!(record.outcome(), Outcome::Rejected);
+}
+
+#[test]
+fn record_in_doubt_is_not_closed() {
+    let record = call();
+    let (sent, open) = (record.begin_attempt(), record.begin_attempt());
+    assert!(sent.take());
+    assert_eq!(record.close().outcome, Outcome::Unknown);
+    assert!(open.take());
+    assert!(record.begin_attempt().take());
+}
+
+#[test]
+fn applied_call_is_applied_whatever_its_attempts_say() {
+    let record = call();
+    record.begin_attempt().end(Outcome::Rejected);
+    record.note_applied();
+    assert_eq!(record.outcome(), Outcome::Applied);
+}
+
+#[test]
+fn first_lost_token_is_kept() {
+    let record = call();
+    let ids = ["act_1", "act_2"].map(|id| id.parse().unwrap());
+    ids.iter().for_each(|id| record.note_lost(id));
+    let summary = record.summary();
+    assert_eq!(summary.outcome, Outcome::Applied);
+    assert_eq!(summary.lost.as_ref(), ids.first());
+}
+
+#[test]
+fn followed_attempt_is_settling_until_it_ends() {
+    let record = call();
+    let attempt = record.begin_attempt();
+    attempt.follow();
+    assert!(!attempt.is_followed(), "it was not sent");
+    assert!(attempt.take());
+    assert!(attempt.is_followed() && record.summary().is_settling);
+    attempt.end(Outcome::Unknown);
+    assert!(!attempt.is_followed() && !record.summary().is_settling);
+}
+
+#[test]
+fn attempt_keeps_the_head_and_the_body_that_were_received() {
+    let attempt = call().begin_attempt();
+    assert_eq!(attempt.head(), None);
+    let head = ResponseHead {
+        status: StatusCode::BAD_GATEWAY,
+        retry_after: Some(Duration::from_secs(1)),
+        trace_id: Some("trace".to_owned()),
+    };
+    attempt.note_head(head.clone());
+    assert_eq!(attempt.head(), Some(head));
+    assert!(attempt.receive(Bytes::from("ab"), 3));
+    assert!(!attempt.receive(Bytes::from("cd"), 3));
+    assert_eq!(attempt.received(), "abc");
+    assert_eq!(attempt.take_received(), "abc");
+    assert_eq!(attempt.received(), "");
+}
+
+#[test]
+fn watch_says_until_when_a_token_may_live_only_if_one_may_exist() {
+    let record = call();
+    let watch = CallWatch::new(Arc::clone(&record));
+    record.set_lifetime(Duration::from_secs(60));
+    let attempt = record.begin_attempt();
+    assert_eq!(watch.exposed_until(), None);
+    assert!(attempt.take());
+    let left = watch
+        .exposed_until()
+        .unwrap()
+        .duration_since(SystemTime::now());
+    assert!(left.unwrap() <= Duration::from_secs(60));
+    assert_eq!((watch.attempts(), watch.outcome()), (1, Outcome::Unknown));
+    assert!(!watch.is_settling() && watch.actor_token_id().is_none());
+}
+
+mod inside_an_outer_record {
+    use super::*;
+
+    fn nested() -> (Arc<CallRecord>, Arc<CallRecord>) {
+        let outer = call();
+        (CallRecord::inside(Some(Arc::clone(&outer))), outer)
+    }
+
+    #[test]
+    fn attempt_is_one_of_both_records() {
+        let (inner, outer) = nested();
+        let attempt = inner.begin_attempt();
+        assert_eq!((inner.attempts(), outer.attempts()), (1, 1));
+        assert!(attempt.take());
+        assert_eq!(outer.outcome(), Outcome::Unknown);
+        attempt.follow();
+        assert!(outer.summary().is_settling);
+        attempt.end(Outcome::Rejected);
+        assert_eq!(outer.outcome(), Outcome::Rejected);
+    }
+
+    #[test]
+    fn withdrawing_reaches_the_outer_record() {
+        let (inner, outer) = nested();
+        let attempt = inner.begin_attempt();
+        assert!(attempt.withdraw());
+        assert!(!outer.lock().first.as_mut().unwrap().take());
+    }
+
+    #[test]
+    fn closing_the_outer_record_withdraws_the_attempts_of_the_inner_one() {
+        let (inner, outer) = nested();
+        let open = inner.begin_attempt();
+        assert_eq!(outer.close().outcome, Outcome::NotSent);
+        assert!(!open.take() && open.is_withdrawn());
+        assert!(!inner.begin_attempt().take());
+    }
+
+    #[test]
+    fn closing_the_inner_record_leaves_the_outer_one_open() {
+        let (inner, outer) = nested();
+        inner.begin_attempt();
+        inner.close();
+        let other = CallRecord::inside(Some(Arc::clone(&outer)));
+        assert!(other.begin_attempt().take());
+        assert_eq!(
+            (inner.outcome(), outer.outcome()),
+            (Outcome::NotSent, Outcome::Unknown)
+        );
+        assert_eq!(outer.attempts(), 2);
+    }
+
+    #[test]
+    fn facts_of_the_call_reach_the_outer_record() {
+        let (inner, outer) = nested();
+        inner.set_lifetime(Duration::from_secs(60));
+        inner.note_lost(&"act_1".parse().unwrap());
+        let summary = outer.summary();
+        assert_eq!(summary.outcome, Outcome::Applied);
+        assert!(summary.lost.is_some() && summary.exposed_until().is_some());
+    }
+}
+
+/// Two threads race for one body: exactly one of them gets it, and the outcome agrees.
+#[test]
+fn body_is_taken_or_withdrawn_never_both() {
+    for _ in 0..1000 {
+        let record = call();
+        let attempt = record.begin_attempt();
+        let taker = attempt.clone();
+        let taken = std::thread::spawn(move || taker.take());
+        let withdrawn = attempt.withdraw();
+        let taken = taken.join().unwrap();
+        assert_ne!(taken, withdrawn);
+        assert_eq!(record.outcome() == Outcome::Unknown, taken);
+    }
+}

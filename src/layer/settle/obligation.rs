@@ -1,0 +1,399 @@
+//! [`Obligation`], a token that must be returned, revoked or reported.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{
+    Extensions, HeaderMap, HeaderName, Request, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRAILER, TRANSFER_ENCODING},
+};
+use serde::Deserialize;
+use tokio::{runtime::Handle, time::Instant};
+
+use super::{
+    SettleEnd, SettleEvent,
+    exchange::Collected,
+    settler::{Permit, Settler},
+};
+use crate::{
+    ActorToken, ActorTokenId, ActorTokenRequest, BaseUrl, Body, CreateActorToken, Error, ErrorKind,
+    Outcome,
+    actor_token::Guard,
+    call::Attempt,
+    layer::{collect_body::CollectBodyError, decode_error},
+};
+
+/// A token that must be returned, revoked or reported.
+///
+/// It begins when a create is admitted and ends exactly once: by [`discharge`](Self::discharge) when the
+/// caller has the token or none was minted, or by [`settle`](Self::settle). Dropped before that, by a
+/// panic or with its runtime, it reports the token.
+pub(super) struct Obligation {
+    settler: Arc<Settler>,
+    /// The runtime to settle on if the token is lost outside of any.
+    runtime: Handle,
+    evidence: Evidence,
+    /// The body of the create, which names the user.
+    body: Bytes,
+    lifetime: Duration,
+    origin: Origin,
+    permit: Option<Permit>,
+    ended: bool,
+}
+
+/// What is known of a token.
+enum Evidence {
+    /// The create is in flight.
+    Exchange(Attempt),
+    /// The create failed with this outcome.
+    Failure(Outcome),
+    /// The bytes of a 200, or the beginning of them.
+    Response(Bytes),
+    Token {
+        id: ActorTokenId,
+        /// When the token expires at the latest.
+        expiry: Option<Instant>,
+        /// The token belongs to a user who was not asked for.
+        is_foreign: bool,
+    },
+}
+
+/// What the evidence says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// No token can be used.
+    Nothing,
+    /// The token must be revoked.
+    Revoke,
+    /// The token belongs to a user who was not asked for.
+    Foreign,
+    /// A token may exist, and nothing more can be learned.
+    Unknown,
+    /// A token may exist, and the rest of the response will say.
+    Pending,
+}
+
+/// The parts of a create that its revoke needs, to arrive at the same place.
+#[derive(Clone, Default)]
+pub(crate) struct Origin {
+    pub(crate) base_url: Option<BaseUrl>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) extensions: Extensions,
+}
+
+impl Origin {
+    /// Makes the request that revokes a token. A revoke has no body, so headers about one are left out.
+    pub(crate) fn revoke(&self, id: ActorTokenId) -> ActorTokenRequest {
+        const ABOUT_A_BODY: [HeaderName; 6] = [
+            CONTENT_ENCODING,
+            CONTENT_LENGTH,
+            CONTENT_TYPE,
+            EXPECT,
+            TRAILER,
+            TRANSFER_ENCODING,
+        ];
+        let mut request = ActorTokenRequest::revoke(id);
+        request.headers.clone_from(&self.headers);
+        for name in ABOUT_A_BODY {
+            request.headers.remove(name);
+        }
+        request.extensions.clone_from(&self.extensions);
+        match &self.base_url {
+            Some(base_url) => request.base_url(base_url.clone()),
+            None => request,
+        }
+    }
+}
+
+impl Obligation {
+    /// Begins the obligation of a create that is about to be sent.
+    pub(super) fn of_create(
+        settler: Arc<Settler>,
+        runtime: Handle,
+        permit: Permit,
+        request: &Request<Body>,
+    ) -> Self {
+        let body = request.body();
+        let attempt = body.attempt_handle();
+        let lifetime = attempt.record().lifetime();
+        Self {
+            settler,
+            runtime,
+            evidence: Evidence::Exchange(attempt.clone()),
+            body: body.bytes(),
+            lifetime: lifetime.unwrap_or(CreateActorToken::DEFAULT_LIFE),
+            origin: Origin {
+                base_url: body.options().and_then(|options| options.base_url.clone()),
+                headers: request.headers().clone(),
+                extensions: request.extensions().clone(),
+            },
+            permit: Some(permit),
+            ended: false,
+        }
+    }
+
+    /// Begins the obligation of a token that was minted by now.
+    fn of_token(
+        settler: Arc<Settler>,
+        runtime: Handle,
+        id: ActorTokenId,
+        lifetime: Duration,
+        origin: Origin,
+    ) -> Self {
+        Self {
+            settler,
+            runtime,
+            evidence: Evidence::Token {
+                id,
+                expiry: Instant::now().checked_add(lifetime),
+                is_foreign: false,
+            },
+            body: Bytes::new(),
+            lifetime,
+            origin,
+            permit: None,
+            ended: false,
+        }
+    }
+
+    pub(super) fn settler(&self) -> &Arc<Settler> {
+        &self.settler
+    }
+
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Learns how the exchange ended.
+    pub(super) fn learn(&mut self, result: &Collected) {
+        let Evidence::Exchange(attempt) = &self.evidence else {
+            return;
+        };
+        self.evidence = match result {
+            Ok(response) if response.status() == StatusCode::OK => {
+                Evidence::Response(response.body().clone())
+            }
+            Ok(response) => Evidence::Failure(decode_error::outcome_of_status(response.status())),
+            Err(error) => match error.downcast_ref::<CollectBodyError>() {
+                Some(error) => Evidence::Response(error.expose_prefix().clone()),
+                None => Evidence::Failure(decode_error::outcome(error, attempt)),
+            },
+        };
+    }
+
+    fn identify(&mut self, id: ActorTokenId, is_foreign: bool) {
+        self.evidence = Evidence::Token {
+            id,
+            expiry: Instant::now().checked_add(self.lifetime),
+            is_foreign,
+        };
+    }
+
+    /// Judges the evidence. A body that was not sent by now never will be.
+    pub(super) fn judge(&mut self) -> Verdict {
+        let (response, attempt) = match &self.evidence {
+            Evidence::Token {
+                is_foreign: true, ..
+            } => return Verdict::Foreign,
+            Evidence::Token {
+                expiry: Some(expiry),
+                ..
+            } if *expiry <= Instant::now() => return Verdict::Nothing,
+            Evidence::Token { .. } => return Verdict::Revoke,
+            Evidence::Failure(outcome) => return Verdict::of_failure(*outcome),
+            Evidence::Response(bytes) => (bytes.clone(), None),
+            Evidence::Exchange(attempt) if attempt.withdraw() => return Verdict::Nothing,
+            Evidence::Exchange(attempt) => match attempt.head() {
+                Some(head) if head.status != StatusCode::OK => {
+                    return Verdict::of_failure(decode_error::outcome_of_status(head.status));
+                }
+                _ => (attempt.received(), Some(attempt.clone())),
+            },
+        };
+        let Some(found) = ActorToken::salvage(&response) else {
+            return match attempt {
+                Some(_) => Verdict::Pending,
+                None => Verdict::Unknown,
+            };
+        };
+        if let Some(attempt) = attempt {
+            attempt.record().note_lost(&found.id);
+        }
+        let is_foreign = found.user_id.is_some_and(|it| !self.is_for(&it));
+        self.identify(found.id, is_foreign);
+        if is_foreign {
+            Verdict::Foreign
+        } else {
+            Verdict::Revoke
+        }
+    }
+
+    /// Returns whether the create asked for a token of this user.
+    fn is_for(&self, user_id: &str) -> bool {
+        #[derive(Deserialize)]
+        struct Create {
+            user_id: String,
+        }
+        // A layer may have rewritten the body in a form of its own.
+        serde_json::from_slice::<Create>(&self.body).map_or(true, |it| it.user_id == user_id)
+    }
+
+    /// Ends the obligation: no token was minted, or the caller has it.
+    pub(super) fn discharge(mut self) {
+        self.ended = true;
+    }
+
+    /// Revokes or reports the token, in the background where that takes time.
+    pub(super) fn settle(mut self) {
+        let verdict = self.judge();
+        if verdict == Verdict::Revoke {
+            let (settler, runtime) = (Arc::clone(&self.settler), self.runtime.clone());
+            settler.spawn(&runtime, self.revoke());
+        } else {
+            self.conclude(verdict);
+        }
+    }
+
+    /// Revokes the token, or reports it if that fails or draining takes too long.
+    pub(super) async fn revoke(mut self) {
+        let Evidence::Token { id, .. } = &self.evidence else {
+            return;
+        };
+        self.permit = None;
+        let id = id.clone();
+        let request = self.origin.revoke(id.clone());
+        let cut = self.settler.cut();
+        let revoked = cut.run_until_cancelled(self.settler.revoke(request)).await;
+        let (end, error) = match revoked {
+            None => (SettleEnd::NotRevoked, None),
+            Some(Ok(_)) => (SettleEnd::Revoked, None),
+            Some(Err(error)) => match error.kind() {
+                ErrorKind::AlreadyRevoked => (SettleEnd::Revoked, None),
+                ErrorKind::AlreadyAccepted => (SettleEnd::Accepted, Some(error)),
+                // The API sent a 200 about this token, even if the rest of it is unreadable.
+                _ if error.outcome() == Outcome::Applied && error.actor_token_id() == Some(&id) => {
+                    (SettleEnd::Revoked, None)
+                }
+                _ => (SettleEnd::NotRevoked, Some(error)),
+            },
+        };
+        self.report(end, error);
+    }
+
+    /// Ends the obligation by a verdict, without revoking anything.
+    fn conclude(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Nothing => self.ended = true,
+            Verdict::Revoke => self.report(SettleEnd::NotRevoked, None),
+            Verdict::Foreign => self.report(SettleEnd::Foreign, None),
+            Verdict::Unknown | Verdict::Pending => self.report(SettleEnd::Unknown, None),
+        }
+    }
+
+    fn report(&mut self, end: SettleEnd, error: Option<Error>) {
+        self.ended = true;
+        let (id, expiry) = match &self.evidence {
+            Evidence::Token { id, expiry, .. } => (Some(id.clone()), *expiry),
+            _ => (None, None),
+        };
+        let left = expiry.map_or(self.lifetime, |expiry| {
+            expiry.saturating_duration_since(Instant::now())
+        });
+        let exposed_until = match end {
+            SettleEnd::Revoked | SettleEnd::Accepted => None,
+            _ => SystemTime::now().checked_add(left),
+        };
+        self.settler.report(&SettleEvent {
+            end,
+            actor_token_id: id,
+            exposed_until,
+            error,
+            extensions: mem::take(&mut self.origin.extensions),
+        });
+    }
+}
+
+impl Verdict {
+    fn of_failure(outcome: Outcome) -> Self {
+        if outcome.is_without_effect() {
+            Self::Nothing
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+impl Drop for Obligation {
+    fn drop(&mut self) {
+        if !self.ended {
+            let verdict = self.judge();
+            self.conclude(verdict);
+        }
+    }
+}
+
+/// The [`Guard`] of a token: owns its obligation until the token is claimed.
+pub(crate) struct TokenGuard(Mutex<Option<Obligation>>);
+
+impl TokenGuard {
+    pub(super) fn new(obligation: Obligation) -> Self {
+        Self(Mutex::new(Some(obligation)))
+    }
+
+    /// Guards a token that no Settle layer guards.
+    pub(crate) fn of_token(
+        settler: Arc<Settler>,
+        runtime: Handle,
+        id: ActorTokenId,
+        lifetime: Duration,
+        origin: Origin,
+    ) -> Self {
+        Self::new(Obligation::of_token(settler, runtime, id, lifetime, origin))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Obligation>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Guard for TokenGuard {
+    fn identify(&self, id: &ActorTokenId) {
+        if let Some(obligation) = &mut *self.lock() {
+            obligation.identify(id.clone(), false);
+            // The create is no longer in flight.
+            obligation.permit = None;
+        }
+    }
+
+    fn claim(&self) {
+        let obligation = self.lock().take();
+        if let Some(obligation) = obligation {
+            obligation.discharge();
+        }
+    }
+
+    fn settle(&self) {
+        let obligation = self.lock().take();
+        if let Some(obligation) = obligation {
+            obligation.settle();
+        }
+    }
+}
+
+impl Drop for TokenGuard {
+    fn drop(&mut self) {
+        let obligation = self.lock().take();
+        if let Some(obligation) = obligation {
+            let is_delivered = matches!(obligation.evidence, Evidence::Token { .. });
+            if is_delivered && !obligation.settler.revokes_unread() {
+                obligation.discharge();
+            } else {
+                obligation.settle();
+            }
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Bounds the time of a call, or of an attempt.
+//!
+//! # Position
+//!
+//! Twice in the stack. Over [`ActorTokenRequest`]s it bounds the call: all attempts and backoff
+//! together. Over `http::Request<Body>`s it bounds one attempt: the key provider, the connect phase, and
+//! the response to its last byte. It stands above [`CollectBodyLayer`](super::CollectBodyLayer), so that
+//! a body that never ends is bounded too. A request's own [`ActorTokenRequest::timeout`] or
+//! [`ActorTokenRequest::attempt_timeout`] replaces the layer's limit.
+//!
+//! The service is always ready. It waits for the readiness of the inner service inside its future, so
+//! that this wait is bounded too. A [`LoadShed`](https://docs.rs/tower/0.5/tower/load_shed/) therefore
+//! belongs directly above the limit that it watches, and a call layer that waits does so outside the
+//! call's time.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use clerk_actor_tokens::{ActorTokenRequest, BoxError, layer::{TimeoutLayer, timeout::TimedOut}};
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! let mut service = ServiceBuilder::new()
+//!     .layer(TimeoutLayer::new(Duration::from_secs(30)))
+//!     .service_fn(|_: ActorTokenRequest| std::future::pending::<Result<(), BoxError>>());
+//! let request = ActorTokenRequest::revoke("act_1".parse().unwrap());
+//! let error = service.ready().await.unwrap().call(request).await.unwrap_err();
+//! assert_eq!(error.downcast::<TimedOut>().unwrap().to_string(), "the call took longer than 30s");
+//! # }
+//! ```
+//!
+//! # Cancel safety
+//!
+//! Dropping the future drops the inner future, nothing else.
+//!
+//! # Errors
+//!
+//! [`TimedOut`], and an error outside of a tokio runtime. It panics on a runtime without timers.
+//!
+//! # Differences from `tower::timeout`
+//!
+//! It takes the limit from the request, bounds readiness, tells the layers below the call's deadline,
+//! and refuses a request without any time before it is sent.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use pin_project_lite::pin_project;
+use tokio::{runtime::Handle, time::Instant};
+use tower::{ServiceExt, util::Oneshot};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::no_runtime;
+use crate::{ActorTokenRequest, Body, BoxError};
+
+/// Layer of [`Timeout`].
+#[derive(Clone, Copy, Debug)]
+pub struct TimeoutLayer {
+    limit: Duration,
+}
+
+impl TimeoutLayer {
+    /// Bounds the inner service to `limit`, unless the request has a limit of its own.
+    /// `Duration::MAX` is no bound; with `Duration::ZERO` every request is refused.
+    #[must_use]
+    pub fn new(limit: Duration) -> Self {
+        Self { limit }
+    }
+}
+
+impl<S> Layer<S> for TimeoutLayer {
+    type Service = Timeout<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Timeout {
+            inner,
+            limit: self.limit,
+        }
+    }
+}
+
+/// Bounds the time of a call or an attempt, see the [module](self).
+#[derive(Clone, Copy, Debug)]
+pub struct Timeout<S> {
+    inner: S,
+    limit: Duration,
+}
+
+impl<S, R> Service<R> for Timeout<S>
+where
+    S: Service<R> + Clone,
+    S::Error: Into<BoxError>,
+    R: Timed,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<S, R>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: R) -> Self::Future {
+        let limit = request.own_limit().unwrap_or(self.limit);
+        let timed_out = TimedOut {
+            scope: R::SCOPE,
+            limit,
+        };
+        if limit.is_zero() {
+            return ResponseFuture::refused(timed_out, timed_out.into());
+        }
+        if Handle::try_current().is_err() {
+            return ResponseFuture::refused(timed_out, no_runtime().into());
+        }
+        request.bound(limit);
+        let inner = self.inner.clone().oneshot(request);
+        ResponseFuture {
+            inner: Some(tokio::time::timeout(limit, inner)),
+            refusal: None,
+            timed_out,
+        }
+    }
+}
+
+/// A request whose time can be bounded: [`ActorTokenRequest`] and `http::Request<Body>`; sealed.
+pub trait Timed: sealed::Timed {}
+
+impl<R: sealed::Timed> Timed for R {}
+
+mod sealed {
+    use super::{Duration, Scope};
+
+    pub trait Timed {
+        const SCOPE: Scope;
+
+        /// Returns the limit of the request itself.
+        fn own_limit(&self) -> Option<Duration>;
+
+        /// Notes that the request has so much time from now on.
+        fn bound(&mut self, limit: Duration);
+    }
+}
+
+impl sealed::Timed for ActorTokenRequest {
+    const SCOPE: Scope = Scope::Call;
+
+    fn own_limit(&self) -> Option<Duration> {
+        self.options().and_then(|options| options.timeout)
+    }
+
+    fn bound(&mut self, limit: Duration) {
+        let deadline = Instant::now().checked_add(limit);
+        self.deadline = self.deadline.into_iter().chain(deadline).min();
+    }
+}
+
+impl sealed::Timed for http::Request<Body> {
+    const SCOPE: Scope = Scope::Attempt;
+
+    fn own_limit(&self) -> Option<Duration> {
+        let options = self.body().options();
+        options.and_then(|options| options.attempt_timeout)
+    }
+
+    fn bound(&mut self, _: Duration) {}
+}
+
+pin_project! {
+    /// The future of [`Timeout`].
+    pub struct ResponseFuture<S, R>
+    where
+        S: Service<R>,
+    {
+        #[pin]
+        inner: Option<tokio::time::Timeout<Oneshot<S, R>>>,
+        refusal: Option<BoxError>,
+        timed_out: TimedOut,
+    }
+}
+
+impl<S: Service<R>, R> ResponseFuture<S, R> {
+    fn refused(timed_out: TimedOut, refusal: BoxError) -> Self {
+        Self {
+            inner: None,
+            refusal: Some(refusal),
+            timed_out,
+        }
+    }
+}
+
+impl<S, R> Future for ResponseFuture<S, R>
+where
+    S: Service<R>,
+    S::Error: Into<BoxError>,
+{
+    type Output = Result<S::Response, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Some(inner) = this.inner.as_pin_mut() else {
+            let refusal = this.refusal.take().expect("polled after it was ready");
+            return Poll::Ready(Err(refusal));
+        };
+        Poll::Ready(match ready!(inner.poll(cx)) {
+            Ok(result) => result.map_err(Into::into),
+            Err(_) => Err((*this.timed_out).into()),
+        })
+    }
+}
+
+impl<S: Service<R>, R> fmt::Debug for ResponseFuture<S, R> {
+    /// Shows nothing of the inner future, which may hold a response.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("limit", &self.timed_out.limit)
+            .field("scope", &self.timed_out.scope)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a timeout bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Scope {
+    /// All attempts and backoff of a call.
+    Call,
+    /// One attempt, head and body.
+    Attempt,
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Call => "call",
+            Self::Attempt => "attempt",
+        })
+    }
+}
+
+/// The error of a call or an attempt whose time ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the {scope} took longer than {limit:?}")]
+pub struct TimedOut {
+    scope: Scope,
+    limit: Duration,
+}
+
+impl TimedOut {
+    /// Returns whether the call's or an attempt's time ran out.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// Returns the limit.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::service_fn;
+
+    use super::*;
+    use crate::OperationKind;
+
+    const ATTEMPT: Duration = Duration::from_secs(10);
+    const CALL: Duration = Duration::from_secs(30);
+
+    fn call() -> ActorTokenRequest {
+        ActorTokenRequest::revoke("act_1".parse().unwrap())
+    }
+
+    fn attempt() -> http::Request<Body> {
+        http::Request::new(Body::new(OperationKind::Revoke, ""))
+    }
+
+    /// Returns which timeout ended the future, and after how long.
+    async fn end<T>(future: impl Future<Output = Result<T, BoxError>>) -> (Scope, Duration) {
+        let begun = Instant::now();
+        let error = future.await.map(drop).unwrap_err();
+        (error.downcast::<TimedOut>().unwrap().scope, begun.elapsed())
+    }
+
+    fn endless_attempt() -> impl Future<Output = Result<(), BoxError>> {
+        let endless = service_fn(|_| std::future::pending::<Result<(), BoxError>>());
+        TimeoutLayer::new(ATTEMPT).layer(endless).oneshot(attempt())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_of_two_nested_deadlines_holds() {
+        let of_call = TimeoutLayer::new(CALL);
+        let one = of_call.layer(service_fn(|_| endless_attempt()));
+        assert_eq!(end(one.oneshot(call())).await, (Scope::Attempt, ATTEMPT));
+        let many = of_call.layer(service_fn(|_| async {
+            while endless_attempt().await.is_err() {}
+            Ok::<_, BoxError>(())
+        }));
+        assert_eq!(end(many.oneshot(call())).await, (Scope::Call, CALL));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_readiness_is_bounded() {
+        let full =
+            tower::limit::ConcurrencyLimit::new(service_fn(|_| async { Ok::<_, BoxError>(()) }), 0);
+        let bounded = TimeoutLayer::new(CALL).layer(full);
+        assert_eq!(end(bounded.oneshot(call())).await, (Scope::Call, CALL));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn request_replaces_the_limit_and_learns_its_deadline() {
+        let seen = service_fn(|request: ActorTokenRequest| async move {
+            Ok::<_, BoxError>(request.deadline.map(|it| it - Instant::now()))
+        });
+        let seen = TimeoutLayer::new(CALL).layer(seen);
+        assert_eq!(seen.clone().oneshot(call()).await.unwrap(), Some(CALL));
+        let request = call().timeout(Duration::MAX);
+        assert_eq!(seen.clone().oneshot(request).await.unwrap(), None);
+        let within = TimeoutLayer::new(ATTEMPT).layer(seen);
+        assert_eq!(within.oneshot(call()).await.unwrap(), Some(ATTEMPT));
+    }
+
+    #[tokio::test]
+    async fn request_without_any_time_is_refused_before_it_is_sent() {
+        let never = service_fn(|_: ActorTokenRequest| async {
+            unreachable!("the request was sent");
+            #[allow(unreachable_code)]
+            Ok::<(), BoxError>(())
+        });
+        let never = TimeoutLayer::new(CALL).layer(never);
+        let request = call().timeout(Duration::ZERO);
+        assert_eq!(end(never.oneshot(request)).await.0, Scope::Call);
+    }
+
+    #[test]
+    fn call_outside_of_a_runtime_is_an_error() {
+        let never = service_fn(|_| std::future::pending::<Result<(), BoxError>>());
+        let mut call = Box::pin(TimeoutLayer::new(CALL).layer(never).oneshot(call()));
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        assert!(matches!(call.as_mut().poll(cx), Poll::Ready(Err(_))));
+    }
+}
