@@ -1,7 +1,6 @@
 //! [`ActorTokenRequest`], what a call asks for.
 
 mod actor;
-mod compact;
 mod create_actor_token;
 mod invalid;
 

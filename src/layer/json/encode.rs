@@ -1,4 +1,4 @@
-//! An operation as a request of the attempt level.
+//! Encodes an operation as a request of the attempt level.
 
 use std::sync::LazyLock;
 
@@ -14,19 +14,19 @@ use http::{
 
 use super::Expected;
 use crate::{
-    ActorTokenRequest, Body, CreateActorToken, Error, InvalidRequest, Operation, OperationKind,
+    ActorTokenRequest, Body, CreateActorToken, Error, InvalidRequest, Operation,
     layer::refusal::refused,
 };
 
-/// Where tokens are minted, under the base URL.
+/// The path of a create under the base URL.
 pub(crate) const CREATE_PATH: &str = "/actor_tokens";
 
 static CREATE: LazyLock<PathAndQuery> = LazyLock::new(|| PathAndQuery::from_static(CREATE_PATH));
 
-/// The largest encoded request that is sent, in bytes.
+/// The largest body of a request, in bytes.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
-/// Headers that frame the message or carry the key; only the stack itself sets them.
+/// Headers that frame the message or carry the key. Only the stack may set them.
 const RESERVED: [HeaderName; 9] = [
     AUTHORIZATION,
     CONNECTION,
@@ -39,7 +39,7 @@ const RESERVED: [HeaderName; 9] = [
     UPGRADE,
 ];
 
-/// The request as the attempt level knows it: a path without base URL, no headers of ours.
+/// Returns a request with a path but no base URL and with the caller's headers only.
 pub(super) fn encode(
     request: ActorTokenRequest,
     trusts_headers: bool,
@@ -48,30 +48,21 @@ pub(super) fn encode(
     if let (Some(headers), false) = (&headers, trusts_headers) {
         check_headers(headers)?;
     }
-    let (path, kind, bytes, expected) = match operation {
+    let kind = operation.kind();
+    let (path, bytes, expected) = match operation {
         Operation::Create(create) => {
             create.validate().map_err(|error| invalid(&error))?;
             let bytes = encode_create(&create)?;
             let life = create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE);
             call.progress().set_life(life);
             let user_id = create.into_user_id();
-            (
-                CREATE.clone(),
-                OperationKind::Create,
-                bytes,
-                Expected::Minted { user_id, life },
-            )
+            (CREATE.clone(), bytes, Expected::Minted { user_id, life })
         }
         Operation::Revoke(id) => {
             let path = [CREATE_PATH, "/", id.as_str(), "/revoke"].concat();
             let path = PathAndQuery::try_from(path)
                 .map_err(|error| refused("its path is not valid in a URL").with_source(error))?;
-            (
-                path,
-                OperationKind::Revoke,
-                Bytes::new(),
-                Expected::Revoked { id },
-            )
+            (path, Bytes::new(), Expected::Revoked { id })
         }
     };
     let mut request = Request::new(Body::of_call(kind, bytes, call));
@@ -92,10 +83,8 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 fn encode_create(create: &CreateActorToken) -> Result<Bytes, Error> {
-    let mut json = Vec::with_capacity(256);
-    create
-        .write_to(&mut json)
-        .map_err(|_| refused("its claims cannot be written as JSON"))?;
+    let json =
+        serde_json::to_vec(create).map_err(|_| refused("its claims cannot be written as JSON"))?;
     if json.len() > MAX_REQUEST_BYTES {
         let (bytes, limit) = (json.len(), MAX_REQUEST_BYTES);
         return Err(invalid(&InvalidRequest::TooLarge { bytes, limit }));
