@@ -1,6 +1,6 @@
 //! [`ActorTokenId`], the only handle on a minted token.
 
-use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 /// The id of an actor token, safe to stand in a URL path.
 ///
@@ -29,39 +29,8 @@ impl ActorTokenId {
     }
 }
 
-/// A text that is an id, borrowed where that will do.
-pub(crate) struct IdText<'a>(Cow<'a, str>);
-
-impl<'a> IdText<'a> {
-    pub(crate) fn new(text: Cow<'a, str>) -> Option<Self> {
-        let fits = (1..=ActorTokenId::MAX_LEN).contains(&text.len());
-        // Without a way out of the loop it is done many bytes at a time.
-        let allowed = text.bytes().fold(true, |all, byte| all & is_allowed(byte));
-        (fits && allowed).then_some(Self(text))
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(crate) fn to_id(&self) -> ActorTokenId {
-        ActorTokenId(self.as_str().into())
-    }
-}
-
 fn is_allowed(byte: u8) -> bool {
-    /// Of each byte; to look it up costs less than to compare.
-    static ALLOWED: [bool; 256] = {
-        let mut allowed = [false; 256];
-        let mut byte = 0;
-        while byte < 128 {
-            let it = byte as u8;
-            allowed[byte] = it.is_ascii_alphanumeric() || it == b'_' || it == b'-';
-            byte += 1;
-        }
-        allowed
-    };
-    ALLOWED[usize::from(byte)]
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
 }
 
 impl TryFrom<&str> for ActorTokenId {

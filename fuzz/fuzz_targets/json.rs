@@ -1,4 +1,4 @@
-//! Any text as an answer: a space after it, with which it is read byte by byte, changes nothing.
+//! Any text as a token: what was read is the same after it is written and read again.
 
 #![no_main]
 
@@ -6,14 +6,14 @@ use clerk_actor_tokens::ActorToken;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|json: &[u8]| {
-    let token = ActorToken::from_json(json);
-    let spaced = ActorToken::from_json(&[json, b" "].concat());
-    match (token, spaced) {
-        (Ok(token), Ok(spaced)) => {
-            assert_eq!(token.id(), spaced.id());
-            assert_eq!(token.expose_json(), spaced.expose_json());
-        }
-        (Err(_), Err(_)) => {}
-        (token, spaced) => panic!("{token:?}, and with a space {spaced:?}"),
+    let Ok(token) = ActorToken::from_json(json) else {
+        return;
+    };
+    let written = token.expose_json();
+    let again = ActorToken::from_json(&written).expect("a written token can be read");
+    assert_eq!(again.id(), token.id());
+    // A masked status may be masked differently the second time.
+    if !token.status().as_str().contains("sk_") {
+        assert_eq!(again.expose_json(), written);
     }
 });

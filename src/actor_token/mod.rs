@@ -1,33 +1,25 @@
-//! [`ActorToken`], what the API answers.
+//! [`ActorToken`], the response to both operations.
 
-mod compact;
-mod decode;
-mod echo;
 mod invalid;
-mod odd_time;
 mod salvage;
 mod ticket;
 mod wire;
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use serde::Serialize;
-
-pub(crate) use self::decode::Reading;
-use self::echo::Echo;
 pub(crate) use self::ticket::Guard;
 pub use self::{invalid::InvalidActorToken, ticket::Ticket};
 use crate::{Actor, ActorTokenId, text::presentable};
 
 /// An actor token as the API describes it.
 ///
-/// Only its id is certain. Whatever else the answer left out, or gave in a form that cannot be
-/// read, is absent. `Debug` shows the id, the status and the times.
+/// Only the id is always present. A field that the response left out, or that could not be read, is
+/// absent. `Debug` shows the id, the status and the times.
 #[derive(Clone)]
 pub struct ActorToken {
     pub(crate) id: ActorTokenId,
     pub(crate) user_id: Option<String>,
-    actor: Echo,
+    actor: Option<Actor>,
     pub(crate) status: ActorTokenStatus,
     pub(crate) ticket: Option<Ticket>,
     pub(crate) created_at: Option<SystemTime>,
@@ -39,26 +31,25 @@ pub struct ActorToken {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ActorTokenStatus {
-    /// It can be used once, until its life ends.
+    /// It can be used once, until it expires.
     Pending,
-    /// It was used: a session is live. It can no longer be revoked.
+    /// It was used, and a session exists. It can no longer be revoked.
     Accepted,
-    /// It is dead.
+    /// It was revoked and can no longer be used.
     Revoked,
-    /// A status that this version does not know, stripped of control characters, with whatever looks
-    /// like a secret key masked; of more than 500 characters these are left, and an `…`. Empty when
-    /// the answer had none.
+    /// A status that this version does not know, without control characters, with secret keys masked,
+    /// and cut after 500 characters. Empty when the response had none.
     Other(String),
 }
 
 impl ActorToken {
-    /// A token of which no more than its id and status are known.
+    /// A token with this id and status and no other field.
     #[must_use]
     pub fn new(id: ActorTokenId, status: ActorTokenStatus) -> Self {
         Self {
             id,
             user_id: None,
-            actor: Echo::default(),
+            actor: None,
             status,
             ticket: None,
             created_at: None,
@@ -67,31 +58,31 @@ impl ActorToken {
         }
     }
 
-    /// The id by which the token is revoked.
+    /// The id, with which the token can be revoked.
     #[must_use]
     pub fn id(&self) -> &ActorTokenId {
         &self.id
     }
 
-    /// The id of the user that the token signs in as. Always present on what a create returns.
+    /// The id of the user that the token signs in as. Always present after a create.
     #[must_use]
     pub fn user_id(&self) -> Option<&str> {
         self.user_id.as_deref()
     }
 
-    /// Who signs in, with all claims.
+    /// The actor who signs in, with all claims.
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
-        self.actor.get()
+        self.actor.as_ref()
     }
 
-    /// The state that the token was in when the API answered.
+    /// The state of the token when the API responded.
     #[must_use]
     pub fn status(&self) -> &ActorTokenStatus {
         &self.status
     }
 
-    /// The credential itself, if the answer had one.
+    /// The credential, if the response had one.
     #[must_use]
     pub fn ticket(&self) -> Option<&Ticket> {
         self.ticket.as_ref()
@@ -109,37 +100,16 @@ impl ActorToken {
         self.updated_at
     }
 
-    /// Until when the token can be used, computed from the request; on what a revoke returns,
-    /// absent.
+    /// When the token expires, computed from the request. Absent after a revoke.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
     }
 
-    /// The token as JSON on the wire, **with its credential**, for services that pass it on. Writing
-    /// it [claims](Ticket::claim) the token.
-    #[must_use]
-    pub fn expose_json(&self) -> Vec<u8> {
-        let ticket = self.ticket();
-        let exposed = Exposed {
-            object: "actor_token",
-            id: self.id.as_str(),
-            user_id: self.user_id(),
-            actor: self.actor(),
-            status: self.status.as_str(),
-            token: ticket.and_then(Ticket::expose_token),
-            url: ticket.and_then(Ticket::expose_url),
-            created_at: self.created_at.and_then(to_millis),
-            updated_at: self.updated_at.and_then(to_millis),
-        };
-        // Text, numbers and maps with text keys always encode.
-        serde_json::to_vec(&exposed).unwrap_or_default()
-    }
-
-    /// The token with this actor.
+    /// Sets the actor.
     #[cfg(feature = "sandbox")]
     pub(crate) fn with_actor(mut self, actor: Actor) -> Self {
-        self.actor = actor.into();
+        self.actor = Some(actor);
         self
     }
 
@@ -165,7 +135,7 @@ impl ActorToken {
 }
 
 impl ActorTokenStatus {
-    /// The status as it stands on the wire.
+    /// The status as the API writes it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -186,30 +156,6 @@ impl From<&str> for ActorTokenStatus {
             other => Self::Other(presentable(other)),
         }
     }
-}
-
-#[derive(Serialize)]
-struct Exposed<'a> {
-    object: &'static str,
-    id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    actor: Option<&'a Actor>,
-    status: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    url: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created_at: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    updated_at: Option<u64>,
-}
-
-fn to_millis(time: SystemTime) -> Option<u64> {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    u64::try_from(since.as_millis()).ok()
 }
 
 impl fmt::Debug for ActorToken {

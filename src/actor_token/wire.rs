@@ -1,96 +1,275 @@
-//! [`Wire`], the fields of a token in an answer.
+//! [`Wire`], an actor token as JSON.
 
-use std::fmt;
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::{Value, value::RawValue};
 
-use crate::lenient::{self, Text};
+use super::{ActorToken, InvalidActorToken, Ticket};
+use crate::{Actor, lenient};
 
-/// The fields that are read, absent where something else stands. An array in place of the object is
-/// refused, which a derived visitor would take.
-#[derive(Default)]
-#[cfg_attr(test, derive(Debug, PartialEq))]
-pub(super) struct Wire<'a> {
-    pub(super) id: Text<'a>,
-    pub(super) user_id: Text<'a>,
-    pub(super) status: Text<'a>,
-    pub(super) token: Text<'a>,
-    pub(super) url: Text<'a>,
-    /// As it stands there.
-    pub(super) actor: Option<&'a str>,
+/// The fields of an actor token. A field that is null, missing or of the wrong type is absent.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
+struct Wire<'a> {
+    #[serde(skip_deserializing)]
+    object: &'static str,
+    #[serde(borrow, deserialize_with = "text")]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "text")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<Cow<'a, str>>,
+    #[serde(deserialize_with = "actor", skip_serializing_if = "Option::is_none")]
+    actor: Option<Cow<'a, Actor>>,
+    #[serde(borrow, deserialize_with = "text")]
+    status: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "credential")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "credential")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<Cow<'a, str>>,
     /// In milliseconds since 1970.
-    pub(super) created_at: Option<u64>,
-    pub(super) updated_at: Option<u64>,
+    #[serde(deserialize_with = "millis", skip_serializing_if = "Option::is_none")]
+    created_at: Option<u64>,
+    #[serde(deserialize_with = "millis", skip_serializing_if = "Option::is_none")]
+    updated_at: Option<u64>,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Wire<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(WireVisitor)
+fn text<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Cow<'de, str>>, D::Error> {
+    <&RawValue>::deserialize(json).map(lenient::text)
+}
+
+fn millis<'de, D: Deserializer<'de>>(json: D) -> Result<Option<u64>, D::Error> {
+    <&RawValue>::deserialize(json).map(lenient::value)
+}
+
+/// Refuses a string that cannot be read, because the credential in it would be lost.
+fn credential<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Cow<'de, str>>, D::Error> {
+    let raw = <&RawValue>::deserialize(json)?;
+    match lenient::text(raw) {
+        None if raw.get().starts_with('"') => Err(D::Error::custom("unreadable credential")),
+        text => Ok(text),
     }
 }
 
-struct WireVisitor;
+/// Refuses a value that serde_json cannot read, because it may describe an actor.
+fn actor<'de, 'a, D: Deserializer<'de>>(json: D) -> Result<Option<Cow<'a, Actor>>, D::Error> {
+    let raw = <&RawValue>::deserialize(json)?;
+    match lenient::value(raw) {
+        Some(actor) => Ok(Some(Cow::Owned(actor))),
+        None if lenient::value::<Value>(raw).is_some() => Ok(None),
+        None => Err(D::Error::custom("unreadable actor")),
+    }
+}
 
-impl<'de> de::Visitor<'de> for WireVisitor {
-    type Value = Wire<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an actor token")
+impl ActorToken {
+    /// Reads a token from JSON as the API sends it.
+    ///
+    /// Only the `id` is required. Any other field that is null, missing or of the wrong type is
+    /// absent.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not one JSON object, when it has no valid `id`, when one of the token's fields
+    /// occurs twice, or when a `token`, a `url` or the `actor` cannot be read: a string with half of a
+    /// surrogate pair or, in the `actor`, a number beyond `f64` or more than 128 levels.
+    pub fn from_json(json: &[u8]) -> Result<Self, InvalidActorToken> {
+        // A derived struct accepts an array of its fields as well.
+        if json.trim_ascii_start().starts_with(b"[") {
+            return Err(InvalidActorToken::array());
+        }
+        let wire: Wire<'_> =
+            serde_json::from_slice(json).map_err(|error| InvalidActorToken::json(&error))?;
+        let id = wire.id.and_then(|id| id.parse().ok());
+        Ok(Self {
+            id: id.ok_or(InvalidActorToken::without_id())?,
+            user_id: wire.user_id.map(Cow::into_owned),
+            actor: wire.actor.map(Cow::into_owned),
+            status: wire.status.as_deref().unwrap_or_default().into(),
+            ticket: Ticket::new(wire.token.as_deref(), wire.url.as_deref()),
+            created_at: wire.created_at.and_then(to_time),
+            updated_at: wire.updated_at.and_then(to_time),
+            expires_at: None,
+        })
     }
 
-    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut wire = Wire::default();
-        let mut ids = 0;
-        while let Some((name, value)) = lenient::next_member(&mut map)? {
-            // One that cannot be read cannot be delivered.
-            let credential = || Text::read(value).ok_or_else(|| de::Error::custom("no text"));
-            match &*name {
-                "id" => {
-                    wire.id = Text::of(value);
-                    ids += 1;
-                }
-                "user_id" => wire.user_id = Text::of(value),
-                "status" => wire.status = Text::of(value),
-                "token" => wire.token = credential()?,
-                "url" => wire.url = credential()?,
-                "actor" => wire.actor = Some(value.get()),
-                "created_at" => wire.created_at = value.get().parse().ok(),
-                "updated_at" => wire.updated_at = value.get().parse().ok(),
-                _ => {}
-            }
-        }
-        if ids > 1 {
-            return Err(de::Error::duplicate_field("id"));
-        }
-        Ok(wire)
+    /// Returns the token as JSON **with its credential**, for services that pass it on. This
+    /// [claims](Ticket::claim) the token.
+    #[must_use]
+    pub fn expose_json(&self) -> Vec<u8> {
+        let ticket = self.ticket();
+        let wire = Wire {
+            object: "actor_token",
+            id: Some(self.id.as_str().into()),
+            user_id: self.user_id().map(Cow::Borrowed),
+            actor: self.actor().map(Cow::Borrowed),
+            status: Some(self.status.as_str().into()),
+            token: ticket.and_then(Ticket::expose_token).map(Cow::Borrowed),
+            url: ticket.and_then(Ticket::expose_url).map(Cow::Borrowed),
+            created_at: self.created_at.and_then(to_millis),
+            updated_at: self.updated_at.and_then(to_millis),
+        };
+        // Strings, numbers and maps with string keys always encode.
+        serde_json::to_vec(&wire).unwrap_or_default()
     }
+}
+
+fn to_time(millis: u64) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))
+}
+
+fn to_millis(time: SystemTime) -> Option<u64> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ActorTokenStatus;
 
-    fn read(json: &str) -> serde_json::Result<Wire<'_>> {
-        serde_json::from_str(json)
+    const FULL: &str = r#"{"object":"actor_token","id":"act_1","user_id":"user_1","actor":{"sub":"user_2","reason":"r"},"status":"pending","token":"eyJ","url":"https://x/v1/tickets/accept?ticket=eyJ","created_at":1700000000123,"updated_at":1700000000456}"#;
+
+    fn read(json: &str) -> ActorToken {
+        ActorToken::from_json(json.as_bytes()).expect(json)
+    }
+
+    fn refused(json: impl AsRef<[u8]>) -> String {
+        let token = ActorToken::from_json(json.as_ref());
+        token.expect_err("it was accepted").to_string()
+    }
+
+    fn brackets(levels: usize) -> String {
+        "[".repeat(levels) + &"]".repeat(levels)
     }
 
     #[test]
-    fn a_field_whose_name_no_reader_takes_costs_nothing() {
-        let wire = read(r#"{"\ud800":1,"id":"a","tok\u0065n":"t"}"#).unwrap();
-        assert_eq!((wire.id, wire.token), (Text::from("a"), Text::from("t")));
+    fn full_token_is_read_and_written_in_full() {
+        let token = read(FULL);
+        assert_eq!(token.id().as_str(), "act_1");
+        assert_eq!(token.user_id(), Some("user_1"));
+        let actor = Actor::new("user_2").claim("reason", "r");
+        assert_eq!(token.actor(), Some(&actor));
+        assert_eq!(token.status(), &ActorTokenStatus::Pending);
+        assert_eq!(token.ticket().unwrap().expose_token(), Some("eyJ"));
+        assert_eq!(token.created_at(), to_time(1_700_000_000_123));
+        assert_eq!(String::from_utf8(token.expose_json()).unwrap(), FULL);
+        let shown = format!("{token:?}");
+        assert!(!shown.contains("eyJ"), "{shown}");
+        assert!(!shown.contains("user_"), "{shown}");
     }
 
     #[test]
-    fn a_credential_whose_text_is_none_is_refused_where_it_stands() {
-        for field in ["token", "url"] {
-            let json = format!("{{\"id\":\"a\",\n\"{field}\":\"marker\\ud800\",\"status\":\"b\"}}");
-            let error = read(&json).unwrap_err();
-            assert!(error.is_data() && error.line() == 2, "{error}");
-            assert!(!error.to_string().contains("marker"), "{error}");
-            for odd in ["1e400", "7", r#"["\ud800"]"#] {
-                let json = format!(r#"{{"id":"a","{field}":{odd}}}"#);
-                assert_eq!(read(&json).unwrap(), read(r#"{"id":"a"}"#).unwrap());
+    fn escapes_and_spaces_are_read() {
+        let token = read("{ \"i\\u0064\" : \"act_\\u0031\",\n\"token\":\"\\ud83d\\ude00\" } ");
+        assert_eq!(token.id().as_str(), "act_1");
+        assert_eq!(token.ticket().unwrap().expose_token(), Some("😀"));
+    }
+
+    #[test]
+    fn id_alone_is_enough() {
+        let token = read(r#"{"id":"act_1"}"#);
+        assert_eq!(token.status(), &ActorTokenStatus::Other(String::new()));
+        assert!(token.ticket().is_none() && token.user_id().is_none() && token.actor().is_none());
+        assert!(token.created_at().is_none() && token.updated_at().is_none());
+    }
+
+    #[test]
+    fn unknown_or_unreadable_field_is_absent() {
+        let wrong = ["null", "-1", "1.5", "true", "{}", "[\"x\"]", "{\"x\":{}}"];
+        let unreadable = ["1e400", "-1e400", "[1e400]", r#""\ud800""#];
+        for field in "user_id status url created_at updated_at actor new".split(' ') {
+            let odd = wrong.iter().chain(&unreadable).filter(|odd| match field {
+                "actor" => wrong.contains(odd),
+                "url" => !odd.starts_with('"'),
+                _ => true,
+            });
+            for odd in odd {
+                let json = format!(r#"{{"{field}":{odd},"id":"act_1","token":"t"}}"#);
+                let token = String::from_utf8(read(&json).expose_json()).unwrap();
+                let bare = r#"{"object":"actor_token","id":"act_1","status":"","token":"t"}"#;
+                assert_eq!(token, bare, "{json}");
             }
+        }
+        for time in [r#""1""#, "1e3", "18446744073709551616"] {
+            let json = format!(r#"{{"created_at":{time},"id":"a","updated_at":7}}"#);
+            let token = read(&json);
+            assert_eq!((token.created_at(), token.updated_at()), (None, to_time(7)));
+        }
+        read(&format!(r#"{{"new":{},"id":"a"}}"#, brackets(100_000)));
+    }
+
+    #[test]
+    fn token_and_url_may_be_null_absent_or_empty() {
+        for fields in [r#""token":null,"url":null"#, r#""token":"","url":"""#] {
+            let token = read(&format!(r#"{{"id":"a",{fields}}}"#));
+            assert!(token.ticket().is_none());
+        }
+        let half = read(r#"{"id":"a","token":"","url":"https://x"}"#);
+        let ticket = half.ticket().unwrap();
+        assert_eq!(ticket.expose_url(), Some("https://x"));
+        assert_eq!(ticket.expose_token(), None);
+    }
+
+    #[test]
+    fn unknown_status_is_kept_and_made_presentable() {
+        let token = read(r#"{"id":"a","status":"paused"}"#);
+        assert_eq!(token.status(), &ActorTokenStatus::Other("paused".into()));
+        let hostile = read("{\"id\":\"a\",\"status\":\"\u{61c}sk_test_marker\\u001b\"}");
+        assert_eq!(hostile.status().as_str(), "sk_[redacted]");
+    }
+
+    #[test]
+    fn other_json_is_refused_and_not_shown() {
+        for json in [
+            "",
+            "null",
+            "[]",
+            "\"marker\"",
+            "7",
+            "{}",
+            r#" ["act_1","marker"]"#,
+            r#"{"id":7,"token":"marker"}"#,
+            r#"{"id":"../marker"}"#,
+            r#"{"id":"a","id":"b","token":"marker"}"#,
+            r#"{"id":"a","token":"marker","token":"b"}"#,
+            r#"{"id":"a"} "marker""#,
+            r#"{"id":"a","created_at":NaN,"token":"marker"}"#,
+            r#"{"\ud800":1,"id":"a","token":"marker"}"#,
+            "\u{feff}{\"id\":\"a\",\"token\":\"marker\"}",
+        ] {
+            let error = refused(json);
+            assert!(!error.contains("marker"), "{error}");
+        }
+        refused(b"{\"id\":\"a\",\"token\":\"\xff\"}");
+        refused("[".repeat(100_000));
+    }
+
+    #[test]
+    fn incomplete_json_is_refused_wherever_it_ends() {
+        for cut in 1..FULL.len() {
+            assert!(refused(&FULL[..cut]).contains("ends early"), "{cut}");
+        }
+    }
+
+    #[test]
+    fn unreadable_credential_or_actor_is_refused_with_its_line() {
+        for (field, value) in [
+            ("token", r#""marker\ud800""#.to_owned()),
+            ("url", r#""marker\ud800""#.to_owned()),
+            ("actor", brackets(100_000)),
+            ("actor", format!(r#"{{"sub":"a","c":{}}}"#, brackets(1000))),
+            ("actor", r#"{"sub":"marker\ud800"}"#.into()),
+            ("actor", r#"{"sub":7,"marker":"\udc00"}"#.into()),
+            ("actor", r#"{"sub":"a","n":1e400}"#.into()),
+            ("actor", "1e400".into()),
+        ] {
+            let error = refused(format!("{{\"id\":\"a\",\n\"{field}\":{value},\"new\":1}}"));
+            assert!(error.contains("JSON of a token, at line 2"), "{error}");
         }
     }
 }

@@ -1,10 +1,6 @@
-//! [`ClerkErrors`], the error body of the API, read leniently.
+//! [`ClerkErrors`], the error body of the API.
 
-mod details;
-mod odd;
 mod read;
-#[cfg(test)]
-mod slow;
 
 use std::fmt;
 
@@ -13,15 +9,14 @@ use serde_json::{Map, Value};
 
 /// The error body of the API: `{"errors": [...], "clerk_trace_id": "…"}`.
 ///
-/// Only the array can be relied on. Text has been stripped of control characters, whatever looks like
-/// a secret key is masked, and of a text of more than 500 characters these are left, and an `…`.
+/// The API promises no more than the array. Texts that came over the network are without control
+/// characters, have secret keys masked, and are cut after 500 characters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ClerkErrors {
-    /// What is wrong, the first entry being the one that names the call's failure. At most 32 are
-    /// kept.
+    /// The errors. The first one is the reason why the call failed. At most 32 are kept.
     pub errors: Vec<ClerkError>,
-    /// The id by which Clerk's support finds the request.
+    /// The id with which Clerk's support can find the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clerk_trace_id: Option<String>,
 }
@@ -30,21 +25,20 @@ pub struct ClerkErrors {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ClerkError {
-    /// The machine-readable code, like `form_param_missing`; empty when the answer had none.
+    /// The machine-readable code, like `form_param_missing`. Empty when the response had none.
     pub code: String,
-    /// A few words; empty when the answer had none.
+    /// A few words. Empty when the response had none.
     pub message: String,
-    /// A sentence for people; empty when the answer had none.
+    /// A sentence for people. Empty when the response had none.
     pub long_message: String,
-    /// Details, like `param_name` or `limit` and `used`; empty when they exceed 1 KiB, or hold what no
-    /// JSON reader takes. `Debug` and `Serialize` show them as they came, apart from the cleaning that
-    /// every text undergoes.
+    /// Details, like `param_name` or `limit` and `used`. Lists and objects have at most 32 entries and
+    /// 4 levels. Empty when the details have more than 1 KiB or are not valid JSON.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub meta: Map<String, Value>,
 }
 
 impl ClerkErrors {
-    /// An error body with one entry, for services that answer like the API.
+    /// Creates an error body with one entry, for services that respond like the API.
     #[must_use]
     pub fn new(error: ClerkError) -> Self {
         Self {
@@ -64,7 +58,7 @@ impl ClerkErrors {
 }
 
 impl ClerkError {
-    /// An entry with its code, a few words and a sentence.
+    /// Creates an entry with a code, a few words and a sentence.
     #[must_use]
     pub fn new(
         code: impl Into<String>,
@@ -79,7 +73,7 @@ impl ClerkError {
         }
     }
 
-    /// The same entry with one more detail in `meta`.
+    /// Adds a detail to `meta`.
     #[must_use]
     pub fn with_meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.meta.insert(key.into(), value.into());

@@ -1,243 +1,183 @@
-//! Reads the error body of the API as far as it goes.
+//! Reads the error body of the API: whatever cannot be read is absent.
 
-use std::{fmt, marker::PhantomData};
+use serde_json::{Map, Value, value::RawValue};
 
-use serde::{Deserialize, Deserializer, de};
-
-use super::{ClerkError, ClerkErrors, details::details, odd::OddBody};
-use crate::{
-    lenient::{self, Lenient, Text},
-    text::presentable,
-};
+use super::{ClerkError, ClerkErrors};
+use crate::{lenient, text::presentable};
 
 const MAX_ERRORS: usize = 32;
 
-impl ClerkErrors {
-    /// Reads an error body. Whatever of it can be read is kept, and of what stands there twice the
-    /// last; `None` when it is not a JSON object with an array `errors` or a trace id.
-    pub(crate) fn from_json(body: &[u8]) -> Option<Self> {
-        // One look at the whole is cheaper than one at every text in it.
-        let wire: Result<WireErrors<'_>, _> = match std::str::from_utf8(body) {
-            // A derived visitor would take it.
-            _ if body.trim_ascii_start().starts_with(b"[") => return None,
-            Ok(text) => serde_json::from_str(text),
-            Err(_) => serde_json::from_slice(body),
-        };
-        if let Ok(wire) = wire {
-            return Self::of(wire.errors, wire.clerk_trace_id);
-        }
-        let body = String::from_utf8_lossy(body);
-        let odd = OddBody::read(&body)?;
-        Self::of(odd.errors, odd.clerk_trace_id)
-    }
+/// The most entries that are kept of a list or an object in `meta`.
+const MAX_ENTRIES: usize = 32;
+/// The deepest nesting that is kept of `meta`, itself included.
+const MAX_LEVELS: usize = 5;
+/// The longest `meta` that is kept, as JSON.
+const MAX_META_BYTES: usize = 1024;
 
-    fn of(errors: Option<Vec<ClerkError>>, Text(trace_id): Text<'_>) -> Option<Self> {
-        let clerk_trace_id = trace_id.map(presentable);
-        let clerk_trace_id = clerk_trace_id.filter(|id| id.contains(|c: char| !c.is_whitespace()));
-        if errors.is_none() && clerk_trace_id.is_none() {
+impl ClerkErrors {
+    /// Reads an error body. Returns `None` unless it is a JSON object with an array `errors` or with a
+    /// trace id. Of a member that occurs twice, the last one counts.
+    pub(crate) fn from_json(body: &[u8]) -> Option<Self> {
+        let body = String::from_utf8_lossy(body);
+        let (mut errors, mut trace_id) = (None, None);
+        lenient::members(&body, |name, value| match name {
+            "errors" => errors = lenient::value::<Vec<&RawValue>>(value),
+            "clerk_trace_id" => trace_id = lenient::text(value).map(presentable),
+            _ => {}
+        })
+        .ok()?;
+        let trace_id = trace_id.filter(|id| !id.trim().is_empty());
+        if errors.is_none() && trace_id.is_none() {
             return None;
         }
+        let errors = errors.into_iter().flatten().take(MAX_ERRORS);
         Some(Self {
-            errors: errors.unwrap_or_default(),
-            clerk_trace_id,
+            errors: errors.map(ClerkError::read).collect(),
+            clerk_trace_id: trace_id,
         })
     }
 }
 
-#[derive(Deserialize)]
-struct WireErrors<'a> {
-    #[serde(default, deserialize_with = "lenient_errors")]
-    errors: Option<Vec<ClerkError>>,
-    #[serde(default, borrow)]
-    clerk_trace_id: Text<'a>,
-}
-
-fn lenient_errors<'de, D>(deserializer: D) -> Result<Option<Vec<ClerkError>>, D::Error>
-where
-    D: Deserializer<'de>,
-{
-    deserializer.deserialize_any(CappedVisitor(PhantomData::<Entry>))
-}
-
-/// Keeps the first entries of an array and skips the rest without building them.
-pub(super) struct CappedVisitor<T>(pub(super) PhantomData<T>);
-
-impl<'de, T: Deserialize<'de> + Into<ClerkError>> de::Visitor<'de> for CappedVisitor<T> {
-    type Value = Option<Vec<ClerkError>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of errors")
-    }
-
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut errors = Vec::new();
-        while errors.len() < MAX_ERRORS {
-            match seq.next_element::<T>()? {
-                Some(entry) => errors.push(entry.into()),
-                None => return Ok(Some(errors)),
+impl ClerkError {
+    /// Reads an entry. It is empty if it is not an object.
+    fn read(entry: &RawValue) -> Self {
+        let mut error = Self::default();
+        let _ = lenient::members(entry.get(), |name, value| {
+            let text = || lenient::text(value).map(presentable).unwrap_or_default();
+            match name {
+                "code" => error.code = text(),
+                "message" => error.message = text(),
+                "long_message" => error.long_message = text(),
+                "meta" => error.meta = meta(value),
+                _ => {}
             }
-        }
-        while seq.next_element::<de::IgnoredAny>()?.is_some() {}
-        Ok(Some(errors))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-}
-
-/// An entry of the array, empty where it is no object. Of a field that stands there twice the last
-/// counts.
-#[derive(Default)]
-struct Entry(ClerkError);
-
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "snake_case")]
-enum Field {
-    Code,
-    Message,
-    LongMessage,
-    Meta,
-    #[serde(other)]
-    Unknown,
-}
-
-impl<'de> Lenient<'de> for Entry {
-    fn of_object<A: de::MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
-        let mut error = ClerkError::default();
-        while let Some(field) = object.next_key()? {
-            let text = match field {
-                Field::Code => &mut error.code,
-                Field::Message => &mut error.message,
-                Field::LongMessage => &mut error.long_message,
-                Field::Meta => {
-                    error.meta = details(object.next_value()?);
-                    continue;
-                }
-                Field::Unknown => {
-                    object.next_value::<de::IgnoredAny>()?;
-                    continue;
-                }
-            };
-            let Text(value) = object.next_value()?;
-            *text = value.map(presentable).unwrap_or_default();
-        }
-        Ok(Self(error))
-    }
-}
-
-impl From<Entry> for ClerkError {
-    fn from(Entry(error): Entry) -> Self {
+        });
         error
     }
 }
 
-impl<'de> Deserialize<'de> for Entry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        lenient::deserialize(deserializer)
+/// Returns the details, or none if they are too long or not an object.
+fn meta(value: &RawValue) -> Map<String, Value> {
+    let meta = lenient::value(value).map(|meta| cleaned(meta, MAX_LEVELS));
+    match meta {
+        Some(Value::Object(meta)) if is_small(&meta) => meta,
+        _ => Map::new(),
+    }
+}
+
+fn is_small(meta: &Map<String, Value>) -> bool {
+    serde_json::to_vec(meta).is_ok_and(|json| json.len() <= MAX_META_BYTES)
+}
+
+/// Makes every text presentable and applies the limits. What is nested too deeply becomes null.
+fn cleaned(value: Value, levels: usize) -> Value {
+    match value {
+        Value::Array(_) | Value::Object(_) if levels == 0 => Value::Null,
+        Value::String(text) => presentable(text).into(),
+        Value::Array(items) => {
+            let clean = |item| cleaned(item, levels - 1);
+            items.into_iter().take(MAX_ENTRIES).map(clean).collect()
+        }
+        Value::Object(map) => {
+            let clean = |(name, value)| (presentable(name), cleaned(value, levels - 1));
+            map.into_iter().take(MAX_ENTRIES).map(clean).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
 
+    fn read(body: impl AsRef<[u8]>) -> ClerkErrors {
+        let body = body.as_ref();
+        ClerkErrors::from_json(body).unwrap_or_else(|| panic!("{}", body.escape_ascii()))
+    }
+
+    fn read_meta(meta: &Value) -> Map<String, Value> {
+        let body = json!({"errors": [{"meta": meta}]});
+        read(body.to_string()).errors.remove(0).meta
+    }
+
     #[test]
-    fn a_full_body_is_kept() {
-        let body = br#"{"errors":[{"message":"is missing","long_message":"actor.sub must be included.","code":"form_param_missing","meta":{"param_name":"actor.sub"}}],"clerk_trace_id":"t1"}"#;
-        let errors = ClerkErrors::from_json(body).unwrap();
-        assert_eq!(errors.code(), Some("form_param_missing"));
+    fn full_body_is_read() {
+        let errors = read(
+            br#"{"errors":[{"message":"is missing","long_message":"actor.sub must be included.","code":"form_param_missing","meta":{"param_name":"actor.sub"}}],"clerk_trace_id":"t1"}"#,
+        );
+        let error = ClerkError::new(
+            "form_param_missing",
+            "is missing",
+            "actor.sub must be included.",
+        );
+        assert_eq!(errors.errors, [error.with_meta("param_name", "actor.sub")]);
         assert_eq!(errors.clerk_trace_id.as_deref(), Some("t1"));
-        assert_eq!(errors.errors[0].meta["param_name"], "actor.sub");
         assert_eq!(errors.errors[0].to_string(), "actor.sub must be included.");
     }
 
     #[test]
-    fn partial_bodies_are_read_as_far_as_they_go() {
-        let errors = ClerkErrors::from_json(br#"{"errors":[{"code":"a"},{},7,null]}"#).unwrap();
-        assert_eq!(errors.errors.len(), 4);
-        assert_eq!(errors.errors[1].to_string(), "no message");
-        let odd = br#"{"errors":[{"code":7,"message":null,"meta":[]}],"clerk_trace_id":7}"#;
-        assert_eq!(
-            ClerkErrors::from_json(odd).unwrap().errors[0],
-            ClerkError::default()
-        );
+    fn partial_or_wrong_entries_are_empty() {
+        let errors = read(r#"{"errors":[{},7,null,{"code":7,"message":null,"meta":[]}]}"#).errors;
+        assert_eq!(errors, [(); 4].map(|()| ClerkError::default()));
+        assert_eq!(errors[0].to_string(), "no message");
     }
 
     #[test]
-    fn what_nobody_reads_costs_nothing_however_odd() {
-        let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
-        for odd in [b"1e400", &br#""\ud800""#[..], b"\"\xff\"", deep.as_bytes()] {
-            let entry = [br#"{"errors":[{"odd":"#, odd, br#","code":"a"}]}"#].concat();
-            let top = [br#"{"odd":"#, odd, br#","errors":[{"code":"a"}]}"#].concat();
-            for body in [entry, top] {
-                let errors = ClerkErrors::from_json(&body);
-                assert_eq!(errors.unwrap().code(), Some("a"), "{}", body.escape_ascii());
+    fn unreadable_members_do_not_hide_the_code_and_the_trace_id() {
+        let deep = "[".repeat(500) + &"]".repeat(500);
+        for odd in [b"1e400", &br#""\ud800""#[..], deep.as_bytes()] {
+            for name in ["odd", "message", "long_message", "meta", r"\ud800"] {
+                let odd = [b"\"", name.as_bytes(), b"\":", odd].concat();
+                let body = [
+                    b"{",
+                    &odd[..],
+                    br#","errors":[7,1e400,{"#,
+                    &odd,
+                    br#","c\u006fde":"a"}],"clerk_trace_id":"t"}"#,
+                ];
+                let errors = read(body.concat());
+                let entries = ["", "", "a"].map(|code| ClerkError::new(code, "", ""));
+                assert_eq!(errors.errors, entries);
+                assert_eq!(errors.clerk_trace_id.as_deref(), Some("t"));
             }
         }
+        let garbled = read(b"{\"errors\":[{\"message\":\"a\xff\"}],\"clerk_trace_id\":1e400}");
+        assert_eq!(garbled.errors, [ClerkError::new("", "a\u{fffd}", "")]);
     }
 
     #[test]
-    fn what_no_reader_takes_costs_neither_the_code_nor_the_trace_id() {
-        let deep = format!("{}{}", "[".repeat(130), "]".repeat(130));
-        let meta = format!(r#"{{"a":{deep}}}"#);
-        for odd in [
-            r#""meta":{"a":1e400}"#,
-            r#""meta":{"a":"\ud800"}"#,
-            &format!(r#""meta":{meta}"#),
-            r#""message":1e400"#,
-            r#""message":"\ud800""#,
-            r#""\ud800":1,"long_message":"\ud800""#,
-        ] {
-            let body =
-                format!(r#"{{"errors":[7,1e400,{{{odd},"c\u006fde":"a"}}],"clerk_trace_id":"t"}}"#);
-            let errors = ClerkErrors::from_json(body.as_bytes()).expect(&body);
-            assert_eq!(errors.code(), Some("a"), "{body}");
-            assert_eq!(errors.clerk_trace_id.as_deref(), Some("t"), "{body}");
-            let [first, second, third] = &errors.errors[..] else {
-                panic!("{errors:?}");
-            };
-            assert_eq!([first, second], [&ClerkError::default(); 2]);
-            assert_eq!(third, &ClerkError::new("a", "", ""));
-        }
-        let garbled = b"{\"errors\":[{\"message\":\"a\xff\"}],\"clerk_trace_id\":1e400}";
-        let errors = ClerkErrors::from_json(garbled).unwrap();
-        assert_eq!(errors.errors, [ClerkError::new("", "a\u{fffd}", "")]);
-    }
-
-    #[test]
-    fn of_what_stands_there_twice_the_last_counts() {
-        let body = r#"{"errors":[{"code":"a","code":"b"}],"clerk_trace_id":"t","errors":[{"code":"c"},{}],"clerk_trace_id":"u"}"#;
-        let errors = ClerkErrors::from_json(body.as_bytes()).unwrap();
+    fn last_of_two_members_counts() {
+        let errors = read(
+            r#"{"errors":[{"code":"a","code":"b"}],"clerk_trace_id":"t","errors":[{"code":"c"},{}],"clerk_trace_id":"u"}"#,
+        );
         assert_eq!((errors.code(), errors.errors.len()), (Some("c"), 2));
         assert_eq!(errors.clerk_trace_id.as_deref(), Some("u"));
     }
 
     #[test]
-    fn the_trace_id_is_kept_whatever_became_of_the_errors() {
-        for errors in ["{}", "null", "7", "1e400", r#""\ud800""#, "[]"] {
-            for body in [
-                format!(r#"{{"errors":{errors},"clerk_trace_id":"t"}}"#),
-                r#"{"clerk_trace_id":"t"}"#.to_owned(),
-            ] {
-                let errors = ClerkErrors::from_json(body.as_bytes()).expect(&body);
-                assert_eq!(errors.clerk_trace_id.as_deref(), Some("t"), "{body}");
+    fn trace_id_is_kept_without_errors() {
+        for value in ["{}", "null", "7", "1e400", r#""\ud800""#, "[]"] {
+            for name in ["errors", "other"] {
+                let errors = read(format!(r#"{{"{name}":{value},"clerk_trace_id":"t"}}"#));
+                assert_eq!(errors.clerk_trace_id.as_deref(), Some("t"));
                 assert!(errors.errors.is_empty());
             }
         }
     }
 
     #[test]
-    fn a_trace_id_of_which_nothing_shows_is_none() {
+    fn blank_trace_id_is_absent() {
         for blank in ["", " ", r"\u0007\n", r"\u200b "] {
-            let body = format!(r#"{{"errors":[],"clerk_trace_id":"{blank}"}}"#);
-            let errors = ClerkErrors::from_json(body.as_bytes()).unwrap();
-            assert_eq!(errors.clerk_trace_id, None, "{body}");
+            let errors = read(format!(r#"{{"errors":[],"clerk_trace_id":"{blank}"}}"#));
+            assert_eq!(errors.clerk_trace_id, None, "{blank}");
         }
     }
 
     #[test]
-    fn what_has_no_array_is_not_an_error_body() {
+    fn body_without_errors_and_trace_id_is_none() {
         for body in [
             "",
             "null",
@@ -258,12 +198,57 @@ mod tests {
     }
 
     #[test]
-    fn a_million_errors_are_capped() {
-        let body = format!(r#"{{"errors":[{}{{}}]}}"#, "{},".repeat(100_000));
-        let odd = body.replacen("{}", r#"{"message":1e400}"#, 1);
-        for body in [body, odd] {
-            let errors = ClerkErrors::from_json(body.as_bytes()).unwrap();
-            assert_eq!(errors.errors.len(), 32);
+    fn errors_are_capped() {
+        for entry in ["{}", r#"{"message":1e400}"#] {
+            let entries = vec![entry; 100_000].join(",");
+            assert_eq!(
+                read(format!(r#"{{"errors":[{entries}]}}"#)).errors.len(),
+                32
+            );
+        }
+    }
+
+    #[test]
+    fn meta_is_kept_up_to_a_kibibyte() {
+        for (len, kept) in [(0, true), (198, true), (199, false), (400, false)] {
+            let meta = json!({"a": "\"\\".repeat(200), "b": ["é", "x".repeat(len), 1.5]});
+            assert_eq!(meta.to_string().len(), 826 + len);
+            let expected = meta.as_object().filter(|_| kept).cloned();
+            assert_eq!(read_meta(&meta), expected.unwrap_or_default(), "{len}");
+        }
+    }
+
+    #[test]
+    fn meta_is_cleaned_and_capped() {
+        let many: Map<_, _> = (10..50).map(|n| (n.to_string(), n.into())).collect();
+        let meta = read_meta(&json!({
+            "sk_a": "\u{1b}sk_b",
+            "deep": [[[[1], [[1]]]]],
+            "list": vec![7; 40],
+            "map": many,
+        }));
+        assert_eq!(meta["sk_[redacted]"], "sk_[redacted]");
+        assert_eq!(meta["deep"], json!([[[[1], [null]]]]));
+        assert_eq!(meta["list"], json!(vec![7; 32]));
+        assert_eq!(meta["map"].as_object().unwrap().len(), 32);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn any_texts_are_read_and_made_presentable(texts in any::<[String; 5]>()) {
+            let [code, message, long_message, name, value] = texts;
+            let body = json!({"errors": [{
+                "meta": {(&name): value},
+                "long_message": long_message,
+                "message": message,
+                "code": code,
+            }]});
+            let [code, message, long, name, value] =
+                [code, message, long_message, name, value].map(presentable);
+            let error = ClerkError::new(code, message, long).with_meta(name, value);
+            prop_assert_eq!(read(body.to_string()).errors, [error]);
         }
     }
 }

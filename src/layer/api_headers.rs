@@ -40,13 +40,12 @@
 use std::{
     fmt,
     str::FromStr,
-    sync::Arc,
     task::{Context, Poll},
 };
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request,
-    header::{ACCEPT, ACCEPT_ENCODING, AGE, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT, VIA},
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT},
 };
 use tower_layer::Layer;
 use tower_service::Service;
@@ -143,7 +142,7 @@ impl<S> Layer<S> for ApiHeadersLayer {
     fn layer(&self, inner: S) -> Self::Service {
         ApiHeaders {
             inner,
-            headers: Arc::new(Prebuilt::new(&self.version)),
+            version: self.version.clone(),
         }
     }
 }
@@ -152,55 +151,7 @@ impl<S> Layer<S> for ApiHeadersLayer {
 #[derive(Clone, Debug)]
 pub struct ApiHeaders<S> {
     inner: S,
-    // Shared, so that the stack is cheap to clone.
-    headers: Arc<Prebuilt>,
-}
-
-/// The headers of requests that have none of their own.
-#[derive(Debug)]
-struct Prebuilt {
     version: ApiVersion,
-    without_body: HeaderMap,
-    /// The length of the body is one for example.
-    with_body: HeaderMap,
-}
-
-/// Stand in what is prebuilt and nowhere else: a clone of a map has no more room than it needs, but it
-/// keeps that of what is taken out. It is for the key and the host, which are added below.
-const ROOM: [HeaderName; 2] = [AGE, VIA];
-
-impl Prebuilt {
-    fn new(version: &ApiVersion) -> Self {
-        let build = |body_len| {
-            let mut headers = HeaderMap::new();
-            add(&mut headers, version, body_len);
-            headers.extend(ROOM.map(|name| (name, HeaderValue::from_static(""))));
-            headers
-        };
-        Self {
-            version: version.clone(),
-            without_body: build(0),
-            with_body: build(1),
-        }
-    }
-
-    fn add_to(&self, headers: &mut HeaderMap, body_len: usize) {
-        if !headers.is_empty() {
-            return add(headers, &self.version, body_len);
-        }
-        if body_len == 0 {
-            *headers = self.without_body.clone();
-        } else {
-            *headers = self.with_body.clone();
-            if let Some(length) = headers.get_mut(CONTENT_LENGTH) {
-                *length = decimal(body_len);
-            }
-        }
-        // From the last on, so that nothing has to be moved into its place.
-        for name in ROOM.iter().rev() {
-            headers.remove(name);
-        }
-    }
 }
 
 fn add(headers: &mut HeaderMap, version: &ApiVersion, body_len: usize) {
@@ -210,7 +161,7 @@ fn add(headers: &mut HeaderMap, version: &ApiVersion, body_len: usize) {
     headers
         .entry(API_VERSION)
         .or_insert_with(|| version.0.clone());
-    headers.insert(CONTENT_LENGTH, decimal(body_len));
+    headers.insert(CONTENT_LENGTH, body_len.into());
     if body_len == 0 {
         headers.remove(CONTENT_TYPE);
     } else {
@@ -218,37 +169,6 @@ fn add(headers: &mut HeaderMap, version: &ApiVersion, body_len: usize) {
     }
     headers.entry(USER_AGENT).or_insert(USER_AGENT_VALUE);
     headers.insert(SDK, SDK_VALUE);
-}
-
-/// The numbers from 0 to 999, three digits each: nearly every body is that short, and its length needs
-/// no allocation then.
-const DIGITS: &str = match std::str::from_utf8(&DIGIT_BYTES) {
-    Ok(digits) => digits,
-    Err(_) => "",
-};
-
-static DIGIT_BYTES: [u8; 3000] = {
-    let mut digits = [0; 3000];
-    let mut number = 0;
-    while number < 1000 {
-        digits[3 * number] = b'0' + (number / 100) as u8;
-        digits[3 * number + 1] = b'0' + (number / 10 % 10) as u8;
-        digits[3 * number + 2] = b'0' + (number % 10) as u8;
-        number += 1;
-    }
-    digits
-};
-
-/// `HeaderValue::from(number)`, mostly without its allocations.
-fn decimal(number: usize) -> HeaderValue {
-    let zeros = match number {
-        0..=9 => 2,
-        10..=99 => 1,
-        100..=999 => 0,
-        _ => return number.into(),
-    };
-    let text = DIGITS.get(3 * number + zeros..3 * number + 3);
-    text.map_or_else(|| number.into(), HeaderValue::from_static)
 }
 
 impl<S> Service<Request<Body>> for ApiHeaders<S>
@@ -265,32 +185,7 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> S::Future {
         let body_len = request.body().len();
-        self.headers.add_to(request.headers_mut(), body_len);
+        add(request.headers_mut(), &self.version, body_len);
         self.inner.call(request)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_prebuilt_is_what_would_be_built() {
-        let version: ApiVersion = "2025-11-10".parse().unwrap();
-        let prebuilt = Prebuilt::new(&version);
-        for body_len in [0, 1, 45, 999, 1000, 65_536] {
-            let (mut cloned, mut built) = (HeaderMap::new(), HeaderMap::new());
-            prebuilt.add_to(&mut cloned, body_len);
-            add(&mut built, &version, body_len);
-            assert_eq!(cloned, built, "{body_len}");
-            assert_eq!(cloned.len(), if body_len == 0 { 6 } else { 7 });
-        }
-    }
-
-    #[test]
-    fn lengths_are_written_as_numbers_are() {
-        for number in (0..1100).chain([65_536]) {
-            assert_eq!(decimal(number), HeaderValue::from(number));
-        }
     }
 }

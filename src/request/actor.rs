@@ -1,4 +1,4 @@
-//! [`Actor`], who signs in.
+//! [`Actor`], the person or program that signs in as a user.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use super::InvalidRequest;
 
-/// Who signs in as the user: an open object with a `sub` and any further claims.
+/// The person or program that signs in as a user: an object with a `sub` and any other claims.
 ///
-/// The whole object goes into the session's `act` claim. `Debug` shows neither `sub` nor the values
-/// of claims, since they may name people.
+/// Clerk copies the object into the `act` claim of the session. `Debug` shows neither `sub` nor the
+/// values of claims, because they may name people.
 ///
 /// ```
 /// use clerk_actor_tokens::Actor;
@@ -27,10 +27,10 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// The deepest nesting of claims that is sent.
+    /// The deepest nesting of a claim.
     pub(crate) const MAX_DEPTH: usize = 64;
 
-    /// An actor with this id and no further claims.
+    /// Creates an actor with this id and no other claims.
     #[must_use]
     pub fn new(sub: impl Into<String>) -> Self {
         Self {
@@ -39,14 +39,14 @@ impl Actor {
         }
     }
 
-    /// Adds a claim, in place of an earlier one of the same name.
+    /// Adds a claim and replaces an earlier one of the same name.
     #[must_use]
     pub fn claim(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.claims.insert(key.into(), value.into());
         self
     }
 
-    /// The id of whoever signs in.
+    /// The id of the actor.
     #[must_use]
     pub fn sub(&self) -> &str {
         &self.sub
@@ -78,7 +78,7 @@ impl Actor {
     }
 }
 
-/// Whether `value` nests deeper than `limit`, without looking deeper than that.
+/// Whether `value` nests deeper than `limit`. The recursion ends there.
 fn is_deeper_than(value: &Value, limit: usize) -> bool {
     match value {
         Value::Array(items) => {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_right_is_refused() {
+    fn empty_sub_shadowed_sub_and_deep_claims_are_refused() {
         assert_eq!(Actor::new(" ").validate(), Err(InvalidRequest::EmptySub));
         let shadowed = Actor::new("a").claim("sub", "b");
         assert_eq!(shadowed.validate(), Err(InvalidRequest::ShadowedSub));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_names_claims_but_shows_no_values() {
+    fn debug_shows_the_names_of_claims_but_no_values() {
         let shown = format!("{:?}", Actor::new("marker").claim("reason", "marker"));
         assert_eq!(shown, r#"Actor { claims: ["reason"], .. }"#);
     }

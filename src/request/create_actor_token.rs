@@ -1,4 +1,4 @@
-//! [`CreateActorToken`], what is to be minted.
+//! [`CreateActorToken`], the body of a create.
 
 use std::{fmt, time::Duration};
 
@@ -6,10 +6,10 @@ use serde::{Serialize, Serializer};
 
 use super::{Actor, InvalidRequest};
 
-/// A token to be minted: who signs in as whom, and for how long.
+/// A token to be minted: the actor, the user to sign in as, and the lifetimes.
 ///
-/// Life times that are not set are left to the API: one hour for the token, 30 minutes for the
-/// session. A link that is used at once needs no more than five minutes.
+/// The API's defaults apply to lifetimes that are not set: one hour for the token, 30 minutes for the
+/// session. Five minutes are enough for a link that is used immediately.
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,10 +39,10 @@ pub struct CreateActorToken {
 }
 
 impl CreateActorToken {
-    /// The life of a token when the request does not say: one hour.
+    /// The lifetime of a token if the request does not set it.
     pub(crate) const DEFAULT_LIFE: Duration = Duration::from_secs(3600);
 
-    /// A token by which `actor` signs in as the user `user_id`.
+    /// Creates a request for a token with which `actor` signs in as the user `user_id`.
     #[must_use]
     pub fn new(user_id: impl Into<String>, actor: Actor) -> Self {
         Self {
@@ -53,14 +53,14 @@ impl CreateActorToken {
         }
     }
 
-    /// How long the token can be used, in whole seconds. Default: the API's, one hour.
+    /// Sets the lifetime of the token, in whole seconds. Default: one hour, set by the API.
     #[must_use]
     pub fn expires_in(mut self, life: Duration) -> Self {
         self.expires_in = Some(life);
         self
     }
 
-    /// How long the session lasts at most, in whole seconds. Default: the API's, 30 minutes.
+    /// Sets the longest duration of the session, in whole seconds. Default: 30 minutes, set by the API.
     #[must_use]
     pub fn session_max_duration(mut self, life: Duration) -> Self {
         self.session_max_duration = Some(life);
@@ -73,19 +73,19 @@ impl CreateActorToken {
         &self.user_id
     }
 
-    /// Who signs in.
+    /// The actor who signs in.
     #[must_use]
     pub fn actor(&self) -> &Actor {
         &self.actor
     }
 
-    /// How long the token can be used, if the request says.
+    /// The lifetime of the token, if it is set.
     #[must_use]
     pub fn life(&self) -> Option<Duration> {
         self.expires_in
     }
 
-    /// How long the session lasts at most, if the request says.
+    /// The longest duration of the session, if it is set.
     #[must_use]
     pub fn session_life(&self) -> Option<Duration> {
         self.session_max_duration
@@ -95,12 +95,12 @@ impl CreateActorToken {
         self.user_id
     }
 
-    /// Checks what the stack checks before it sends anything.
+    /// Checks the request. The stack does the same before it sends anything.
     ///
     /// # Errors
     ///
-    /// When the request cannot be right: an empty `user_id` or `sub`, a claim named `sub`, claims
-    /// nested deeper than 64 levels, or a life time that is not 1 to 2³¹−1 whole seconds.
+    /// When `user_id` or `sub` is empty, when a claim is named `sub` or nested deeper than 64 levels,
+    /// or when a lifetime is not 1 to 2³¹−1 whole seconds.
     pub fn validate(&self) -> Result<(), InvalidRequest> {
         if self.user_id.chars().all(char::is_whitespace) {
             return Err(InvalidRequest::EmptyUserId);
@@ -112,10 +112,10 @@ impl CreateActorToken {
 }
 
 fn check_life(field: &'static str, life: Option<Duration>) -> Result<(), InvalidRequest> {
-    let is_right = |life: Duration| {
+    let is_valid = |life: Duration| {
         life.subsec_nanos() == 0 && (1..=i32::MAX as u64).contains(&life.as_secs())
     };
-    if life.is_none_or(is_right) {
+    if life.is_none_or(is_valid) {
         Ok(())
     } else {
         Err(InvalidRequest::Lifetime { field })
@@ -127,7 +127,7 @@ fn whole_seconds<S: Serializer>(life: &Option<Duration>, serializer: S) -> Resul
 }
 
 impl fmt::Debug for CreateActorToken {
-    /// Leaves out who signs in as whom.
+    /// Shows neither the user nor the `sub` of the actor.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CreateActorToken")
             .field("actor", &self.actor)
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn lives_that_cannot_be_meant_are_refused() {
+    fn lifetimes_out_of_range_are_refused() {
         let lives = [
             Duration::ZERO,
             Duration::from_millis(999),

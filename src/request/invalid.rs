@@ -1,8 +1,8 @@
-//! [`InvalidRequest`], what is wrong with a request and where.
+//! [`InvalidRequest`], the error of a request that is refused before it is sent.
 
 use http::HeaderName;
 
-/// Why a request was refused before any I/O. Values are not repeated, only where they stand.
+/// Why a request was refused before any I/O. Messages name the field but do not repeat its value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRequest {
@@ -10,7 +10,7 @@ pub enum InvalidRequest {
     #[error("user_id is empty: pass the id of the user to sign in as")]
     EmptyUserId,
     /// The actor's `sub` is empty.
-    #[error("actor.sub is empty: pass the id of whoever signs in")]
+    #[error("actor.sub is empty: pass the id of the actor")]
     EmptySub,
     /// A claim of the actor is named `sub` and would shadow the actor's own.
     #[error("actor has a claim named \"sub\", which would replace the actor's own")]
@@ -18,13 +18,13 @@ pub enum InvalidRequest {
     /// The actor's claims are nested too deeply.
     #[error("actor has claims nested deeper than {limit} levels")]
     DeepClaims {
-        /// The deepest nesting that is accepted.
+        /// The deepest nesting that is allowed.
         limit: usize,
     },
-    /// A life time is not a positive number of whole seconds, or absurdly long.
+    /// A lifetime is not 1 to 2³¹−1 whole seconds.
     #[error("{field} must be whole seconds, at least 1 and at most {max}", max = i32::MAX)]
     Lifetime {
-        /// The name of the field on the wire.
+        /// The name of the field in the JSON.
         field: &'static str,
     },
     /// The encoded request is too large.
@@ -32,10 +32,10 @@ pub enum InvalidRequest {
     TooLarge {
         /// The size of the encoded body in bytes.
         bytes: usize,
-        /// The largest size that is accepted, in bytes.
+        /// The largest size that is allowed, in bytes.
         limit: usize,
     },
-    /// A header that only the stack itself may set.
+    /// A header that only the stack may set.
     #[error("the header {name} is set by the client itself and cannot be passed with a call")]
     ReservedHeader {
         /// The name of the header.

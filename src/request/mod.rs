@@ -1,7 +1,6 @@
 //! [`ActorTokenRequest`], the request type of the call level.
 
 mod actor;
-mod compact;
 mod create_actor_token;
 mod invalid;
 

@@ -1,4 +1,4 @@
-//! An operation as a request of the attempt level.
+//! Encodes an operation as a request of the attempt level.
 
 use std::sync::LazyLock;
 
@@ -14,19 +14,19 @@ use http::{
 
 use super::Expected;
 use crate::{
-    ActorTokenRequest, CreateActorToken, Error, InvalidRequest, Operation, OperationKind, Payload,
+    ActorTokenRequest, CreateActorToken, Error, InvalidRequest, Operation, Payload,
     layer::refusal::refused,
 };
 
-/// Where tokens are minted, under the base URL.
+/// The path of a create under the base URL.
 pub(crate) const CREATE_PATH: &str = "/actor_tokens";
 
 static CREATE: LazyLock<PathAndQuery> = LazyLock::new(|| PathAndQuery::from_static(CREATE_PATH));
 
-/// The largest encoded request that is sent, in bytes.
+/// The largest body of a request, in bytes.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
-/// Headers that frame the message or carry the key; only the stack itself sets them.
+/// Headers that frame the message or carry the key. Only the stack may set them.
 const RESERVED: [HeaderName; 9] = [
     AUTHORIZATION,
     CONNECTION,
@@ -39,7 +39,7 @@ const RESERVED: [HeaderName; 9] = [
     UPGRADE,
 ];
 
-/// Encodes a request of the call level: a path without base URL, and no headers of ours.
+/// Returns a request with a path but no base URL and with the caller's headers only.
 pub(super) fn encode(
     request: ActorTokenRequest,
     trusts_headers: bool,
@@ -56,25 +56,25 @@ pub(super) fn encode(
         check_headers(&headers)?;
     }
     let record = record.unwrap_or_default();
-    let (path, kind, bytes, expected) = match operation {
+    let kind = operation.kind();
+    let (path, bytes, expected) = match operation {
         Operation::Create(create) => {
             create.validate().map_err(|error| invalid(&error))?;
             let bytes = encode_create(&create)?;
             let lifetime = create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE);
             record.set_lifetime(lifetime);
             let user_id = create.into_user_id();
-            let expected = Expected::Minted {
-                user_id,
-                life: lifetime,
-            };
-            (CREATE.clone(), OperationKind::Create, bytes, expected)
+            (
+                CREATE.clone(),
+                bytes,
+                Expected::Minted { user_id, lifetime },
+            )
         }
         Operation::Revoke(id) => {
             let path = [CREATE_PATH, "/", id.as_str(), "/revoke"].concat();
             let path = PathAndQuery::try_from(path)
                 .map_err(|error| refused("its path is not valid in a URL").with_source(error))?;
-            let expected = Expected::Revoked { id };
-            (path, OperationKind::Revoke, Bytes::new(), expected)
+            (path, Bytes::new(), Expected::Revoked { id })
         }
     };
     let payload = Payload::of_call(kind, bytes, options, deadline, record);
@@ -94,10 +94,8 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 fn encode_create(create: &CreateActorToken) -> Result<Bytes, Error> {
-    let mut json = Vec::with_capacity(256);
-    create
-        .write_to(&mut json)
-        .map_err(|_| refused("its claims cannot be written as JSON"))?;
+    let json =
+        serde_json::to_vec(create).map_err(|_| refused("its claims cannot be written as JSON"))?;
     if json.len() > MAX_REQUEST_BYTES {
         let (bytes, limit) = (json.len(), MAX_REQUEST_BYTES);
         return Err(invalid(&InvalidRequest::TooLarge { bytes, limit }));

@@ -1,59 +1,65 @@
-//! [`Expected`], what the answer to an operation must be about.
+//! [`Expected`], the token that the response to an operation must describe.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
 use crate::{
     ActorToken, ActorTokenId, ActorTokenStatus, BoxError, Error, ErrorKind, InvalidActorToken,
-    Outcome, actor_token::Reading, call::CallRecord,
+    Outcome, call::CallRecord,
 };
 
-/// What the answer must be about.
+/// The token that the response must describe.
 pub(super) enum Expected {
-    Minted { user_id: String, life: Duration },
+    Minted { user_id: String, lifetime: Duration },
     Revoked { id: ActorTokenId },
 }
 
 impl Expected {
-    /// The token in a 200, if it is the one that was asked for.
+    /// Reads the token in a 200 and checks that it is the expected one.
     pub(super) fn decode(self, body: &[u8]) -> Result<ActorToken, BoxError> {
-        let mut token = ActorToken::read(body, |reading| self.token(reading));
-        if let Err(error) = &mut token {
-            if let Some(invalid) = error.downcast_ref::<InvalidActorToken>() {
-                *error = undecodable(invalid, body).into();
-            }
-        }
-        token
-    }
-
-    /// What was asked for need not be copied out of the answer.
-    fn token(self, reading: Reading<'_>) -> Result<ActorToken, BoxError> {
+        let mut token = match ActorToken::from_json(body) {
+            Ok(token) => token,
+            Err(error) => return Err(self.undecodable(error, body).into()),
+        };
         match self {
-            Self::Minted { user_id, life } => {
-                let id = reading.id().to_id();
-                match reading.user_id() {
-                    Some(answered) if answered == user_id => {
-                        let actor = reading.actor()?;
-                        Ok(reading.into_token(id, Some(user_id), actor, Some(life)))
-                    }
-                    Some(_) => Err(other("it is about another user", Some(id))
-                        .with_foreign_token()
-                        .into()),
-                    None => Err(other("it does not say which user it is about", Some(id)).into()),
+            Self::Minted { user_id, lifetime } => match token.user_id() {
+                Some(found) if found == user_id => {
+                    let minted = token.created_at.unwrap_or_else(SystemTime::now);
+                    token.expires_at = minted.checked_add(lifetime);
+                    Ok(token)
                 }
-            }
-            Self::Revoked { id } if reading.id().as_str() == id.as_str() => {
-                let user_id = reading.user_id().map(str::to_owned);
-                let actor = reading.actor()?;
-                Ok(reading.into_token(id, user_id, actor, None))
-            }
-            Self::Revoked { .. } => Err(other("it is about another token", None).into()),
+                Some(_) => Err(about_another_user(token.id).into()),
+                None => {
+                    let error = unreadable("the response does not name its user");
+                    Err(error.with_actor_token_id(Some(token.id)).into())
+                }
+            },
+            Self::Revoked { id } if token.id == id => Ok(token),
+            Self::Revoked { .. } => Err(unreadable("the response is about another token").into()),
         }
     }
 
-    /// A revoke whose token turns out to be revoked has reached its goal when an earlier attempt of
-    /// the same call may have done it.
+    /// The error of a 200 that does not decode. Without any sign of a token it may come from something
+    /// else than the API.
+    fn undecodable(self, error: InvalidActorToken, body: &[u8]) -> Error {
+        let unusable = unreadable(&error.to_string());
+        let Some(salvaged) = ActorToken::salvage(body) else {
+            return match error.is_complete() {
+                true => unusable,
+                false => unusable.with_outcome(Outcome::Unknown),
+            };
+        };
+        match (self, salvaged.user_id) {
+            (Self::Minted { user_id, .. }, Some(found)) if found != user_id => {
+                about_another_user(salvaged.id)
+            }
+            _ => unusable.with_actor_token_id(Some(salvaged.id)),
+        }
+    }
+
+    /// Turns the error of a revoke into success if the token is already revoked and an earlier attempt
+    /// of the same call may have revoked it.
     pub(super) fn converge(
         self,
         error: BoxError,
@@ -72,23 +78,10 @@ impl Expected {
     }
 }
 
-/// The error of a 200 that does not decode. Without any trace of a token it may be no answer of the
-/// API at all.
-fn undecodable(error: &InvalidActorToken, body: &[u8]) -> Error {
-    let id = ActorToken::salvage_id(body);
-    let applied = error.is_whole() || id.is_some();
-    unreadable(&error.to_string())
-        .with_outcome(if applied {
-            Outcome::Applied
-        } else {
-            Outcome::Unknown
-        })
-        .with_actor_token_id(id)
-}
-
-/// The error of a 200 about something else, perhaps about this token.
-fn other(why: &str, id: Option<ActorTokenId>) -> Error {
-    unreadable(why).with_actor_token_id(id)
+fn about_another_user(id: ActorTokenId) -> Error {
+    unreadable("the response is about another user")
+        .with_actor_token_id(Some(id))
+        .with_foreign_token()
 }
 
 fn unreadable(why: &str) -> Error {
