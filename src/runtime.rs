@@ -2,12 +2,11 @@
 
 #[cfg(feature = "transport")]
 use std::{any::Any, future::poll_fn, panic::AssertUnwindSafe, pin::pin, task::Poll};
-use std::{cell::Cell, panic, sync::mpsc, thread, time::Duration};
+use std::{cell::Cell, panic};
 
 use tokio::{
     runtime::{Handle, Id},
-    sync::oneshot,
-    time::{Instant, Sleep},
+    time::Instant,
 };
 
 /// Why a call cannot run here.
@@ -41,11 +40,6 @@ pub(crate) fn current() -> Result<Handle, NoRuntime> {
     Ok(handle)
 }
 
-/// A timer, if the runtime of the caller has timers.
-pub(crate) fn sleep_until(at: Instant) -> Result<Sleep, NoRuntime> {
-    current().map(|_| tokio::time::sleep_until(at))
-}
-
 /// Runs `connecting`, which needs I/O of the runtime. tokio tells only by a panic that there is none.
 #[cfg(feature = "transport")]
 pub(crate) async fn with_io<F: Future>(connecting: F) -> Result<F::Output, NoRuntime> {
@@ -66,20 +60,6 @@ fn speaks_of_io(panic: &(dyn Any + Send)) -> bool {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.is_some_and(|text| text.contains("IO is disabled"))
-}
-
-/// A timer where the caller has no runtime, or one without timers: a thread that waits, no longer than
-/// this is waited for.
-pub(crate) async fn sleep_on_a_thread(time: Duration) {
-    let (ended, end) = oneshot::channel::<()>();
-    let (_waiting, given_up) = mpsc::channel::<()>();
-    let thread = thread::Builder::new().spawn(move || {
-        let _ = given_up.recv_timeout(time);
-        drop(ended);
-    });
-    if thread.is_ok() {
-        let _ = end.await;
-    }
 }
 
 #[cfg(test)]
