@@ -54,6 +54,7 @@ use std::{
 };
 
 use http::request::Parts;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use self::state::{RateLimit, State};
@@ -121,7 +122,12 @@ impl Sandbox {
     /// the time until the next window.
     #[must_use]
     pub fn rate_limit(self, requests: u32, per: Duration) -> Self {
-        self.state().rate_limit = Some(RateLimit::new(requests, per));
+        self.state().rate_limit = Some(RateLimit {
+            requests,
+            per,
+            window_start: Instant::now(),
+            used: 0,
+        });
         self
     }
 

@@ -35,11 +35,14 @@ pub(super) struct State {
     minted: Vec<LedgerEntry>,
     by_id: HashMap<ActorTokenId, usize>,
     by_ticket: HashMap<String, usize>,
-    clock: Clock,
+    made_at: Instant,
+    /// The time of day at `made_at`, since the Unix epoch.
+    made_at_unix: Duration,
 }
 
 impl State {
     pub(super) fn new() -> Self {
+        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
             key: SecretKey::new("sk_test_sandbox").expect("the constant is a key"),
             known_users: None,
@@ -52,8 +55,16 @@ impl State {
             minted: Vec::new(),
             by_id: HashMap::new(),
             by_ticket: HashMap::new(),
-            clock: Clock::new(),
+            made_at: Instant::now(),
+            made_at_unix: unix.unwrap_or_default(),
         }
+    }
+
+    /// Returns the time in whole milliseconds, as on the wire. Tokio's clock moves it on, so that a
+    /// paused clock does too.
+    fn now(&self) -> SystemTime {
+        let now = self.made_at_unix + self.made_at.elapsed();
+        SystemTime::UNIX_EPOCH + Duration::new(now.as_secs(), now.subsec_millis() * 1_000_000)
     }
 
     /// Carries out an operation. The links of tokens lead to `front`.
@@ -109,7 +120,7 @@ impl State {
         let id: ActorTokenId = id.try_into().expect("letters and digits make an id");
         // Random, with the form and length of a small JWT.
         let ticket = format!("eyJ{}.eyJ{}.{}", random(33), random(117), random(43));
-        let now = self.clock.now();
+        let now = self.now();
         let entry = LedgerEntry {
             id: id.clone(),
             user_id: create.user_id().into(),
@@ -133,7 +144,7 @@ impl State {
 
     /// Revokes a token. An expired token is still pending and can be revoked.
     fn revoke(&mut self, id: &ActorTokenId) -> Result<ActorToken, Error> {
-        let now = self.clock.now();
+        let now = self.now();
         let index = self.by_id.get(id);
         let Some(entry) = index.and_then(|index| self.minted.get_mut(*index)) else {
             return Err(not_found("No actor token was found with this id."));
@@ -152,7 +163,7 @@ impl State {
 
     /// Uses the token with this ticket.
     pub(super) fn accept(&mut self, ticket: &str) -> Result<ActorToken, AcceptError> {
-        let now = self.clock.now();
+        let now = self.now();
         let index = self.by_ticket.get(ticket);
         let entry = index.and_then(|index| self.minted.get_mut(*index));
         let entry = entry.ok_or(AcceptError::Unknown)?;
@@ -165,7 +176,7 @@ impl State {
     }
 
     pub(super) fn ledger(&self) -> Ledger {
-        let now = self.clock.now();
+        let now = self.now();
         let mut entries = self.minted.clone();
         for entry in &mut entries {
             entry.has_expired = now >= entry.expires_at;
@@ -210,22 +221,13 @@ pub(super) fn too_many_requests() -> ClerkError {
 
 /// A rate limit with windows of fixed length.
 pub(super) struct RateLimit {
-    requests: u32,
-    per: Duration,
-    window_start: Instant,
-    used: u32,
+    pub(super) requests: u32,
+    pub(super) per: Duration,
+    pub(super) window_start: Instant,
+    pub(super) used: u32,
 }
 
 impl RateLimit {
-    pub(super) fn new(requests: u32, per: Duration) -> Self {
-        Self {
-            requests,
-            per,
-            window_start: Instant::now(),
-            used: 0,
-        }
-    }
-
     /// Counts a request, or refuses it until the next window.
     fn count_request(&mut self) -> Result<(), Error> {
         if self.window_start.elapsed() >= self.per {
@@ -237,28 +239,5 @@ impl RateLimit {
         }
         let wait = self.per.saturating_sub(self.window_start.elapsed());
         Err(refusal(StatusCode::TOO_MANY_REQUESTS, too_many_requests()).try_again_in(wait))
-    }
-}
-
-/// The time of day, moved on by tokio's clock, so that a paused clock moves it too.
-struct Clock {
-    /// Since the Unix epoch.
-    base: Duration,
-    begun: Instant,
-}
-
-impl Clock {
-    fn new() -> Self {
-        let base = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        Self {
-            base: base.unwrap_or_default(),
-            begun: Instant::now(),
-        }
-    }
-
-    /// Returns the time in whole milliseconds, as on the wire.
-    fn now(&self) -> SystemTime {
-        let now = self.base + self.begun.elapsed();
-        SystemTime::UNIX_EPOCH + Duration::new(now.as_secs(), now.subsec_millis() * 1_000_000)
     }
 }

@@ -21,7 +21,7 @@ const MAX_REQUEST_BYTES: usize = 64 * 1024;
 const EXPIRES_IN: &str = "expires_in_seconds";
 const SESSION_MAX_DURATION: &str = "session_max_duration_in_seconds";
 
-/// A request body that is being read. [`bytes`] returns what it held.
+/// A request body that is being read. [`bytes()`] returns its content.
 pub(super) type Collect<B> = combinators::Collect<Limited<B>>;
 
 /// Starts to read a body, unless it announces more than the limit.
@@ -42,7 +42,7 @@ pub(super) fn bytes<D: Buf>(body: Result<Collected<D>, BoxError>) -> Result<Byte
 }
 
 /// Reads a body.
-#[cfg(any(test, feature = "sandbox"))]
+#[cfg(feature = "sandbox")]
 pub(crate) async fn read<B: Body<Error: Into<BoxError>>>(body: B) -> Result<Bytes, Error> {
     bytes(collect(body)?.await)
 }
@@ -185,129 +185,5 @@ impl<'de> de::Visitor<'de> for FieldsVisitor {
             }
         }
         Ok(fields)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io;
-
-    use futures_util::stream;
-    use http_body::Frame;
-    use http_body_util::{Full, StreamBody};
-
-    use super::*;
-
-    async fn read<B: Body<Error: Into<BoxError>>>(body: B) -> Result<Bytes, u16> {
-        let result = super::read(body).await;
-        result.map_err(|error| error.status().unwrap().as_u16())
-    }
-
-    fn data(text: &[u8]) -> io::Result<Frame<Bytes>> {
-        Ok(Frame::data(Bytes::copy_from_slice(text)))
-    }
-
-    #[tokio::test]
-    async fn announced_and_streamed_bodies_are_limited() {
-        let most = vec![b' '; MAX_REQUEST_BYTES];
-        let announced = |len: usize| Full::<Bytes>::from(vec![b' '; len]);
-        let body = read(announced(most.len())).await.unwrap();
-        assert_eq!(body.len(), most.len());
-        assert_eq!(read(announced(most.len() + 1)).await, Err(413));
-
-        // Refused at the first byte over the limit, before the rest is read.
-        let rest = Err(io::Error::other("read too far"));
-        let streamed = stream::iter([data(&most), data(b" "), rest]);
-        assert_eq!(read(StreamBody::new(streamed)).await, Err(413));
-    }
-
-    #[tokio::test]
-    async fn trailers_are_ignored_and_incomplete_bodies_refused() {
-        let trailers = Ok(Frame::trailers(http::HeaderMap::new()));
-        let complete = stream::iter([data(b"{"), data(b"}"), trailers]);
-        assert_eq!(read(StreamBody::new(complete)).await.unwrap(), "{}");
-
-        let broken = stream::iter([data(b"{"), Err(io::ErrorKind::ConnectionReset.into())]);
-        assert_eq!(read(StreamBody::new(broken)).await, Err(400));
-    }
-
-    fn refused(json: &str) -> (u16, String) {
-        let error = decode(json.as_bytes()).expect_err(json);
-        let status = error.status().unwrap().as_u16();
-        (status, error.code().unwrap().to_owned())
-    }
-
-    #[test]
-    fn body_that_is_not_one_object_is_refused() {
-        for json in [
-            "",
-            "null",
-            "7",
-            "[]",
-            r#"["user_1",{"sub":"a"}]"#,
-            r#"{"user_id":"#,
-            r#"{"user_id":"u","actor":{"sub":"a"}} x"#,
-            r#"{"user_id":"u","user_id":"v","actor":{"sub":"a"}}"#,
-            r#"{"user_id":"u","actor":{"sub":"a"},"actor":{"sub":"a"}}"#,
-        ] {
-            let expected = (400, "request_body_invalid".to_owned());
-            assert_eq!(refused(json), expected, "{json}");
-        }
-        assert!(decode(b"{\"user_id\":\"\xff\",\"actor\":{\"sub\":\"a\"}}").is_err());
-    }
-
-    fn assert_invalid_value(json: &str) {
-        let expected = (422, "form_param_value_invalid".to_owned());
-        assert_eq!(refused(json), expected, "{json}");
-    }
-
-    #[test]
-    fn values_of_the_wrong_type_are_refused_by_field() {
-        for value in [
-            "null",
-            "7",
-            "true",
-            r#""""#,
-            r#"" ""#,
-            "[]",
-            r#"{"a":1}"#,
-            "1e400",
-        ] {
-            assert_invalid_value(&format!(r#"{{"user_id":{value},"actor":{{"sub":"a"}}}}"#));
-            assert_invalid_value(&format!(r#"{{"user_id":"u","actor":{{"sub":{value}}}}}"#));
-        }
-        for value in ["null", "7", "\"a\"", "[]", r#"{"sub":"a","sub":"b"}"#] {
-            assert_invalid_value(&format!(r#"{{"user_id":"u","actor":{value}}}"#));
-        }
-        let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
-        assert_invalid_value(&format!(
-            r#"{{"user_id":"u","actor":{{"sub":"a","d":{deep}}}}}"#
-        ));
-    }
-
-    #[test]
-    fn lifetimes_are_positive_integers_or_null() {
-        for field in [EXPIRES_IN, SESSION_MAX_DURATION] {
-            let json = |value: &str| {
-                format!(r#"{{"user_id":"u","actor":{{"sub":"a"}},"{field}":{value}}}"#)
-            };
-            let not_positive = ["0", "-1", "1.5", "60.0", "1e3"];
-            let too_large = ["2147483648", "99999999999999999999"];
-            let no_number = ["\"60\"", "true", "[60]", "{}"];
-            for value in not_positive.iter().chain(&too_large).chain(&no_number) {
-                assert_invalid_value(&json(value));
-            }
-            assert!(decode(json("60").as_bytes()).is_ok());
-            let unset = decode(json("null").as_bytes()).unwrap();
-            assert_eq!((unset.life(), unset.session_life()), (None, None));
-        }
-    }
-
-    #[test]
-    fn claims_of_the_actor_are_kept_unchanged() {
-        let json = r#"{"user_id":"u","actor":{"sub":"cli:a@b","n":18446744073709551615,"f":0.5,"i":-3,"o":{"é":[null,true]},"user_id":"x"}}"#;
-        let create = decode(json.as_bytes()).unwrap();
-        let sent: Value = serde_json::from_slice(&serde_json::to_vec(&create).unwrap()).unwrap();
-        assert_eq!(sent, serde_json::from_str::<Value>(json).unwrap());
     }
 }

@@ -53,20 +53,3 @@ impl fmt::Debug for Inbound {
             .finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn credentials_are_removed_and_debug_shows_no_values() {
-        let mut headers = HeaderMap::new();
-        headers.append(AUTHORIZATION, "Bearer sk_test_marker".parse().unwrap());
-        headers.append(AUTHORIZATION, "Bearer sk_test_marker".parse().unwrap());
-        headers.append(PROXY_AUTHORIZATION, "Basic marker".parse().unwrap());
-        headers.append("cookie", "session=marker".parse().unwrap());
-        let inbound = Inbound::new(headers);
-        assert_eq!(inbound.headers().len(), 1);
-        assert!(!format!("{inbound:?}").contains("marker"));
-    }
-}
