@@ -21,6 +21,10 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower::{Layer, Service, ServiceExt, filter::FilterLayer};
 
+mod server {
+    mod checks;
+}
+
 const CREATE: &str = "/v1/actor_tokens";
 const REVOKE: &str = "/v1/actor_tokens/act_1/revoke";
 

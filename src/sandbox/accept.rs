@@ -1,4 +1,4 @@
-//! Using a token: its link, and why it may lead nowhere.
+//! Opening the link of a token.
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode, request::Parts};
@@ -6,7 +6,7 @@ use http_body_util::Full;
 use serde_json::json;
 
 use super::Sandbox;
-use crate::{ClerkError, ClerkErrors, server::answer};
+use crate::{ClerkError, ClerkErrors, server::response};
 
 /// The path of the links.
 pub(super) const PATH: &str = "/v1/tickets/accept";
@@ -18,73 +18,69 @@ pub enum AcceptError {
     /// No token was minted with this ticket.
     #[error("no token was minted with this ticket")]
     Unknown,
-    /// The life of the token has ended.
-    #[error("the life of the token has ended")]
+    /// The token has expired.
+    #[error("the token has expired")]
     Expired,
     /// The token was revoked.
     #[error("the token was revoked")]
     Revoked,
-    /// The token was used before, and a session is live.
+    /// The token was used before, and its session is live.
     #[error("the token was used before")]
     AlreadyAccepted,
 }
 
 impl AcceptError {
-    fn answer(self) -> Response<Full<Bytes>> {
-        let (status, code, sentence) = match self {
+    fn response(self) -> Response<Full<Bytes>> {
+        let (code, sentence) = match self {
             Self::Unknown => (
-                StatusCode::NOT_FOUND,
                 "resource_not_found",
                 "No actor token was found with this ticket.",
             ),
             Self::Expired => (
-                StatusCode::BAD_REQUEST,
                 "actor_token_cannot_be_used_code",
-                "This actor token cannot be used any more.",
+                "This actor token has expired and cannot be used.",
             ),
             Self::Revoked => (
-                StatusCode::BAD_REQUEST,
                 "actor_token_revoked_code",
-                "This actor token was revoked and cannot be used any more.",
+                "This actor token was revoked and cannot be used.",
             ),
             Self::AlreadyAccepted => (
-                StatusCode::BAD_REQUEST,
                 "actor_token_already_used_code",
                 "This actor token was used before. Each can be used once.",
             ),
         };
+        let status = match self {
+            Self::Unknown => StatusCode::NOT_FOUND,
+            _ => StatusCode::BAD_REQUEST,
+        };
         let entry = ClerkError::new(code, self.to_string(), sentence);
-        answer::errors(status, ClerkErrors::new(entry), None)
+        response::errors(status, ClerkErrors::new(entry), None)
     }
 }
 
-/// The ticket in a link, or the text itself.
+/// Returns the ticket in a link. A text without a query is the ticket itself.
 pub(super) fn ticket_of(ticket_or_url: &str) -> &str {
-    match ticket_or_url.split_once('?') {
-        Some((_, query)) => of_query(query).unwrap_or_default(),
-        None => ticket_or_url,
-    }
+    let Some((_, query)) = ticket_or_url.split_once('?') else {
+        return ticket_or_url;
+    };
+    let query = query.split('#').next().unwrap_or_default();
+    let mut pairs = query.split('&');
+    let ticket = pairs.find_map(|pair| pair.strip_prefix("ticket="));
+    ticket.unwrap_or_default()
 }
 
-fn of_query(query: &str) -> Option<&str> {
-    let query = query.split_once('#').map_or(query, |(query, _)| query);
-    query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("ticket="))
-}
-
-/// The answer to one who opens a link; `None` when the request is something else.
-pub(super) fn answer(sandbox: &Sandbox, head: &Parts) -> Option<Response<Full<Bytes>>> {
+/// Returns the response to a browser that opens a link, or `None` for any other request.
+pub(super) fn response(sandbox: &Sandbox, head: &Parts) -> Option<Response<Full<Bytes>>> {
     if head.method != Method::GET || head.uri.path() != PATH {
         return None;
     }
-    let ticket = head.uri.query().and_then(of_query).unwrap_or_default();
-    Some(match sandbox.accept(ticket) {
+    let link = head.uri.path_and_query()?.as_str();
+    Some(match sandbox.accept(ticket_of(link)) {
         Ok(token) => {
             let body = json!({"status": token.status().as_str(), "user_id": token.user_id()});
-            answer::json(StatusCode::OK, body.to_string())
+            response::json(StatusCode::OK, body.to_string())
         }
-        Err(error) => error.answer(),
+        Err(error) => error.response(),
     })
 }
 
@@ -93,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ticket_is_found_in_a_link_or_stands_alone() {
+    fn ticket_is_found_in_a_link_or_alone() {
         for (text, ticket) in [
             ("eyJ.a.b", "eyJ.a.b"),
             ("https://x/v1/tickets/accept?ticket=eyJ", "eyJ"),

@@ -1,21 +1,18 @@
-//! [`Fault`], what can go wrong on the wire.
+//! [`Fault`], a scripted failure on the wire.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{
-    HeaderName, HeaderValue, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, SERVER},
-};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header::SERVER};
 use http_body_util::Full;
 
-use super::config;
-use crate::{ClerkError, ClerkErrors, server::answer};
+use super::state::too_many_requests;
+use crate::{ClerkError, ClerkErrors, server::response};
 
-/// What a request over the wire is to meet, see [`Sandbox::inject`](super::Sandbox::inject) and
+/// A failure of one request over the wire, see [`Sandbox::inject`](super::Sandbox::inject) and
 /// [`Sandbox::faults_by`](super::Sandbox::faults_by).
 ///
-/// In all of them the body of the request is read. *Applied* means that the operation is carried out
+/// The body of the request is always read first. *Applied* means that the operation is carried out
 /// before the fault shows: a create mints.
 ///
 /// ```
@@ -29,7 +26,7 @@ use crate::{ClerkError, ClerkErrors, server::answer};
 /// # use clerk_actor_tokens::{Actor, CreateActorToken};
 /// let token = client.create(CreateActorToken::new("user_1", Actor::new("user_2"))).await?;
 ///
-/// // A revoke is tried again; the third attempt finds the token revoked by the second.
+/// // The revoke is retried. The second attempt revokes the token, and the third finds it revoked.
 /// sandbox.inject(Fault::Status(StatusCode::SERVICE_UNAVAILABLE));
 /// sandbox.inject(Fault::DisconnectAfter);
 /// client.revoke(token.id()).await?;
@@ -40,52 +37,52 @@ use crate::{ClerkError, ClerkErrors, server::answer};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Answered with this status and an error body; nothing is applied.
+    /// Not applied; the response has this status and an error body.
     Status(StatusCode),
-    /// Answered with 429 and `Retry-After`; nothing is applied.
+    /// Not applied; the response is a 429 with `Retry-After`.
     RateLimited {
-        /// The time after which to try again, rounded up to whole seconds on the wire.
+        /// The time after which to retry, rounded up to whole seconds on the wire.
         retry_after: Duration,
     },
-    /// Applied, then answered with this status and an error body.
+    /// Applied; the response has this status and an error body.
     StatusAfter(StatusCode),
-    /// The connection breaks; nothing is applied.
+    /// Not applied; the connection breaks.
     DisconnectBefore,
-    /// Applied, then the connection breaks without an answer.
+    /// Applied; the connection breaks without a response.
     DisconnectAfter,
-    /// Never answered; nothing is applied.
+    /// Not applied; no response.
     HangBefore,
-    /// Applied, then never answered.
+    /// Applied; no response.
     HangAfter,
-    /// Applied; the body of the answer breaks off after this many bytes, although its
-    /// `content-length` announces all of them.
+    /// Applied; the response body breaks off after this many bytes, although its `content-length`
+    /// announces all of them.
     Truncate(usize),
-    /// Applied; answered with 200 and this body.
+    /// Applied; the response is a 200 with this body.
     Body(Bytes),
-    /// Applied and answered as usual, but only after this time.
+    /// Applied after this time, with the usual response.
     Delay(Duration),
-    /// Applied at once, and answered as usual after this time.
+    /// Applied at once, with the usual response after this time.
     DelayAfter(Duration),
-    /// Applied; the body of the answer rests for this time after so many bytes, and then goes on.
+    /// Applied; the response body pauses once.
     Pause {
-        /// The bytes that come before.
+        /// How many bytes come before the pause.
         after: usize,
-        /// How long it rests.
+        /// How long it pauses.
         time: Duration,
     },
-    /// Answered with this status and a page of HTML, as proxies do; nothing is applied.
+    /// Not applied; the response has this status and an HTML page, like those of proxies.
     Html(StatusCode),
 }
 
 impl Fault {
-    /// The answer of a fault that needs nothing but an answer.
-    pub(super) fn answer(&self) -> Option<Response<Full<Bytes>>> {
+    /// Returns the response of a fault that is nothing but a response.
+    pub(super) fn response(&self) -> Option<Response<Full<Bytes>>> {
         match self {
             Self::Status(status) => Some(of_status(*status)),
             Self::RateLimited { retry_after } => {
-                let errors = ClerkErrors::new(config::too_many_requests());
+                let errors = ClerkErrors::new(too_many_requests());
                 let status = StatusCode::TOO_MANY_REQUESTS;
-                Some(answer::errors(status, errors, Some(*retry_after)))
+                Some(response::errors(status, errors, Some(*retry_after)))
             }
             Self::Html(status) => Some(html(*status)),
             _ => None,
@@ -93,7 +90,7 @@ impl Fault {
     }
 }
 
-/// An error body as the API would send it under this status.
+/// Returns an error body as the API would send it with this status.
 pub(super) fn of_status(status: StatusCode) -> Response<Full<Bytes>> {
     let code = match status.as_u16() {
         400 => "malformed_request_parameters",
@@ -108,19 +105,14 @@ pub(super) fn of_status(status: StatusCode) -> Response<Full<Bytes>> {
         _ => "scripted_fault",
     };
     let message = status.canonical_reason().unwrap_or("scripted fault");
-    let entry = ClerkError::new(code, message, "The sandbox was told to answer like this.");
-    answer::errors(status, ClerkErrors::new(entry), None)
+    let entry = ClerkError::new(code, message, "This response is a scripted fault.");
+    response::errors(status, ClerkErrors::new(entry), None)
 }
 
 fn html(status: StatusCode) -> Response<Full<Bytes>> {
     let page = format!("<!DOCTYPE html><html><head><title>{status}</title></head></html>");
-    let length = HeaderValue::from(page.len());
-    let mut response = Response::new(Full::from(page));
-    *response.status_mut() = status;
+    let mut response = response::content(status, "text/html; charset=UTF-8", page);
     let headers = response.headers_mut();
-    let content_type = HeaderValue::from_static("text/html; charset=UTF-8");
-    headers.insert(CONTENT_TYPE, content_type);
-    headers.insert(CONTENT_LENGTH, length);
     headers.insert(SERVER, HeaderValue::from_static("cloudflare"));
     if let Ok(ray) = HeaderValue::try_from(format!("{:016x}-FRA", fastrand::u64(..))) {
         headers.insert(HeaderName::from_static("cf-ray"), ray);

@@ -1,4 +1,4 @@
-//! [`Ledger`], what a sandbox has minted.
+//! [`Ledger`], the tokens that a sandbox has minted.
 
 use std::{
     fmt,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::{Actor, ActorTokenId, ActorTokenStatus};
 
-/// Everything that a [`Sandbox`](super::Sandbox) minted, in order, as it was when it was asked.
+/// A snapshot of the tokens of a [`Sandbox`](super::Sandbox), in the order of their creation.
 ///
 /// ```
 /// use clerk_actor_tokens::{Actor, Client, CreateActorToken, sandbox::Sandbox};
@@ -28,38 +28,32 @@ use crate::{Actor, ActorTokenId, ActorTokenStatus};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    entries: Vec<LedgerEntry>,
+    pub(super) entries: Vec<LedgerEntry>,
 }
 
 impl Ledger {
-    pub(super) fn new(entries: Vec<LedgerEntry>) -> Self {
-        Self { entries }
-    }
-
-    /// Everything that was minted, whatever became of it.
+    /// Returns all tokens.
     pub fn minted(&self) -> impl ExactSizeIterator<Item = &LedgerEntry> {
         self.entries.iter()
     }
 
-    /// What can still be used: pending, and its life has not ended.
+    /// Returns the tokens that can be used: pending and not expired.
     pub fn pending(&self) -> impl Iterator<Item = &LedgerEntry> {
-        self.entries.iter().filter(|entry| entry.is_usable())
+        self.minted().filter(|entry| entry.is_usable())
     }
 
-    /// What was revoked.
+    /// Returns the revoked tokens.
     pub fn revoked(&self) -> impl Iterator<Item = &LedgerEntry> {
-        self.of_status(ActorTokenStatus::Revoked)
+        self.with_status(ActorTokenStatus::Revoked)
     }
 
-    /// What was used.
+    /// Returns the tokens that were used.
     pub fn accepted(&self) -> impl Iterator<Item = &LedgerEntry> {
-        self.of_status(ActorTokenStatus::Accepted)
+        self.with_status(ActorTokenStatus::Accepted)
     }
 
-    fn of_status(&self, status: ActorTokenStatus) -> impl Iterator<Item = &LedgerEntry> {
-        self.entries
-            .iter()
-            .filter(move |entry| entry.status == status)
+    fn with_status(&self, status: ActorTokenStatus) -> impl Iterator<Item = &LedgerEntry> {
+        self.minted().filter(move |entry| entry.status == status)
     }
 }
 
@@ -69,57 +63,59 @@ pub struct LedgerEntry {
     pub(super) id: ActorTokenId,
     pub(super) user_id: String,
     pub(super) actor: Actor,
-    pub(super) session_life: Option<Duration>,
+    pub(super) session_max_duration: Option<Duration>,
     pub(super) status: ActorTokenStatus,
     pub(super) created_at: SystemTime,
+    pub(super) updated_at: SystemTime,
     pub(super) expires_at: SystemTime,
+    /// Whether it had expired when the snapshot was taken.
     pub(super) has_expired: bool,
 }
 
 impl LedgerEntry {
-    /// The id of the token.
+    /// Returns the id of the token.
     #[must_use]
     pub fn id(&self) -> &ActorTokenId {
         &self.id
     }
 
-    /// The user that the token signs in as.
+    /// Returns the user that the token signs in as.
     #[must_use]
     pub fn user_id(&self) -> &str {
         &self.user_id
     }
 
-    /// Who signs in, with all claims.
+    /// Returns the actor, with all claims.
     #[must_use]
     pub fn actor(&self) -> &Actor {
         &self.actor
     }
 
-    /// How long the session may last that the token opens, if the create said so.
+    /// Returns the longest duration of the session, if the create set it.
     #[must_use]
     pub fn session_max_duration(&self) -> Option<Duration> {
-        self.session_life
+        self.session_max_duration
     }
 
-    /// The status of the token; it stays pending when its life ends.
+    /// Returns the status of the token. An expired token stays pending.
     #[must_use]
     pub fn status(&self) -> &ActorTokenStatus {
         &self.status
     }
 
-    /// When the token was minted.
+    /// Returns the time at which the token was minted.
     #[must_use]
     pub fn created_at(&self) -> SystemTime {
         self.created_at
     }
 
-    /// When the life of the token ends.
+    /// Returns the time at which the token expires.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         self.expires_at
     }
 
-    /// Whether the token could be used: it is pending, and its life has not ended.
+    /// Whether the token could be used: it was pending and not expired.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.status == ActorTokenStatus::Pending && !self.has_expired

@@ -1,14 +1,14 @@
 //! A stateful stand-in for the API: in process, as a transport, or over TCP.
 //!
-//! | as | with | what is real |
+//! | use as | by | what is real |
 //! |---|---|---|
-//! | a test double | [`Client::new(sandbox.clone())`](crate::Client::new) | the states and the errors |
-//! | a transport | [`ClientBuilder::transport(sandbox.transport())`](crate::ClientBuilder::transport) | the whole client, and the wire protocol |
+//! | a test double | [`Client::new(sandbox.clone())`](crate::Client::new) | states and errors |
+//! | a transport | [`ClientBuilder::transport(sandbox.transport())`](crate::ClientBuilder::transport) | the whole client and the wire protocol |
 //! | a server | [`sandbox.spawn().await`](Sandbox::spawn) | everything but Clerk |
 //!
-//! Tokens are pending until they are revoked or [accepted](Sandbox::accept), and can be accepted once,
-//! until their life ends. Time is `tokio::time`, so that a paused clock moves it. Over the wire,
-//! [faults](Fault) can be scripted, or chosen request by request. What was minted stands in the [ledger](Ledger).
+//! A token is pending until it is revoked or [accepted](Sandbox::accept). It can be accepted once, until
+//! it expires. The clock is that of `tokio::time`, so that a paused clock moves it. Over the wire,
+//! [faults](Fault) can be scripted or chosen per request. The [ledger](Ledger) lists all tokens.
 //!
 //! # Example
 //!
@@ -29,7 +29,7 @@
 //! let link = token.ticket().and_then(Ticket::expose_url).ok_or("no link")?;
 //! assert_eq!(sandbox.accept(link).unwrap_err(), AcceptError::Revoked);
 //!
-//! // The connection breaks after the token was minted: the client cannot know.
+//! // The connection breaks after the token was minted, so the client does not know the outcome.
 //! sandbox.inject(Fault::DisconnectAfter);
 //! let error = client.create(create()).await.unwrap_err();
 //! assert_eq!(error.outcome(), Outcome::Unknown);
@@ -39,8 +39,6 @@
 //! ```
 
 mod accept;
-mod body;
-mod config;
 mod fault;
 mod ledger;
 mod serve;
@@ -56,31 +54,28 @@ use std::{
 };
 
 use http::request::Parts;
+use tokio::time::Instant;
 use tower_service::Service;
 
-use self::state::State;
+use self::state::{RateLimit, State};
 pub use self::{
     accept::AcceptError,
-    body::SandboxBody,
     fault::Fault,
     ledger::{Ledger, LedgerEntry},
     serve::SandboxServer,
-    transport::{ResponseFuture, SandboxTransport},
+    transport::{ResponseFuture, SandboxBody, SandboxTransport},
 };
-use crate::{
-    ActorToken, ActorTokenRequest, Error, Operation, SecretKey,
-    server::{create_body, refusal::Refusal},
-};
+use crate::{ActorToken, ActorTokenRequest, Error, SecretKey};
 
-/// Where the links of tokens lead, unless the sandbox is served.
+/// The origin of the links of tokens, unless the sandbox is served.
 const FRONT: &str = "https://sandbox.clerk.accounts.dev";
 
 /// A stateful stand-in for the API, see the [module](self).
 ///
-/// Clones share everything. The settings are made before the first use.
+/// Clones share all state. Change the settings before the first use.
 ///
-/// As a `Service<ActorTokenRequest>` it answers at once, checks no key, and meets no faults: those
-/// belong to the wire.
+/// As a `Service<ActorTokenRequest>` it responds at once, checks no key and has no faults, because
+/// those belong to the wire.
 #[derive(Clone)]
 pub struct Sandbox {
     shared: Arc<Mutex<State>>,
@@ -88,7 +83,8 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// A sandbox where any user exists, everything is allowed, and the key is `sk_test_sandbox`.
+    /// Creates a sandbox in which every user exists and everything is allowed. The key is
+    /// `sk_test_sandbox`.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -97,60 +93,64 @@ impl Sandbox {
         }
     }
 
-    /// Only these users exist; others are answered with 404.
+    /// Lets only these users exist. A create for any other user fails with 404.
     #[must_use]
     pub fn known_users<I>(self, users: I) -> Self
     where
         I: IntoIterator,
         I::Item: Into<String>,
     {
-        self.state().config.known_users = Some(users.into_iter().map(Into::into).collect());
+        self.state().known_users = Some(users.into_iter().map(Into::into).collect());
         self
     }
 
-    /// The plan has this many impersonations; a create beyond is answered with 422.
+    /// Limits the impersonations of the plan. A create beyond the limit fails with 422.
     #[must_use]
     pub fn quota(self, limit: u32) -> Self {
-        self.state().config.quota = Some(limit);
+        self.state().quota = Some(limit);
         self
     }
 
-    /// The plan has no impersonation: every create is answered with 402.
+    /// Uses a plan without impersonation. Every create fails with 402.
     #[must_use]
     pub fn without_impersonation(self) -> Self {
-        self.state().config.impersonation = false;
+        self.state().impersonation = false;
         self
     }
 
-    /// At most this many requests are served within each window of `per`, others are answered with
-    /// 429 and the time until the next window.
+    /// Serves at most this many requests in each window of `per`. Further requests fail with 429 and
+    /// the time until the next window.
     #[must_use]
     pub fn rate_limit(self, requests: u32, per: Duration) -> Self {
-        self.state().config.set_rate_limit(requests, per);
+        self.state().rate_limit = Some(RateLimit {
+            requests,
+            per,
+            window_start: Instant::now(),
+            used: 0,
+        });
         self
     }
 
-    /// The key that is accepted over the wire. Default: `sk_test_sandbox`.
+    /// Sets the key that is accepted over the wire. Default: `sk_test_sandbox`.
     #[must_use]
     pub fn key(self, key: SecretKey) -> Self {
-        self.state().config.key = key;
+        self.state().key = key;
         self
     }
 
-    /// The key that is accepted over the wire.
+    /// Returns the key that is accepted over the wire.
     #[must_use]
     pub fn secret_key(&self) -> SecretKey {
-        self.state().config.key.clone()
+        self.state().key.clone()
     }
 
-    /// Lets the next request over the wire that has no fault yet meet this one.
+    /// Queues a fault for the next request over the wire that has none yet.
     pub fn inject(&self, fault: Fault) {
         self.state().faults.push_back(fault);
     }
 
-    /// Lets `choose` say which fault, if any, each request over the wire meets that none was
-    /// [injected](Self::inject) for. It is told the number of the request, counted from one, and its
-    /// head.
+    /// Chooses the fault, if any, of each request over the wire without an [injected](Self::inject)
+    /// one. `choose` is called with the number of the request, counted from one, and its head.
     ///
     /// ```
     /// use clerk_actor_tokens::{
@@ -181,52 +181,37 @@ impl Sandbox {
         self
     }
 
-    /// How many requests came over the wire, those that met faults included.
+    /// Returns the number of requests over the wire, including those with faults.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.state().requests
     }
 
-    /// Everything that was minted, as it is now.
+    /// Returns a snapshot of all tokens.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
-        self.state().tokens.ledger()
+        self.state().ledger()
     }
 
-    /// Uses a token, as the one who opens its link does; takes the link or the bare token.
+    /// Uses a token, as a browser does that opens its link. Takes the link or the bare ticket.
     ///
     /// # Errors
     ///
-    /// When the token is not known, was revoked or used before, or its life has ended.
+    /// When the token is unknown, was revoked or used before, or has expired.
     pub fn accept(&self, ticket_or_url: &str) -> Result<ActorToken, AcceptError> {
-        let ticket = accept::ticket_of(ticket_or_url);
-        self.state().tokens.accept(ticket)
+        self.state().accept(accept::ticket_of(ticket_or_url))
     }
 
-    /// Nothing panics while the lock is held; if it did, the state would still be whole.
+    /// Locks the state. No user code runs while it is locked.
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same sandbox, the links of whose tokens lead to `front`.
+    /// Returns the same sandbox, with links that lead to `front`.
     fn with_front(&self, front: &str) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
             front: front.into(),
-        }
-    }
-
-    fn apply(&self, operation: &Operation) -> Result<ActorToken, Error> {
-        let mut state = self.state();
-        state.config.check_rate()?;
-        match operation {
-            Operation::Create(create) => {
-                create_body::validate(create).map_err(Refusal::into_error)?;
-                let used = state.tokens.len();
-                state.config.check_create(create, used)?;
-                Ok(state.tokens.mint(create, &self.front))
-            }
-            Operation::Revoke(id) => state.tokens.revoke(id),
         }
     }
 }
@@ -247,7 +232,7 @@ impl Service<ActorTokenRequest> for Sandbox {
     }
 
     fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
-        ready(self.apply(request.operation()))
+        ready(self.state().apply(request.operation(), &self.front))
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     future::poll_fn,
     io,
     net::SocketAddr,
-    pin::pin,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
     time::Duration,
@@ -18,26 +18,29 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    task::{AbortHandle, JoinSet},
     time::sleep,
 };
+use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-use super::{Sandbox, SandboxTransport};
+use super::{Sandbox, SandboxTransport, transport::disconnected};
 use crate::BaseUrl;
 
+/// How long the server waits after it could not accept a connection.
+const PAUSE: Duration = Duration::from_secs(1);
+
 impl Sandbox {
-    /// Serves whoever connects to `listener`, over HTTP/1.1 or HTTP/2 without TLS, until the future
-    /// is dropped. Connections die with it.
+    /// Serves connections to `listener` over HTTP/1.1 or HTTP/2 without TLS, until the future is
+    /// dropped. Dropping it ends the connections too.
     ///
-    /// The links of tokens that are minted over it lead to the listener, which answers them, too. Where
-    /// no connection can be accepted, as in a process out of file descriptors, it tries again each second.
+    /// The links of tokens that are minted over it lead to the listener, which serves them. If no
+    /// connection can be accepted, for example without free file descriptors, it tries again each second.
     ///
     /// # Errors
     ///
     /// When the listener does not know its address.
     pub fn serve(&self, listener: TcpListener) -> impl Future<Output = io::Result<()>> + use<> {
-        self.serve_behind(Door::new(listener))
+        self.serve_until(Shutdown::new(listener))
     }
 
     /// Serves on a free port of 127.0.0.1, in a task of the current runtime.
@@ -53,119 +56,109 @@ impl Sandbox {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let addr = listener.local_addr()?;
         let base_url = format!("http://{addr}").parse().map_err(io::Error::other)?;
-        let door = Door::new(listener);
-        let task = tokio::spawn(self.serve_behind(door.clone())).abort_handle();
+        let shutdown = Shutdown::new(listener);
+        let closed = shutdown.closed.clone();
+        tokio::spawn(closed.run_until_cancelled_owned(self.serve_until(shutdown.clone())));
         Ok(SandboxServer {
             addr,
             base_url,
-            door,
-            task,
+            shutdown,
         })
     }
 
-    fn serve_behind(&self, door: Door) -> impl Future<Output = io::Result<()>> + use<> {
+    fn serve_until(&self, shutdown: Shutdown) -> impl Future<Output = io::Result<()>> + use<> {
         let sandbox = self.clone();
-        // Outside of the future, so that it is shut by one that was never polled, too.
-        let shut = ShutOnDrop(door);
         async move {
-            let ShutOnDrop(door) = &shut;
-            let front = format!("http://{}", door.addr()?);
-            let transport = sandbox.with_front(&front).transport();
-            let mut connections = JoinSet::new();
-            while let Some(stream) = accept(door, &mut connections).await {
-                connections.spawn(speak(transport.clone(), stream, door.clone()));
+            let addr = match &*shutdown.listener() {
+                Some(listener) => listener.local_addr()?,
+                None => return Ok(()),
+            };
+            let transport = sandbox.with_front(&format!("http://{addr}")).transport();
+            while let Some(accepted) = shutdown.accept().await {
+                match accepted {
+                    Ok(stream) => {
+                        let closed = shutdown.closed.clone();
+                        let connection = connection(transport.clone(), stream, closed.clone());
+                        tokio::spawn(closed.run_until_cancelled_owned(connection));
+                    }
+                    // The peer disconnected before its turn.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                    Err(_) => sleep(PAUSE).await,
+                }
             }
             Ok(())
         }
     }
 }
 
-/// Where connections come in. Tasks that are aborted go on for a while, on other threads; once this is
-/// shut, nobody is let in any more, and none of those inside is answered.
+/// Closes the listener and ends all connections when a clone is dropped. That takes effect at once,
+/// although the tasks of the server may still run on other threads.
 #[derive(Clone, Debug)]
-struct Door(Arc<Mutex<Option<TcpListener>>>);
+struct Shutdown {
+    listener: Arc<Mutex<Option<TcpListener>>>,
+    closed: CancellationToken,
+}
 
-impl Door {
+impl Shutdown {
     fn new(listener: TcpListener) -> Self {
-        Self(Arc::new(Mutex::new(Some(listener))))
+        Self {
+            listener: Arc::new(Mutex::new(Some(listener))),
+            closed: CancellationToken::new(),
+        }
     }
 
     fn listener(&self) -> MutexGuard<'_, Option<TcpListener>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn addr(&self) -> io::Result<SocketAddr> {
-        match &*self.listener() {
-            Some(listener) => listener.local_addr(),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-
-    /// An error once it is shut.
-    fn check(&self) -> io::Result<()> {
-        match *self.listener() {
-            Some(_) => Ok(()),
-            None => Err(io::ErrorKind::ConnectionReset.into()),
-        }
-    }
-
-    fn shut(&self) {
-        *self.listener() = None;
+    /// Accepts a connection. Returns `None` once the listener is closed.
+    async fn accept(&self) -> Option<io::Result<TcpStream>> {
+        poll_fn(|cx| match &*self.listener() {
+            Some(listener) => listener
+                .poll_accept(cx)
+                .map_ok(|(stream, _)| stream)
+                .map(Some),
+            None => Poll::Ready(None),
+        })
+        .await
     }
 }
 
-struct ShutOnDrop(Door);
-
-impl Drop for ShutOnDrop {
+impl Drop for Shutdown {
     fn drop(&mut self) {
-        self.0.shut();
+        *self.listener() = None;
+        self.closed.cancel();
     }
 }
 
-/// How long nothing is accepted after that has failed.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// The next connection, until the door is shut. Those that have ended are cleared away meanwhile.
-async fn accept(door: &Door, connections: &mut JoinSet<()>) -> Option<TcpStream> {
-    loop {
-        let accepted = poll_fn(|cx| {
-            while let Poll::Ready(Some(_)) = connections.poll_join_next(cx) {}
-            match &*door.listener() {
-                Some(listener) => listener.poll_accept(cx).map(Some),
-                None => Poll::Ready(None),
-            }
-        });
-        match accepted.await? {
-            Ok((stream, _)) => return Some(stream),
-            // The peer was gone before it was its turn.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(_) => sleep(PAUSE).await,
-        }
-    }
-}
-
-async fn speak(transport: SandboxTransport, stream: TcpStream, door: Door) {
+async fn connection(transport: SandboxTransport, stream: TcpStream, closed: CancellationToken) {
     let service = service_fn(move |request: Request<Incoming>| {
-        // It is always ready.
-        let (mut transport, door) = (transport.clone(), door.clone());
+        let (mut transport, closed) = (transport.clone(), closed.clone());
         async move {
-            door.check()?;
-            let mut answer = pin!(transport.call(request));
+            // Checked before each poll, because an HTTP/2 stream has a task of its own.
+            let check = || {
+                if closed.is_cancelled() {
+                    return Err(disconnected());
+                }
+                Ok(())
+            };
+            check()?;
+            let mut response = transport.call(request);
             poll_fn(|cx| {
-                door.check()?;
-                answer.as_mut().poll(cx)
+                check()?;
+                Pin::new(&mut response).poll(cx)
             })
             .await
         }
     });
-    // That a connection breaks is what some faults are for, and nobody else's concern.
+    // Faults break connections on purpose, so the error is ignored.
     let _ = auto::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
 
 /// A [`Sandbox`] that is served over TCP until this is dropped. From then on its port refuses
-/// connections, and requests on those that there are meet nobody.
+/// connections, and requests on open connections have no effect.
 ///
 /// ```
 /// use clerk_actor_tokens::{Actor, Client, CreateActorToken, sandbox::Sandbox};
@@ -189,27 +182,20 @@ async fn speak(transport: SandboxTransport, stream: TcpStream, door: Door) {
 pub struct SandboxServer {
     addr: SocketAddr,
     base_url: BaseUrl,
-    door: Door,
-    task: AbortHandle,
+    #[expect(dead_code, reason = "held for its destructor")]
+    shutdown: Shutdown,
 }
 
 impl SandboxServer {
-    /// Where clients find it, like `http://127.0.0.1:40123/v1`.
+    /// Returns the base URL for clients, like `http://127.0.0.1:40123/v1`.
     #[must_use]
     pub fn base_url(&self) -> BaseUrl {
         self.base_url.clone()
     }
 
-    /// Where it listens.
+    /// Returns the address of the listener.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
-    }
-}
-
-impl Drop for SandboxServer {
-    fn drop(&mut self) {
-        self.door.shut();
-        self.task.abort();
     }
 }

@@ -1,4 +1,4 @@
-//! [`Inbound`], what came with a request besides its operation.
+//! [`Inbound`], the headers of a served request.
 
 use std::{fmt, sync::Arc};
 
@@ -7,12 +7,11 @@ use http::{
     header::{AUTHORIZATION, PROXY_AUTHORIZATION},
 };
 
-/// The headers of the request that [`ActorTokensApi`](super::ActorTokensApi) was asked with, for the
-/// layers of a gateway. It stands in the extensions of the
-/// [`ActorTokenRequest`](crate::ActorTokenRequest).
+/// The headers of the request that [`ActorTokensApi`](super::ActorTokensApi) received, for the layers
+/// of a gateway. It is an extension of the [`ActorTokenRequest`](crate::ActorTokenRequest).
 ///
-/// The headers are not the request's own: those are sent to the API. What of them is to be passed
-/// on, a layer copies. `Authorization` and `Proxy-Authorization` have been removed.
+/// These headers are not sent to the API. A layer copies the ones to forward into the request's own
+/// headers. `Authorization` and `Proxy-Authorization` are removed.
 ///
 /// ```
 /// use clerk_actor_tokens::{ActorTokenRequest, server::Inbound};
@@ -26,7 +25,7 @@ use http::{
 /// ```
 #[derive(Clone)]
 pub struct Inbound {
-    /// Shared, since extensions are cloned for every attempt.
+    /// Shared, because extensions are cloned for every attempt.
     headers: Arc<HeaderMap>,
 }
 
@@ -39,7 +38,7 @@ impl Inbound {
         }
     }
 
-    /// The headers, without credentials of the protocol.
+    /// Returns the headers, without `Authorization` and `Proxy-Authorization`.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
@@ -47,27 +46,10 @@ impl Inbound {
 }
 
 impl fmt::Debug for Inbound {
-    /// Shows the names of the headers; their values may be secret.
+    /// Shows the names of the headers. Their values may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbound")
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn credentials_are_removed_and_values_not_shown() {
-        let mut headers = HeaderMap::new();
-        headers.append(AUTHORIZATION, "Bearer sk_test_marker".parse().unwrap());
-        headers.append(AUTHORIZATION, "Bearer sk_test_marker".parse().unwrap());
-        headers.append(PROXY_AUTHORIZATION, "Basic marker".parse().unwrap());
-        headers.append("cookie", "session=marker".parse().unwrap());
-        let inbound = Inbound::new(headers);
-        assert_eq!(inbound.headers().len(), 1);
-        assert!(!format!("{inbound:?}").contains("marker"));
     }
 }

@@ -1,34 +1,34 @@
-//! Serves Clerk's wire protocol from any `Service<ActorTokenRequest>`: the mirror of the client.
+//! Serves Clerk's wire protocol from any `Service<ActorTokenRequest>`.
 //!
-//! Put [`ActorTokensApi`] over a [`Client`](crate::Client) and it is a gateway that any Clerk SDK can
-//! be pointed at: with limits, guards and audit in one place, and a key of its own. Put it over the
-//! sandbox and it is a stand-in for Clerk.
+//! Over a [`Client`](crate::Client), [`ActorTokensApi`] is a gateway for any Clerk SDK: it has its own
+//! key, and one place for limits, guards and audit. Over the sandbox, it is a stand-in for Clerk.
 //!
-//! What is checked, and in this order:
+//! Requests are checked in this order:
 //!
 //! | check | refused with |
 //! |---|---|
 //! | route: `POST {base}/actor_tokens`, `POST {base}/actor_tokens/{id}/revoke` | 404, 405 |
 //! | key: `Authorization: Bearer …` | 401 |
-//! | API version: header or query, not both, a documented one, or none | 400 |
-//! | a create's `content-type`: `application/json` | 415 |
+//! | API version: a documented one, in the header or in the query, or none | 400 |
+//! | `content-type` of a create: `application/json` | 415 |
 //! | body: at most 64 KiB | 413 |
-//! | a create's body: one JSON object without unknown fields | 400, 422 |
+//! | body of a create: one JSON object without unknown fields | 400, 422 |
 //!
-//! What the service fails with is answered so that a client draws the right conclusion: **a failure
-//! that may have taken effect is never answered with a 4xx**, whatever status came from further up.
-//! Over a [`Client`](crate::Client), errors of layers that are not this crate's are answered like all
-//! others, by what became of the call: with 503 and "Nothing has changed" where nothing was sent. Over
-//! another service, which tells no outcome, they are answered with 500. Nothing of their text is shown. The
-//! id of a token that is concerned all the same stands in the answer, as `meta.actor_token_id`. That the API
-//! refused the key of the client is the fault of nobody who asked, and answered with 502.
+//! When the service fails, the response lets the client draw the right conclusion:
+//!
+//! * **A failure that may have taken effect never becomes a 4xx**, whatever status the API responded.
+//! * Over a [`Client`](crate::Client), an error of a foreign layer becomes a response by the outcome of
+//!   the call: 503 and "Nothing has changed" if nothing was sent. Another service states no outcome, so
+//!   that its errors become a 500. The text of a foreign error is never shown.
+//! * If a token was minted although the call failed, `meta.actor_token_id` has its id.
+//! * If the API refuses the client's own key, the response is a 502, because the caller's key is fine.
 //!
 //! # Guards
 //!
-//! So whoever refuses on purpose says so in the API's terms, by [`Error::api`](crate::Error::api), in a
-//! [call layer](crate::ClientBuilder::call_layer) of the client or above it; with a 5xx, by
-//! [`Error::not_sent`](crate::Error::not_sent), too. What the request brought is at hand as [`Inbound`].
-//! `examples/gateway.rs` serves the like over HTTP.
+//! A guard refuses a request by returning [`Error::api`](crate::Error::api), in a
+//! [call layer](crate::ClientBuilder::call_layer) of the client or above the client. With a 5xx, it adds
+//! [`Error::not_sent`](crate::Error::not_sent). The headers of the request are in [`Inbound`].
+//! `examples/gateway.rs` serves such a gateway over HTTP.
 //!
 //! ```
 //! use clerk_actor_tokens::{
@@ -38,13 +38,13 @@
 //! use http::{Request, StatusCode};
 //! use tower::{ServiceExt, filter::FilterLayer};
 //!
-//! /// Lets nobody in who does not say for whom it is.
+//! /// Refuses requests that do not name their operator.
 //! fn named(request: ActorTokenRequest) -> Result<ActorTokenRequest, Error> {
 //!     let inbound = request.extensions().get::<Inbound>();
 //!     if inbound.is_some_and(|it| it.headers().contains_key("x-operator")) {
 //!         return Ok(request);
 //!     }
-//!     let why = ClerkError::new("operator_missing", "no operator", "Say who asks by x-operator.");
+//!     let why = ClerkError::new("operator_missing", "no operator", "Set the header x-operator.");
 //!     Err(Error::api(StatusCode::FORBIDDEN, ClerkErrors::new(why)))
 //! }
 //!
@@ -66,9 +66,8 @@
 //!
 //! # Readiness
 //!
-//! The API itself is always ready. A request takes a clone of the service, and waits until this
-//! clone is ready, only once it was read and found right: who sends slowly, or what is refused, holds
-//! no capacity of the service.
+//! The API itself is always ready. Only after a request was read and passed all checks, it waits until
+//! its own clone of the service is ready. So slow or refused requests hold no capacity of the service.
 //!
 //! # Example
 //!
@@ -94,9 +93,9 @@
 //! let request = Request::post("/v1/actor_tokens/act_1/revoke")
 //!     .header("authorization", "Bearer sk_test_gateway")
 //!     .body(Empty::<bytes::Bytes>::new())?;
-//! let answer = api.oneshot(request).await?;
-//! assert_eq!(answer.status(), 200);
-//! let body = answer.into_body().collect().await?.to_bytes();
+//! let response = api.oneshot(request).await?;
+//! assert_eq!(response.status(), 200);
+//! let body = response.into_body().collect().await?.to_bytes();
 //! assert_eq!(body, r#"{"object":"actor_token","id":"act_1","status":"revoked"}"#);
 //! # Ok(())
 //! # }
@@ -104,61 +103,59 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future, as servers do when the peer goes away, drops the call of the service: over a
-//! [`Client`](crate::Client), what that may still mint is revoked. From the answer on the token is the
-//! caller's. Whether the answer arrives then, nobody here can know.
+//! Servers drop the response future when the peer disconnects. That drops the call of the service: over
+//! a [`Client`](crate::Client), a token that may still be minted is revoked. Once the response was
+//! returned, the token belongs to the caller. This service cannot know whether the response arrives.
 
-pub(crate) mod answer;
 mod auth;
-pub(crate) mod collect;
-mod content_type;
-pub(crate) mod create_body;
-mod failure;
-mod future;
+pub(crate) mod body;
+mod head;
 mod inbound;
-pub(crate) mod refusal;
-mod route;
-mod version;
+pub(crate) mod response;
 
 use std::{
     convert::Infallible,
     fmt,
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
+use http_body::Body;
 use http_body_util::Full;
+use pin_project_lite::pin_project;
+use tower::{ServiceExt, util::Oneshot};
 use tower_service::Service;
 
-use self::{auth::Access, route::BasePath};
-pub use self::{future::ResponseFuture, inbound::Inbound};
-use crate::{ActorToken, ActorTokenRequest, BoxError, SecretKey};
+pub use self::inbound::Inbound;
+use self::{auth::Access, body::Collect, head::Route};
+use crate::{ActorToken, ActorTokenRequest, BoxError, Error, SecretKey};
 
 /// Serves Clerk's wire protocol from a `Service<ActorTokenRequest>`, see the [module](self).
 #[derive(Clone)]
 pub struct ActorTokensApi<S> {
     service: S,
     access: Access,
-    base_path: Arc<BasePath>,
+    base_path: Arc<str>,
 }
 
 impl<S> ActorTokensApi<S> {
-    /// Serves from `service` whoever presents `key`. That is a key of the API's own: it has nothing
-    /// to do with the one that a client below uses.
+    /// Serves `service` to callers that present `key`. This is a key of the gateway, not the key that a
+    /// client below it uses.
     #[must_use]
     pub fn new(service: S, key: SecretKey) -> Self {
         Self::with_access(service, Access::with_key(key))
     }
 
-    /// Serves **whoever asks**, without any check of a key.
+    /// Serves **every caller**, without checking a key.
     ///
     /// # Danger
     ///
-    /// Whoever reaches this service signs in as any user it is asked for, past their second factor.
-    /// It is meant to stand behind an authentication of your own, one that refuses a request before
-    /// it gets here. Never expose it otherwise, not even in an internal network.
+    /// A caller that reaches this service can sign in as any user, past the user's second factor. Put
+    /// an authentication layer of your own in front, one that refuses a request before it gets here.
+    /// Never expose it otherwise, not even in an internal network.
     #[must_use]
     pub fn unauthenticated(service: S) -> Self {
         Self::with_access(service, Access::Open)
@@ -168,37 +165,46 @@ impl<S> ActorTokensApi<S> {
         Self {
             service,
             access,
-            base_path: Arc::default(),
+            base_path: "/v1".into(),
         }
     }
 
-    /// Accepts this key, too: while keys are rotated, or one for each client. On an API that is
-    /// [`unauthenticated`](Self::unauthenticated), a key is required from then on.
+    /// Accepts this key as well, for key rotation or for one key per client. An API that was
+    /// [`unauthenticated`](Self::unauthenticated) requires a key from then on.
     #[must_use]
     pub fn accept_key(mut self, key: SecretKey) -> Self {
         self.access = self.access.and_key(key);
         self
     }
 
-    /// The path under which the operations are served, `""` for none: where a router strips a
-    /// prefix itself, for instance. Default: `/v1`.
+    /// Sets the path under which the operations are served. Default: `/v1`. Use `""` for none, for
+    /// example where a router strips a prefix itself.
     #[must_use]
     pub fn base_path(mut self, path: &str) -> Self {
-        self.base_path = Arc::new(BasePath::new(path));
+        self.base_path = head::base_path(path).into();
         self
+    }
+
+    /// Checks the head of a request.
+    fn admit(&self, head: &Parts) -> Result<Route, Error> {
+        let route = head::route(&self.base_path, head)?;
+        self.access.check(&head.headers)?;
+        head::check_version(head)?;
+        if route == Route::Create {
+            head::check_content_type(&head.headers)?;
+        }
+        Ok(route)
     }
 }
 
 impl<S, B> Service<Request<B>> for ActorTokensApi<S>
 where
-    S: Service<ActorTokenRequest, Response = ActorToken> + Clone,
-    S::Error: Into<BoxError>,
-    B: http_body::Body,
-    B::Error: Into<BoxError>,
+    S: Service<ActorTokenRequest, Response = ActorToken, Error: Into<BoxError>> + Clone,
+    B: Body<Error: Into<BoxError>>,
 {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
-    type Future = ResponseFuture<S, B, S::Future>;
+    type Future = ResponseFuture<S, B>;
 
     /// Always ready, see the [module](self#readiness).
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
@@ -207,18 +213,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (head, body) = request.into_parts();
-        let admitted = route::find(&self.base_path, &head).and_then(|route| {
-            self.access.check(&head.headers)?;
-            version::check(&head)?;
-            if route == route::Route::Create {
-                content_type::check(&head.headers)?;
-            }
-            Ok(route)
-        });
-        match admitted {
-            Ok(route) => ResponseFuture::reading(self.service.clone(), route, head, body),
-            Err(refusal) => ResponseFuture::refused(refusal),
-        }
+        let admitted = self.admit(&head);
+        let state = match admitted.and_then(|route| Ok((route, body::collect(body)?))) {
+            Ok((route, body)) => State::Reading {
+                body,
+                next: Some((self.service.clone(), route, head)),
+            },
+            Err(error) => State::Refused { error: Some(error) },
+        };
+        ResponseFuture { state }
     }
 }
 
@@ -228,5 +231,98 @@ impl<S> fmt::Debug for ActorTokensApi<S> {
             .field("access", &self.access)
             .field("base_path", &self.base_path)
             .finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The response future of [`ActorTokensApi`].
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<ActorTokenRequest>,
+        B: Body<Error: Into<BoxError>>,
+    {
+        #[pin]
+        state: State<S, B>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, B>
+    where
+        S: Service<ActorTokenRequest>,
+        B: Body<Error: Into<BoxError>>,
+    {
+        Refused { error: Option<Error> },
+        Reading {
+            #[pin]
+            body: Collect<B>,
+            next: Option<(S, Route, Parts)>,
+        },
+        Calling {
+            #[pin]
+            call: Oneshot<S, ActorTokenRequest>,
+        },
+    }
+}
+
+impl<S, B> Future for ResponseFuture<S, B>
+where
+    S: Service<ActorTokenRequest, Response = ActorToken, Error: Into<BoxError>>,
+    B: Body<Error: Into<BoxError>>,
+{
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.project().state.poll(cx));
+        Poll::Ready(Ok(response::of_result(result)))
+    }
+}
+
+impl<S, B> Future for State<S, B>
+where
+    S: Service<ActorTokenRequest, Response = ActorToken, Error: Into<BoxError>>,
+    B: Body<Error: Into<BoxError>>,
+{
+    type Output = Result<ActorToken, BoxError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let call = match self.as_mut().project() {
+                StateProjection::Refused { error } => {
+                    let error = error.take().expect("polled after completion");
+                    return Poll::Ready(Err(error.into()));
+                }
+                StateProjection::Reading { body, next } => {
+                    let body = body::bytes(ready!(body.poll(cx)))?;
+                    let (service, route, head) = next.take().expect("polled after completion");
+                    service.oneshot(decode(route, head, &body)?)
+                }
+                StateProjection::Calling { call } => return call.poll(cx).map_err(Into::into),
+            };
+            self.set(State::Calling { call });
+        }
+    }
+}
+
+/// Returns the request for the service. The body of a revoke is ignored.
+fn decode(route: Route, head: Parts, body: &[u8]) -> Result<ActorTokenRequest, Error> {
+    let mut request = match route {
+        Route::Create => ActorTokenRequest::create(body::decode(body)?),
+        Route::Revoke(id) => ActorTokenRequest::revoke(id),
+    };
+    let extensions = request.extensions_mut();
+    extensions.extend(head.extensions);
+    extensions.insert(Inbound::new(head.headers));
+    Ok(request)
+}
+
+impl<S, B> fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<ActorTokenRequest>,
+    B: Body<Error: Into<BoxError>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
