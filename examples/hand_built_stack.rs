@@ -1,39 +1,37 @@
-//! The default stack, assembled by hand with `ServiceBuilder`: every layer is a part that can be
-//! moved, replaced or left out.
+//! The default stack, assembled by hand with `ServiceBuilder`. Every layer can be replaced or left out.
 //!
 //! ```text
 //! cargo run --example hand_built_stack
 //! ```
 //!
-//! Here tower's own limits stand at the call level, and its own retry, with a policy of this
-//! example, in place of ours.
+//! tower's own limits stand at the call level, and tower's own retry, with the policy of this example,
+//! replaces ours.
 
 use std::{error::Error, future, time::Duration};
 
-use bytes::Bytes;
 use clerk_actor_tokens::{
-    Actor, Body, BoxError, Client, ClientBuilder, CreateActorToken, Error as ClerkError, Outcome,
+    Actor, BoxError, Client, ClientBuilder, CreateActorToken, Error as ClerkError, Outcome,
+    Payload, TokenResponse,
     layer::{DecodeErrorLayer, JsonLayer, TypedErrorLayer},
     sandbox::{Fault, Sandbox},
 };
 use http::{Request, Response, StatusCode};
-use http_body_util::Full;
 use tower::{
     ServiceBuilder,
     retry::{Policy, RetryLayer},
 };
 
-/// Tries again, up to twice and at once, what provably had no effect and may go better.
+/// Retries up to twice, at once, what provably had no effect and is not permanent.
 #[derive(Clone)]
 struct Twice(u32);
 
-impl Policy<Request<Body>, Response<Full<Bytes>>, BoxError> for Twice {
+impl Policy<Request<Payload>, Response<TokenResponse>, BoxError> for Twice {
     type Future = future::Ready<()>;
 
     fn retry(
         &mut self,
-        _: &mut Request<Body>,
-        result: &mut Result<Response<Full<Bytes>>, BoxError>,
+        _: &mut Request<Payload>,
+        result: &mut Result<Response<TokenResponse>, BoxError>,
     ) -> Option<Self::Future> {
         let error = result.as_ref().err()?.downcast_ref::<ClerkError>()?;
         let again = match error.outcome() {
@@ -48,7 +46,7 @@ impl Policy<Request<Body>, Response<Full<Bytes>>, BoxError> for Twice {
         again.then(|| future::ready(()))
     }
 
-    fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {
+    fn clone_request(&mut self, request: &Request<Payload>) -> Option<Request<Payload>> {
         Some(request.clone())
     }
 }
@@ -71,10 +69,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .concurrency_limit(16)
         .layer(parts.call_timeout_layer())
         .layer(JsonLayer::new())
-        // Attempt level: http::Request<Body> → http::Response<Full<Bytes>>.
+        // Attempt level: http::Request<Payload> → http::Response<TokenResponse>.
         .layer(RetryLayer::new(Twice(2)))
         .layer(parts.trace_layer())
         .layer(DecodeErrorLayer::new())
+        // One attempt: http::Request<Body>, which is not `Clone`.
         .layer(parts.attempt_timeout_layer())
         .layer(settle.clone())
         .layer(parts.collect_body_layer())
@@ -97,7 +96,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let token = client.create(create()).await?;
     println!("minted {}", token.id());
 
-    // Nobody read the ticket of that token, so it is revoked when it is dropped.
+    // The ticket of that token was never read, so it is revoked when it is dropped.
     drop(token);
     let report = client.drain(Duration::from_secs(5)).await;
     println!("settled: {:?}", report.counts());

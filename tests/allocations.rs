@@ -19,10 +19,10 @@ fn client(layer: SettleLayer, trace: TraceLayer, trace_call: TraceCallLayer) -> 
             r#"{"id":"act_1","user_id":"user_1","status":"pending","token":"t","url":"u"}"#;
         let sent = request.into_body().into_bytes();
         ready(match sent {
-            Some(_) => Ok(Response::new(Full::new(Bytes::from_static(
+            Ok(_) => Ok(Response::new(Full::new(Bytes::from_static(
                 ANSWER.as_bytes(),
             )))),
-            None => Err(BoxError::from("the attempt was given up")),
+            Err(withdrawn) => Err(BoxError::from(withdrawn)),
         })
     });
     ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport)

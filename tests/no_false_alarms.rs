@@ -17,7 +17,10 @@ use std::{
 use clerk_actor_tokens::{
     Actor, ActorTokenRequest, Body, Client, ClientBuilder, CreateActorToken, OperationKind,
     SecretKey,
-    layer::{CollectBodyLayer, JsonLayer, SettleLayer, TypedErrorLayer, settle::SettleEnd},
+    layer::{
+        CollectBodyLayer, DecodeErrorLayer, JsonLayer, SettleLayer, TypedErrorLayer,
+        settle::SettleEnd,
+    },
 };
 use futures_util::{FutureExt, poll};
 use http::Request;
@@ -197,7 +200,8 @@ async fn a_panic_in_the_destructor_of_an_exchange_does_not_stop_its_revoke() {
         };
         future
     });
-    let stack = JsonLayer::new().layer(settle.layer(exploding));
+    let attempts = DecodeErrorLayer::new().layer(settle.layer(exploding));
+    let stack = JsonLayer::new().layer(attempts);
     let mut call = Box::pin(TypedErrorLayer::new().layer(stack).oneshot(create()));
     assert!(poll!(&mut call).is_pending());
     drop(call);

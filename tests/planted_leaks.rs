@@ -15,7 +15,7 @@ use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorToken, Body, BoxError, Client, ClientBuilder, CreateActorToken, Error, SecretKey,
     Ticket,
-    client::{CustomTransport, Transport},
+    client::{CustomTransport, Layers, Transport},
 };
 use http::{Request, Response, header::AUTHORIZATION};
 use http_body_util::Full;
@@ -24,12 +24,12 @@ use support::{
     search::{self, Leak, MARKER, form_in},
     shown::shown,
 };
-use tower::{layer::util::Identity, service_fn, util::MapResponseLayer};
+use tower::{service_fn, util::MapResponseLayer};
 
 const MINTED: &str = r#"{"id":"act_1","user_id":"user_1","status":"pending","token":"eyJ.MARKER","url":"https://x.example/?ticket=eyJ.MARKER"}"#;
 
 type Answer = Response<Full<Bytes>>;
-type Builder<T> = ClientBuilder<Identity, Identity, CustomTransport<T>>;
+type Builder<T> = ClientBuilder<Layers, CustomTransport<T>>;
 
 fn over<T: Transport>(transport: T) -> Builder<T> {
     let key = SecretKey::new(format!("sk_test_{MARKER}")).unwrap();

@@ -69,8 +69,7 @@ fn setting() -> Setting {
 }
 
 type Builder = ClientBuilder<
-    tower::layer::util::Identity,
-    tower::layer::util::Identity,
+    clerk_actor_tokens::client::Layers,
     clerk_actor_tokens::client::CustomTransport<SandboxTransport>,
 >;
 

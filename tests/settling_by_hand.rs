@@ -6,14 +6,15 @@ mod support {
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use clerk_actor_tokens::{
-    Actor, ActorToken, ActorTokenRequest, Body, BoxError, CreateActorToken, Error,
-    layer::{CollectBody, CollectBodyLayer, JsonLayer, Settle, SettleLayer, TypedErrorLayer},
+    Actor, ActorToken, ActorTokenRequest, Body, BoxError, CreateActorToken, Error, TokenResponse,
+    layer::{
+        CollectBody, CollectBodyLayer, DecodeErrorLayer, JsonLayer, Settle, SettleLayer,
+        TypedErrorLayer,
+    },
 };
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
-use http_body_util::Full;
 use support::peer::{CallNumber, Exchange, Peer, USER};
 use tower::{
     Layer, Service, ServiceExt,
@@ -25,11 +26,13 @@ use tower::{
 async fn create<L>(settle: &SettleLayer, between: L) -> Result<ActorToken, Error>
 where
     L: Layer<Settle<CollectBody<Peer>>>,
-    L::Service: Service<Request<Body>, Response = Response<Full<Bytes>>, Error = BoxError> + Clone,
+    L::Service:
+        Service<Request<Body>, Response = Response<TokenResponse>, Error = BoxError> + Clone,
 {
     let peer = Peer::new(|_| Exchange::prompt());
     let settled = settle.layer(CollectBodyLayer::default().layer(peer));
-    let stack = TypedErrorLayer::new().layer(JsonLayer::new().layer(between.layer(settled)));
+    let attempts = DecodeErrorLayer::new().layer(between.layer(settled));
+    let stack = TypedErrorLayer::new().layer(JsonLayer::new().layer(attempts));
     let create = CreateActorToken::new(USER, Actor::new("user_admin"));
     let mut request = ActorTokenRequest::create(create);
     request.extensions_mut().insert(CallNumber(0));
@@ -42,7 +45,7 @@ async fn draining_is_not_complete_while_an_answer_is_on_its_way_up() {
     let draining = settle.clone();
     let between = layer_fn(move |settled| {
         let draining = draining.clone();
-        MapResponse::new(settled, move |answer: Response<Full<Bytes>>| {
+        MapResponse::new(settled, move |answer: Response<TokenResponse>| {
             let report = draining.drain(Duration::ZERO).now_or_never();
             assert!(report.is_none_or(|report| report.in_flight() == 1));
             answer

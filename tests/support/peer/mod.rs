@@ -97,7 +97,7 @@ async fn answer(
     body: Body,
 ) -> Result<Response<PeerBody>, BoxError> {
     plan.before_taking.wait().await;
-    body.into_bytes().ok_or("the attempt was given up")?;
+    body.into_bytes()?;
     entry.take(plan.effect);
     plan.before_head.wait().await;
     let (status, retry_after) = match plan.head {
