@@ -1,28 +1,20 @@
-//! [`BaseUrl`], where the API is.
+//! [`BaseUrl`], the address of the API.
 
-mod check;
-mod invalid;
-
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
 use http::{
     Uri,
     uri::{Authority, Parts, Scheme},
 };
 
-pub use self::invalid::InvalidBaseUrl;
-
-/// Whether this names no port, or one that a socket can have.
-#[cfg(feature = "proxy")]
-pub(crate) fn has_right_port(authority: &Authority) -> bool {
-    check::port(authority).is_ok()
-}
-
-/// The base URL of the API, like `https://api.clerk.com/v1`.
+/// The base URL of the API, such as `https://api.clerk.com/v1`.
 ///
-/// HTTPS only, except for loopback hosts, where plain HTTP is accepted. No user information,
-/// query, fragment or dot segments; trailing slashes are dropped. A base URL without a path gets
-/// `/v1`.
+/// HTTPS only, except for loopback hosts, where plain HTTP is accepted. It has no user information,
+/// query, fragment or dot segments. Trailing slashes are dropped. Without a path it gets `/v1`.
 ///
 /// ```
 /// use clerk_actor_tokens::BaseUrl;
@@ -36,7 +28,7 @@ pub(crate) fn has_right_port(authority: &Authority) -> bool {
 pub struct BaseUrl {
     scheme: Scheme,
     authority: Authority,
-    /// Starts with a slash and does not end with one; empty never.
+    /// Begins with a slash and does not end with one.
     path: String,
 }
 
@@ -44,38 +36,36 @@ impl BaseUrl {
     const DEFAULT_PATH: &str = "/v1";
     const MAX_LEN: usize = 2048;
 
-    /// Whether a request to this base URL goes to the same place as one to `uri`: same scheme,
-    /// host and port, default ports included.
-    pub(crate) fn is_authority_of(&self, uri: &Uri) -> bool {
-        uri.scheme() == Some(&self.scheme)
-            && uri.authority().is_some_and(|other| {
-                // The very same text is by far the commonest case, and cheaper than taking it apart.
-                std::ptr::eq(other.as_str(), self.authority.as_str())
-                    || (other.host().eq_ignore_ascii_case(self.authority.host())
-                        && port(&self.scheme, other) == port(&self.scheme, &self.authority)
-                        && !other.as_str().contains('@'))
-            })
-    }
-
-    /// Whether `other` leads to the same scheme, host and port.
+    /// Returns whether `other` has the same scheme, host and port. A missing port is the scheme's default.
     #[must_use]
     pub fn has_same_authority(&self, other: &Self) -> bool {
-        self.scheme == other.scheme
-            && self
-                .authority
-                .host()
-                .eq_ignore_ascii_case(other.authority.host())
-            && port(&self.scheme, &self.authority) == port(&other.scheme, &other.authority)
+        self.has_authority(&other.scheme, &other.authority)
     }
 
-    /// Host, an address without brackets, and port.
+    /// Returns whether `uri` has the same scheme, host and port, and no user information.
+    pub(crate) fn is_authority_of(&self, uri: &Uri) -> bool {
+        match (uri.scheme(), uri.authority()) {
+            (Some(scheme), Some(authority)) => {
+                self.has_authority(scheme, authority) && !has_user_info(authority)
+            }
+            _ => false,
+        }
+    }
+
+    fn has_authority(&self, scheme: &Scheme, authority: &Authority) -> bool {
+        self.scheme == *scheme
+            && self.authority.host().eq_ignore_ascii_case(authority.host())
+            && port(&self.scheme, &self.authority) == port(scheme, authority)
+    }
+
+    /// Returns the host, an address without brackets, and the port.
     pub(crate) fn server(&self) -> (&str, u16) {
         let host = self.authority.host();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         (host, port(&self.scheme, &self.authority))
     }
 
-    /// `path`, which starts with a slash, under this base URL.
+    /// Returns the URI of `path`, which begins with a slash, under this base URL.
     pub(crate) fn join(&self, path: &str) -> Result<Uri, http::Error> {
         let mut parts = Parts::default();
         parts.scheme = Some(self.scheme.clone());
@@ -118,35 +108,85 @@ impl FromStr for BaseUrl {
             return Err(InvalidBaseUrl::Fragment);
         }
         let uri: Uri = url.parse().map_err(|_| InvalidBaseUrl::Syntax)?;
-        let parts = uri.into_parts();
-        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(InvalidBaseUrl::NotAbsolute);
         };
-        if authority.as_str().contains('@') {
+        if has_user_info(authority) {
             return Err(InvalidBaseUrl::UserInfo);
         }
-        check::host(authority.host())?;
-        check::port(&authority)?;
-        if scheme == Scheme::HTTP {
-            if !check::is_loopback(authority.host()) {
-                return Err(InvalidBaseUrl::PlainHttp);
-            }
-        } else if scheme != Scheme::HTTPS {
+        if !is_host(authority.host()) {
+            return Err(InvalidBaseUrl::Host);
+        }
+        if !has_right_port(authority) {
+            return Err(InvalidBaseUrl::Port);
+        }
+        if *scheme == Scheme::HTTP && !is_loopback(authority.host()) {
+            return Err(InvalidBaseUrl::PlainHttp);
+        }
+        if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
             return Err(InvalidBaseUrl::Scheme);
         }
-        let path = parts.path_and_query.as_ref().map_or("/", |path| {
-            if path.query().is_some() {
-                "?"
-            } else {
-                path.path()
-            }
-        });
+        if uri.query().is_some() {
+            return Err(InvalidBaseUrl::Query);
+        }
+        let path = match uri.path().trim_end_matches('/') {
+            "" => Self::DEFAULT_PATH,
+            path if is_path(path) => path,
+            _ => return Err(InvalidBaseUrl::Path),
+        };
         Ok(Self {
-            scheme,
-            authority,
-            path: check::path(path, Self::DEFAULT_PATH)?,
+            path: path.into(),
+            scheme: scheme.clone(),
+            authority: authority.clone(),
         })
     }
+}
+
+fn has_user_info(authority: &Authority) -> bool {
+    authority.as_str().contains('@')
+}
+
+/// Returns whether a resolver or a certificate can name this host. `Authority` accepts more.
+fn is_host(host: &str) -> bool {
+    let is_label = |label: &str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        (1..=63).contains(&label.len()) && label.bytes().all(allowed)
+    };
+    match without_brackets(host) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => host.len() <= 253 && host.split('.').all(is_label),
+    }
+}
+
+fn without_brackets(host: &str) -> Option<&str> {
+    host.strip_prefix('[')?.strip_suffix(']')
+}
+
+/// Returns whether `authority` has no port, or one from 1 to 65535. `Authority` accepts others and then
+/// reports none.
+pub(crate) fn has_right_port(authority: &Authority) -> bool {
+    let text = authority.as_str();
+    match text.get(authority.host().len()..).unwrap_or_default() {
+        "" => true,
+        port => port.strip_prefix(':').is_some_and(|port| {
+            !port.starts_with('+') && port.parse::<u16>().is_ok_and(|port| port > 0)
+        }),
+    }
+}
+
+/// Returns whether no segment of the path is empty or, also percent-encoded, a dot segment.
+fn is_path(path: &str) -> bool {
+    let is_plain = |segment: &str| {
+        let decoded = segment.to_ascii_lowercase().replace("%2e", ".");
+        !matches!(decoded.as_str(), "" | "." | "..")
+    };
+    let allowed = |byte: u8| byte != b'\\' && byte.is_ascii_graphic();
+    path.split('/').skip(1).all(is_plain) && path.bytes().all(allowed)
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = without_brackets(host).unwrap_or(host).parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 impl TryFrom<&str> for BaseUrl {
@@ -169,6 +209,51 @@ impl fmt::Debug for BaseUrl {
     }
 }
 
+/// Why a text is not a [`BaseUrl`]. It does not repeat the text, which may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidBaseUrl {
+    /// The text is empty.
+    #[error("the base URL is empty")]
+    Empty,
+    /// White space, such as the line break at the end of a file.
+    #[error("the base URL must not have white space, not even around it")]
+    WhiteSpace,
+    /// Longer than 2 KiB.
+    #[error("the base URL has at most 2048 bytes")]
+    TooLong,
+    /// The text is not a URL.
+    #[error("the base URL is not a URL of ASCII characters")]
+    Syntax,
+    /// The scheme or the host is missing.
+    #[error("the base URL needs a scheme and a host, like https://api.clerk.com/v1")]
+    NotAbsolute,
+    /// A scheme other than `https` (or `http` to a loopback host).
+    #[error("the base URL must start with https://")]
+    Scheme,
+    /// Plain HTTP to a host beyond loopback.
+    #[error("the base URL must start with https://, plain http:// is accepted for loopback only")]
+    PlainHttp,
+    /// A user name or password.
+    #[error("the base URL must not have a user name or password")]
+    UserInfo,
+    /// A host that is neither a name nor an address.
+    #[error("the host of the base URL is neither a name nor an IP address")]
+    Host,
+    /// A port that is not a number from 1 to 65535.
+    #[error("the port of the base URL must be a number from 1 to 65535")]
+    Port,
+    /// A query.
+    #[error("the base URL must not have a query")]
+    Query,
+    /// A fragment.
+    #[error("the base URL must not have a fragment")]
+    Fragment,
+    /// Empty or dot segments, or a character that does not belong in a path.
+    #[error("the path of the base URL must not have empty or dot segments or backslashes")]
+    Path,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_send_the_key_astray_is_refused() {
+    fn url_that_could_send_the_key_elsewhere_is_refused() {
         use InvalidBaseUrl as E;
         assert_eq!(error(""), E::Empty);
         for url in [
@@ -217,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_a_name_or_an_address() {
+    fn host_is_a_name_or_an_address() {
         let long = format!("https://{}.example", "a".repeat(64));
         for url in [
             "https://a[]9999/",
@@ -242,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_is_completed_and_trimmed() {
+    fn path_is_completed_and_trimmed() {
         for (given, shown) in [
             ("https://api.clerk.com", "https://api.clerk.com/v1"),
             ("https://api.clerk.com/", "https://api.clerk.com/v1"),
@@ -260,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn authorities_are_compared_with_their_default_ports() {
+    fn authorities_are_compared_with_default_ports() {
         let base = BaseUrl::default();
         assert!(base.is_authority_of(&"https://API.clerk.com:443/v9".parse().unwrap()));
         assert!(!base.is_authority_of(&"https://api.clerk.com:444/v1".parse().unwrap()));
