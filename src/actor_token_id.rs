@@ -131,28 +131,8 @@ mod tests {
 
     #[test]
     fn text_that_could_leave_the_path_segment_is_refused() {
-        let hostile = [
-            "",
-            ".",
-            "..",
-            "a/b",
-            "../users/x",
-            "%2e%2e",
-            "%2f",
-            "a?x",
-            "a#f",
-            "a;b",
-            "a\\b",
-            "a b",
-            "a\tb",
-            "a\r\nb",
-            "a\0",
-            "é",
-            "a\u{202e}b",
-            "@evil",
-            "http://evil/",
-        ];
-        for id in hostile {
+        let hostile = "|.|..|a/b|../users/x|%2e%2e|%2f|a?x|a#f|a;b|a\\b|a b|a\tb|a\r\nb|a\0|é|a\u{202e}b|@evil|http://evil/";
+        for id in hostile.split('|') {
             assert!(ActorTokenId::try_from(id).is_err(), "{id:?} was accepted");
         }
         assert!(ActorTokenId::try_from("a".repeat(10_000_000)).is_err());
@@ -161,13 +141,8 @@ mod tests {
 
     #[test]
     fn known_forms_of_ids_are_accepted() {
-        for id in [
-            "act_2OEpKhcCN1Lat9NQ0G6puh7q5Rb",
-            "impt_x",
-            "act_tok_1",
-            "act_123",
-            "a-b",
-        ] {
+        let seen = "act_2OEpKhcCN1Lat9NQ0G6puh7q5Rb impt_x act_tok_1 act_123 a-b";
+        for id in seen.split(' ') {
             assert_eq!(id.parse::<ActorTokenId>().unwrap().to_string(), id);
         }
         assert!(ActorTokenId::try_from("a".repeat(128)).is_ok());

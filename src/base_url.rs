@@ -258,70 +258,55 @@ pub enum InvalidBaseUrl {
 mod tests {
     use super::*;
 
-    fn error(url: &str) -> InvalidBaseUrl {
-        url.parse::<BaseUrl>().expect_err(url)
-    }
-
     #[test]
     fn url_that_could_send_the_key_elsewhere_is_refused() {
         use InvalidBaseUrl as E;
-        assert_eq!(error(""), E::Empty);
-        for url in [
-            "https://a b",
-            " https://a",
-            "https://a/v1\n",
-            "https://a/\u{a0}",
+        let long = format!("https://a/{}", "b".repeat(2048));
+        for (url, error) in [
+            ("", E::Empty),
+            (&long, E::TooLong),
+            ("https://a b", E::WhiteSpace),
+            (" https://a", E::WhiteSpace),
+            ("https://a/v1\n", E::WhiteSpace),
+            ("https://a/\u{a0}", E::WhiteSpace),
+            ("https://\u{e9}.example", E::Syntax),
+            ("api.clerk.com", E::NotAbsolute),
+            ("/v1", E::NotAbsolute),
+            ("ftp://api.clerk.com", E::Scheme),
+            ("http://api.clerk.com", E::PlainHttp),
+            ("http://localhost.evil", E::PlainHttp),
+            ("https://user:marker@api.clerk.com", E::UserInfo),
+            ("https://api.clerk.com/v1?a=b", E::Query),
+            ("https://api.clerk.com?a=b", E::Query),
+            ("https://api.clerk.com/v1#f", E::Fragment),
+            ("https://api.clerk.com:0/v1", E::Port),
+            ("https://api.clerk.com/../x", E::Path),
+            ("https://api.clerk.com/v1/..", E::Path),
+            ("https://api.clerk.com/%2e%2E/x", E::Path),
+            ("https://api.clerk.com/./x", E::Path),
+            ("https://api.clerk.com//x", E::Path),
         ] {
-            assert_eq!(error(url), E::WhiteSpace);
+            assert_eq!(url.parse::<BaseUrl>(), Err(error), "{url}");
         }
-        assert_eq!(error("https://\u{e9}.example"), E::Syntax);
-        assert_eq!(
-            error(&format!("https://a/{}", "b".repeat(2048))),
-            E::TooLong
-        );
-        assert_eq!(error("api.clerk.com"), E::NotAbsolute);
-        assert_eq!(error("/v1"), E::NotAbsolute);
-        assert_eq!(error("ftp://api.clerk.com"), E::Scheme);
-        assert_eq!(error("http://api.clerk.com"), E::PlainHttp);
-        assert_eq!(error("http://localhost.evil"), E::PlainHttp);
-        assert_eq!(error("https://user:marker@api.clerk.com"), E::UserInfo);
-        assert_eq!(error("https://api.clerk.com/v1?a=b"), E::Query);
-        assert_eq!(error("https://api.clerk.com/v1#f"), E::Fragment);
-        assert_eq!(error("https://api.clerk.com:0/v1"), E::Port);
-        for url in ["https://a:99999/v1", "https://a:/v1", "https://a:+80/v1"] {
+        // Refused by `http` or here, depending on its version.
+        for end in [":99999/v1", ":/v1", ":+80/v1", "/v1\\x"] {
+            let url = format!("https://api.clerk.com{end}");
             assert!(url.parse::<BaseUrl>().is_err(), "{url}");
-        }
-        for path in ["/../x", "/v1/..", "/%2e%2E/x", "/./x", "//x", "/v1\\x"] {
-            assert!(
-                format!("https://api.clerk.com{path}")
-                    .parse::<BaseUrl>()
-                    .is_err(),
-                "{path}"
-            );
         }
     }
 
     #[test]
     fn host_is_a_name_or_an_address() {
-        let long = format!("https://{}.example", "a".repeat(64));
-        for url in [
-            "https://a[]9999/",
-            "https://[]/",
-            "https://[1.2.3.4]/",
-            "https://[::1]x/",
-            "https://a..b/",
-            "https://.a/",
-            "https://a!b/",
-            "https://:443/",
-            &long,
-        ] {
+        let long = format!("{}.example", "a".repeat(64));
+        for host in "a[]9999 [] [1.2.3.4] [::1]x a..b .a a!b :443"
+            .split(' ')
+            .chain([&*long])
+        {
+            let url = format!("https://{host}/");
             assert!(url.parse::<BaseUrl>().is_err(), "{url}");
         }
-        for url in [
-            "https://[2001:db8::1]:8443/x",
-            "https://10.0.0.1",
-            "https://a_b-c.example",
-        ] {
+        for host in ["[2001:db8::1]:8443", "10.0.0.1", "a_b-c.example"] {
+            let url = format!("https://{host}/x");
             assert!(url.parse::<BaseUrl>().is_ok(), "{url}");
         }
     }

@@ -209,6 +209,16 @@ impl Error {
     }
 }
 
+macro_rules! setters {
+    ($($(#[$doc:meta])* $setter:ident: $field:ident = $type:ty;)*) => {
+        $($(#[$doc])*
+        pub(crate) fn $setter(mut self, $field: impl Into<$type>) -> Self {
+            self.details.$field = $field.into();
+            self
+        })*
+    };
+}
+
 /// What the layers of this crate add.
 impl Error {
     pub(crate) fn new(kind: ErrorKind, outcome: Outcome) -> Self {
@@ -224,76 +234,20 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
-        self.details.attempts = attempts;
-        self
-    }
-
-    /// Sets whether another attempt would fail in the same way.
-    pub(crate) fn permanent(mut self, permanent: bool) -> Self {
-        self.details.permanent = permanent;
-        self
-    }
-
-    /// Sets whether the API refused a key that may have been rotated.
-    pub(crate) fn with_stale_key(mut self, stale: bool) -> Self {
-        self.details.stale_key = stale;
-        self
-    }
-
-    pub(crate) fn has_stale_key(&self) -> bool {
-        self.details.stale_key
-    }
-
-    /// Sets whether the settle layer follows the attempt in the background.
-    pub(crate) fn with_settling(mut self, settling: bool) -> Self {
-        self.details.settling = settling;
-        self
-    }
-
-    /// Marks the error of a response that names the token of another user.
-    pub(crate) fn with_foreign_token(mut self) -> Self {
-        self.details.foreign_token = true;
-        self
-    }
-
-    #[cfg(feature = "server")]
-    pub(crate) fn has_foreign_token(&self) -> bool {
-        self.details.foreign_token
-    }
-
-    pub(crate) fn mark_out_of_budget(&mut self) {
-        self.details.out_of_budget = true;
-    }
-
-    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
-        self.details.status = Some(status);
-        self
-    }
-
-    pub(crate) fn with_clerk_errors(mut self, errors: ClerkErrors) -> Self {
-        self.details.clerk_errors = Some(errors);
-        self
-    }
-
-    pub(crate) fn with_trace_id(mut self, trace_id: Option<String>) -> Self {
-        self.details.trace_id = trace_id;
-        self
-    }
-
-    pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
-        self.details.retry_after = wait;
-        self
-    }
-
-    pub(crate) fn with_actor_token_id(mut self, id: Option<ActorTokenId>) -> Self {
-        self.details.actor_token_id = id;
-        self
-    }
-
-    pub(crate) fn with_exposed_until(mut self, until: Option<SystemTime>) -> Self {
-        self.details.exposed_until = until;
-        self
+    setters! {
+        with_attempts: attempts = u32;
+        /// Whether another attempt would fail in the same way.
+        permanent: permanent = bool;
+        /// Whether the API refused a key that may have been rotated.
+        with_stale_key: stale_key = bool;
+        /// Whether the settle layer follows the attempt in the background.
+        with_settling: settling = bool;
+        with_status: status = Option<StatusCode>;
+        with_clerk_errors: clerk_errors = Option<ClerkErrors>;
+        with_trace_id: trace_id = Option<String>;
+        with_retry_after: retry_after = Option<Duration>;
+        with_actor_token_id: actor_token_id = Option<ActorTokenId>;
+        with_exposed_until: exposed_until = Option<SystemTime>;
     }
 
     /// Sets the reason for the message, in a few words without a credential.
@@ -305,6 +259,25 @@ impl Error {
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.details.source = Some(source.into());
         self
+    }
+
+    /// Marks the error of a response that names the token of another user.
+    pub(crate) fn with_foreign_token(mut self) -> Self {
+        self.details.foreign_token = true;
+        self
+    }
+
+    pub(crate) fn mark_out_of_budget(&mut self) {
+        self.details.out_of_budget = true;
+    }
+
+    pub(crate) fn has_stale_key(&self) -> bool {
+        self.details.stale_key
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn has_foreign_token(&self) -> bool {
+        self.details.foreign_token
     }
 }
 

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_create_names_its_content_type_and_leaves_its_length_to_the_transport() {
+    async fn create_has_a_content_type_and_leaves_its_length_to_the_transport() {
         let headers = sent(OperationKind::Create, "{}", &[("content-length", "7")]).await;
         assert_eq!(headers["content-type"], "application/json");
         assert!(!headers.contains_key("content-length"));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_revoke_has_length_zero_and_no_content_type() {
+    async fn revoke_has_length_zero_and_no_content_type() {
         let headers = sent(OperationKind::Revoke, "", &[("content-type", "text/plain")]).await;
         assert_eq!(headers["content-length"], "0");
         assert!(!headers.contains_key("content-type"));
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_version_and_user_agent_of_a_request_are_kept() {
+    async fn own_version_and_user_agent_are_kept_and_other_headers_replaced() {
         let own = [
             "clerk-api-version",
             "user-agent",

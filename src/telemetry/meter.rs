@@ -1,7 +1,5 @@
 //! Measures calls and attempts by the facade of the crate `metrics`.
 
-use std::fmt;
-
 use http::StatusCode;
 use metrics::{
     Gauge, Label, SharedString, Unit, counter, describe_counter, describe_gauge,
@@ -77,6 +75,7 @@ pub fn describe_metrics() {
 }
 
 /// Counts a call. The call is in flight until this is dropped.
+#[derive(Debug)]
 pub(crate) struct CallMeter {
     kind: OperationKind,
     // Kept, so that the same gauge goes down that went up, even under another recorder.
@@ -103,12 +102,6 @@ impl CallMeter {
 impl Drop for CallMeter {
     fn drop(&mut self) {
         self.in_flight.decrement(1.0);
-    }
-}
-
-impl fmt::Debug for CallMeter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallMeter").finish_non_exhaustive()
     }
 }
 
