@@ -15,8 +15,7 @@
 //!
 //! # Position
 //!
-//! In the wire level, below retry: a request without headers is cheap to clone for the next attempt.
-//! Above the wire layers of users, so that they see the headers that are sent.
+//! In the wire level, above the wire layers of users, so that they see the headers that are sent.
 //!
 //! # Example
 //!

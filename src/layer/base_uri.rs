@@ -52,14 +52,6 @@ pub struct BaseUriLayer {
     config: Config,
 }
 
-#[derive(Clone, Debug)]
-struct Config {
-    base: BaseUrl,
-    allowed: Vec<BaseUrl>,
-    /// The URI of every create without a base URL of its own.
-    create: Uri,
-}
-
 impl BaseUriLayer {
     /// Sends requests to `base`.
     #[must_use]
@@ -79,30 +71,6 @@ impl BaseUriLayer {
     pub fn allow(mut self, other: BaseUrl) -> Self {
         self.config.allowed.push(other);
         self
-    }
-}
-
-impl Config {
-    /// Returns the URI of `path` under the request's own base URL, else under the layer's.
-    fn resolve(&self, path: &str, own: Option<&BaseUrl>) -> Result<Uri, Error> {
-        let base = match own {
-            None if path == CREATE_PATH => return Ok(self.create.clone()),
-            None => &self.base,
-            Some(own) if self.is_allowed(own) => own,
-            Some(_) => {
-                return Err(refused(
-                    "its base URL has another host than the client's; allow it when building the client",
-                ));
-            }
-        };
-        base.join(path)
-            .map_err(|error| refused("its URL is too long").with_source(error))
-    }
-
-    fn is_allowed(&self, other: &BaseUrl) -> bool {
-        std::iter::once(&self.base)
-            .chain(&self.allowed)
-            .any(|known| known.has_same_authority(other))
     }
 }
 
@@ -154,5 +122,37 @@ where
                 ResponseFuture::refused(error)
             }
         }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Config {
+    base: BaseUrl,
+    allowed: Vec<BaseUrl>,
+    /// The URI of every create without a base URL of its own.
+    create: Uri,
+}
+
+impl Config {
+    /// Returns the URI of `path` under the request's own base URL, else under the layer's.
+    fn resolve(&self, path: &str, own: Option<&BaseUrl>) -> Result<Uri, Error> {
+        let base = match own {
+            None if path == CREATE_PATH => return Ok(self.create.clone()),
+            None => &self.base,
+            Some(own) if self.is_allowed(own) => own,
+            Some(_) => {
+                return Err(refused(
+                    "its base URL has another host than the client's; allow it when building the client",
+                ));
+            }
+        };
+        base.join(path)
+            .map_err(|error| refused("its URL is too long").with_source(error))
+    }
+
+    fn is_allowed(&self, other: &BaseUrl) -> bool {
+        std::iter::once(&self.base)
+            .chain(&self.allowed)
+            .any(|known| known.has_same_authority(other))
     }
 }

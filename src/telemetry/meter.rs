@@ -43,29 +43,17 @@ const ORPHANS_POSSIBLE: &str = "clerk.actor_tokens.orphans_possible";
 /// clients in one process overwrite each other's value.
 pub fn describe_metrics() {
     let count = Unit::Count;
-    describe_histogram!(
-        DURATION,
-        Unit::Seconds,
-        "Duration of an attempt, head and body"
-    );
+    describe_histogram!(DURATION, Unit::Seconds, "Duration of an attempt");
     describe_counter!(CALLS, count, "Calls that have ended");
     describe_gauge!(CALLS_IN_FLIGHT, count, "Calls that have not ended");
     describe_counter!(ATTEMPTS, count, "Attempts that have ended");
-    describe_counter!(
-        RETRIES,
-        count,
-        "Retries, by the reason of the failure before"
-    );
+    describe_counter!(RETRIES, count, "Retries, by the failure before");
     describe_gauge!(RETRY_BUDGET, count, "Retries that the shared budget allows");
-    describe_counter!(
-        SETTLED,
-        count,
-        "Tokens that were not returned, by how they ended"
-    );
+    describe_counter!(SETTLED, count, "Unreturned tokens, by how they ended");
     describe_counter!(
         ORPHANS_POSSIBLE,
         count,
-        "Tokens that may be live and were not returned"
+        "Unreturned tokens that may be live"
     );
     // A counter that starts at zero shows its first event as an increase.
     for end in SettleEnd::ALL {
