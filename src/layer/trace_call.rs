@@ -166,7 +166,7 @@ where
     fn call(&mut self, mut request: ActorTokenRequest) -> Self::Future {
         request.call_mut().part();
         let context = SpanContext::of_call(&request);
-        let span = self.make_span.of_call(&context);
+        let span = self.make_span.make(&context, span::call_span);
         let guard = SpanGuard::begin(&span, &request);
         let inner = span.in_scope(|| self.inner.call(request));
         ResponseFuture {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::StatusCode;
 use tracing::{Level, Metadata, Span, field::Empty};
 
-use super::{ErrorType, TARGET, meter, operation};
+use super::{ErrorType, TARGET, meter, names};
 use crate::{ActorTokenId, BoxError, Error, OperationKind, settle_end::SettleEnd};
 
 /// The name of the span in which a token is settled.
@@ -22,7 +22,7 @@ pub(crate) fn retrying(kind: OperationKind, error: &BoxError, attempt: u32, paus
             tracing::event!(
                 target: TARGET,
                 Level::$level,
-                clerk.operation = operation(kind),
+                clerk.operation = names(kind).operation,
                 attempt = i64::from(attempt),
                 pause_ms = milliseconds(pause),
                 "error.type" = error_type.as_str(),
@@ -49,7 +49,7 @@ pub(crate) fn rate_limited(kind: OperationKind, error: &BoxError) {
     tracing::event!(
         target: TARGET,
         Level::WARN,
-        clerk.operation = operation(kind),
+        clerk.operation = names(kind).operation,
         retry_after_ms = error.and_then(Error::retry_after).map(milliseconds),
         out_of_budget = error.is_some_and(Error::is_out_of_budget),
         clerk.error.code = error.and_then(Error::code),

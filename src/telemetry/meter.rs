@@ -7,7 +7,7 @@ use metrics::{
 };
 use tokio::time::Instant;
 
-use super::{ErrorType, METHOD, operation, url_template};
+use super::{ErrorType, METHOD, names};
 use crate::{OperationKind, settle_end::SettleEnd};
 
 const DURATION: &str = "http.client.request.duration";
@@ -72,14 +72,14 @@ pub(crate) struct CallMeter {
 
 impl CallMeter {
     pub(crate) fn begin(kind: OperationKind) -> Self {
-        let in_flight = gauge!(CALLS_IN_FLIGHT, "operation" => operation(kind));
+        let in_flight = gauge!(CALLS_IN_FLIGHT, "operation" => names(kind).operation);
         in_flight.increment(1.0);
         Self { kind, in_flight }
     }
 
     pub(crate) fn end(&self, outcome: &'static str, error_type: Option<ErrorType>) {
         let mut labels = vec![
-            Label::from_static_parts("operation", operation(self.kind)),
+            Label::from_static_parts("operation", names(self.kind).operation),
             Label::from_static_parts("outcome", outcome),
         ];
         labels.extend(error_type.map(|word| Label::new("error.type", text(word))));
@@ -116,11 +116,11 @@ impl AttemptMeter {
         status: Option<StatusCode>,
         error_type: Option<ErrorType>,
     ) {
-        let operation = operation(self.kind);
-        counter!(ATTEMPTS, "operation" => operation, "outcome" => outcome).increment(1);
+        let names = names(self.kind);
+        counter!(ATTEMPTS, "operation" => names.operation, "outcome" => outcome).increment(1);
         let mut labels = vec![
             Label::from_static_parts("http.request.method", METHOD),
-            Label::from_static_parts("url.template", url_template(self.kind)),
+            Label::from_static_parts("url.template", names.url_template),
         ];
         let status = status.map(|status| text(ErrorType::Status(status)));
         if let Some((address, port)) = self.server.clone() {
@@ -134,7 +134,7 @@ impl AttemptMeter {
 }
 
 pub(crate) fn retry(kind: OperationKind, reason: ErrorType) {
-    counter!(RETRIES, "operation" => operation(kind), "reason" => text(reason)).increment(1);
+    counter!(RETRIES, "operation" => names(kind).operation, "reason" => text(reason)).increment(1);
 }
 
 pub(crate) fn retry_budget_left(retries: impl FnOnce() -> f64) {

@@ -30,34 +30,31 @@ pub(crate) const METHOD: &str = "POST";
 /// The outcome of a success.
 pub(crate) const OK: &str = "ok";
 
-pub(crate) fn operation(kind: OperationKind) -> &'static str {
-    match kind {
-        OperationKind::Create => "create",
-        OperationKind::Revoke => "revoke",
-    }
+/// The names of an operation.
+pub(crate) struct Names {
+    pub(crate) operation: &'static str,
+    /// The path under the base URL, without its id.
+    pub(crate) url_template: &'static str,
+    /// The span name of a call.
+    pub(crate) call: &'static str,
+    /// The span name of an attempt: method and template, as OpenTelemetry names HTTP client spans.
+    pub(crate) attempt: &'static str,
 }
 
-/// Returns the path of an operation under the base URL, without its id.
-pub(crate) fn url_template(kind: OperationKind) -> &'static str {
+pub(crate) fn names(kind: OperationKind) -> Names {
     match kind {
-        OperationKind::Create => "/actor_tokens",
-        OperationKind::Revoke => "/actor_tokens/{actor_token_id}/revoke",
-    }
-}
-
-/// Returns the span name of an attempt: method and template, as OpenTelemetry names HTTP client spans.
-pub(crate) fn attempt_name(kind: OperationKind) -> &'static str {
-    match kind {
-        OperationKind::Create => "POST /actor_tokens",
-        OperationKind::Revoke => "POST /actor_tokens/{actor_token_id}/revoke",
-    }
-}
-
-/// Returns the span name of a call.
-pub(crate) fn call_name(kind: OperationKind) -> &'static str {
-    match kind {
-        OperationKind::Create => "actor_tokens.create",
-        OperationKind::Revoke => "actor_tokens.revoke",
+        OperationKind::Create => Names {
+            operation: "create",
+            url_template: "/actor_tokens",
+            call: "actor_tokens.create",
+            attempt: "POST /actor_tokens",
+        },
+        OperationKind::Revoke => Names {
+            operation: "revoke",
+            url_template: "/actor_tokens/{actor_token_id}/revoke",
+            call: "actor_tokens.revoke",
+            attempt: "POST /actor_tokens/{actor_token_id}/revoke",
+        },
     }
 }
 
@@ -170,8 +167,8 @@ mod tests {
     #[test]
     fn attempt_name_is_method_and_template() {
         for kind in [OperationKind::Create, OperationKind::Revoke] {
-            let name = format!("{METHOD} {}", url_template(kind));
-            assert_eq!(attempt_name(kind), name);
+            let names = names(kind);
+            assert_eq!(names.attempt, format!("{METHOD} {}", names.url_template));
         }
     }
 

@@ -30,7 +30,7 @@ impl<'a> SpanContext<'a> {
         let kind = operation.kind();
         Self {
             kind,
-            span_name: telemetry::call_name(kind),
+            span_name: telemetry::names(kind).call,
             resend_count: None,
             server: None,
             actor_token_id: match operation {
@@ -48,7 +48,7 @@ impl<'a> SpanContext<'a> {
         let options = body.content().options();
         Self {
             kind,
-            span_name: telemetry::attempt_name(kind),
+            span_name: telemetry::names(kind).attempt,
             resend_count: (before > 0).then_some(before),
             server: servers.find(options.and_then(|options| options.base_url.as_ref())),
             actor_token_id: id_in(request.uri().path()),
@@ -74,7 +74,7 @@ impl<'a> SpanContext<'a> {
     /// `/actor_tokens/{actor_token_id}/revoke`.
     #[must_use]
     pub fn url_template(&self) -> &'static str {
-        telemetry::url_template(self.kind)
+        telemetry::names(self.kind).url_template
     }
 
     /// Returns the number of earlier attempts of the call; `None` for the first attempt and for a call.

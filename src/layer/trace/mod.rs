@@ -218,7 +218,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let context = SpanContext::of_attempt(&request, &self.config.servers);
-        let span = self.config.make_span.of_attempt(&context);
+        let span = self.config.make_span.make(&context, span::attempt_span);
         let guard = SpanGuard::begin(&span, &context);
         let inner = span.in_scope(|| self.inner.call(request));
         ResponseFuture {

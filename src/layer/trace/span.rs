@@ -7,7 +7,7 @@ use tracing::{Level, Span, field::Empty, span};
 use super::SpanContext;
 use crate::{
     ActorTokenId, Error, OperationKind,
-    telemetry::{ErrorType, METHOD, TARGET, operation, outcome},
+    telemetry::{ErrorType, METHOD, TARGET, names, outcome},
 };
 
 /// How the span of a call or an attempt begins.
@@ -26,18 +26,15 @@ impl MakeSpan {
         Self::By(Arc::new(make))
     }
 
-    pub(crate) fn of_call(&self, context: &SpanContext<'_>) -> Span {
-        self.make(context, call_span)
-    }
-
-    pub(crate) fn of_attempt(&self, context: &SpanContext<'_>) -> Span {
-        self.make(context, attempt_span)
-    }
-
-    fn make(&self, context: &SpanContext<'_>, at: fn(Level, &SpanContext<'_>) -> Span) -> Span {
+    /// Makes a span, one at a level by `default`.
+    pub(crate) fn make(
+        &self,
+        context: &SpanContext<'_>,
+        default: fn(Level, &SpanContext<'_>) -> Span,
+    ) -> Span {
         match self {
             Self::None => Span::none(),
-            Self::At(level) => at(*level, context),
+            Self::At(level) => default(*level, context),
             Self::By(make) => make(context),
         }
     }
@@ -75,14 +72,14 @@ macro_rules! at_level {
 // All numbers are signed: OpenTelemetry has no unsigned ones, and `tracing-opentelemetry` exports
 // those as text.
 
-fn call_span(level: Level, context: &SpanContext<'_>) -> Span {
+pub(crate) fn call_span(level: Level, context: &SpanContext<'_>) -> Span {
     at_level!(
         level,
         "call",
         otel.name = context.span_name(),
         otel.kind = "internal",
         otel.status_code = Empty,
-        clerk.operation = operation(context.kind()),
+        clerk.operation = names(context.kind()).operation,
         actor_token.id = context.actor_token_id(),
         http.response.status_code = Empty,
         "error.type" = Empty,
@@ -93,7 +90,7 @@ fn call_span(level: Level, context: &SpanContext<'_>) -> Span {
     )
 }
 
-fn attempt_span(level: Level, context: &SpanContext<'_>) -> Span {
+pub(crate) fn attempt_span(level: Level, context: &SpanContext<'_>) -> Span {
     at_level!(
         level,
         "attempt",
