@@ -1,11 +1,11 @@
-//! [`Outcome`]: may it have happened?
+//! [`Outcome`], whether a failed operation may have taken effect.
 
 use std::fmt;
 
 /// Whether the operation behind an [`Error`](crate::Error) may have taken effect.
 ///
-/// The variants are ordered by how much may have happened, so that the outcome of a call is the
-/// greatest outcome of its attempts.
+/// The variants are ordered by their possible effect, so that the outcome of a call is the greatest
+/// outcome of its attempts.
 ///
 /// ```
 /// use clerk_actor_tokens::Outcome;
@@ -15,20 +15,20 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
-    /// It provably never reached the API: refused before any I/O, connecting failed, or the
-    /// request body was never taken by the transport.
+    /// The request provably never reached the API: it was refused before any I/O, connecting failed, or
+    /// the transport never took the request body.
     NotSent,
-    /// The API, or something in front of it, answered no. Nothing changed.
+    /// The API, or a proxy in front of it, refused the request. Nothing changed.
     Rejected,
-    /// It may have happened: the connection or the time ran out after the request was taken, the
-    /// answer was a server error, or it was not an answer of this API at all.
+    /// The operation may have taken effect: the connection was lost or a timeout expired after the
+    /// transport took the request, or the response is a server error or not one of this API.
     Unknown,
-    /// It happened, but the answer cannot be used.
+    /// The operation took effect, but the response is unusable.
     Applied,
 }
 
 impl Outcome {
-    /// Whether nothing can have changed at the API, so that sending again is harmless.
+    /// Returns whether nothing can have changed at the API, so that it is safe to send again.
     #[must_use]
     pub fn is_without_effect(self) -> bool {
         self <= Self::Rejected

@@ -1,4 +1,4 @@
-//! [`SecretKey`], the credential that every request carries.
+//! [`SecretKey`], the credential of every request.
 
 use std::{fmt, str::FromStr};
 
@@ -6,8 +6,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// A Clerk secret key (`sk_test_…`, `sk_live_…`), never shown.
 ///
-/// `Debug` prints `SecretKey([redacted])`, there is no `Display`, and the text is wiped from
-/// memory when the last copy is dropped.
+/// `Debug` prints `SecretKey([redacted])`, there is no `Display`, and each copy is wiped from memory
+/// when it is dropped.
 ///
 /// ```
 /// use clerk_actor_tokens::SecretKey;
@@ -20,18 +20,18 @@ use secrecy::{ExposeSecret, SecretString};
 pub struct SecretKey(SecretString);
 
 impl SecretKey {
-    /// How every secret key begins.
+    /// The beginning of every secret key.
     pub(crate) const PREFIX: &str = "sk_";
 
     const MAX_LEN: usize = 1024;
 
-    /// Takes a key as it stands in Clerk's dashboard, without `Bearer`.
+    /// Takes a key as Clerk's dashboard shows it, without `Bearer`.
     ///
     /// # Errors
     ///
-    /// When the text cannot be a secret key: empty, longer than 1024 bytes, with white space or
-    /// anything that is not visible ASCII, a publishable key (`pk_…`), a whole header value, or
-    /// anything else that does not begin with `sk_`.
+    /// When the text cannot be a secret key: it is empty, longer than 1024 bytes, a publishable key
+    /// (`pk_…`) or a whole header value, has a character that is not visible ASCII, or does not begin
+    /// with `sk_`.
     pub fn new(key: impl Into<String>) -> Result<Self, InvalidSecretKey> {
         let key = SecretString::from(key.into());
         let text = key.expose_secret();
@@ -41,10 +41,8 @@ impl SecretKey {
         if text.len() > Self::MAX_LEN {
             return Err(InvalidSecretKey::TooLong { bytes: text.len() });
         }
-        if text
-            .get(..7)
-            .is_some_and(|start| start.eq_ignore_ascii_case("bearer "))
-        {
+        let scheme = text.get(.."bearer ".len()).unwrap_or_default();
+        if scheme.eq_ignore_ascii_case("bearer ") {
             return Err(InvalidSecretKey::Scheme);
         }
         if let Some(position) = text.bytes().position(|byte| !byte.is_ascii_graphic()) {
@@ -59,7 +57,7 @@ impl SecretKey {
         Ok(Self(key))
     }
 
-    /// The key as text, for whoever must send or compare it.
+    /// Returns the key as text, to send or compare it.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
@@ -80,7 +78,7 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// Why a text is not a [`SecretKey`]. The text itself is not repeated.
+/// Why a text is not a [`SecretKey`]. It does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidSecretKey {
@@ -98,7 +96,7 @@ pub enum InvalidSecretKey {
         "the secret key has white space or a character that is not visible ASCII at byte {position}"
     )]
     Character {
-        /// Where the first such character stands, in bytes from the start.
+        /// The position of the first such character, in bytes from the start.
         position: usize,
     },
     /// The text is a whole header value.
@@ -117,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_a_key_is_refused_and_not_echoed() {
+    fn text_that_is_no_key_is_refused_and_not_repeated() {
         let keys = [
             "",
             " ",

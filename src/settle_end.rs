@@ -1,20 +1,20 @@
-//! [`SettleEnd`], how a credential ended that its caller did not get.
+//! [`SettleEnd`], how a token ended that was not returned to its caller.
 
 use std::fmt;
 
-/// How a credential ended that its caller did not get.
+/// How a token ended that was not returned to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SettleEnd {
-    /// It was revoked: nobody can use it.
+    /// It was revoked and cannot be used.
     Revoked,
     /// It had been used before it could be revoked: **a session is live**.
     Accepted,
     /// It exists and could not be revoked.
     NotRevoked,
-    /// It may exist: the answer was lost before its id came, or spoke of none.
+    /// It may exist: the response was lost before its id was received, or had no id.
     Unknown,
-    /// The answer to a create spoke of a token of another user, which is left alone.
+    /// The response to a create named a token of another user, which is not revoked.
     Foreign,
 }
 
@@ -27,7 +27,7 @@ impl SettleEnd {
         Self::Foreign,
     ];
 
-    /// The end in one word, as events and metrics have it.
+    /// Returns the end as one word, as in events and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -39,7 +39,7 @@ impl SettleEnd {
         }
     }
 
-    /// Whether nobody can use the credential any more.
+    /// Returns whether the token cannot be used any more.
     #[must_use]
     pub fn is_safe(self) -> bool {
         self == Self::Revoked

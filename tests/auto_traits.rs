@@ -48,7 +48,7 @@ fn values_can_be_shared_cloned_and_shown() {
     cloned::<layer::settle::DrainReport>();
     cloned::<layer::settle::SettleCounts>();
     cloned::<layer::settle::SettleEnd>();
-    cloned::<layer::trace::Facts<'static>>();
+    cloned::<layer::trace::SpanContext<'static>>();
     shared::<layer::settle::SettleEvent>();
     shared::<Lease>();
 }

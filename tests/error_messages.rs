@@ -37,7 +37,7 @@ async fn a_wrong_key() {
     let key = SecretKey::new("sk_test_wrong").unwrap();
     assert_eq!(
         message(&Sandbox::new(), key).await,
-        "the API answered 401 Unauthorized, clerk_key_invalid: The provided Clerk Secret Key is \
+        "the API responded with 401 Unauthorized, clerk_key_invalid: The provided Clerk Secret Key is \
          invalid. Make sure that it is the one of this API. (trace id …)"
     );
 }
@@ -64,7 +64,7 @@ fn a_wrong_url() {
 async fn an_unknown_user() {
     assert_eq!(
         against(Sandbox::new().known_users(["user_9"])).await,
-        "the API answered 404 Not Found, resource_not_found: No user was found with this id. \
+        "the API responded with 404 Not Found, resource_not_found: No user was found with this id. \
          (trace id …)"
     );
 }
@@ -73,7 +73,7 @@ async fn an_unknown_user() {
 async fn a_used_up_quota() {
     assert_eq!(
         against(Sandbox::new().quota(0)).await,
-        "the API answered 422 Unprocessable Entity, impersonation_limit_exceeded: The plan of this \
+        "the API responded with 422 Unprocessable Entity, impersonation_limit_exceeded: The plan of this \
          instance has no impersonations left. (trace id …)"
     );
 }
@@ -82,7 +82,7 @@ async fn a_used_up_quota() {
 async fn a_plan_without_impersonation() {
     assert_eq!(
         against(Sandbox::new().without_impersonation()).await,
-        "the API answered 402 Payment Required, unsupported_subscription_plan_features: The plan of \
+        "the API responded with 402 Payment Required, unsupported_subscription_plan_features: The plan of \
          this instance does not include impersonation. (trace id …)"
     );
 }
@@ -94,7 +94,7 @@ async fn a_rate_limit() {
     };
     assert_eq!(
         with_fault(fault, 1).await,
-        "the API answered 429 Too Many Requests, too_many_requests: Too many requests. Please try \
+        "the API responded with 429 Too Many Requests, too_many_requests: Too many requests. Please try \
          again later.; try again in 60s (trace id …)"
     );
 }
@@ -103,7 +103,7 @@ async fn a_rate_limit() {
 async fn a_page_of_a_proxy() {
     assert_eq!(
         with_fault(Fault::Html(StatusCode::BAD_GATEWAY), 1).await,
-        "the API answered 502 Bad Gateway (trace id …); it may have taken effect"
+        "the API responded with 502 Bad Gateway (trace id …); it may have taken effect"
     );
 }
 
@@ -119,7 +119,7 @@ async fn a_time_out() {
 async fn a_connection_that_breaks() {
     assert_eq!(
         with_fault(Fault::DisconnectAfter, 1).await,
-        "the exchange with the API broke off; it may have taken effect"
+        "the connection was lost before the response was complete; it may have taken effect"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Calls and attempts are measured under bounded names, and what goes up comes down again.
+//! Calls and attempts are measured under a bounded number of names, and gauges return to zero.
 #![cfg(feature = "metrics")]
 
 mod support {
@@ -64,10 +64,10 @@ fn revoke() -> ActorTokenRequest {
     ActorTokenRequest::revoke("act_marker".parse().unwrap())
 }
 
-/// All that was measured: name and labels, with the value; of a histogram all values.
+/// Name and labels of each metric with its value, or with all values of a histogram.
 type Measured = BTreeMap<String, Vec<f64>>;
 
-/// What was measured since the last time. No name and no label holds an id.
+/// Returns the metrics since the last snapshot, and checks that no name and no label holds an id.
 fn measured(snapshotter: &Snapshotter) -> Measured {
     let mut all = Measured::new();
     for (key, _, _, value) in snapshotter.snapshot().into_vec() {
@@ -90,7 +90,7 @@ fn measured(snapshotter: &Snapshotter) -> Measured {
     all
 }
 
-/// Runs `future` on a runtime with a paused clock, and returns who saw what was measured.
+/// Runs `future` on a runtime with a paused clock, and returns the snapshotter of its recorder.
 fn recorded<F: Future>(future: impl FnOnce(Snapshotter) -> F) -> Snapshotter {
     let recorder = DebuggingRecorder::new();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -115,7 +115,7 @@ fn assert_measured<const N: usize>(all: &Measured, wanted: [(&str, &[f64]); N]) 
 }
 
 #[test]
-fn a_call_with_a_retry_is_measured_in_all_its_parts() {
+fn call_with_a_retry_is_counted_with_its_attempts_and_durations() {
     let limited = answer(429, &[("retry-after", "1")], "");
     let client = scripted([limited, answer(200, &[], MINTED)]);
     let all = while_recording(|_| async move { client.send(create()).await.unwrap() });
@@ -156,7 +156,7 @@ fn a_call_with_a_retry_is_measured_in_all_its_parts() {
 }
 
 #[test]
-fn a_duration_is_in_seconds_and_ends_with_its_attempt() {
+fn duration_is_in_seconds_and_ends_with_its_attempt() {
     let all = while_recording(|_| async {
         silent().send(create()).await.unwrap_err();
     });
@@ -170,7 +170,7 @@ fn a_duration_is_in_seconds_and_ends_with_its_attempt() {
 }
 
 #[test]
-fn a_revoke_is_measured_under_its_template() {
+fn revoke_is_measured_under_its_template() {
     let client = scripted([answer(200, &[], REVOKED)]);
     let all = while_recording(|_| async move { client.send(revoke()).await.unwrap() });
     let template = "url.template=/actor_tokens/{actor_token_id}/revoke";
@@ -178,9 +178,9 @@ fn a_revoke_is_measured_under_its_template() {
 }
 
 #[test]
-fn the_gauge_tells_of_the_budget_that_retries_are_taken_from() {
+fn budget_gauge_ignores_the_retries_of_settling() {
     let busy = || answer(429, &[("retry-after", "0")], "");
-    // The ticket is dropped unread, and so its token revoked, by retries that no budget bounds.
+    // The ticket is dropped unread. The revoke of its token is retried without the budget.
     let ticket = r#","token":"eyJ","url":"https://clerk.example/?ticket=eyJ"}"#;
     let minted = answer(200, &[], MINTED.replace('}', ticket));
     let client = scripted([busy(), busy(), minted, busy(), answer(200, &[], REVOKED)]);
@@ -194,14 +194,14 @@ fn the_gauge_tells_of_the_budget_that_retries_are_taken_from() {
 const IN_FLIGHT: &str = "clerk.actor_tokens.calls_in_flight operation=create";
 
 #[test]
-fn a_call_that_is_cancelled_is_no_longer_in_flight() {
+fn cancelled_call_is_no_longer_in_flight() {
     let all = while_recording(|snapshotter| async move {
         let client = silent();
         let mut call = Box::pin(client.send(create()));
         assert!(poll!(&mut call).is_pending());
         assert_eq!(measured(&snapshotter)[IN_FLIGHT], [1.0]);
     });
-    // A snapshot begins anew: one less than at the last.
+    // A snapshot resets the gauge, so this is relative to the last one.
     assert_eq!(all[IN_FLIGHT], [-1.0]);
     let call = "clerk.actor_tokens.calls error.type=cancelled operation=create outcome=unknown";
     assert_eq!(all[call], [1.0]);
@@ -210,7 +210,7 @@ fn a_call_that_is_cancelled_is_no_longer_in_flight() {
 }
 
 #[test]
-fn a_call_that_panics_is_no_longer_in_flight() {
+fn panicking_call_is_no_longer_in_flight() {
     let transport = service_fn(|_: Request<Body>| async {
         assert!(std::hint::black_box(false), "a transport's own fault");
         Ok::<_, BoxError>(answer(200, &[], MINTED))
@@ -224,7 +224,7 @@ fn a_call_that_panics_is_no_longer_in_flight() {
 }
 
 #[test]
-fn names_do_not_grow_with_calls() {
+fn number_of_names_does_not_grow_with_calls() {
     let all = while_recording(|_| async {
         for call in 0..50 {
             let refused = format!(
@@ -238,7 +238,7 @@ fn names_do_not_grow_with_calls() {
             client.send(request.base_url(elsewhere)).await.unwrap_err();
         }
     });
-    // Each of these for a refusal by the API, and one by the client.
+    // One for a refusal by the API, and one for a refusal by the client.
     let of = |name: &str| all.keys().filter(|key| key.starts_with(name)).count();
     assert_eq!(of("clerk.actor_tokens.calls "), 2);
     assert_eq!(of("clerk.actor_tokens.attempts "), 2);
@@ -246,7 +246,7 @@ fn names_do_not_grow_with_calls() {
 }
 
 #[test]
-fn every_metric_is_described_with_its_unit() {
+fn every_metric_has_a_description_and_a_unit() {
     let client = scripted([answer(503, &[], ""), answer(200, &[], REVOKED)]);
     let snapshotter = recorded(|_| async move {
         describe_metrics();

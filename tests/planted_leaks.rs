@@ -1,4 +1,4 @@
-//! The search for secrets finds every way in which one could be let out.
+//! The search for secrets finds a secret wherever it is shown.
 
 mod support {
     pub(crate) mod answer;
@@ -36,7 +36,7 @@ fn over<T: Transport>(transport: T) -> Builder<T> {
     ClientBuilder::over(key, transport)
 }
 
-/// A transport that shows a request to `leak` and answers it.
+/// A transport that shows a request to `leak` and responds to it.
 fn transport(
     leak: fn(&Request<Body>),
 ) -> impl Transport<Response = Answer, Error = BoxError, Future: Send> {
@@ -47,7 +47,7 @@ fn transport(
     })
 }
 
-/// A client whose layer at the call level shows every ticket to `leak`.
+/// A client whose call layer shows every ticket to `leak`.
 fn showing(leak: fn(&Ticket)) -> Client {
     let layer = MapResponseLayer::new(move |token: ActorToken| {
         leak(token.ticket().unwrap());
@@ -60,7 +60,7 @@ fn url(ticket: &Ticket) -> &str {
     ticket.expose_url().unwrap()
 }
 
-/// Creates a token, and tells what showed the marker on the way.
+/// Creates a token, and returns every leak of the marker on the way.
 fn created(client: Client) -> (Result<ActorToken, Error>, Vec<Leak>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -85,7 +85,7 @@ fn assert_found(client: Client) {
 }
 
 #[test]
-fn nothing_is_found_where_nothing_leaks() {
+fn search_finds_nothing_if_nothing_leaks() {
     let (token, leaks) = created(showing(|_| ()));
     assert!(token.is_ok(), "{token:?}");
     assert!(leaks.is_empty(), "{leaks:?}");
@@ -93,7 +93,7 @@ fn nothing_is_found_where_nothing_leaks() {
 }
 
 #[test]
-fn a_key_that_a_transport_logs_is_found() {
+fn key_logged_by_a_transport_is_found() {
     let leaking = transport(|request| {
         let mut headers = request.headers().clone();
         tracing::trace!(?headers, "still marked sensitive");
@@ -104,7 +104,7 @@ fn a_key_that_a_transport_logs_is_found() {
 }
 
 #[test]
-fn a_link_that_a_layer_logs_is_found() {
+fn link_logged_by_a_layer_is_found() {
     assert_found(showing(|ticket| tracing::trace!("here: {}", url(ticket))));
     assert_found(showing(|ticket| tracing::error!(link = url(ticket))));
     assert_found(showing(|ticket| tracing::debug!(link = ?Some(url(ticket)))));
@@ -112,7 +112,7 @@ fn a_link_that_a_layer_logs_is_found() {
 }
 
 #[test]
-fn a_ticket_that_is_encoded_first_is_found() {
+fn encoded_ticket_is_found() {
     assert_found(showing(|ticket| {
         let encoded = search::base64(ticket.expose_token().unwrap().as_bytes());
         tracing::trace!(encoded);
@@ -126,7 +126,7 @@ fn a_ticket_that_is_encoded_first_is_found() {
 }
 
 #[test]
-fn a_ticket_in_a_span_is_found_whenever_it_is_recorded() {
+fn ticket_in_a_span_is_found_whenever_it_is_recorded() {
     assert_found(showing(|ticket| {
         drop(tracing::trace_span!("ticket", url = url(ticket)));
     }));
@@ -137,14 +137,14 @@ fn a_ticket_in_a_span_is_found_whenever_it_is_recorded() {
 }
 
 #[test]
-fn a_ticket_in_the_message_of_a_panic_is_found() {
+fn ticket_in_a_panic_message_is_found() {
     let client = showing(|ticket| panic!("what is {}?", url(ticket)));
     let (panicked, leaks) = search::during(|| catch_unwind(AssertUnwindSafe(|| created(client))));
     assert!(panicked.is_err());
     assert_eq!(leaks.len(), 1, "{leaks:?}");
 }
 
-/// An error that repeats what it could not make sense of.
+/// An error that repeats its input.
 #[derive(Debug)]
 struct Telltale(String);
 
@@ -157,7 +157,7 @@ impl fmt::Display for Telltale {
 impl std::error::Error for Telltale {}
 
 #[test]
-fn a_key_in_the_source_of_an_error_is_found() {
+fn key_in_the_source_of_an_error_is_found() {
     let failing = service_fn(|request: Request<Body>| async move {
         let key = request.headers()[AUTHORIZATION].to_str()?;
         Err::<Answer, BoxError>(Telltale(key.to_owned()).into())
@@ -176,7 +176,7 @@ fn a_key_in_the_source_of_an_error_is_found() {
 }
 
 #[test]
-fn a_leak_on_a_thread_that_nobody_watches_is_found() {
+fn leak_on_another_thread_is_found() {
     let ((), leaks) = search::during(|| {
         let thread = std::thread::spawn(|| tracing::trace!("elsewhere: {MARKER}"));
         thread.join().unwrap();
@@ -187,7 +187,7 @@ fn a_leak_on_a_thread_that_nobody_watches_is_found() {
 }
 
 #[test]
-fn the_marker_is_found_in_every_form() {
+fn marker_is_found_in_every_form() {
     for text in [
         "sk_test_MARKER",
         "SK_TEST_MARKER",

@@ -93,7 +93,7 @@ async fn what_is_settled_is_told_without_secrets() {
     hidden(&client.drain(Duration::from_secs(600)).await);
     let told = told.lock().unwrap();
     assert!(
-        told.contains("NotRevoked") && told.contains("Facts"),
+        told.contains("NotRevoked") && told.contains("SpanContext"),
         "{told}"
     );
     assert_hidden(&told);

@@ -77,9 +77,7 @@ async fn a_failure_for_want_of_budget_says_so() {
     assert!(error.is_out_of_budget());
     assert_eq!((error.attempts(), error.outcome()), (1, Outcome::Rejected));
     assert!(
-        error
-            .to_string()
-            .contains("the budget of retries is used up"),
+        error.to_string().contains("retry budget exhausted"),
         "{error}"
     );
 }

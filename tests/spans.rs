@@ -1,4 +1,4 @@
-//! Every call and every attempt is seen as a span that tells how it ended, and nothing secret.
+//! Every call and every attempt has a span, which records how it ended and nothing secret.
 
 mod support {
     pub(crate) mod answer;
@@ -62,7 +62,7 @@ fn create() -> ActorTokenRequest {
     )
 }
 
-/// Claims a token that was minted, so that nothing is left to settle.
+/// Claims a minted token, so that nothing is left to settle.
 #[track_caller]
 fn kept(token: Result<ActorToken, Error>) {
     if let Some(ticket) = token.unwrap().ticket() {
@@ -74,7 +74,7 @@ fn id() -> ActorTokenId {
     "act_1".parse().unwrap()
 }
 
-/// Checks what every span keeps: that it was closed, its target, and that it tells no secret.
+/// Checks of every span that it is closed, has the right target and holds no secret.
 fn checked(capture: &Capture) -> (Seen, Vec<Seen>) {
     for span in capture.spans() {
         assert!(span.closed, "{span:#?}");
@@ -98,7 +98,7 @@ fn assert_fields<const N: usize>(span: &Seen, fields: [(&str, &str); N]) {
 }
 
 #[tokio::test]
-async fn a_call_that_succeeds_has_a_span_with_one_of_its_attempt() {
+async fn successful_call_has_a_span_with_a_child_for_its_attempt() {
     let (capture, _guard) = Capture::begin();
     let headers = [("clerk-trace-id", "trace_1")];
     let client = scripted([answer(200, &headers, MINTED)]);
@@ -136,7 +136,7 @@ async fn a_call_that_succeeds_has_a_span_with_one_of_its_attempt() {
 }
 
 #[tokio::test]
-async fn a_revoke_is_named_by_its_template_and_tells_its_id() {
+async fn revoke_span_has_the_template_as_its_name_and_the_id() {
     let (capture, _guard) = Capture::begin();
     let client = scripted([answer(200, &[], REVOKED)]);
     client.revoke(&id()).await.unwrap();
@@ -154,7 +154,7 @@ async fn a_revoke_is_named_by_its_template_and_tells_its_id() {
 }
 
 #[tokio::test]
-async fn a_revoke_that_fails_tells_its_id_once() {
+async fn failed_revoke_records_its_id_once() {
     for refused in [
         answer(404, &[], ""),
         answer(200, &[], r#"{"id":"act_1","sta"#),
@@ -170,7 +170,7 @@ async fn a_revoke_that_fails_tells_its_id_once() {
 }
 
 #[tokio::test]
-async fn a_create_whose_answer_cannot_be_read_tells_the_id_once() {
+async fn create_with_an_unreadable_response_records_the_id_once() {
     for broken in [
         r#"{"id":"act_1","user_id":"user_marker","sta"#,
         r#"{"id":"act_1","user_id":"user_other","status":"pending"}"#,
@@ -191,7 +191,7 @@ async fn a_create_whose_answer_cannot_be_read_tells_the_id_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_limit_that_is_retried_is_two_attempts_and_one_warning() {
+async fn retried_rate_limit_is_two_attempts_and_one_warning() {
     let (capture, _guard) = Capture::begin();
     let limited = r#"{"errors":[{"code":"too_many_requests"}],"clerk_trace_id":"trace_1"}"#;
     let client = scripted([
@@ -238,7 +238,7 @@ async fn a_rate_limit_that_is_retried_is_two_attempts_and_one_warning() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_is_one_line_at_the_level_info() {
+async fn retry_is_one_info_event() {
     let (capture, _guard) = Capture::begin();
     let client = scripted([answer(503, &[], ""), answer(200, &[], REVOKED)]);
     client.revoke(&id()).await.unwrap();
@@ -252,7 +252,7 @@ async fn a_retry_is_one_line_at_the_level_info() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_limit_that_is_not_retried_is_a_warning_too() {
+async fn rate_limit_that_is_not_retried_is_a_warning() {
     let (capture, _guard) = Capture::begin();
     let client = scripted([answer(429, &[("retry-after", "60")], "")]);
     client.send(create()).await.unwrap_err();
@@ -264,7 +264,7 @@ async fn a_rate_limit_that_is_not_retried_is_a_warning_too() {
 }
 
 #[tokio::test]
-async fn a_refusal_tells_its_code_and_its_trace_id() {
+async fn refused_call_records_code_and_trace_id() {
     let (capture, _guard) = Capture::begin();
     let refused = r#"{"errors":[{"code":"form_param_invalid","long_message":"user_marker"}],"clerk_trace_id":"trace_1"}"#;
     scripted([answer(422, &[], refused)])
@@ -281,11 +281,11 @@ async fn a_refusal_tells_its_code_and_its_trace_id() {
         assert_eq!(span.field("clerk.trace_id"), "trace_1");
         assert_eq!(span.field("clerk.outcome"), "rejected");
     }
-    assert!(capture.events().is_empty(), "the error tells its caller");
+    assert!(capture.events().is_empty(), "the caller gets the error");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_hangs_in_its_body_ends_with_a_timeout() {
+async fn attempt_that_hangs_in_the_response_body_times_out() {
     let (capture, _guard) = Capture::begin();
     let transport = service_fn(|request: Request<Body>| async move {
         let _taken = request.into_body().into_bytes();
@@ -303,7 +303,7 @@ async fn an_attempt_that_hangs_in_its_body_ends_with_a_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_settled_has_a_span_of_its_own_over_the_revoke() {
+async fn settled_token_has_a_span_with_the_revoke_as_its_child() {
     let (capture, _guard) = Capture::begin();
     let client = scripted([answer(200, &[], MINTED), answer(200, &[], REVOKED)]);
     drop(client.send(create()).await.unwrap());
@@ -336,7 +336,7 @@ async fn what_is_settled_has_a_span_of_its_own_over_the_revoke() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_whose_time_is_over_ends_its_attempt_with_a_timeout() {
+async fn call_at_its_deadline_ends_its_attempt_with_a_timeout() {
     let (capture, _guard) = Capture::begin();
     silent().send(create().timeout(S)).await.unwrap_err();
 
@@ -350,7 +350,7 @@ async fn a_call_whose_time_is_over_ends_its_attempt_with_a_timeout() {
 }
 
 #[tokio::test]
-async fn a_cancelled_call_closes_its_spans() {
+async fn cancelled_call_closes_its_spans() {
     let (capture, _guard) = Capture::begin();
     let client = silent();
     let mut call = Box::pin(client.send(create()));
@@ -369,7 +369,7 @@ async fn a_cancelled_call_closes_its_spans() {
 }
 
 #[tokio::test]
-async fn a_call_that_panics_closes_its_spans() {
+async fn panicking_call_closes_its_spans() {
     let (capture, _guard) = Capture::begin();
     let client = over(service_fn(|_: Request<Body>| async {
         assert!(std::hint::black_box(false), "a transport's own fault");
@@ -387,7 +387,7 @@ async fn a_call_that_panics_closes_its_spans() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_refused_has_no_attempt() {
+async fn refused_call_has_no_attempt() {
     let (capture, _guard) = Capture::begin();
     let invalid = CreateActorToken::new("", Actor::new("user_marker"));
     scripted([]).create(invalid).await.unwrap_err();
@@ -400,7 +400,7 @@ async fn a_call_that_is_refused_has_no_attempt() {
 }
 
 #[tokio::test]
-async fn a_server_is_told_only_when_the_client_knows_it() {
+async fn server_is_recorded_only_if_the_client_knows_it() {
     let (capture, _guard) = Capture::begin();
     let allowed: BaseUrl = "http://[::1]:8080/v1".parse().unwrap();
     let client = over(Scripted::new([answer(200, &[], REVOKED)]))
@@ -448,7 +448,7 @@ async fn layers_of_users_run_inside_the_span_of_their_level() {
     assert_eq!(*seen, [Some("call"), Some("attempt"), Some("attempt")]);
 }
 
-/// Notes the current span when it is dropped.
+/// Records the current span when it is dropped.
 struct Noting(Arc<Mutex<Vec<&'static str>>>);
 
 impl Drop for Noting {
@@ -459,7 +459,7 @@ impl Drop for Noting {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_attempt_lets_go_of_it_lets_go_of_inside_its_span() {
+async fn attempt_is_dropped_inside_its_span() {
     let (capture, _guard) = Capture::begin();
     let noted = Arc::new(Mutex::new(Vec::new()));
     let transport = service_fn({
@@ -473,10 +473,10 @@ async fn what_an_attempt_lets_go_of_it_lets_go_of_inside_its_span() {
             }
         }
     });
-    // Nothing takes over what is let go.
+    // Without settling, a dropped attempt is not moved to the background.
     let client = over(transport).settle(SettleLayer::disabled());
     let client = client.build().unwrap();
-    // By the attempt's time, by the call's, and by the caller.
+    // Ended by the attempt's timeout, by the call's, and by the caller.
     client.send(create()).await.unwrap_err();
     client.send(create().timeout(S)).await.unwrap_err();
     let mut call = Box::pin(client.send(create()));
@@ -487,7 +487,7 @@ async fn what_an_attempt_lets_go_of_it_lets_go_of_inside_its_span() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn spans_of_calls_that_run_side_by_side_are_not_mixed_up() {
+async fn spans_of_concurrent_calls_keep_their_parents() {
     let (capture, _guard) = Capture::begin();
     let transport = service_fn(|request: Request<Body>| async move {
         let attempt = request.body().attempt();
@@ -516,9 +516,9 @@ async fn spans_of_calls_that_run_side_by_side_are_not_mixed_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_propagator_gives_every_attempt_a_traceparent_of_its_own() {
+async fn propagator_gives_every_attempt_its_own_traceparent() {
     let (_capture, _guard) = Capture::begin();
-    /// W3C's header, of the current span.
+    /// Returns W3C's header for the current span.
     fn traceparent() -> HeaderValue {
         let span = Span::current().id().expect("inside the attempt's span");
         let trace = "0af7651916cd43dd8448eb211c80319c";
@@ -541,7 +541,7 @@ async fn a_propagator_gives_every_attempt_a_traceparent_of_its_own() {
 }
 
 #[tokio::test]
-async fn levels_can_be_set_and_spans_turned_off() {
+async fn levels_can_be_set_and_spans_disabled() {
     let (capture, _guard) = Capture::begin();
     let client = over(Scripted::new([answer(200, &[], MINTED)]))
         .trace_call(TraceCallLayer::new().level(Level::DEBUG))
@@ -563,18 +563,18 @@ async fn levels_can_be_set_and_spans_turned_off() {
 }
 
 #[tokio::test]
-async fn spans_of_ones_own_have_the_fields_that_they_declare() {
+async fn custom_span_has_the_fields_that_it_declares() {
     #[derive(Clone)]
     struct RequestId(&'static str);
 
     let (capture, _guard) = Capture::begin();
-    let own = TraceLayer::new().make_span(|facts| {
-        assert!(!format!("{facts:?}").contains("marker"), "{facts:?}");
+    let own = TraceLayer::new().make_span(|context| {
+        assert!(!format!("{context:?}").contains("marker"), "{context:?}");
         tracing::debug_span!(
             "mine",
-            name = facts.span_name(),
-            server = facts.server_address(),
-            request_id = facts.extensions().get().map(|RequestId(id)| id),
+            name = context.span_name(),
+            server = context.server_address(),
+            request_id = context.extensions().get().map(|RequestId(id)| id),
             "error.type" = tracing::field::Empty,
         )
     });
@@ -597,7 +597,7 @@ async fn spans_of_ones_own_have_the_fields_that_they_declare() {
 }
 
 #[tokio::test]
-async fn tower_https_own_trace_layer_can_stand_in_place_of_ours() {
+async fn trace_layer_of_tower_http_can_replace_ours() {
     let (capture, _guard) = Capture::begin();
     let theirs = tower_http::trace::TraceLayer::new_for_http()
         .make_span_with(|_: &Request<Body>| tracing::info_span!("theirs"));
@@ -611,7 +611,7 @@ async fn tower_https_own_trace_layer_can_stand_in_place_of_ours() {
     assert_eq!(names, ["call", "theirs"]);
     assert_eq!(capture.named("theirs")[0].parent, Some(0));
 
-    // Or in place of both.
+    // It can also replace both.
     let (capture, _guard) = Capture::begin();
     let client = over(Scripted::new([answer(200, &[], MINTED)]))
         .trace_call(TraceCallLayer::disabled())

@@ -1,12 +1,12 @@
-//! [`ConfigError`], why a client cannot be built.
+//! [`ConfigError`], the error of building a client.
 
 use crate::{InvalidBaseUrl, InvalidSecretKey, layer::api_headers::InvalidApiVersion};
 
-/// Why a client cannot be built. No value is repeated.
+/// Why a client cannot be built. It does not repeat a value, which may be secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// An environment variable that is needed is not set.
+    /// A required environment variable is not set.
     #[error("the environment variable {variable} is not set")]
     Missing {
         /// The name of the variable.
@@ -29,6 +29,6 @@ pub enum ConfigError {
     ApiVersion(InvalidApiVersion),
     /// The default transport cannot be set up.
     #[cfg(feature = "transport")]
-    #[error("the transport cannot be set up")]
+    #[error("could not set up the transport")]
     Tls(#[from] crate::transport::TlsError),
 }

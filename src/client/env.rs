@@ -6,24 +6,23 @@ use super::{Client, ClientBuilder, ConfigError, Layers};
 use crate::{SecretKey, transport::TransportConfig};
 
 impl Client {
-    /// A client configured by the environment, see [`ClientBuilder::from_env`].
+    /// Builds a client from the environment, see [`ClientBuilder::from_env`].
     ///
     /// # Errors
     ///
-    /// When `CLERK_SECRET_KEY` is not set, a variable holds what it should not, or TLS cannot be set
-    /// up.
+    /// When `CLERK_SECRET_KEY` is not set, the value of a variable is invalid, or TLS cannot be set up.
     pub fn from_env() -> Result<Self, ConfigError> {
         ClientBuilder::from_env()?.build()
     }
 }
 
 impl ClientBuilder<Layers, TransportConfig> {
-    /// Begins with what the environment says: `CLERK_SECRET_KEY`, and, where they are set,
-    /// `CLERK_API_URL` and `CLERK_API_VERSION`.
+    /// Begins with the environment variables `CLERK_SECRET_KEY`, and `CLERK_API_URL` and
+    /// `CLERK_API_VERSION` if they are set.
     ///
     /// # Errors
     ///
-    /// When `CLERK_SECRET_KEY` is not set, or a variable holds what it should not.
+    /// When `CLERK_SECRET_KEY` is not set, or the value of a variable is invalid.
     pub fn from_env() -> Result<Self, ConfigError> {
         let key = variable("CLERK_SECRET_KEY")?.ok_or(ConfigError::Missing {
             variable: "CLERK_SECRET_KEY",
@@ -39,9 +38,9 @@ impl ClientBuilder<Layers, TransportConfig> {
     }
 }
 
+/// Reads a variable. An empty one counts as not set, because many deployments cannot unset one.
 fn variable(variable: &'static str) -> Result<Option<String>, ConfigError> {
     match env::var(variable) {
-        // A variable set to nothing is how many a deployment says that it is not set.
         Ok(value) if value.is_empty() => Ok(None),
         Ok(value) => Ok(Some(value)),
         Err(VarError::NotPresent) => Ok(None),

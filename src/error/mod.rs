@@ -1,11 +1,10 @@
-//! [`Error`], the one error of a call, and the questions it answers.
+//! [`Error`], the one error of a call.
 
-mod fmt;
 mod kind;
-mod parts;
 
 use std::{
     error::Error as StdError,
+    fmt,
     time::{Duration, SystemTime},
 };
 
@@ -14,13 +13,13 @@ use http::StatusCode;
 pub use self::kind::ErrorKind;
 use crate::{ActorTokenId, ClerkErrors, Outcome};
 
-/// Any error, as layers pass them on.
+/// Any error, as layers pass it on.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why a call failed, and whether it may have happened all the same.
+/// Why a call failed, and whether it may have taken effect.
 ///
-/// `Display` is one sentence that says what happened and what to do; it never shows a credential,
-/// and does not repeat its [`source`](StdError::source).
+/// `Display` is one sentence: what failed, why and what to do. It never shows a credential, and it does
+/// not repeat its [`source`](StdError::source).
 ///
 /// ```
 /// use clerk_actor_tokens::{ClerkError, ClerkErrors, Error, ErrorKind, Outcome};
@@ -31,13 +30,19 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// assert_eq!(error.kind(), ErrorKind::Api);
 /// assert_eq!(error.outcome(), Outcome::Rejected);
 /// assert_eq!(error.code(), Some("resource_not_found"));
-/// assert_eq!(error.to_string(), "the API answered 404 Not Found, resource_not_found: No user was found.");
+/// assert_eq!(
+///     error.to_string(),
+///     "the API responded with 404 Not Found, resource_not_found: No user was found."
+/// );
 /// ```
-pub struct Error(Box<Inner>);
-
-struct Inner {
+pub struct Error {
     kind: ErrorKind,
     outcome: Outcome,
+    details: Box<Details>,
+}
+
+#[derive(Default)]
+struct Details {
     attempts: u32,
     permanent: bool,
     stale_key: bool,
@@ -46,7 +51,7 @@ struct Inner {
     out_of_budget: bool,
     status: Option<StatusCode>,
     clerk_errors: Option<ClerkErrors>,
-    /// That of the head, which counts when the body has none.
+    /// From the head of the response; the one in the body takes precedence.
     trace_id: Option<String>,
     retry_after: Option<Duration>,
     actor_token_id: Option<ActorTokenId>,
@@ -56,32 +61,11 @@ struct Inner {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, outcome: Outcome) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            outcome,
-            attempts: 0,
-            permanent: false,
-            stale_key: false,
-            settling: false,
-            foreign_token: false,
-            out_of_budget: false,
-            status: None,
-            clerk_errors: None,
-            trace_id: None,
-            retry_after: None,
-            actor_token_id: None,
-            exposed_until: None,
-            detail: None,
-            source: None,
-        }))
-    }
-
-    /// The error that an answer of the API with this status and body stands for: `Rejected` with a 4xx, and
-    /// `Unknown` with any other status.
+    /// Creates the error of a response with this status and body. Its outcome is `Rejected` for a 4xx
+    /// and `Unknown` for any other status.
     ///
-    /// For services that stand in for the API and want to answer in its terms. A guard that refuses
-    /// before anything is sent says so by [`not_sent`](Self::not_sent).
+    /// It is for services that stand in for the API. A guard that refuses before anything is sent adds
+    /// [`not_sent`](Self::not_sent).
     #[must_use]
     pub fn api(status: StatusCode, errors: ClerkErrors) -> Self {
         let outcome = if status.is_client_error() {
@@ -89,13 +73,13 @@ impl Error {
         } else {
             Outcome::Unknown
         };
-        Self::new(kind::of_answer(status, &errors), outcome)
+        Self::new(ErrorKind::of_response(status, &errors), outcome)
             .with_status(status)
             .with_clerk_errors(errors)
     }
 
-    /// The same, of a request that was refused before any of it was sent: its outcome is `NotSent`. What
-    /// an earlier attempt of the same call may have done counts all the same.
+    /// Changes the outcome to `NotSent`, for a request that was refused before any of it was sent. The
+    /// outcome of an earlier attempt of the same call still counts.
     ///
     /// ```
     /// use std::time::Duration;
@@ -114,119 +98,296 @@ impl Error {
         self.with_outcome(Outcome::NotSent)
     }
 
-    /// The same, with this as its [`retry_after`](Self::retry_after).
+    /// Sets [`retry_after`](Self::retry_after).
     #[must_use]
     pub fn try_again_in(self, wait: Duration) -> Self {
         self.with_retry_after(Some(wait))
     }
 
-    /// What kind of failure it is.
+    /// Returns the kind of failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
-        self.0.kind
+        self.kind
     }
 
-    /// Whether the operation may have taken effect, all attempts considered.
+    /// Returns whether the operation may have taken effect, all attempts considered.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        self.0.outcome
+        self.outcome
     }
 
-    /// How many attempts were begun, zero when the call was refused before the first.
+    /// Returns how many attempts were begun; zero if the call was refused before the first.
     #[must_use]
     pub fn attempts(&self) -> u32 {
-        self.0.attempts
+        self.details.attempts
     }
 
-    /// The HTTP status of the answer that the last attempt ended with, if it got one. A call whose
-    /// own time ran out has none.
+    /// Returns the HTTP status of the last attempt's response, if there was one. A call that ran into its
+    /// own deadline has none.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
-        self.0.status
+        self.details.status
     }
 
-    /// The error body of the last answer, if it had one that could be read.
+    /// Returns the error body of the last response, if there was a readable one.
     #[must_use]
     pub fn clerk_errors(&self) -> Option<&ClerkErrors> {
-        self.0.clerk_errors.as_ref()
+        self.details.clerk_errors.as_ref()
     }
 
-    /// The first error code of the answer, like `impersonation_limit_exceeded`.
+    /// Returns the first error code of the response, such as `impersonation_limit_exceeded`.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.clerk_errors().and_then(ClerkErrors::code)
     }
 
-    /// How long the API asked to wait, if it did.
+    /// Returns how long the API asks to wait before the next request, if it does.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.0.retry_after
+        self.details.retry_after
     }
 
-    /// The id by which Clerk's support finds the request: `clerk_trace_id`, else the header
-    /// `Clerk-Trace-Id`, else `cf-ray`.
+    /// Returns the id by which Clerk's support finds the request: `clerk_trace_id` of the body, else the
+    /// header `Clerk-Trace-Id`, else `cf-ray`.
     #[must_use]
     pub fn trace_id(&self) -> Option<&str> {
         self.clerk_errors()
             .and_then(|body| body.clerk_trace_id.as_deref())
-            .or(self.0.trace_id.as_deref())
+            .or(self.details.trace_id.as_deref())
     }
 
-    /// The id of the token that is concerned although the call failed, when it could be read: of a create
-    /// what was minted all the same, of a revoke what an answer named that cannot be used otherwise.
+    /// Returns the id of the token that the failed call is about, if it could be read: for a create, the
+    /// token that was minted; for a revoke, the token that an unusable response named.
     #[must_use]
     pub fn actor_token_id(&self) -> Option<&ActorTokenId> {
-        self.0.actor_token_id.as_ref()
+        self.details.actor_token_id.as_ref()
     }
 
-    /// Until when a token could be used that a create had minted by the time it failed: its life from
-    /// then on. `None` when nothing was minted, and for a revoke.
+    /// Returns the time until which a token can be used that a failed create may have minted: the
+    /// token's lifetime, counted from the failure. `None` if nothing was minted, and for a revoke.
     ///
-    /// What the [settle layer](crate::layer::SettleLayer) revokes dies earlier. What the API carries out
-    /// only later than that, the layer follows, and tells of by
-    /// [`on_settle`](crate::ClientBuilder::on_settle).
+    /// A token that the [settle layer](crate::layer::SettleLayer) revokes ends earlier. If the API mints
+    /// one after that time, the layer reports it by [`on_settle`](crate::ClientBuilder::on_settle).
     #[must_use]
     pub fn exposed_until(&self) -> Option<SystemTime> {
-        self.0.exposed_until
+        self.details.exposed_until
     }
 
-    /// Whether an attempt whose time ran out is followed in the background, and what it mints is
-    /// revoked there.
+    /// Returns whether a timed-out attempt goes on in the background, where the token that it mints is
+    /// revoked.
     #[must_use]
     pub fn is_settling(&self) -> bool {
-        self.0.settling
+        self.details.settling
     }
 
-    /// Whether time ran out: of the connect phase, of an attempt, or of the call.
+    /// Returns whether a timeout expired: of the connect phase, of an attempt, or of the call.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        self.0.kind == ErrorKind::Timeout
+        self.kind == ErrorKind::Timeout
     }
 
-    /// Whether connecting failed.
+    /// Returns whether connecting failed.
     #[must_use]
     pub fn is_connect(&self) -> bool {
-        self.0.kind == ErrorKind::Connect
+        self.kind == ErrorKind::Connect
     }
 
-    /// Whether it would have been retried, had the budget that all clones of the client share
-    /// allowed it. That holds ten retries; a retry takes one, and a success gives back a tenth of one.
-    /// So it is used up where, for a while, ten successes need more than one retry.
+    /// Returns whether the attempt was not retried because the retry budget was exhausted.
+    ///
+    /// All clones of a client share the budget. It holds ten retries; a retry takes one, and a success
+    /// returns a tenth of one. So it is exhausted if ten successes need more than one retry for a while.
     #[must_use]
     pub fn is_out_of_budget(&self) -> bool {
-        self.0.out_of_budget
+        self.details.out_of_budget
     }
 
-    /// Whether another attempt would only repeat the failure: a certificate that is not trusted, a
-    /// base URL that is not allowed.
+    /// Returns whether another attempt would fail in the same way, such as after an untrusted certificate
+    /// or a base URL that is not allowed.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        self.0.permanent
+        self.details.permanent
+    }
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $setter:ident: $field:ident = $type:ty;)*) => {
+        $($(#[$doc])*
+        pub(crate) fn $setter(mut self, $field: impl Into<$type>) -> Self {
+            self.details.$field = $field.into();
+            self
+        })*
+    };
+}
+
+/// What the layers of this crate add.
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, outcome: Outcome) -> Self {
+        Self {
+            kind,
+            outcome,
+            details: Box::default(),
+        }
+    }
+
+    pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.outcome = outcome;
+        self
+    }
+
+    setters! {
+        with_attempts: attempts = u32;
+        /// Whether another attempt would fail in the same way.
+        permanent: permanent = bool;
+        /// Whether the API refused a key that may have been rotated.
+        with_stale_key: stale_key = bool;
+        /// Whether the settle layer follows the attempt in the background.
+        with_settling: settling = bool;
+        with_status: status = Option<StatusCode>;
+        with_clerk_errors: clerk_errors = Option<ClerkErrors>;
+        with_trace_id: trace_id = Option<String>;
+        with_retry_after: retry_after = Option<Duration>;
+        with_actor_token_id: actor_token_id = Option<ActorTokenId>;
+        with_exposed_until: exposed_until = Option<SystemTime>;
+    }
+
+    /// Sets the reason for the message, in a few words without a credential.
+    pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.details.detail = Some(detail.into());
+        self
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.details.source = Some(source.into());
+        self
+    }
+
+    /// Marks the error of a response that names the token of another user.
+    pub(crate) fn with_foreign_token(mut self) -> Self {
+        self.details.foreign_token = true;
+        self
+    }
+
+    pub(crate) fn mark_out_of_budget(&mut self) {
+        self.details.out_of_budget = true;
+    }
+
+    pub(crate) fn has_stale_key(&self) -> bool {
+        self.details.stale_key
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn has_foreign_token(&self) -> bool {
+        self.details.foreign_token
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+        self.details.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let details = &*self.details;
+        f.write_str(self.kind.sentence())?;
+        match (details.status, self.kind) {
+            (None, _) => {}
+            (Some(status), ErrorKind::Timeout | ErrorKind::Transport) => {
+                write!(f, " after the head of a {status}")?;
+            }
+            (Some(status), _) => write!(f, " {status}")?,
+        }
+        let entries = details.clerk_errors.as_ref().map(|body| &body.errors);
+        if let Some(first) = entries.and_then(|entries| entries.first()) {
+            match first.code.as_str() {
+                "" => write!(f, ": {first}")?,
+                code => write!(f, ", {code}: {first}")?,
+            }
+        }
+        if let Some(detail) = &details.detail {
+            write!(f, ": {detail}")?;
+        }
+        if let Some(wait) = details.retry_after {
+            write!(f, "; try again in {wait:?}")?;
+        }
+        if let Some(id) = &details.actor_token_id {
+            write!(f, "; the token is {id}")?;
+        }
+        if let Some(trace_id) = self.trace_id() {
+            write!(f, " (trace id {trace_id})")?;
+        }
+        f.write_str(match (self.outcome, self.kind.says_not_sent()) {
+            (Outcome::NotSent, true) | (Outcome::Rejected, _) => "",
+            (Outcome::NotSent, false) => "; nothing was sent",
+            (Outcome::Unknown, true) => "; an earlier attempt may have taken effect",
+            (Outcome::Unknown, false) => "; it may have taken effect",
+            (Outcome::Applied, _) => "; it has taken effect",
+        })?;
+        match details.attempts {
+            0 => {}
+            1 if self.kind != ErrorKind::Timeout => {}
+            attempts => write!(f, " (attempt {attempts})")?,
+        }
+        if details.out_of_budget {
+            f.write_str("; not retried: retry budget exhausted")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    /// Shows what is set only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn set<T: fmt::Debug>(value: &Option<T>) -> Option<&dyn fmt::Debug> {
+            value.as_ref().map(|value| value as _)
+        }
+        fn flag(value: &bool) -> Option<&dyn fmt::Debug> {
+            value.then_some(value)
+        }
+
+        let details = &*self.details;
+        let mut debug = f.debug_struct("Error");
+        debug
+            .field("kind", &self.kind)
+            .field("outcome", &self.outcome)
+            .field("attempts", &details.attempts);
+        for (name, value) in [
+            ("permanent", flag(&details.permanent)),
+            ("settling", flag(&details.settling)),
+            ("out_of_budget", flag(&details.out_of_budget)),
+            ("status", set(&details.status)),
+            ("clerk_errors", set(&details.clerk_errors)),
+            ("trace_id", set(&self.trace_id())),
+            ("retry_after", set(&details.retry_after)),
+            ("actor_token_id", set(&details.actor_token_id)),
+            ("exposed_until", set(&details.exposed_until)),
+            ("detail", set(&details.detail)),
+            ("source", set(&details.source)),
+        ] {
+            if let Some(value) = value {
+                debug.field(name, value);
+            }
+        }
+        debug.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_flags_only_if_they_are_set() {
+        let plain = || Error::new(ErrorKind::Connect, Outcome::NotSent);
+        assert_eq!(
+            format!("{:?}", plain()),
+            "Error { kind: Connect, outcome: NotSent, attempts: 0 }"
+        );
+        let mut special = plain().permanent(true).with_settling(true);
+        special.mark_out_of_budget();
+        let shown = format!("{special:?}");
+        let flags = "permanent: true, settling: true, out_of_budget: true";
+        assert!(shown.contains(flags), "{shown}");
     }
 }

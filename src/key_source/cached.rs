@@ -1,109 +1,96 @@
-//! What a [`KeyProvider`] handed out, kept until it is refused.
+//! [`Cached`], the key of a [`KeyProvider`] until the API refuses it.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::{PoisonError, RwLock},
-};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use http::HeaderValue;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::{KeyProvider, bearer};
 use crate::{BoxError, SecretKey};
 
-type KeyFuture<'a> = Pin<Box<dyn Future<Output = Result<SecretKey, BoxError>> + Send + 'a>>;
+type KeyFuture = Pin<Box<dyn Future<Output = Result<SecretKey, BoxError>> + Send>>;
 
-/// A [`KeyProvider`] behind a pointer. Boxing costs only where the provider is asked.
-trait DynProvider: Send + Sync {
-    fn key(&self) -> KeyFuture<'_>;
-}
-
-impl<P: KeyProvider> DynProvider for P {
-    fn key(&self) -> KeyFuture<'_> {
-        Box::pin(KeyProvider::key(self))
-    }
-}
-
+/// The key of a [`KeyProvider`] until the API refuses it.
 pub(super) struct Cached {
-    provider: Box<dyn DynProvider>,
-    value: RwLock<Option<HeaderValue>>,
-    /// Held by the one call that asks. If that call is dropped, the next in line asks.
-    asking: Mutex<()>,
+    read: Box<dyn Fn() -> KeyFuture + Send + Sync>,
+    value: watch::Sender<Option<HeaderValue>>,
+    /// Locked by the one call that reads the key. If that call is dropped, the next one reads it.
+    reading: Mutex<()>,
 }
 
 impl Cached {
     pub(super) fn new(provider: impl KeyProvider) -> Self {
+        let provider = Arc::new(provider);
         Self {
-            provider: Box::new(provider),
-            value: RwLock::default(),
-            asking: Mutex::default(),
+            read: Box::new(move || {
+                let provider = Arc::clone(&provider);
+                Box::pin(async move { provider.key().await })
+            }),
+            value: watch::Sender::new(None),
+            reading: Mutex::default(),
         }
     }
 
     pub(super) fn current(&self) -> Option<HeaderValue> {
-        self.value
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.value.borrow().clone()
     }
 
     pub(super) async fn fetch(&self) -> Result<HeaderValue, BoxError> {
-        let _asking = self.asking.lock().await;
+        let _reading = self.reading.lock().await;
         if let Some(value) = self.current() {
             return Ok(value);
         }
-        let value = bearer(&self.provider.key().await?);
-        *self.value.write().unwrap_or_else(PoisonError::into_inner) = Some(value.clone());
+        let value = bearer(&(self.read)().await?);
+        self.value.send_replace(Some(value.clone()));
         Ok(value)
     }
 
-    /// Forgets `refused`, unless another key has taken its place meanwhile.
+    /// Drops `refused` from the cache, unless another key has replaced it.
     pub(super) fn forget(&self, refused: &HeaderValue) {
-        let mut value = self.value.write().unwrap_or_else(PoisonError::into_inner);
-        if value.as_ref() == Some(refused) {
-            *value = None;
-        }
+        self.value.send_if_modified(|value| {
+            let is_refused = value.as_ref() == Some(refused);
+            if is_refused {
+                *value = None;
+            }
+            is_refused
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    };
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use tokio::sync::Semaphore;
 
     use super::*;
 
-    /// Hands out `sk_1`, `sk_2`, … each when the gate lets it.
+    /// Returns `sk_1`, `sk_2`, …, each after a permit of the gate.
     struct Counting {
-        asked: Arc<AtomicU32>,
+        reads: Arc<AtomicU32>,
         gate: Arc<Semaphore>,
     }
 
     impl KeyProvider for Counting {
         async fn key(&self) -> Result<SecretKey, BoxError> {
-            let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+            let number = self.reads.fetch_add(1, Ordering::SeqCst) + 1;
             self.gate.acquire().await?.forget();
             Ok(SecretKey::new(format!("sk_{number}"))?)
         }
     }
 
     fn counting(open: usize) -> (Arc<Cached>, Arc<AtomicU32>, Arc<Semaphore>) {
-        let (asked, gate) = (Arc::<AtomicU32>::default(), Arc::new(Semaphore::new(open)));
+        let (reads, gate) = (Arc::<AtomicU32>::default(), Arc::new(Semaphore::new(open)));
         let provider = Counting {
-            asked: Arc::clone(&asked),
+            reads: Arc::clone(&reads),
             gate: Arc::clone(&gate),
         };
-        (Arc::new(Cached::new(provider)), asked, gate)
+        (Arc::new(Cached::new(provider)), reads, gate)
     }
 
     #[tokio::test]
-    async fn many_calls_ask_once() {
-        let (cached, asked, gate) = counting(0);
+    async fn many_calls_read_the_key_once() {
+        let (cached, reads, gate) = counting(0);
         let calls: Vec<_> = (0..50)
             .map(|_| {
                 let cached = Arc::clone(&cached);
@@ -114,29 +101,29 @@ mod tests {
         for call in calls {
             assert_eq!(call.await.unwrap(), "Bearer sk_1");
         }
-        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        assert_eq!(reads.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]
-    async fn a_call_that_is_dropped_while_it_asks_blocks_nobody() {
-        let (cached, asked, gate) = counting(0);
+    async fn call_dropped_while_it_reads_the_key_does_not_block_others() {
+        let (cached, reads, gate) = counting(0);
         let mut dropped = Box::pin(cached.fetch());
         assert!(futures_util::poll!(&mut dropped).is_pending());
         drop(dropped);
         gate.add_permits(1);
         assert_eq!(cached.fetch().await.unwrap(), "Bearer sk_2");
-        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        assert_eq!(reads.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]
-    async fn only_the_key_that_was_refused_is_forgotten() {
-        let (cached, asked, _gate) = counting(9);
+    async fn only_the_refused_key_is_dropped() {
+        let (cached, reads, _gate) = counting(9);
         let first = cached.fetch().await.unwrap();
         cached.forget(&first);
         let second = cached.fetch().await.unwrap();
-        // Late news of the first key's refusal does not cost the second.
+        // A late refusal of the first key does not drop the second.
         cached.forget(&first);
         assert_eq!(cached.current(), Some(second));
-        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        assert_eq!(reads.load(Ordering::SeqCst), 2);
     }
 }

@@ -1,24 +1,25 @@
 //! [`KeySource`], where the secret key of an attempt comes from.
 
 mod cached;
-mod rotating;
 
 use std::{fmt, future::Future, sync::Arc};
 
 use http::HeaderValue;
+use tokio::sync::watch;
 
 use self::cached::Cached;
-pub use self::rotating::RotatingKey;
 use crate::{BoxError, SecretKey};
 
-/// Hands out the secret key, from a vault or a file that changes.
+/// Reads the secret key, from a vault or a file that changes.
 ///
-/// What it hands out is kept until the API answers 401. Then that key is forgotten, and the attempt
-/// repeated, at once and once a call, for which the provider is asked again. Like any retry, the repeat
-/// needs an attempt that is left ([`RetryConfig::disabled`](crate::RetryConfig::disabled) leaves none),
-/// time, a retry in the budget, and no classifier that is against it; without it the 401 comes through,
-/// and the next call asks for the key. However many calls wait for a key, it is asked by one of them at
-/// a time: one that asks on a runtime that nobody runs lets those of other runtimes wait.
+/// The key is cached until the API responds with 401. Then the cache drops it, and the attempt is
+/// repeated without a delay, once a call, with a key that the provider reads anew. Like any retry, this
+/// needs a remaining attempt ([`RetryConfig::disabled`](crate::RetryConfig::disabled) leaves none), time,
+/// a retry in the budget, and a classifier that allows it. Otherwise the call returns the 401, and the
+/// next call reads the key.
+///
+/// At most one call reads the key at a time, and the others wait for it. If the runtime of that call
+/// does not run, calls on other runtimes wait as well.
 ///
 /// ```
 /// use clerk_actor_tokens::{BoxError, Client, KeyProvider, KeySource, SecretKey};
@@ -27,7 +28,7 @@ use crate::{BoxError, SecretKey};
 ///
 /// impl KeyProvider for Vault {
 ///     async fn key(&self) -> Result<SecretKey, BoxError> {
-///         // … ask the vault …
+///         // … read the vault …
 ///         Ok(SecretKey::new("sk_test_1")?)
 ///     }
 /// }
@@ -39,23 +40,22 @@ use crate::{BoxError, SecretKey};
 /// # }
 /// ```
 pub trait KeyProvider: Send + Sync + 'static {
-    /// The key as it is now.
+    /// Reads the current key.
     ///
     /// # Errors
     ///
-    /// Whatever keeps it from being had. The call then fails with
+    /// When the key cannot be read. The call then fails with
     /// [`ErrorKind::Key`](crate::ErrorKind::Key), [`Outcome::NotSent`](crate::Outcome::NotSent) and
-    /// this error as its source; the message must not hold a secret.
+    /// this error as its source. The message must not hold a secret.
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped when the attempt that waits for it is given up; another call may then
-    /// ask anew.
+    /// The future is dropped with the attempt that waits for it. Another call then reads the key.
     fn key(&self) -> impl Future<Output = Result<SecretKey, BoxError>> + Send;
 }
 
-/// Where the secret key of an attempt comes from: a [`SecretKey`] that stays, a [`RotatingKey`] that
-/// can be replaced at run time, or, by [`KeySource::provider`], a [`KeyProvider`] that is asked.
+/// Where the secret key of an attempt comes from: a fixed [`SecretKey`], a [`RotatingKey`] that can be
+/// replaced at run time, or, by [`KeySource::provider`], a [`KeyProvider`].
 #[derive(Clone)]
 pub struct KeySource(Kind);
 
@@ -67,17 +67,17 @@ enum Kind {
 }
 
 impl KeySource {
-    /// Asks `provider` for the key, and keeps it until the API refuses it.
+    /// Reads the key from `provider`, and caches it until the API refuses it.
     pub fn provider(provider: impl KeyProvider) -> Self {
         Self(Kind::Provided(Arc::new(Cached::new(provider))))
     }
 
-    /// Whether there may ever be another key.
+    /// Returns whether the key may ever change.
     pub(crate) fn can_change(&self) -> bool {
         !matches!(self.0, Kind::Fixed(_))
     }
 
-    /// The header value, if it is at hand.
+    /// Returns the header value, unless the provider has to read the key first.
     pub(crate) fn current(&self) -> Option<HeaderValue> {
         match &self.0 {
             Kind::Fixed(value) => Some(value.clone()),
@@ -86,7 +86,7 @@ impl KeySource {
         }
     }
 
-    /// The header value, asked for.
+    /// Returns the header value. The provider reads the key if it is not cached.
     pub(crate) async fn fetch(self) -> Result<HeaderValue, BoxError> {
         match self.0 {
             Kind::Fixed(value) => Ok(value),
@@ -95,7 +95,7 @@ impl KeySource {
         }
     }
 
-    /// The API refused `value`. True when another attempt may carry another key.
+    /// Notes that the API refused `value`. Returns whether another attempt may have another key.
     pub(crate) fn refuse(&self, value: &HeaderValue) -> bool {
         match &self.0 {
             Kind::Fixed(_) => false,
@@ -105,6 +105,16 @@ impl KeySource {
                 true
             }
         }
+    }
+}
+
+impl fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Fixed(_) => "KeySource::Fixed",
+            Kind::Rotating(_) => "KeySource::Rotating",
+            Kind::Provided(_) => "KeySource::Provided",
+        })
     }
 }
 
@@ -120,21 +130,63 @@ impl From<RotatingKey> for KeySource {
     }
 }
 
-/// `Bearer sk_…`, marked sensitive, so that `Debug` does not show it.
+/// A secret key that can be replaced while clients use it. Clones share it.
+///
+/// The next attempt uses the new key, also in a call that has begun. A call whose old key was refused
+/// with 401 is repeated once with the new one.
+///
+/// ```
+/// use clerk_actor_tokens::{Client, RotatingKey, SecretKey};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let key = RotatingKey::new(SecretKey::new("sk_test_1")?);
+/// let client = Client::builder(key.clone()).build()?;
+/// key.replace(SecretKey::new("sk_test_2")?);
+/// # let _ = client;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RotatingKey {
+    value: Arc<watch::Sender<HeaderValue>>,
+}
+
+impl RotatingKey {
+    /// Begins with `key`.
+    #[must_use]
+    pub fn new(key: SecretKey) -> Self {
+        Self {
+            value: Arc::new(watch::Sender::new(bearer(&key))),
+        }
+    }
+
+    /// Uses `key` for all attempts from now on.
+    pub fn replace(&self, key: SecretKey) {
+        self.value.send_replace(bearer(&key));
+    }
+
+    fn current(&self) -> HeaderValue {
+        self.value.borrow().clone()
+    }
+}
+
+impl From<SecretKey> for RotatingKey {
+    fn from(key: SecretKey) -> Self {
+        Self::new(key)
+    }
+}
+
+impl fmt::Debug for RotatingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RotatingKey([redacted])")
+    }
+}
+
+/// Returns `Bearer sk_…`, marked sensitive so that `Debug` does not show it.
 fn bearer(key: &SecretKey) -> HeaderValue {
     let value = HeaderValue::try_from(["Bearer ", key.expose()].concat());
-    // A `SecretKey` is visible ASCII and nothing else.
+    // Never the default, because a `SecretKey` is visible ASCII.
     let mut value = value.unwrap_or(HeaderValue::from_static("Bearer"));
     value.set_sensitive(true);
     value
-}
-
-impl fmt::Debug for KeySource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Kind::Fixed(_) => "KeySource::Fixed",
-            Kind::Rotating(_) => "KeySource::Rotating",
-            Kind::Provided(_) => "KeySource::Provided",
-        })
-    }
 }

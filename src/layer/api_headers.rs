@@ -5,34 +5,36 @@
 //! | `accept` | `application/json` |
 //! | `accept-encoding` | `identity`: nothing is ever decompressed |
 //! | `clerk-api-version` | [`ApiVersion`], `2026-05-12` by default |
-//! | `content-length` | the length of the body, zero included |
-//! | `content-type` | `application/json`, only where there is a body |
+//! | `content-length` | `0`, only without a body: hyper sends none then |
+//! | `content-type` | `application/json`, only with a body |
 //! | `user-agent` | `clerk-actor-tokens/<version>` |
 //! | `x-clerk-sdk` | `rust/<version>` |
 //!
-//! A request's own `clerk-api-version` and `user-agent` are kept; all others are replaced.
+//! A request's own `clerk-api-version` and `user-agent` are kept. Its own values of all other headers
+//! are replaced. The length of a body is set by the transport.
 //!
 //! # Position
 //!
-//! In the wire level, below retry: a request without headers is cheap to clone for the next attempt.
-//! Above the wire layers of users, who see what is sent.
+//! In the wire level, above the wire layers of users, so that they see the headers that are sent.
 //!
 //! # Example
 //!
 //! ```
 //! use clerk_actor_tokens::{Body, BoxError, OperationKind, layer::ApiHeadersLayer};
-//! use http::Request;
+//! use http::{Request, Response};
 //! use tower::{Service, ServiceBuilder, ServiceExt};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
 //! let mut service = ServiceBuilder::new()
 //!     .layer(ApiHeadersLayer::default())
-//!     .service_fn(|request: Request<Body>| async move { Ok::<_, BoxError>(request) });
+//!     .service_fn(|request: Request<Body>| async move {
+//!         assert_eq!(request.headers()["clerk-api-version"], "2026-05-12");
+//!         assert!(!request.headers().contains_key("content-type"));
+//!         Ok::<_, BoxError>(Response::new("revoked"))
+//!     });
 //! let request = Request::new(Body::new(OperationKind::Revoke, ""));
-//! let sent = service.ready().await?.call(request).await?;
-//! assert_eq!(sent.headers()["clerk-api-version"], "2026-05-12");
-//! assert!(!sent.headers().contains_key("content-type"));
+//! service.ready().await?.call(request).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -44,9 +46,10 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request,
+    HeaderName, HeaderValue, Request, Response,
     header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT},
 };
+use tower_http::set_header::SetRequestHeaderLayer as SetHeader;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -57,12 +60,101 @@ const SDK: HeaderName = HeaderName::from_static("x-clerk-sdk");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+const ZERO: HeaderValue = HeaderValue::from_static("0");
 const USER_AGENT_VALUE: HeaderValue =
     HeaderValue::from_static(concat!("clerk-actor-tokens/", env!("CARGO_PKG_VERSION")));
 const SDK_VALUE: HeaderValue =
     HeaderValue::from_static(concat!("rust/", env!("CARGO_PKG_VERSION")));
 
-/// The version of the API that is asked for, in the header `clerk-api-version`.
+/// How many headers a request has on the wire: those of this layer, the key, the host and the length.
+const HEADERS: usize = 9;
+
+/// A value that depends on the body; `None` sets no header.
+type OfBody = fn(&Request<Body>) -> Option<HeaderValue>;
+
+/// One layer of tower-http for each header.
+type Headers = (
+    SetHeader<HeaderValue>,
+    SetHeader<HeaderValue>,
+    SetHeader<HeaderValue>,
+    SetHeader<HeaderValue>,
+    SetHeader<HeaderValue>,
+    SetHeader<OfBody>,
+    SetHeader<OfBody>,
+);
+
+/// Layer of [`ApiHeaders`].
+#[derive(Clone, Debug)]
+pub struct ApiHeadersLayer {
+    headers: Headers,
+}
+
+impl ApiHeadersLayer {
+    /// Requests this version of the API.
+    #[must_use]
+    pub fn new(version: ApiVersion) -> Self {
+        let content_type: OfBody = |request| (!request.body().is_empty()).then_some(JSON);
+        let no_content: OfBody = |request| request.body().is_empty().then_some(ZERO);
+        Self {
+            headers: (
+                SetHeader::overriding(ACCEPT, JSON),
+                SetHeader::overriding(ACCEPT_ENCODING, IDENTITY),
+                SetHeader::if_not_present(API_VERSION, version.0),
+                SetHeader::if_not_present(USER_AGENT, USER_AGENT_VALUE),
+                SetHeader::overriding(SDK, SDK_VALUE),
+                SetHeader::overriding(CONTENT_TYPE, content_type),
+                SetHeader::overriding(CONTENT_LENGTH, no_content),
+            ),
+        }
+    }
+}
+
+impl Default for ApiHeadersLayer {
+    fn default() -> Self {
+        Self::new(ApiVersion::default())
+    }
+}
+
+impl<S> Layer<S> for ApiHeadersLayer {
+    type Service = ApiHeaders<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ApiHeaders {
+            inner: self.headers.layer(inner),
+        }
+    }
+}
+
+/// Adds the fixed headers of the API, see the [module](self).
+#[derive(Clone, Debug)]
+pub struct ApiHeaders<S> {
+    inner: <Headers as Layer<S>>::Service,
+}
+
+impl<S, B> Service<Request<Body>> for ApiHeaders<S>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> S::Future {
+        let headers = request.headers_mut();
+        // The map would otherwise grow twice on its way to the wire.
+        headers.reserve(HEADERS);
+        // A value that is wrong for the body would corrupt the message.
+        headers.remove(CONTENT_LENGTH);
+        headers.remove(CONTENT_TYPE);
+        self.inner.call(request)
+    }
+}
+
+/// The version of the API that is requested, in the header `clerk-api-version`.
 ///
 /// ```
 /// use clerk_actor_tokens::layer::ApiVersion;
@@ -75,9 +167,7 @@ const SDK_VALUE: HeaderValue =
 pub struct ApiVersion(HeaderValue);
 
 impl ApiVersion {
-    const DEFAULT: HeaderValue = HeaderValue::from_static("2026-05-12");
-
-    /// The version as text.
+    /// Returns the version as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
@@ -87,7 +177,7 @@ impl ApiVersion {
 impl Default for ApiVersion {
     /// `2026-05-12`.
     fn default() -> Self {
-        Self(Self::DEFAULT)
+        Self(HeaderValue::from_static("2026-05-12"))
     }
 }
 
@@ -99,9 +189,8 @@ impl FromStr for ApiVersion {
         if !(1..=64).contains(&version.len()) || !version.bytes().all(allowed) {
             return Err(InvalidApiVersion(()));
         }
-        HeaderValue::from_str(version)
-            .map(Self)
-            .map_err(|_| InvalidApiVersion(()))
+        let value = HeaderValue::from_str(version).map_err(|_| InvalidApiVersion(()))?;
+        Ok(Self(value))
     }
 }
 
@@ -119,73 +208,63 @@ impl fmt::Debug for ApiVersion {
 
 /// The error of a text that is not an [`ApiVersion`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an API version consists of 1 to 64 characters out of A-Z a-z 0-9 - . _, like 2026-05-12")]
+#[error("an API version has 1 to 64 characters from A-Z a-z 0-9 - . _, like 2026-05-12")]
 pub struct InvalidApiVersion(());
 
-/// Layer of [`ApiHeaders`].
-#[derive(Clone, Debug, Default)]
-pub struct ApiHeadersLayer {
-    version: ApiVersion,
-}
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use tower::{ServiceExt, service_fn};
 
-impl ApiHeadersLayer {
-    /// Asks for this version of the API.
-    #[must_use]
-    pub fn new(version: ApiVersion) -> Self {
-        Self { version }
-    }
-}
+    use super::*;
+    use crate::{BoxError, OperationKind};
 
-impl<S> Layer<S> for ApiHeadersLayer {
-    type Service = ApiHeaders<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        ApiHeaders {
-            inner,
-            version: self.version.clone(),
+    /// The headers below the layer, of a request with these headers of its own.
+    async fn sent(
+        kind: OperationKind,
+        bytes: &'static str,
+        own: &[(&'static str, &str)],
+    ) -> HeaderMap {
+        let service =
+            ApiHeadersLayer::default().layer(service_fn(|request: Request<Body>| async {
+                let (head, _) = request.into_parts();
+                Ok::<_, BoxError>(Response::new(head.headers))
+            }));
+        let mut request = Request::new(Body::new(kind, bytes));
+        for (name, value) in own {
+            request.headers_mut().append(*name, value.parse().unwrap());
         }
-    }
-}
-
-/// Adds the fixed headers of the API, see the [module](self).
-#[derive(Clone, Debug)]
-pub struct ApiHeaders<S> {
-    inner: S,
-    version: ApiVersion,
-}
-
-fn add(headers: &mut HeaderMap, version: &ApiVersion, body_len: usize) {
-    headers.reserve(8);
-    headers.insert(ACCEPT, JSON);
-    headers.insert(ACCEPT_ENCODING, IDENTITY);
-    headers
-        .entry(API_VERSION)
-        .or_insert_with(|| version.0.clone());
-    headers.insert(CONTENT_LENGTH, body_len.into());
-    if body_len == 0 {
-        headers.remove(CONTENT_TYPE);
-    } else {
-        headers.insert(CONTENT_TYPE, JSON);
-    }
-    headers.entry(USER_AGENT).or_insert(USER_AGENT_VALUE);
-    headers.insert(SDK, SDK_VALUE);
-}
-
-impl<S> Service<Request<Body>> for ApiHeaders<S>
-where
-    S: Service<Request<Body>>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+        service.oneshot(request).await.unwrap().into_body()
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> S::Future {
-        let body_len = request.body().len();
-        add(request.headers_mut(), &self.version, body_len);
-        self.inner.call(request)
+    #[tokio::test]
+    async fn create_has_a_content_type_and_leaves_its_length_to_the_transport() {
+        let headers = sent(OperationKind::Create, "{}", &[("content-length", "7")]).await;
+        assert_eq!(headers["content-type"], "application/json");
+        assert!(!headers.contains_key("content-length"));
+        assert_eq!(headers.len(), 6);
+    }
+
+    #[tokio::test]
+    async fn revoke_has_length_zero_and_no_content_type() {
+        let headers = sent(OperationKind::Revoke, "", &[("content-type", "text/plain")]).await;
+        assert_eq!(headers["content-length"], "0");
+        assert!(!headers.contains_key("content-type"));
+        assert_eq!(headers.len(), 6);
+    }
+
+    #[tokio::test]
+    async fn own_version_and_user_agent_are_kept_and_other_headers_replaced() {
+        let own = [
+            "clerk-api-version",
+            "user-agent",
+            "accept",
+            "accept-encoding",
+            "x-clerk-sdk",
+        ];
+        let headers = sent(OperationKind::Create, "{}", &own.map(|name| (name, "own"))).await;
+        let kept = own.map(|name| headers[name] == "own");
+        assert_eq!(kept, [true, true, false, false, false]);
+        assert_eq!(headers.len(), 6);
     }
 }

@@ -3,10 +3,12 @@
 //!
 //! # Position
 //!
-//! Top of the wire level, so that the wire layers of users see where a request goes. A base URL
-//! of the request's own ([`ActorTokenRequest::base_url`](crate::ActorTokenRequest::base_url)) goes
-//! before the layer's when it leads to the same scheme, host and port, or was
-//! [allowed](BaseUriLayer::allow); otherwise the request is refused before any I/O.
+//! Top of the wire level, so that the wire layers of users see where a request goes.
+//!
+//! A request may bring its own base URL
+//! ([`ActorTokenRequest::base_url`](crate::ActorTokenRequest::base_url)). It is used if it has the
+//! scheme, host and port of the layer's base URL, or of one that was [allowed](BaseUriLayer::allow).
+//! Otherwise the request is refused before any I/O.
 //!
 //! # Example
 //!
@@ -29,7 +31,7 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops what is below, nothing else.
+//! Dropping the future drops the request below and has no other effect.
 
 use std::{
     sync::Arc,
@@ -50,14 +52,6 @@ pub struct BaseUriLayer {
     config: Config,
 }
 
-#[derive(Clone, Debug)]
-struct Config {
-    base: BaseUrl,
-    allowed: Vec<BaseUrl>,
-    /// The URI of a create, the same for every one.
-    create: Uri,
-}
-
 impl BaseUriLayer {
     /// Sends requests to `base`.
     #[must_use]
@@ -72,34 +66,11 @@ impl BaseUriLayer {
         }
     }
 
-    /// Lets requests choose base URLs with the scheme, host and port of `other`, too.
+    /// Also allows requests whose own base URL has the scheme, host and port of `other`.
     #[must_use]
     pub fn allow(mut self, other: BaseUrl) -> Self {
         self.config.allowed.push(other);
         self
-    }
-}
-
-impl Config {
-    /// Where a request to `path` goes.
-    fn resolve(&self, path: &str, own: Option<&BaseUrl>) -> Result<Uri, Error> {
-        let base = own.unwrap_or(&self.base);
-        if own.is_some() && !self.is_allowed(base) {
-            return Err(refused(
-                "its base URL leads to another host than the client's; allow it when building the client",
-            ));
-        }
-        if own.is_none() && path == CREATE_PATH {
-            return Ok(self.create.clone());
-        }
-        base.join(path)
-            .map_err(|error| refused("its URL is too long").with_source(error))
-    }
-
-    fn is_allowed(&self, other: &BaseUrl) -> bool {
-        std::iter::once(&self.base)
-            .chain(&self.allowed)
-            .any(|it| it.has_same_authority(other))
     }
 }
 
@@ -145,10 +116,42 @@ where
                 ResponseFuture::called(self.inner.call(request))
             }
             Err(error) => {
-                // What was polled ready is let go, so that its capacity is free for others.
+                // Releases the reserved readiness, such as a concurrency permit.
                 self.inner = self.inner.clone();
                 ResponseFuture::refused(error)
             }
         }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Config {
+    base: BaseUrl,
+    allowed: Vec<BaseUrl>,
+    /// The URI of every create without a base URL of its own.
+    create: Uri,
+}
+
+impl Config {
+    /// Returns the URI of `path` under the request's own base URL, else under the layer's.
+    fn resolve(&self, path: &str, own: Option<&BaseUrl>) -> Result<Uri, Error> {
+        let base = match own {
+            None if path == CREATE_PATH => return Ok(self.create.clone()),
+            None => &self.base,
+            Some(own) if self.is_allowed(own) => own,
+            Some(_) => {
+                return Err(refused(
+                    "its base URL has another host than the client's; allow it when building the client",
+                ));
+            }
+        };
+        base.join(path)
+            .map_err(|error| refused("its URL is too long").with_source(error))
+    }
+
+    fn is_allowed(&self, other: &BaseUrl) -> bool {
+        std::iter::once(&self.base)
+            .chain(&self.allowed)
+            .any(|known| known.has_same_authority(other))
     }
 }

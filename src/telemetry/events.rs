@@ -1,14 +1,18 @@
-//! What is logged of attempts: one line for each that did not go well, nothing for those that did.
+//! The events: retries, rate limits and settled tokens. A success is not logged.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
+use tracing::{Level, Metadata, Span, field::Empty};
 
-use super::{ErrorType, TARGET, meter, operation};
-use crate::{BoxError, Error, OperationKind};
+use super::{ErrorType, TARGET, meter, names};
+use crate::{ActorTokenId, BoxError, Error, OperationKind, settle_end::SettleEnd};
 
-/// The attempt of this number failed, and another follows after `pause`: a WARN line for a rate limit, for it is
-/// the caller's to mend, INFO for what mends itself.
+/// The name of the span in which a token is settled.
+const SETTLE: &str = "settle";
+
+/// Logs that this attempt failed and that another follows after `pause`. A rate limit is a WARN, because
+/// only the caller can resolve it; any other failure is an INFO.
 pub(crate) fn retrying(kind: OperationKind, error: &BoxError, attempt: u32, pause: Duration) {
     let error = error.downcast_ref::<Error>();
     let error_type = ErrorType::of(error);
@@ -17,8 +21,8 @@ pub(crate) fn retrying(kind: OperationKind, error: &BoxError, attempt: u32, paus
         ($level:ident, $message:literal) => {
             tracing::event!(
                 target: TARGET,
-                tracing::Level::$level,
-                clerk.operation = operation(kind),
+                Level::$level,
+                clerk.operation = names(kind).operation,
                 attempt = i64::from(attempt),
                 pause_ms = milliseconds(pause),
                 "error.type" = error_type.as_str(),
@@ -35,8 +39,8 @@ pub(crate) fn retrying(kind: OperationKind, error: &BoxError, attempt: u32, paus
     }
 }
 
-/// An attempt failed, and none follows. Only a rate limit is worth a line of its own: the error
-/// tells its caller, but it is the operator who has to know.
+/// Logs a rate limit after which no attempt follows, because operators have to know it. Any other last
+/// failure is left to the error that the caller gets.
 pub(crate) fn rate_limited(kind: OperationKind, error: &BoxError) {
     let error = error.downcast_ref::<Error>();
     if !is_rate_limit(error) {
@@ -44,8 +48,8 @@ pub(crate) fn rate_limited(kind: OperationKind, error: &BoxError) {
     }
     tracing::event!(
         target: TARGET,
-        tracing::Level::WARN,
-        clerk.operation = operation(kind),
+        Level::WARN,
+        clerk.operation = names(kind).operation,
         retry_after_ms = error.and_then(Error::retry_after).map(milliseconds),
         out_of_budget = error.is_some_and(Error::is_out_of_budget),
         clerk.error.code = error.and_then(Error::code),
@@ -60,4 +64,127 @@ fn is_rate_limit(error: Option<&Error>) -> bool {
 
 fn milliseconds(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Returns the span of a token that is settled in the background. It follows from the current span and
+/// is no child of it, because that one may end first.
+pub(crate) fn settling_span() -> Span {
+    let span = tracing::span!(
+        target: TARGET,
+        parent: None,
+        Level::INFO,
+        SETTLE,
+        otel.name = "actor_tokens.settle",
+        otel.kind = "internal",
+        otel.status_code = Empty,
+        actor_token.id = Empty,
+        clerk.settle.end = Empty
+    );
+    if !span.is_disabled() {
+        span.follows_from(Span::current());
+    }
+    span
+}
+
+/// Logs and counts how a token ended that was not returned. If the current span is the one that it is
+/// settled in, the end is recorded there, too.
+pub(crate) fn settled(
+    end: SettleEnd,
+    id: Option<&ActorTokenId>,
+    exposed_until: Option<SystemTime>,
+    error: Option<&Error>,
+) {
+    meter::settled(end);
+    let id = id.map(ActorTokenId::as_str);
+    let span = Span::current();
+    let is_settle = |span: &Metadata<'_>| span.target() == TARGET && span.name() == SETTLE;
+    if span.metadata().is_some_and(is_settle) {
+        span.record("actor_token.id", id);
+        span.record("clerk.settle.end", end.as_str());
+        if !end.is_safe() {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+    macro_rules! event {
+        ($level:ident, $message:literal) => {
+            tracing::event!(
+                target: TARGET,
+                Level::$level,
+                actor_token.id = id,
+                clerk.settle.end = end.as_str(),
+                exposed_until = exposed_until.map(unix_seconds),
+                "error.type" = error.map(|error| ErrorType::of(Some(error))).as_ref().map(ErrorType::as_str),
+                $message
+            )
+        };
+    }
+    match end {
+        SettleEnd::Revoked => event!(INFO, "a token that was not returned was revoked"),
+        SettleEnd::Accepted => event!(
+            ERROR,
+            "a token that was not returned had been used: a session is live"
+        ),
+        SettleEnd::NotRevoked => {
+            event!(ERROR, "a token that was not returned could not be revoked");
+        }
+        SettleEnd::Unknown => event!(ERROR, "a token may have been minted and was not returned"),
+        SettleEnd::Foreign => event!(ERROR, "a create returned a token of another user"),
+    }
+}
+
+/// Seconds since 1970.
+fn unix_seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+#[path = "../../tests/support/capture.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod capture;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{capture::Capture, *};
+
+    #[test]
+    fn settled_token_is_an_error_event_unless_it_was_revoked() {
+        use SettleEnd::{Accepted, Foreign, NotRevoked, Revoked, Unknown};
+
+        let (capture, _guard) = Capture::begin();
+        let id = "act_1".parse().unwrap();
+        let until = Some(UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+        settled(Revoked, Some(&id), None, None);
+        settled(NotRevoked, Some(&id), until, None);
+        settled(Unknown, None, until, None);
+        settled(Accepted, Some(&id), None, None);
+        settled(Foreign, Some(&id), until, None);
+
+        let logged = capture.events().into_iter().map(|event| {
+            let field = |name| event.field(name).to_owned();
+            (event.level, field("actor_token.id"), field("exposed_until"))
+        });
+        let (id, until) = ("act_1".to_owned(), "1700000000".to_owned());
+        let none = String::new;
+        assert_eq!(
+            logged.collect::<Vec<_>>(),
+            [
+                (Level::INFO, id.clone(), none()),
+                (Level::ERROR, id.clone(), until.clone()),
+                (Level::ERROR, none(), until.clone()),
+                (Level::ERROR, id.clone(), none()),
+                (Level::ERROR, id, until),
+            ]
+        );
+    }
+
+    #[test]
+    fn settling_span_is_no_child_of_the_current_span() {
+        let (capture, _guard) = Capture::begin();
+        tracing::info_span!("attempt").in_scope(|| drop(settling_span()));
+        let settle = &capture.named("settle")[0];
+        assert_eq!((settle.parent, settle.closed), (None, true));
+    }
 }

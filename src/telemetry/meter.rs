@@ -1,16 +1,14 @@
 //! Measures calls and attempts by the facade of the crate `metrics`.
 
-use std::fmt;
-
 use http::StatusCode;
-use metrics::{Gauge, Label, SharedString, Unit, counter, gauge, histogram};
+use metrics::{
+    Gauge, Label, SharedString, Unit, counter, describe_counter, describe_gauge,
+    describe_histogram, gauge, histogram,
+};
 use tokio::time::Instant;
 
-use super::{ErrorType, METHOD, operation, url_template};
+use super::{ErrorType, METHOD, names};
 use crate::{OperationKind, settle_end::SettleEnd};
-
-/// Whether anything is measured at all.
-pub(crate) const METERED: bool = true;
 
 const DURATION: &str = "http.client.request.duration";
 const CALLS: &str = "clerk.actor_tokens.calls";
@@ -21,8 +19,8 @@ const RETRY_BUDGET: &str = "clerk.actor_tokens.retry_budget";
 const SETTLED: &str = "clerk.actor_tokens.settled";
 const ORPHANS_POSSIBLE: &str = "clerk.actor_tokens.orphans_possible";
 
-/// Describes all metrics to the recorder: names, units, meaning. Call it once, after the recorder
-/// was installed.
+/// Describes all metrics to the recorder: names, units, meaning. Call it once, after the recorder is
+/// installed.
 ///
 /// | metric | kind, unit | labels |
 /// |---|---|---|
@@ -35,70 +33,56 @@ const ORPHANS_POSSIBLE: &str = "clerk.actor_tokens.orphans_possible";
 /// | `clerk.actor_tokens.settled` | counter | `end`: `revoked`, `accepted`, `not_revoked`, `unknown`, `foreign` |
 /// | `clerk.actor_tokens.orphans_possible` | counter | |
 ///
-/// A duration is that of one attempt, head and body, as the OpenTelemetry convention of the same
-/// name wants it; its server is one that the client was configured with. `outcome` is `ok`,
-/// `not_sent`, `rejected`, `unknown`, `applied`, or, for an attempt that was given up, `cut`.
-/// `error.type` and `reason` are a status, or a word like `timeout`, `connect` or `cancelled`. No
-/// label holds an id, or anything else that grows with the number of calls.
+/// A duration covers one attempt, head and body, as the OpenTelemetry convention of that name says. Its
+/// server is one that the client was configured with. `outcome` is `ok`, `not_sent`, `rejected`,
+/// `unknown`, `applied`, or `cut` for a cancelled attempt. `error.type` and `reason` are a status, or a
+/// word such as `timeout`, `connect` or `cancelled`. No label holds an id or another value whose number
+/// grows with the number of calls.
 ///
-/// The budget is that of the [`RetryLayer`](crate::layer::RetryLayer) that used it last: with
-/// several clients in one process, their values take turns.
+/// The budget is the one of the [`RetryLayer`](crate::layer::RetryLayer) that used it last. Several
+/// clients in one process overwrite each other's value.
 pub fn describe_metrics() {
-    metrics::describe_histogram!(
-        DURATION,
-        Unit::Seconds,
-        "How long attempts took, head and body"
-    );
-    metrics::describe_counter!(CALLS, Unit::Count, "Calls that have ended");
-    metrics::describe_gauge!(CALLS_IN_FLIGHT, Unit::Count, "Calls that have not ended");
-    metrics::describe_counter!(ATTEMPTS, Unit::Count, "Attempts that have ended");
-    metrics::describe_counter!(
-        RETRIES,
-        Unit::Count,
-        "Attempts that follow a failed one, by why it failed"
-    );
-    metrics::describe_gauge!(
-        RETRY_BUDGET,
-        Unit::Count,
-        "Retries that the shared budget allows"
-    );
-    metrics::describe_counter!(
-        SETTLED,
-        Unit::Count,
-        "Credentials that nobody read, by what became of them"
-    );
-    metrics::describe_counter!(
+    let count = Unit::Count;
+    describe_histogram!(DURATION, Unit::Seconds, "Duration of an attempt");
+    describe_counter!(CALLS, count, "Calls that have ended");
+    describe_gauge!(CALLS_IN_FLIGHT, count, "Calls that have not ended");
+    describe_counter!(ATTEMPTS, count, "Attempts that have ended");
+    describe_counter!(RETRIES, count, "Retries, by the failure before");
+    describe_gauge!(RETRY_BUDGET, count, "Retries that the shared budget allows");
+    describe_counter!(SETTLED, count, "Unreturned tokens, by how they ended");
+    describe_counter!(
         ORPHANS_POSSIBLE,
-        Unit::Count,
-        "Credentials that may live although nobody holds them"
+        count,
+        "Unreturned tokens that may be live"
     );
-    // From zero on, so that the first one is an increase like any other.
+    // A counter that starts at zero shows its first event as an increase.
     for end in SettleEnd::ALL {
         counter!(SETTLED, "end" => end.as_str()).increment(0);
     }
     counter!(ORPHANS_POSSIBLE).increment(0);
 }
 
-/// Counts a call, which is in flight until this is dropped.
+/// Counts a call. The call is in flight until this is dropped.
+#[derive(Debug)]
 pub(crate) struct CallMeter {
     kind: OperationKind,
-    // Kept, so that what goes down is what went up, whichever recorder is installed by then.
+    // Kept, so that the same gauge goes down that went up, even under another recorder.
     in_flight: Gauge,
 }
 
 impl CallMeter {
     pub(crate) fn begin(kind: OperationKind) -> Self {
-        let in_flight = gauge!(CALLS_IN_FLIGHT, "operation" => operation(kind));
+        let in_flight = gauge!(CALLS_IN_FLIGHT, "operation" => names(kind).operation);
         in_flight.increment(1.0);
         Self { kind, in_flight }
     }
 
     pub(crate) fn end(&self, outcome: &'static str, error_type: Option<ErrorType>) {
         let mut labels = vec![
-            Label::from_static_parts("operation", operation(self.kind)),
+            Label::from_static_parts("operation", names(self.kind).operation),
             Label::from_static_parts("outcome", outcome),
         ];
-        labels.extend(error_type.map(|it| Label::new("error.type", text(it))));
+        labels.extend(error_type.map(|word| Label::new("error.type", text(word))));
         counter!(CALLS, labels).increment(1);
     }
 }
@@ -109,13 +93,7 @@ impl Drop for CallMeter {
     }
 }
 
-impl fmt::Debug for CallMeter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallMeter").finish_non_exhaustive()
-    }
-}
-
-/// Counts an attempt and takes its time.
+/// Counts an attempt and measures its duration.
 #[derive(Debug)]
 pub(crate) struct AttemptMeter {
     kind: OperationKind,
@@ -124,13 +102,10 @@ pub(crate) struct AttemptMeter {
 }
 
 impl AttemptMeter {
-    pub(crate) fn begin(
-        kind: OperationKind,
-        server: impl FnOnce() -> Option<(String, u16)>,
-    ) -> Self {
+    pub(crate) fn begin(kind: OperationKind, server: Option<(&str, u16)>) -> Self {
         Self {
             kind,
-            server: server(),
+            server: server.map(|(host, port)| (host.to_owned(), port)),
             begun: Instant::now(),
         }
     }
@@ -141,25 +116,25 @@ impl AttemptMeter {
         status: Option<StatusCode>,
         error_type: Option<ErrorType>,
     ) {
-        let operation = operation(self.kind);
-        counter!(ATTEMPTS, "operation" => operation, "outcome" => outcome).increment(1);
+        let names = names(self.kind);
+        counter!(ATTEMPTS, "operation" => names.operation, "outcome" => outcome).increment(1);
         let mut labels = vec![
             Label::from_static_parts("http.request.method", METHOD),
-            Label::from_static_parts("url.template", url_template(self.kind)),
+            Label::from_static_parts("url.template", names.url_template),
         ];
         let status = status.map(|status| text(ErrorType::Status(status)));
         if let Some((address, port)) = self.server.clone() {
             labels.push(Label::new("server.address", address));
             labels.push(Label::new("server.port", port.to_string()));
         }
-        labels.extend(status.map(|it| Label::new("http.response.status_code", it)));
-        labels.extend(error_type.map(|it| Label::new("error.type", text(it))));
+        labels.extend(status.map(|status| Label::new("http.response.status_code", status)));
+        labels.extend(error_type.map(|word| Label::new("error.type", text(word))));
         histogram!(DURATION, labels).record(self.begun.elapsed());
     }
 }
 
 pub(crate) fn retry(kind: OperationKind, reason: ErrorType) {
-    counter!(RETRIES, "operation" => operation(kind), "reason" => text(reason)).increment(1);
+    counter!(RETRIES, "operation" => names(kind).operation, "reason" => text(reason)).increment(1);
 }
 
 pub(crate) fn retry_budget_left(retries: impl FnOnce() -> f64) {

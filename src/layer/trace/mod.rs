@@ -2,15 +2,14 @@
 //!
 //! # Position
 //!
-//! Below retry, so that each attempt has a span of its own, a child of the
-//! [call's](super::trace_call), and directly above [`DecodeErrorLayer`](super::DecodeErrorLayer),
-//! where an attempt begins and where it ends in one typed error: the span covers head and body, is
-//! closed by the attempt's time-out, and tells the [`Outcome`](crate::Outcome). All that an attempt
-//! does happens inside it, the wire layers of users, the key's provider and the transport
-//! included. It stands far above [`BearerAuthLayer`](super::BearerAuthLayer), so that it never sees
-//! the key.
+//! Below retry, so that each attempt has its own span, a child of the [call's](super::trace_call).
+//! Directly above [`DecodeErrorLayer`](super::DecodeErrorLayer), where an attempt begins and where it
+//! ends in one typed error. So the span covers head and body, ends with the attempt's timeout, and has
+//! the [`Outcome`](crate::Outcome). The wire layers of users, the key provider and the transport run
+//! inside it. It is far above [`BearerAuthLayer`](super::BearerAuthLayer), so that it never sees the
+//! key.
 //!
-//! The name is `attempt`, the target `clerk_actor_tokens`, the level INFO, and the fields are:
+//! The name is `attempt`, the target `clerk_actor_tokens`, the level INFO. The fields are:
 //!
 //! | field | |
 //! |---|---|
@@ -19,24 +18,24 @@
 //! | `otel.status_code` | `ERROR` when it failed |
 //! | `http.request.method` | `POST` |
 //! | `url.template` | `/actor_tokens`, `/actor_tokens/{actor_token_id}/revoke` |
-//! | `server.address`, `server.port` | where it goes |
+//! | `server.address`, `server.port` | the server it is sent to |
 //! | `http.request.resend_count` | from the second attempt on |
-//! | `http.response.status_code` | if there was an answer |
+//! | `http.response.status_code` | if there was a response |
 //! | `error.type` | the status, or one of `timeout`, `connect`, `transport`, `overloaded`, `runtime`, `key`, `invalid_request`, `unreadable_answer`, `already_accepted`, `already_revoked`, `foreign`, `cancelled`, `panic` |
-//! | `clerk.outcome` | `ok`, `not_sent`, `rejected`, `unknown`, `applied`; none when nobody waited for it |
-//! | `clerk.error.code`, `clerk.trace_id` | what the API said |
-//! | `actor_token.id` | of a revoke, or of a token that was minted all the same |
+//! | `clerk.outcome` | `ok`, `not_sent`, `rejected`, `unknown`, `applied`; none when it was cancelled |
+//! | `clerk.error.code`, `clerk.trace_id` | from the response |
+//! | `actor_token.id` | of a revoke, or of a token that a failed create minted |
 //!
-//! Never a user id, an actor, a URL, a header value, a body or a credential: in place of `url.full`,
-//! which the conventions ask for, template and id tell as much.
+//! A span never holds a user id, an actor, a URL, a header value, a body or a credential. Template and
+//! id replace `url.full`, which the conventions ask for.
 //!
-//! With the feature `metrics` it measures each attempt, too, whether there are spans or not; see
+//! With the feature `metrics` the layer also measures each attempt, with or without spans; see
 //! `describe_metrics`.
 //!
 //! # Example
 //!
-//! A W3C `traceparent` on every attempt: what a layer of the user's does, it does inside the
-//! attempt's span, so that a propagator finds it as the current one.
+//! A W3C `traceparent` on every attempt: a wire layer runs inside the attempt's span, so that a
+//! propagator finds it as the current span.
 //!
 //! ```
 //! use clerk_actor_tokens::{Body, ClientBuilder, SecretKey};
@@ -46,7 +45,7 @@
 //! # use http::Response;
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let key = SecretKey::new("sk_test_1")?;
-//! # let transport = tower::service_fn(|_: Request<Payload>| async {
+//! # let transport = tower::service_fn(|_: Request<Body>| async {
 //! #     Ok::<_, BoxError>(Response::new(String::new()))
 //! # });
 //!
@@ -56,7 +55,7 @@
 //! }
 //!
 //! let client = ClientBuilder::over(key, transport)
-//!     .wire_layer(MapRequestLayer::new(|mut request: Request<Payload>| {
+//!     .wire_layer(MapRequestLayer::new(|mut request: Request<Body>| {
 //!         inject(&tracing::Span::current(), request.headers_mut());
 //!         request
 //!     }))
@@ -68,37 +67,39 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the attempt inside the span and closes it, with `error.type` = `timeout`
-//! when the call's own time is over, else `cancelled`.
+//! Dropping the future drops the attempt inside the span and closes the span, with `error.type` =
+//! `timeout` after the call's deadline, else `cancelled`.
 //!
 //! # Differences from `tower_http::trace`
 //!
-//! It knows the typed error, its span ends with the body, and it shows no URI and no headers.
-//! `tower_http`'s layer can stand in its place, as an
-//! [wire layer](crate::ClientBuilder::wire_layer) with this one [disabled](TraceLayer::disabled).
+//! It records the typed error, its span ends with the body, and it shows no URI and no headers.
+//! `tower_http`'s layer can replace it, as a [wire layer](crate::ClientBuilder::wire_layer) with this
+//! one [disabled](TraceLayer::disabled).
 
-mod facts;
-mod future;
-mod make_span;
-pub(super) mod record;
-mod servers;
+mod context;
+pub(super) mod span;
 
 use std::{
+    fmt,
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing::{Level, Span};
+use tracing::{Instrument, Level, Span, instrument::Instrumented};
 
-pub(super) use self::make_span::MakeSpan;
-pub use self::{facts::Facts, future::ResponseFuture};
-use self::{future::Watch, servers::Servers};
+pub use self::context::SpanContext;
+use self::{context::Servers, span::MakeSpan};
+use super::decode_error;
 use crate::{
-    BaseUrl, BoxError, Payload,
-    telemetry::{AttemptMeter, METERED},
+    BaseUrl, BoxError, Error, OperationKind, Payload,
+    response_head::trace_id,
+    telemetry::{AttemptMeter, ErrorType, METERED, OK, interrupted, outcome},
 };
 
 /// Layer of [`Trace`].
@@ -139,18 +140,17 @@ impl TraceLayer {
         self
     }
 
-    /// Lets `make` begin the spans, with the name, level and fields of one's own. Of the fields in
-    /// the [table](self) that are known only later, those are recorded that the span declares; what
-    /// it leaves out is left out.
+    /// Makes the spans by `make`, with a name, level and fields of your own. A field of the
+    /// [table](self) that is known only at the end is recorded if the span declares it.
     ///
     /// ```
     /// use clerk_actor_tokens::layer::TraceLayer;
     /// use tracing::field::Empty;
     ///
-    /// let layer = TraceLayer::new().make_span(|facts| {
+    /// let layer = TraceLayer::new().make_span(|context| {
     ///     tracing::debug_span!(
     ///         "clerk",
-    ///         otel.name = facts.span_name(),
+    ///         otel.name = context.span_name(),
     ///         otel.kind = "client",
     ///         otel.status_code = Empty,
     ///         deployment.environment.name = "staging",
@@ -163,25 +163,25 @@ impl TraceLayer {
     #[must_use]
     pub fn make_span<F>(mut self, make: F) -> Self
     where
-        F: Fn(&Facts<'_>) -> Span + Send + Sync + 'static,
+        F: Fn(&SpanContext<'_>) -> Span + Send + Sync + 'static,
     {
         self.config.make_span = MakeSpan::by(make);
         self
     }
 
-    /// Where attempts go, for `server.address` and `server.port`. Default: not told, unless the layer
-    /// is part of a [`ClientBuilder`](crate::ClientBuilder).
+    /// Sets the server of attempts, for `server.address` and `server.port`. Default: none, or the base
+    /// URL of the [`ClientBuilder`](crate::ClientBuilder) that the layer is part of.
     #[must_use]
     pub fn base_url(mut self, base_url: BaseUrl) -> Self {
-        self.config.servers.set_base(base_url);
+        self.config.servers.base = Some(base_url);
         self
     }
 
-    /// Where else attempts may go, see [`BaseUriLayer::allow`](super::BaseUriLayer::allow). A server
-    /// that is neither this nor the base URL's is not told.
+    /// Adds another server that attempts may be sent to, see
+    /// [`BaseUriLayer::allow`](super::BaseUriLayer::allow). Any other server is not named.
     #[must_use]
     pub fn allow(mut self, other: BaseUrl) -> Self {
-        self.config.servers.allow(other);
+        self.config.servers.allowed.push(other);
         self
     }
 }
@@ -218,38 +218,125 @@ where
     }
 
     fn call(&mut self, request: Request<Payload>) -> Self::Future {
-        let watch = (METERED || self.config.make_span.is_of_interest())
-            .then(|| self.watch(&request))
-            .flatten();
-        let Some(watch) = watch else {
-            // Made where it is returned, for it is large.
-            return ResponseFuture {
-                inner: Some(self.inner.call(request)),
-                watch: None,
-            };
-        };
-        let inner = watch.span().in_scope(|| self.inner.call(request));
+        let context = SpanContext::of_attempt(&request, &self.config.servers);
+        let span = self.config.make_span.make(&context, span::attempt_span);
+        let guard = SpanGuard::begin(&span, &context);
+        let inner = span.in_scope(|| self.inner.call(request));
         ResponseFuture {
-            inner: Some(inner),
-            watch: Some(watch),
+            inner: Some(inner.instrument(span)),
+            guard,
         }
     }
 }
 
-impl<S> Trace<S> {
-    /// What watches an attempt, if anybody looks.
-    #[cold]
-    fn watch(&self, request: &Request<Payload>) -> Option<Box<Watch>> {
-        let Config { make_span, servers } = &*self.config;
-        let facts = Facts::of_attempt(request, servers);
-        let span = make_span.of_attempt(&facts);
-        if !METERED && span.is_none() {
-            return None;
+pin_project! {
+    /// Response future of [`Trace`].
+    pub struct ResponseFuture<F> {
+        // Dropped before the guard, inside the span.
+        #[pin]
+        inner: Option<Instrumented<F>>,
+        guard: Option<Box<SpanGuard>>,
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<Response<B>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let inner = this.inner.as_mut().as_pin_mut();
+        let inner = inner.expect("polled after it was ready");
+        let result = ready!(inner.poll(cx)).map_err(Into::into);
+        // The span ends here, because a caller may keep this future after it is ready.
+        this.inner.set(None);
+        if let Some(guard) = this.guard.take() {
+            guard.end(&result);
         }
-        let server = || facts.server().map(|(host, port)| (host.to_owned(), port));
-        let kind = facts.kind();
-        let meter = AttemptMeter::begin(kind, server);
-        let deadline = request.body().deadline();
-        Some(Box::new(Watch::new(span, kind, meter, deadline)))
+        Poll::Ready(result)
+    }
+}
+
+impl<F> fmt::Debug for ResponseFuture<F> {
+    /// Shows nothing of the future below, which may hold a response.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("guard", &self.guard)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Records in span and metrics how an attempt ended. Dropped before that, it records a cancellation.
+#[derive(Debug)]
+struct SpanGuard {
+    span: Span,
+    kind: OperationKind,
+    meter: AttemptMeter,
+    /// The call's.
+    deadline: Option<Instant>,
+    ended: bool,
+}
+
+impl SpanGuard {
+    /// Returns a guard if the span is enabled or attempts are measured.
+    fn begin(span: &Span, context: &SpanContext<'_>) -> Option<Box<Self>> {
+        (METERED || !span.is_disabled()).then(|| {
+            Box::new(Self {
+                span: span.clone(),
+                kind: context.kind(),
+                meter: AttemptMeter::begin(context.kind(), context.server()),
+                deadline: context.deadline(),
+                ended: false,
+            })
+        })
+    }
+
+    fn end<B>(mut self, result: &Result<Response<B>, BoxError>) {
+        self.ended = true;
+        match result {
+            Ok(response) => self.responded(response.status(), response.headers()),
+            Err(error) => self.failed(error.downcast_ref()),
+        }
+    }
+
+    /// Records a response, which is a refusal if there is no
+    /// [`DecodeErrorLayer`](super::DecodeErrorLayer) below.
+    fn responded(&self, status: StatusCode, headers: &HeaderMap) {
+        let refused = status.is_client_error() || status.is_server_error();
+        let error_type = refused.then_some(ErrorType::Status(status));
+        let outcome = match refused {
+            true => outcome(decode_error::outcome_of_status(status)),
+            false => OK,
+        };
+        if !self.span.is_disabled() {
+            self.span.record("clerk.trace_id", trace_id(headers));
+            self.span.record("clerk.outcome", outcome);
+            let status = i64::from(status.as_u16());
+            self.span.record("http.response.status_code", status);
+            if let Some(error_type) = error_type {
+                span::record_error_type(&self.span, error_type);
+            }
+        }
+        self.meter.end(outcome, Some(status), error_type);
+    }
+
+    fn failed(&self, error: Option<&Error>) {
+        span::record_failure(&self.span, self.kind, error);
+        let outcome = error.map_or("unknown", |error| outcome(error.outcome()));
+        let status = error.and_then(Error::status);
+        self.meter.end(outcome, status, Some(ErrorType::of(error)));
+    }
+}
+
+impl Drop for SpanGuard {
+    fn drop(&mut self) {
+        if !self.ended {
+            let why = interrupted(self.deadline);
+            span::record_error_type(&self.span, why);
+            self.meter.end("cut", None, Some(why));
+        }
     }
 }

@@ -1,0 +1,341 @@
+//! [`BaseUrl`], the address of the API.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
+
+use http::{
+    Uri,
+    uri::{Authority, Parts, Scheme},
+};
+
+/// The base URL of the API, such as `https://api.clerk.com/v1`.
+///
+/// HTTPS only, except for loopback hosts, where plain HTTP is accepted. It has no user information,
+/// query, fragment or dot segments. Trailing slashes are dropped. Without a path it gets `/v1`.
+///
+/// ```
+/// use clerk_actor_tokens::BaseUrl;
+///
+/// assert_eq!(BaseUrl::default().to_string(), "https://api.clerk.com/v1");
+/// assert_eq!("https://api.clerk.com".parse::<BaseUrl>()?, BaseUrl::default());
+/// assert!("http://api.clerk.com/v1".parse::<BaseUrl>().is_err());
+/// # Ok::<(), clerk_actor_tokens::InvalidBaseUrl>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct BaseUrl {
+    scheme: Scheme,
+    authority: Authority,
+    /// Begins with a slash and does not end with one.
+    path: String,
+}
+
+impl BaseUrl {
+    const DEFAULT_PATH: &str = "/v1";
+    const MAX_LEN: usize = 2048;
+
+    /// Returns whether `other` has the same scheme, host and port. A missing port is the scheme's default.
+    #[must_use]
+    pub fn has_same_authority(&self, other: &Self) -> bool {
+        self.has_authority(&other.scheme, &other.authority)
+    }
+
+    /// Returns whether `uri` has the same scheme, host and port, and no user information.
+    pub(crate) fn is_authority_of(&self, uri: &Uri) -> bool {
+        match (uri.scheme(), uri.authority()) {
+            (Some(scheme), Some(authority)) => {
+                self.has_authority(scheme, authority) && !has_user_info(authority)
+            }
+            _ => false,
+        }
+    }
+
+    fn has_authority(&self, scheme: &Scheme, authority: &Authority) -> bool {
+        self.scheme == *scheme
+            && self.authority.host().eq_ignore_ascii_case(authority.host())
+            && port(&self.scheme, &self.authority) == port(scheme, authority)
+    }
+
+    /// Returns the host, an address without brackets, and the port.
+    pub(crate) fn server(&self) -> (&str, u16) {
+        let host = self.authority.host();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        (host, port(&self.scheme, &self.authority))
+    }
+
+    /// Returns the URI of `path`, which begins with a slash, under this base URL.
+    pub(crate) fn join(&self, path: &str) -> Result<Uri, http::Error> {
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some([self.path.as_str(), path].concat().try_into()?);
+        Ok(Uri::from_parts(parts)?)
+    }
+}
+
+fn port(scheme: &Scheme, authority: &Authority) -> u16 {
+    let default = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    authority.port_u16().unwrap_or(default)
+}
+
+impl Default for BaseUrl {
+    /// `https://api.clerk.com/v1`.
+    fn default() -> Self {
+        Self {
+            scheme: Scheme::HTTPS,
+            authority: Authority::from_static("api.clerk.com"),
+            path: Self::DEFAULT_PATH.into(),
+        }
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = InvalidBaseUrl;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        if url.is_empty() {
+            return Err(InvalidBaseUrl::Empty);
+        }
+        if url.len() > Self::MAX_LEN {
+            return Err(InvalidBaseUrl::TooLong);
+        }
+        if url.contains(char::is_whitespace) {
+            return Err(InvalidBaseUrl::WhiteSpace);
+        }
+        if url.contains('#') {
+            return Err(InvalidBaseUrl::Fragment);
+        }
+        let uri: Uri = url.parse().map_err(|_| InvalidBaseUrl::Syntax)?;
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return Err(InvalidBaseUrl::NotAbsolute);
+        };
+        if has_user_info(authority) {
+            return Err(InvalidBaseUrl::UserInfo);
+        }
+        if !is_host(authority.host()) {
+            return Err(InvalidBaseUrl::Host);
+        }
+        if !has_right_port(authority) {
+            return Err(InvalidBaseUrl::Port);
+        }
+        if *scheme == Scheme::HTTP && !is_loopback(authority.host()) {
+            return Err(InvalidBaseUrl::PlainHttp);
+        }
+        if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
+            return Err(InvalidBaseUrl::Scheme);
+        }
+        if uri.query().is_some() {
+            return Err(InvalidBaseUrl::Query);
+        }
+        let path = match uri.path().trim_end_matches('/') {
+            "" => Self::DEFAULT_PATH,
+            path if is_path(path) => path,
+            _ => return Err(InvalidBaseUrl::Path),
+        };
+        Ok(Self {
+            path: path.into(),
+            scheme: scheme.clone(),
+            authority: authority.clone(),
+        })
+    }
+}
+
+fn has_user_info(authority: &Authority) -> bool {
+    authority.as_str().contains('@')
+}
+
+/// Returns whether a resolver or a certificate can name this host. `Authority` accepts more.
+fn is_host(host: &str) -> bool {
+    let is_label = |label: &str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        (1..=63).contains(&label.len()) && label.bytes().all(allowed)
+    };
+    match without_brackets(host) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => host.len() <= 253 && host.split('.').all(is_label),
+    }
+}
+
+fn without_brackets(host: &str) -> Option<&str> {
+    host.strip_prefix('[')?.strip_suffix(']')
+}
+
+/// Returns whether `authority` has no port, or one from 1 to 65535. `Authority` accepts others and then
+/// reports none.
+pub(crate) fn has_right_port(authority: &Authority) -> bool {
+    let text = authority.as_str();
+    match text.get(authority.host().len()..).unwrap_or_default() {
+        "" => true,
+        port => port.strip_prefix(':').is_some_and(|port| {
+            !port.starts_with('+') && port.parse::<u16>().is_ok_and(|port| port > 0)
+        }),
+    }
+}
+
+/// Returns whether no segment of the path is empty or, also percent-encoded, a dot segment.
+fn is_path(path: &str) -> bool {
+    let is_plain = |segment: &str| {
+        let decoded = segment.to_ascii_lowercase().replace("%2e", ".");
+        !matches!(decoded.as_str(), "" | "." | "..")
+    };
+    let allowed = |byte: u8| byte != b'\\' && byte.is_ascii_graphic();
+    path.split('/').skip(1).all(is_plain) && path.bytes().all(allowed)
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = without_brackets(host).unwrap_or(host).parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+impl TryFrom<&str> for BaseUrl {
+    type Error = InvalidBaseUrl;
+
+    fn try_from(url: &str) -> Result<Self, Self::Error> {
+        url.parse()
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.path)
+    }
+}
+
+impl fmt::Debug for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BaseUrl({self})")
+    }
+}
+
+/// Why a text is not a [`BaseUrl`]. It does not repeat the text, which may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidBaseUrl {
+    /// The text is empty.
+    #[error("the base URL is empty")]
+    Empty,
+    /// White space, such as the line break at the end of a file.
+    #[error("the base URL must not have white space, not even around it")]
+    WhiteSpace,
+    /// Longer than 2 KiB.
+    #[error("the base URL has at most 2048 bytes")]
+    TooLong,
+    /// The text is not a URL.
+    #[error("the base URL is not a URL of ASCII characters")]
+    Syntax,
+    /// The scheme or the host is missing.
+    #[error("the base URL needs a scheme and a host, like https://api.clerk.com/v1")]
+    NotAbsolute,
+    /// A scheme other than `https` (or `http` to a loopback host).
+    #[error("the base URL must start with https://")]
+    Scheme,
+    /// Plain HTTP to a host beyond loopback.
+    #[error("the base URL must start with https://, plain http:// is accepted for loopback only")]
+    PlainHttp,
+    /// A user name or password.
+    #[error("the base URL must not have a user name or password")]
+    UserInfo,
+    /// A host that is neither a name nor an address.
+    #[error("the host of the base URL is neither a name nor an IP address")]
+    Host,
+    /// A port that is not a number from 1 to 65535.
+    #[error("the port of the base URL must be a number from 1 to 65535")]
+    Port,
+    /// A query.
+    #[error("the base URL must not have a query")]
+    Query,
+    /// A fragment.
+    #[error("the base URL must not have a fragment")]
+    Fragment,
+    /// Empty or dot segments, or a character that does not belong in a path.
+    #[error("the path of the base URL must not have empty or dot segments or backslashes")]
+    Path,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_that_could_send_the_key_elsewhere_is_refused() {
+        use InvalidBaseUrl as E;
+        let long = format!("https://a/{}", "b".repeat(2048));
+        for (url, error) in [
+            ("", E::Empty),
+            (&long, E::TooLong),
+            ("https://a b", E::WhiteSpace),
+            (" https://a", E::WhiteSpace),
+            ("https://a/v1\n", E::WhiteSpace),
+            ("https://a/\u{a0}", E::WhiteSpace),
+            ("https://\u{e9}.example", E::Syntax),
+            ("api.clerk.com", E::NotAbsolute),
+            ("/v1", E::NotAbsolute),
+            ("ftp://api.clerk.com", E::Scheme),
+            ("http://api.clerk.com", E::PlainHttp),
+            ("http://localhost.evil", E::PlainHttp),
+            ("https://user:marker@api.clerk.com", E::UserInfo),
+            ("https://api.clerk.com/v1?a=b", E::Query),
+            ("https://api.clerk.com?a=b", E::Query),
+            ("https://api.clerk.com/v1#f", E::Fragment),
+            ("https://api.clerk.com:0/v1", E::Port),
+            ("https://api.clerk.com/../x", E::Path),
+            ("https://api.clerk.com/v1/..", E::Path),
+            ("https://api.clerk.com/%2e%2E/x", E::Path),
+            ("https://api.clerk.com/./x", E::Path),
+            ("https://api.clerk.com//x", E::Path),
+        ] {
+            assert_eq!(url.parse::<BaseUrl>(), Err(error), "{url}");
+        }
+        // Refused by `http` or here, depending on its version.
+        for end in [":99999/v1", ":/v1", ":+80/v1", "/v1\\x"] {
+            let url = format!("https://api.clerk.com{end}");
+            assert!(url.parse::<BaseUrl>().is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn host_is_a_name_or_an_address() {
+        let long = format!("{}.example", "a".repeat(64));
+        for host in "a[]9999 [] [1.2.3.4] [::1]x a..b .a a!b :443"
+            .split(' ')
+            .chain([&*long])
+        {
+            let url = format!("https://{host}/");
+            assert!(url.parse::<BaseUrl>().is_err(), "{url}");
+        }
+        for host in ["[2001:db8::1]:8443", "10.0.0.1", "a_b-c.example"] {
+            let url = format!("https://{host}/x");
+            assert!(url.parse::<BaseUrl>().is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn path_is_completed_and_trimmed() {
+        for (given, shown) in [
+            ("https://api.clerk.com", "https://api.clerk.com/v1"),
+            ("https://api.clerk.com/", "https://api.clerk.com/v1"),
+            ("https://api.clerk.com/v1/", "https://api.clerk.com/v1"),
+            (
+                "https://gate.example/clerk/api//",
+                "https://gate.example/clerk/api",
+            ),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/v1"),
+            ("http://[::1]:8080/v1", "http://[::1]:8080/v1"),
+            ("http://localhost", "http://localhost/v1"),
+        ] {
+            assert_eq!(given.parse::<BaseUrl>().unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn authorities_are_compared_with_default_ports() {
+        let base = BaseUrl::default();
+        assert!(base.is_authority_of(&"https://API.clerk.com:443/v9".parse().unwrap()));
+        assert!(!base.is_authority_of(&"https://api.clerk.com:444/v1".parse().unwrap()));
+        assert!(!base.is_authority_of(&"http://api.clerk.com/v1".parse().unwrap()));
+        assert!(!base.is_authority_of(&"https://evil@api.clerk.com/v1".parse().unwrap()));
+        assert!(!base.is_authority_of(&"/v1".parse().unwrap()));
+    }
+}

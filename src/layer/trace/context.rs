@@ -1,0 +1,153 @@
+//! [`SpanContext`], what is known of a call or an attempt when its span begins.
+
+use std::fmt;
+
+use http::{Extensions, Request};
+use tokio::time::Instant;
+
+#[cfg(doc)]
+use crate::layer::{TraceCallLayer, TraceLayer};
+use crate::{ActorTokenRequest, BaseUrl, Operation, OperationKind, Payload, telemetry};
+
+/// What is known of a call or an attempt when its span begins, for spans of your own by
+/// [`TraceLayer::make_span`] or [`TraceCallLayer::make_span`].
+///
+/// Nothing in it is secret, except what the caller put into the [`extensions`](Self::extensions).
+#[derive(Clone, Copy)]
+pub struct SpanContext<'a> {
+    kind: OperationKind,
+    span_name: &'static str,
+    resend_count: Option<u32>,
+    server: Option<(&'a str, u16)>,
+    actor_token_id: Option<&'a str>,
+    extensions: &'a Extensions,
+    deadline: Option<Instant>,
+}
+
+impl<'a> SpanContext<'a> {
+    pub(crate) fn of_call(request: &'a ActorTokenRequest) -> Self {
+        let operation = request.operation();
+        let kind = operation.kind();
+        Self {
+            kind,
+            span_name: telemetry::names(kind).call,
+            resend_count: None,
+            server: None,
+            actor_token_id: match operation {
+                Operation::Create(_) => None,
+                Operation::Revoke(id) => Some(id.as_str()),
+            },
+            extensions: request.extensions(),
+            deadline: None,
+        }
+    }
+
+    pub(super) fn of_attempt(request: &'a Request<Payload>, servers: &'a Servers) -> Self {
+        let payload = request.body();
+        let (kind, before) = (payload.kind(), payload.attempts());
+        let options = payload.options();
+        Self {
+            kind,
+            span_name: telemetry::names(kind).attempt,
+            resend_count: (before > 0).then_some(before),
+            server: servers.find(options.and_then(|options| options.base_url.as_ref())),
+            actor_token_id: id_in(request.uri().path()),
+            extensions: request.extensions(),
+            deadline: payload.deadline(),
+        }
+    }
+
+    /// Returns the kind of operation.
+    #[must_use]
+    pub fn kind(&self) -> OperationKind {
+        self.kind
+    }
+
+    /// Returns the name of the span, for `otel.name`: `actor_tokens.create` or `actor_tokens.revoke`
+    /// for a call, the method and [`url_template`](Self::url_template) for an attempt.
+    #[must_use]
+    pub fn span_name(&self) -> &'static str {
+        self.span_name
+    }
+
+    /// Returns the path under the base URL without its id: `/actor_tokens` or
+    /// `/actor_tokens/{actor_token_id}/revoke`.
+    #[must_use]
+    pub fn url_template(&self) -> &'static str {
+        telemetry::names(self.kind).url_template
+    }
+
+    /// Returns the number of earlier attempts of the call; `None` for the first attempt and for a call.
+    #[must_use]
+    pub fn resend_count(&self) -> Option<u32> {
+        self.resend_count
+    }
+
+    /// Returns the host that the attempt is sent to, without brackets; `None` for a call, and for a
+    /// server that the [`TraceLayer`] does not know.
+    #[must_use]
+    pub fn server_address(&self) -> Option<&'a str> {
+        self.server.map(|(host, _)| host)
+    }
+
+    /// Returns the port that the attempt is sent to.
+    #[must_use]
+    pub fn server_port(&self) -> Option<u16> {
+        self.server.map(|(_, port)| port)
+    }
+
+    /// Returns the id of the token to revoke.
+    #[must_use]
+    pub fn actor_token_id(&self) -> Option<&'a str> {
+        self.actor_token_id
+    }
+
+    /// Returns the extensions of the request.
+    #[must_use]
+    pub fn extensions(&self) -> &'a Extensions {
+        self.extensions
+    }
+
+    pub(super) fn server(&self) -> Option<(&'a str, u16)> {
+        self.server
+    }
+
+    /// Returns the deadline of the attempt's call.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+}
+
+impl fmt::Debug for SpanContext<'_> {
+    /// Shows the name only, because headers and extensions may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpanContext")
+            .field("span_name", &self.span_name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns the id in the path of a revoke.
+fn id_in(path: &str) -> Option<&str> {
+    path.strip_suffix("/revoke")?.rsplit('/').next()
+}
+
+/// The base URLs that the client knows. The name of any other server is left out of spans and metrics,
+/// so that callers cannot create label values without limit.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Servers {
+    pub(super) base: Option<BaseUrl>,
+    pub(super) allowed: Vec<BaseUrl>,
+}
+
+impl Servers {
+    /// Returns host and port of a request whose own base URL is `own`.
+    fn find(&self, own: Option<&BaseUrl>) -> Option<(&str, u16)> {
+        let mut known = self.base.iter().chain(&self.allowed);
+        let server = match own {
+            None => self.base.as_ref(),
+            Some(own) => known.find(|known| known.has_same_authority(own)),
+        };
+        server.map(BaseUrl::server)
+    }
+}

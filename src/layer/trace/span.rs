@@ -1,0 +1,144 @@
+//! How the span of a call or an attempt begins, and what is recorded in it at the end.
+
+use std::{fmt, sync::Arc};
+
+use tracing::{Level, Span, field::Empty, span};
+
+use super::SpanContext;
+use crate::{
+    ActorTokenId, Error, OperationKind,
+    telemetry::{ErrorType, METHOD, TARGET, names, outcome},
+};
+
+/// How the span of a call or an attempt begins.
+#[derive(Clone)]
+pub(crate) enum MakeSpan {
+    None,
+    At(Level),
+    By(Arc<dyn Fn(&SpanContext<'_>) -> Span + Send + Sync>),
+}
+
+impl MakeSpan {
+    pub(crate) fn by<F>(make: F) -> Self
+    where
+        F: Fn(&SpanContext<'_>) -> Span + Send + Sync + 'static,
+    {
+        Self::By(Arc::new(make))
+    }
+
+    /// Makes a span, one at a level by `default`.
+    pub(crate) fn make(
+        &self,
+        context: &SpanContext<'_>,
+        default: fn(Level, &SpanContext<'_>) -> Span,
+    ) -> Span {
+        match self {
+            Self::None => Span::none(),
+            Self::At(level) => default(*level, context),
+            Self::By(make) => make(context),
+        }
+    }
+}
+
+impl Default for MakeSpan {
+    fn default() -> Self {
+        Self::At(Level::INFO)
+    }
+}
+
+impl fmt::Debug for MakeSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::At(level) => write!(f, "At({level})"),
+            Self::By(_) => f.write_str("By(..)"),
+        }
+    }
+}
+
+/// Makes a span at a level that is known at run time only; `tracing` wants a constant.
+macro_rules! at_level {
+    ($level:expr, $name:literal, $($fields:tt)*) => {
+        match $level {
+            Level::ERROR => span!(target: TARGET, Level::ERROR, $name, $($fields)*),
+            Level::WARN => span!(target: TARGET, Level::WARN, $name, $($fields)*),
+            Level::INFO => span!(target: TARGET, Level::INFO, $name, $($fields)*),
+            Level::DEBUG => span!(target: TARGET, Level::DEBUG, $name, $($fields)*),
+            Level::TRACE => span!(target: TARGET, Level::TRACE, $name, $($fields)*),
+        }
+    };
+}
+
+// All numbers are signed: OpenTelemetry has no unsigned ones, and `tracing-opentelemetry` exports
+// those as text.
+
+pub(crate) fn call_span(level: Level, context: &SpanContext<'_>) -> Span {
+    at_level!(
+        level,
+        "call",
+        otel.name = context.span_name(),
+        otel.kind = "internal",
+        otel.status_code = Empty,
+        clerk.operation = names(context.kind()).operation,
+        actor_token.id = context.actor_token_id(),
+        http.response.status_code = Empty,
+        "error.type" = Empty,
+        clerk.outcome = Empty,
+        clerk.attempts = Empty,
+        clerk.error.code = Empty,
+        clerk.trace_id = Empty
+    )
+}
+
+pub(crate) fn attempt_span(level: Level, context: &SpanContext<'_>) -> Span {
+    at_level!(
+        level,
+        "attempt",
+        otel.name = context.span_name(),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        http.request.method = METHOD,
+        url.template = context.url_template(),
+        server.address = context.server_address(),
+        server.port = context.server_port().map(i64::from),
+        http.request.resend_count = context.resend_count().map(i64::from),
+        actor_token.id = context.actor_token_id(),
+        http.response.status_code = Empty,
+        "error.type" = Empty,
+        clerk.outcome = Empty,
+        clerk.error.code = Empty,
+        clerk.trace_id = Empty
+    )
+}
+
+// A field that the span does not declare is not recorded.
+
+/// Records the id of a token that was minted. The span of a revoke has the id from the beginning, and a
+/// field that is recorded twice is exported twice.
+pub(crate) fn record_id(span: &Span, kind: OperationKind, id: &ActorTokenId) {
+    if kind == OperationKind::Create {
+        span.record("actor_token.id", id.as_str());
+    }
+}
+
+/// Records a failure; `None` stands for an error that is not an [`Error`].
+pub(crate) fn record_failure(span: &Span, kind: OperationKind, error: Option<&Error>) {
+    record_error_type(span, ErrorType::of(error));
+    let Some(error) = error else {
+        return;
+    };
+    let status = error.status().map(|status| i64::from(status.as_u16()));
+    span.record("clerk.outcome", outcome(error.outcome()));
+    span.record("http.response.status_code", status);
+    span.record("clerk.error.code", error.code());
+    span.record("clerk.trace_id", error.trace_id());
+    // The error of a create has an id only if a token was minted.
+    if let Some(id) = error.actor_token_id() {
+        record_id(span, kind, id);
+    }
+}
+
+pub(crate) fn record_error_type(span: &Span, error_type: ErrorType) {
+    span.record("error.type", error_type.as_str());
+    span.record("otel.status_code", "ERROR");
+}
