@@ -1,53 +1,60 @@
-//! Each layer of the stack alone above the settle layer.
+//! Each layer of the stack alone above Settle.
 
 use std::{fmt::Debug, future, time::Duration};
 
-use bytes::Bytes;
 use clerk_actor_tokens::{
-    ActorToken, ActorTokenRequest, Body, BoxError, Error, Outcome, RetryConfig,
+    ActorToken, ActorTokenRequest, BoxError, Error, Outcome, Payload, RetryConfig, TokenResponse,
     layer::{
         DecodeErrorLayer, JsonLayer, RetryLayer, TimeoutLayer, TypedErrorLayer,
-        collect_body::CollectBody, settle::Settle,
+        collect_body::CollectBody, decode_error::DecodeError, settle::Settle, timeout::Timeout,
     },
 };
 use http::{Request, Response};
-use http_body_util::Full;
-use tower::{Layer, Service, ServiceExt, retry::Policy};
+use tower::{Layer, Service, ServiceExt, buffer::Buffer, retry::Policy};
 
 use crate::{
-    parts::{answers, attempt, create, hedged},
-    scene::{Scene, drop_at_every_poll},
+    parts::{attempt, create, encoded_create, hedged, responses},
+    setup::{Setup, drop_at_every_poll},
     support::peer::{Exchange, Head, Peer},
 };
 
 type Settled = Settle<CollectBody<Peer>>;
 
-/// Shorter than an exchange takes, so that it is dropped by the time-out, too.
+/// Shorter than an exchange takes, so that the timeout drops it.
 const SHORT: Duration = Duration::from_millis(550);
 const LONG: Duration = Duration::from_secs(30);
 
-/// At the attempt level nobody takes over what was minted: all of it is revoked.
-async fn hold_attempts<S>(layer: impl Fn(Settled) -> S)
+fn decoded(settled: Settled) -> DecodeError<Settled> {
+    DecodeErrorLayer::new().layer(settled)
+}
+
+fn decoded_in_time(settled: Settled) -> DecodeError<Timeout<Settled>> {
+    DecodeErrorLayer::new().layer(TimeoutLayer::new(SHORT).layer(settled))
+}
+
+/// Checks a service of the attempt level. No layer there claims a token, so all are revoked.
+async fn check_attempts<S, R, T>(stack: impl Fn(Settled) -> S, request: impl Fn() -> R)
 where
-    S: Service<Request<Body>, Response = Response<Full<Bytes>>> + 'static,
+    S: Service<R, Response = Response<T>> + 'static,
     S::Error: Debug,
+    R: 'static,
 {
-    for (name, creates) in answers() {
-        drop_at_every_poll(name, &creates, |scene| {
-            let call = layer(scene.settled()).oneshot(attempt());
+    for (name, creates) in responses() {
+        drop_at_every_poll(name, &creates, |setup| {
+            let call = stack(setup.settled()).oneshot(request());
             Box::pin(async move { call.await.ok().map(drop) })
         })
         .await;
     }
 }
 
-async fn hold_calls<S>(layer: impl Fn(Settled) -> S)
+async fn check_calls<S>(stack: impl Fn(Settled) -> S)
 where
     S: Service<ActorTokenRequest, Response = ActorToken> + 'static,
 {
-    for (name, creates) in answers() {
-        drop_at_every_poll(name, &creates, |scene| {
-            let call = layer(scene.settled()).oneshot(create());
+    for (name, creates) in responses() {
+        drop_at_every_poll(name, &creates, |setup| {
+            let call = stack(setup.settled()).oneshot(create());
             Box::pin(async move { call.await.ok() })
         })
         .await;
@@ -55,101 +62,109 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_settle_layer_by_itself_loses_nothing() {
-    hold_attempts(|settled| settled).await;
+async fn settle_alone_loses_no_token() {
+    check_attempts(|settled| settled, attempt).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_out_of_attempts_loses_nothing() {
+async fn attempt_timeout_loses_no_token() {
     for limit in [SHORT, LONG] {
-        hold_attempts(|settled| TimeoutLayer::new(limit).layer(settled)).await;
+        let stack = |settled| TimeoutLayer::new(limit).layer(settled);
+        check_attempts(stack, attempt).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn decoding_errors_loses_nothing() {
-    hold_attempts(|settled| DecodeErrorLayer::new().layer(settled)).await;
-    let timed = |settled| TimeoutLayer::new(SHORT).layer(settled);
-    hold_attempts(|settled| DecodeErrorLayer::new().layer(timed(settled))).await;
+async fn decode_error_loses_no_token() {
+    check_attempts(decoded, encoded_create).await;
+    check_attempts(decoded_in_time, encoded_create).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn retrying_loses_nothing() {
+async fn retry_loses_no_token() {
     let retry = || RetryLayer::new(RetryConfig::default().retry_settled_timeouts(true));
-    hold_attempts(|settled| retry().layer(settled)).await;
-    let decoded = |settled| DecodeErrorLayer::new().layer(TimeoutLayer::new(SHORT).layer(settled));
-    hold_attempts(|settled| retry().layer(decoded(settled))).await;
+    check_attempts(|settled| retry().layer(decoded(settled)), encoded_create).await;
+    let stack = |settled| retry().layer(decoded_in_time(settled));
+    check_attempts(stack, encoded_create).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn json_loses_nothing() {
-    hold_calls(|settled| JsonLayer::new().layer(settled)).await;
-    hold_calls(|settled| TypedErrorLayer::new().layer(JsonLayer::new().layer(settled))).await;
+async fn json_loses_no_token() {
+    let json = |settled| JsonLayer::new().layer(decoded(settled));
+    check_calls(json).await;
+    check_calls(|settled| TypedErrorLayer::new().layer(json(settled))).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_out_of_calls_loses_nothing() {
+async fn call_timeout_loses_no_token() {
     for limit in [SHORT, LONG] {
-        hold_calls(|settled| TimeoutLayer::new(limit).layer(JsonLayer::new().layer(settled))).await;
+        let json = |settled| JsonLayer::new().layer(decoded(settled));
+        check_calls(|settled| TimeoutLayer::new(limit).layer(json(settled))).await;
     }
 }
 
-/// Sends everything that was turned away, or failed, once more.
+/// Sends a create once more that was rejected or failed.
 #[derive(Clone)]
 struct OnceMore(bool);
 
-impl Policy<Request<Body>, Response<Full<Bytes>>, BoxError> for OnceMore {
+impl Policy<Request<Payload>, Response<TokenResponse>, BoxError> for OnceMore {
     type Future = future::Ready<()>;
 
     fn retry(
         &mut self,
-        _: &mut Request<Body>,
-        result: &mut Result<Response<Full<Bytes>>, BoxError>,
+        _: &mut Request<Payload>,
+        result: &mut Result<Response<TokenResponse>, BoxError>,
     ) -> Option<Self::Future> {
-        let failed = !result.as_ref().is_ok_and(|it| it.status() == 200);
-        (failed && std::mem::take(&mut self.0)).then(|| future::ready(()))
+        (result.is_err() && std::mem::take(&mut self.0)).then(|| future::ready(()))
     }
 
-    fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {
+    fn clone_request(&mut self, request: &Request<Payload>) -> Option<Request<Payload>> {
         Some(request.clone())
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_retry_of_towers_loses_nothing_wherever_it_stands() {
-    let once_more = || tower::retry::RetryLayer::new(OnceMore(true));
-    hold_attempts(|settled| once_more().layer(settled)).await;
-    hold_attempts(|settled| once_more().layer(DecodeErrorLayer::new().layer(settled))).await;
-    // Both attempts are one to the layer that decodes errors.
-    hold_attempts(|settled| DecodeErrorLayer::new().layer(once_more().layer(settled))).await;
-    hold_calls(|settled| JsonLayer::new().layer(once_more().layer(settled))).await;
+fn once_more() -> tower::retry::RetryLayer<OnceMore> {
+    tower::retry::RetryLayer::new(OnceMore(true))
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hedge_between_the_layers_loses_nothing() {
-    hold_attempts(hedged).await;
-    hold_attempts(|settled| DecodeErrorLayer::new().layer(hedged(settled))).await;
-    hold_attempts(|settled| hedged(DecodeErrorLayer::new().layer(settled))).await;
+async fn retry_layer_of_tower_loses_no_token() {
+    let once = |settled| once_more().layer(decoded(settled));
+    check_attempts(once, encoded_create).await;
+    let in_time = |settled| once_more().layer(decoded_in_time(settled));
+    check_attempts(in_time, encoded_create).await;
+    let twice = |settled| once_more().layer(once_more().layer(decoded(settled)));
+    check_attempts(twice, encoded_create).await;
+    check_calls(|settled| JsonLayer::new().layer(once_more().layer(decoded(settled)))).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_became_of_one_exchange_says_nothing_of_another() {
-    let refused = || Exchange::refusal(429, None);
+async fn hedge_between_the_layers_loses_no_token() {
+    check_attempts(|settled| hedged(decoded(settled)), encoded_create).await;
+    check_attempts(|settled| hedged(decoded_in_time(settled)), encoded_create).await;
+    // A hedge is not `Clone`, so it stands under a buffer.
+    let buffered = |settled| Buffer::new(hedged(decoded(settled)), 4);
+    check_calls(|settled| JsonLayer::new().layer(buffered(settled))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn outcome_of_one_attempt_does_not_hide_that_of_another() {
+    let rejected = || Exchange::refusal(429, None);
     let reset = || Exchange {
         head: Head::Fail,
         ..Exchange::prompt()
     };
     for (creates, outcome) in [
-        ([refused(), reset()], Outcome::Unknown),
-        ([reset(), refused()], Outcome::Unknown),
-        ([refused(), refused()], Outcome::Rejected),
+        ([rejected(), reset()], Outcome::Unknown),
+        ([reset(), rejected()], Outcome::Unknown),
+        ([rejected(), rejected()], Outcome::Rejected),
     ] {
-        let scene = Scene::new(&creates);
-        let once_more = tower::retry::RetryLayer::new(OnceMore(true));
-        let stack = DecodeErrorLayer::new().layer(once_more.layer(scene.settled()));
-        let stack = TypedErrorLayer::new().layer(JsonLayer::new().layer(stack));
+        let setup = Setup::new(&creates);
+        let stack = JsonLayer::new().layer(once_more().layer(decoded(setup.settled())));
+        let stack = TypedErrorLayer::new().layer(stack);
         let error: Error = stack.oneshot(create()).await.unwrap_err();
         assert_eq!(error.outcome(), outcome, "{creates:?}");
-        scene.check(&[], 0, "both ended").await;
+        assert_eq!(error.attempts(), 2, "{creates:?}");
+        setup.check(&[], 0, "both attempts ended").await;
     }
 }

@@ -1,18 +1,18 @@
-//! A lease is revoked when it is dropped, however far its holder came.
+//! A lease that is dropped is revoked, whenever that is.
 
 use clerk_actor_tokens::{Lease, Ticket, layer::settle::SettleEnd};
 
 use crate::{
-    parts::{answers, create, revoke, slow},
-    scene::{Given, Scene, drop_at_every_poll, poll_once},
+    parts::{create, responses, revoke, slow},
+    setup::{Returned, Setup, drop_at_every_poll, poll_once},
     support::peer::Effect,
 };
 
 #[tokio::test(start_paused = true)]
-async fn beginning_a_lease_loses_nothing() {
-    for (name, creates) in answers() {
-        drop_at_every_poll(name, &creates, |scene| {
-            let client = scene.client();
+async fn beginning_a_lease_loses_no_token() {
+    for (name, creates) in responses() {
+        drop_at_every_poll(name, &creates, |setup| {
+            let client = setup.client();
             Box::pin(async move { client.lease(create()).await.ok() })
         })
         .await;
@@ -20,10 +20,10 @@ async fn beginning_a_lease_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_is_dropped_is_revoked_though_its_ticket_was_read() {
-    for (name, creates) in answers() {
-        drop_at_every_poll(name, &creates, |scene| {
-            let client = scene.client();
+async fn dropped_lease_is_revoked_even_if_its_ticket_was_read() {
+    for (name, creates) in responses() {
+        drop_at_every_poll(name, &creates, |setup| {
+            let client = setup.client();
             Box::pin(async move {
                 let lease = client.lease(create()).await.ok()?;
                 lease.ticket().and_then(Ticket::expose_url)?;
@@ -34,24 +34,24 @@ async fn a_lease_that_is_dropped_is_revoked_though_its_ticket_was_read() {
     }
 }
 
-/// A token that its holder revoked by hand.
+/// A token that its caller revoked.
 struct Revoked;
 
-impl Given for Revoked {
-    const ENDS: usize = 1;
+impl Returned for Revoked {
+    const ENDED: usize = 1;
 
-    fn keep(self) -> Option<String> {
+    fn claim(self) -> Option<String> {
         None
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn revoking_a_lease_loses_nothing() {
-    for (name, creates) in answers() {
-        drop_at_every_poll(name, &creates, |scene| {
-            // What was dropped half way may have been revoked already, and is revoked to be sure.
-            scene.most_revokes.set(2);
-            let client = scene.client();
+async fn revoking_a_lease_loses_no_token() {
+    for (name, creates) in responses() {
+        drop_at_every_poll(name, &creates, |setup| {
+            // A revoke that is dropped half way may have taken effect, and is sent again.
+            setup.most_revokes.set(2);
+            let client = setup.client();
             Box::pin(async move {
                 let lease = client.lease(create()).await.ok()?;
                 lease.revoke().await.ok().map(|()| Revoked)
@@ -62,19 +62,19 @@ async fn revoking_a_lease_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_whose_revoking_never_began_is_revoked_once() {
-    let scene = Scene::new(&[slow(Effect::WhenTaken)]);
-    let lease: Lease = scene.client().lease(create()).await.unwrap();
+async fn lease_whose_revoke_was_never_polled_is_revoked_once() {
+    let setup = Setup::new(&[slow(Effect::WhenTaken)]);
+    let lease: Lease = setup.client().lease(create()).await.unwrap();
     drop(lease.revoke());
-    scene.check(&[], 0, "never polled").await;
-    assert_eq!(scene.reports(), [SettleEnd::Revoked]);
+    setup.check(&[], 0, "never polled").await;
+    assert_eq!(setup.reports(), [SettleEnd::Revoked]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoke_that_is_dropped_is_not_sent_any_more() {
+async fn dropped_revoke_is_not_sent_any_more() {
     for polls in 0.. {
-        let scene = Scene::new(&[]);
-        let client = scene.client();
+        let setup = Setup::new(&[]);
+        let client = setup.client();
         let mut call = Box::pin(client.send(revoke()));
         let mut ended = false;
         for _ in 0..polls {
@@ -84,7 +84,7 @@ async fn a_revoke_that_is_dropped_is_not_sent_any_more() {
             }
         }
         let taken = || {
-            scene
+            setup
                 .peer
                 .ledger()
                 .revokes
@@ -94,9 +94,9 @@ async fn a_revoke_that_is_dropped_is_not_sent_any_more() {
         };
         let before = taken();
         drop(call);
-        scene.check(&[], 0, "a revoke").await;
+        setup.check(&[], 0, "a revoke").await;
         assert_eq!(taken(), before, "dropped after {polls} polls");
-        assert!(scene.reports().is_empty());
+        assert!(setup.reports().is_empty());
         if ended {
             assert!(before == 1 && polls > 5);
             break;

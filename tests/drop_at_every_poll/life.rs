@@ -1,4 +1,4 @@
-//! The life of a call: whatever becomes of it, of its caller, of the layers around it.
+//! Calls whose caller, task or layers fail them: no token is lost.
 
 use std::{
     panic::resume_unwind,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    ActorToken, ActorTokenRequest, Body, Ticket,
+    ActorToken, ActorTokenRequest, Body, Payload, Ticket, TokenResponse,
     layer::{SettleLayer, settle::SettleEnd},
 };
 use futures_util::poll;
@@ -23,16 +23,16 @@ use tower::{
 
 use crate::{
     parts::{create, numbered, revoke, slow},
-    scene::Scene,
+    setup::Setup,
     support::peer::{Effect, Exchange, Head, PeerBody},
 };
 
 #[tokio::test(start_paused = true)]
-async fn a_result_that_is_there_and_never_taken_is_revoked_once() {
-    // With whoever would have joined the task, and with whoever would have received it.
+async fn result_that_is_never_received_is_revoked_once() {
+    // The result is lost with the handle of its task, or with the receiver of a channel.
     for sent in [false, true] {
-        let scene = Scene::new(&[slow(Effect::WhenTaken)]);
-        let client = scene.client();
+        let setup = Setup::new(&[slow(Effect::WhenTaken)]);
+        let client = setup.client();
         let (sender, receiver) = oneshot::channel();
         let task = tokio::spawn(async move {
             let token = client.send(create()).await.unwrap();
@@ -43,35 +43,35 @@ async fn a_result_that_is_there_and_never_taken_is_revoked_once() {
             }
         });
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(task.is_finished() && scene.reports().is_empty());
+        assert!(task.is_finished() && setup.reports().is_empty());
         drop((task, receiver));
-        scene.check(&[], 0, "never taken").await;
-        assert_eq!(scene.reports(), [SettleEnd::Revoked]);
+        setup.check(&[], 0, "never taken").await;
+        assert_eq!(setup.reports(), [SettleEnd::Revoked]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_dropped_between_attempts_sends_nothing_more() {
+async fn call_dropped_during_backoff_sends_nothing_more() {
     for operation in [create, revoke] {
-        let scene = Scene::answering(SettleLayer::new(), |_| Exchange::refusal(429, Some(5)));
-        let client = scene.client();
+        let setup = Setup::responding(SettleLayer::new(), |_| Exchange::refusal(429, Some(5)));
+        let client = setup.client();
         let mut call = Box::pin(client.send(operation()));
         assert!(poll!(&mut call).is_pending());
         tokio::time::advance(Duration::from_secs(4)).await;
         assert!(poll!(&mut call).is_pending());
         drop(call);
-        scene.check(&[], 0, "in a pause").await;
+        setup.check(&[], 0, "during backoff").await;
         tokio::time::sleep(Duration::from_secs(60)).await;
-        let ledger = scene.peer.ledger();
+        let ledger = setup.peer.ledger();
         assert_eq!(ledger.creates.len() + ledger.revokes.len(), 1);
-        assert!(scene.reports().is_empty());
+        assert!(setup.reports().is_empty());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compensating_revoke_outlives_everybody_who_could_wait_for_it() {
-    let scene = Scene::new(&[]);
-    let client = scene.client();
+async fn compensating_revoke_outlives_drain_and_client() {
+    let setup = Setup::new(&[]);
+    let client = setup.client();
     drop(client.send(create()).await.unwrap());
     tokio::task::yield_now().await;
     {
@@ -79,24 +79,24 @@ async fn a_compensating_revoke_outlives_everybody_who_could_wait_for_it() {
         assert!(poll!(&mut drain).is_pending());
     }
     drop(client);
-    scene.check(&[], 0, "everybody has gone").await;
-    assert_eq!(scene.reports(), [SettleEnd::Revoked]);
+    setup.check(&[], 0, "client and drain were dropped").await;
+    assert_eq!(setup.reports(), [SettleEnd::Revoked]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_on_what_was_never_polled_ready_is_no_panic() {
-    let scene = Scene::new(&[]);
-    let token = scene.client().call(create()).await.unwrap();
-    let mut service = scene.builder().service().unwrap();
+async fn call_without_poll_ready_does_not_panic() {
+    let setup = Setup::new(&[]);
+    let token = setup.client().call(create()).await.unwrap();
+    let mut service = setup.builder().service().unwrap();
     let other = service.call(create()).await.unwrap();
     drop((token, other));
-    scene.check(&[], 0, "not polled ready").await;
+    setup.check(&[], 0, "not polled ready").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn handles_that_are_ready_and_never_called_starve_nobody() {
-    let scene = Scene::settled_by(SettleLayer::new().max_creates(1), &[]);
-    let client = scene.client();
+async fn ready_handles_that_are_never_called_block_no_call() {
+    let setup = Setup::settled_by(SettleLayer::new().max_creates(1), &[]);
+    let client = setup.client();
     let mut idle = Vec::new();
     for _ in 0..100 {
         let mut handle = client.clone();
@@ -106,15 +106,15 @@ async fn handles_that_are_ready_and_never_called_starve_nobody() {
     for _ in 0..3 {
         drop(client.send(create()).await.unwrap());
     }
-    scene.check(&[], 0, "idle handles").await;
+    setup.check(&[], 0, "idle handles").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_ten_thousand_calls_at_once_none_is_lost() {
+async fn ten_thousand_concurrent_calls_lose_no_token() {
     const CALLS: usize = 10_000;
     let layer = SettleLayer::new().max_creates(CALLS);
-    let scene = Scene::answering(layer, |_| slow(Effect::WithHead));
-    let client = scene.client();
+    let setup = Setup::responding(layer, |_| slow(Effect::WithHead));
+    let client = setup.client();
     let calls: Vec<_> = (0..CALLS)
         .map(|number| {
             let client = client.clone();
@@ -122,7 +122,7 @@ async fn of_ten_thousand_calls_at_once_none_is_lost() {
             (number, tokio::spawn(call))
         })
         .collect();
-    let mut kept = Vec::new();
+    let mut claimed = Vec::new();
     for (number, call) in calls {
         match number % 3 {
             0 => call.abort(),
@@ -130,71 +130,84 @@ async fn of_ten_thousand_calls_at_once_none_is_lost() {
             _ => {
                 let token = call.await.unwrap().unwrap();
                 token.ticket().and_then(Ticket::expose_token).unwrap();
-                kept.push(token.id().to_string());
+                claimed.push(token.id().to_string());
             }
         }
     }
-    scene.check(&kept, 0, "ten thousand").await;
-    // However many are lost at once, their revokes come to the API a few at a time.
-    assert!(scene.peer.ledger().most_revokes_at_once <= 32);
+    setup.check(&claimed, 0, "ten thousand").await;
+    // However many are lost at once, the API sees few concurrent revokes.
+    assert!(setup.peer.ledger().most_revokes_at_once <= 32);
 }
 
-/// Panics for the first of the calls that pass, and for no other.
-fn trap() -> impl Fn() + Clone {
-    let passed = Arc::new(AtomicUsize::new(0));
+/// Returns a function that panics the first time it is called.
+fn panic_once() -> impl Fn() + Clone {
+    let called = Arc::new(AtomicUsize::new(0));
     move || {
-        if passed.fetch_add(1, Ordering::SeqCst) == 0 {
+        if called.fetch_add(1, Ordering::SeqCst) == 0 {
             resume_unwind(Box::new("a layer"));
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_a_layer_of_the_users_reaches_its_own_call_only() {
+async fn panic_in_a_layer_of_a_user_reaches_its_own_call_only() {
     let unsettled = Exchange {
         head: Head::Status(503, None),
         ..slow(Effect::WhenTaken)
     };
-    let answers = [slow(Effect::WhenTaken), slow(Effect::WithBody), unsettled];
-    for answer in answers {
-        for place in [
-            "call, before",
-            "call, after",
-            "attempt, before",
-            "attempt, after",
-        ] {
-            let scene = Scene::new(std::slice::from_ref(&answer));
-            scene.loses_answers.set(place == "attempt, after");
-            let trap = trap();
-            let spring = trap.clone();
+    let responses = [slow(Effect::WhenTaken), slow(Effect::WithBody), unsettled];
+    for response in responses {
+        for place in ["call, before", "call, after", "wire, before", "wire, after"] {
+            let setup = Setup::new(std::slice::from_ref(&response));
+            setup.loses_responses.set(place == "wire, after");
+            let before = panic_once();
+            let after = before.clone();
             let client = match place {
-                "call, before" => scene
+                "call, before" => setup
                     .builder()
                     .call_layer(MapRequestLayer::new(move |request: ActorTokenRequest| {
-                        trap();
+                        before();
                         request
                     }))
                     .build(),
-                "call, after" => scene
+                "call, after" => setup
                     .builder()
                     .call_layer(MapResponseLayer::new(move |token: ActorToken| {
-                        spring();
+                        after();
                         token
                     }))
                     .build(),
-                "attempt, before" => scene
+                "attempt, before" => setup
                     .builder()
-                    .wire_layer(MapRequestLayer::new(move |request: Request<Body>| {
-                        trap();
+                    .attempt_layer(MapRequestLayer::new(move |request: Request<Payload>| {
+                        before();
                         request
                     }))
                     .build(),
-                _ => scene
+                "attempt, after" => setup
                     .builder()
-                    .wire_layer(MapResponseLayer::new(move |answer: Response<PeerBody>| {
-                        spring();
-                        answer
+                    .attempt_layer(MapResponseLayer::new(
+                        move |response: Response<TokenResponse>| {
+                            after();
+                            response
+                        },
+                    ))
+                    .build(),
+                "wire, before" => setup
+                    .builder()
+                    .wire_layer(MapRequestLayer::new(move |request: Request<Body>| {
+                        before();
+                        request
                     }))
+                    .build(),
+                _ => setup
+                    .builder()
+                    .wire_layer(MapResponseLayer::new(
+                        move |response: Response<PeerBody>| {
+                            after();
+                            response
+                        },
+                    ))
                     .build(),
             }
             .unwrap();
@@ -210,8 +223,8 @@ async fn a_panic_in_a_layer_of_the_users_reaches_its_own_call_only() {
                 }
             }
             assert_eq!(panicked, 1, "{place}");
-            scene.check(&[], 0, place).await;
-            assert_eq!(scene.client().drain(Duration::ZERO).await.in_flight(), 0);
+            setup.check(&[], 0, place).await;
+            assert_eq!(setup.client().drain(Duration::ZERO).await.in_flight(), 0);
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Whoever drops a call, after however many polls, leaves no credential behind: each layer of the
-//! stack above the settle layer, the whole stack, and the stack under what others put above it.
+//! A call that is dropped after any number of polls loses no token: each layer above Settle alone, the
+//! whole stack, and the stack under the layers of others.
 
 mod layers;
 mod leases;
 mod life;
 mod parts;
-mod scene;
+mod setup;
 mod stacks;
 #[path = "../support"]
 mod support {

@@ -1,14 +1,16 @@
-//! What is asked, what is answered, and a hedge.
+//! Requests, responses and a hedge.
 
 use std::time::Duration;
 
-use clerk_actor_tokens::{Actor, ActorTokenRequest, Body, CreateActorToken, OperationKind};
+use clerk_actor_tokens::{
+    Actor, ActorTokenRequest, Body, CreateActorToken, OperationKind, Payload,
+};
 use http::Request;
 use tower::{Service, hedge::Hedge};
 
 use crate::support::peer::{CallNumber, Content, Effect, End, Exchange, Head, Pause, USER};
 
-/// A 200 that is pending twice at each of its steps.
+/// Returns a 200 that is pending twice at each of its steps.
 pub(crate) fn slow(effect: Effect) -> Exchange {
     Exchange {
         before_taking: Pause::polls(2),
@@ -20,10 +22,10 @@ pub(crate) fn slow(effect: Effect) -> Exchange {
     }
 }
 
-/// What the peer answers, and what that is called.
-pub(crate) fn answers() -> Vec<(&'static str, Vec<Exchange>)> {
+/// Returns what the peer responds to the creates of a call, and a name for it.
+pub(crate) fn responses() -> Vec<(&'static str, Vec<Exchange>)> {
     let early = || slow(Effect::WhenTaken);
-    let turned_away = Exchange {
+    let rejected = Exchange {
         head: Head::Status(429, None),
         content: Content::Garbage,
         effect: Effect::Never,
@@ -44,16 +46,13 @@ pub(crate) fn answers() -> Vec<(&'static str, Vec<Exchange>)> {
         ..early()
     };
     vec![
-        ("minted when it was taken", vec![early()]),
+        ("minted once the body was taken", vec![early()]),
         ("minted with the head", vec![slow(Effect::WithHead)]),
         ("minted with the body", vec![slow(Effect::WithBody)]),
-        (
-            "turned away first",
-            vec![turned_away, slow(Effect::WithHead)],
-        ),
+        ("rejected first", vec![rejected, slow(Effect::WithHead)]),
         ("broken off", vec![broken_off]),
-        ("failed and yet minted", vec![failed]),
-        ("reset and yet minted", vec![reset]),
+        ("minted before a 503", vec![failed]),
+        ("minted before a reset", vec![reset]),
     ]
 }
 
@@ -62,26 +61,31 @@ pub(crate) fn create() -> ActorTokenRequest {
     numbered(ActorTokenRequest::create(create), 0)
 }
 
-/// A create as it leaves the JSON layer.
-pub(crate) fn attempt() -> Request<Body> {
+/// Returns a create as it leaves the JSON layer.
+pub(crate) fn encoded_create() -> Request<Payload> {
     let json = format!(r#"{{"user_id":"{USER}","actor":{{"sub":"user_admin"}}}}"#);
     Request::post("/actor_tokens")
         .extension(CallNumber(0))
-        .body(Body::new(OperationKind::Create, json))
+        .body(Payload::new(OperationKind::Create, json))
         .unwrap()
+}
+
+/// Returns a create as it leaves DecodeError.
+pub(crate) fn attempt() -> Request<Body> {
+    encoded_create().map(Payload::begin_attempt)
 }
 
 pub(crate) fn revoke() -> ActorTokenRequest {
     numbered(ActorTokenRequest::revoke("act_9".parse().unwrap()), 0)
 }
 
-/// Every call of a scene has number zero, unless the number matters.
+/// Numbers a call. Every call has number zero where the number does not matter.
 pub(crate) fn numbered(mut request: ActorTokenRequest, number: usize) -> ActorTokenRequest {
     request.extensions_mut().insert(CallNumber(number));
     request
 }
 
-/// Sends everything twice that takes longer than most did.
+/// Sends every request twice that takes longer than most did.
 #[derive(Clone)]
 pub(crate) struct Twice;
 

@@ -1,4 +1,4 @@
-//! The whole stack, by itself and under what others put above it.
+//! The whole stack, alone and under layers of others.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use clerk_actor_tokens::{ActorToken, ActorTokenRequest, RetryConfig};
 use tower::{Service, ServiceBuilder, ServiceExt, buffer::BufferLayer};
 
 use crate::{
-    parts::{answers, create, hedged},
-    scene::{Deed, Scene, drop_at_every_poll},
+    parts::{create, hedged, responses},
+    setup::{Call, Setup, drop_at_every_poll},
 };
 
-async fn hold<S>(stack: impl Fn(&Scene) -> S, request: impl Fn() -> ActorTokenRequest)
+async fn check<S>(stack: impl Fn(&Setup) -> S, request: impl Fn() -> ActorTokenRequest)
 where
     S: Service<ActorTokenRequest, Response = ActorToken> + 'static,
 {
-    for (name, creates) in answers() {
-        drop_at_every_poll(name, &creates, |scene| {
-            let call = stack(scene).oneshot(request());
+    for (name, creates) in responses() {
+        drop_at_every_poll(name, &creates, |setup| {
+            let call = stack(setup).oneshot(request());
             Box::pin(async move { call.await.ok() })
         })
         .await;
@@ -24,49 +24,57 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_whole_stack_loses_nothing() {
+async fn whole_stack_loses_no_token() {
     let short = Duration::from_millis(550);
-    let eager = || RetryConfig::default().retry_settled_timeouts(true);
-    hold(Scene::client, create).await;
-    hold(|scene| scene.builder().service().unwrap(), create).await;
-    hold(Scene::client, || create().timeout(short)).await;
-    hold(Scene::client, || create().attempt_timeout(short)).await;
-    hold(Scene::client, || {
-        create().attempt_timeout(short).retry(eager())
+    let retry_timeouts = || RetryConfig::default().retry_settled_timeouts(true);
+    check(Setup::client, create).await;
+    check(|setup| setup.builder().service().unwrap(), create).await;
+    check(Setup::client, || create().timeout(short)).await;
+    check(Setup::client, || create().attempt_timeout(short)).await;
+    check(Setup::client, || {
+        create().attempt_timeout(short).retry(retry_timeouts())
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_buffer_above_or_inside_loses_nothing() {
-    hold(
-        |scene| ServiceBuilder::new().buffer(4).service(scene.client()),
+async fn buffer_above_or_inside_loses_no_token() {
+    check(
+        |setup| ServiceBuilder::new().buffer(4).service(setup.client()),
         create,
     )
     .await;
-    let inside = |scene: &Scene| {
-        scene
+    let at_call_level = |setup: &Setup| {
+        setup
             .builder()
             .call_layer(BufferLayer::new(4))
             .build()
             .unwrap()
     };
-    hold(inside, create).await;
-    let below = |scene: &Scene| {
-        scene
+    check(at_call_level, create).await;
+    let at_attempt_level = |setup: &Setup| {
+        setup
+            .builder()
+            .attempt_layer(BufferLayer::new(4))
+            .build()
+            .unwrap()
+    };
+    check(at_attempt_level, create).await;
+    let at_wire_level = |setup: &Setup| {
+        setup
             .builder()
             .wire_layer(BufferLayer::new(4))
             .build()
             .unwrap()
     };
-    hold(below, create).await;
+    check(at_wire_level, create).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_out_of_towers_loses_nothing() {
+async fn timeout_layer_of_tower_loses_no_token() {
     for limit in [300, 1000, 9000].map(Duration::from_millis) {
-        hold(
-            |scene| ServiceBuilder::new().timeout(limit).service(scene.client()),
+        check(
+            |setup| ServiceBuilder::new().timeout(limit).service(setup.client()),
             create,
         )
         .await;
@@ -74,14 +82,14 @@ async fn a_time_out_of_towers_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hedge_above_the_stack_loses_nothing() {
-    hold(|scene| hedged(scene.client()), create).await;
+async fn hedge_above_the_stack_loses_no_token() {
+    check(|setup| hedged(setup.client()), create).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn select_loses_nothing() {
-    fn selected(scene: &Scene, limit: Duration) -> Deed<ActorToken> {
-        let client = scene.client();
+async fn select_loses_no_token() {
+    fn selected(setup: &Setup, limit: Duration) -> Call<ActorToken> {
+        let client = setup.client();
         Box::pin(async move {
             tokio::select! {
                 biased;
@@ -90,26 +98,26 @@ async fn select_loses_nothing() {
             }
         })
     }
-    for (name, creates) in answers() {
+    for (name, creates) in responses() {
         for limit in (0..2000).step_by(100).map(Duration::from_millis) {
-            drop_at_every_poll(name, &creates, |scene| selected(scene, limit)).await;
+            drop_at_every_poll(name, &creates, |setup| selected(setup, limit)).await;
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_is_aborted_loses_nothing() {
-    for (name, creates) in answers() {
+async fn aborted_task_loses_no_token() {
+    for (name, creates) in responses() {
         for ticks in 0..30 {
-            let scene = Scene::new(&creates);
-            let client = scene.client();
+            let setup = Setup::new(&creates);
+            let client = setup.client();
             let task = tokio::spawn(async move { client.send(create()).await.map(drop) });
             for _ in 0..ticks {
                 tokio::task::yield_now().await;
             }
             task.abort();
             drop(task);
-            scene
+            setup
                 .check(&[], 0, &format!("{name}, aborted after {ticks} ticks"))
                 .await;
         }

@@ -1,4 +1,4 @@
-//! A client, or a part of its stack, over a peer that is slow at each of its steps.
+//! A client, or a part of its stack, over a peer whose every step takes several polls.
 
 use std::{
     cell::Cell,
@@ -12,81 +12,81 @@ use std::{
 
 use clerk_actor_tokens::{
     ActorToken, Client, ClientBuilder, Lease, OperationKind, SecretKey, Ticket,
-    client::CustomTransport,
+    client::{CustomTransport, Layers},
     layer::{
         CollectBodyLayer, SettleLayer,
         collect_body::CollectBody,
         settle::{Settle, SettleEnd},
     },
 };
-use tower::{Layer, layer::util::Identity};
+use tower::Layer;
 
 use crate::{
     parts::slow,
     support::peer::{Asked, Effect, Exchange, Peer},
 };
 
-/// Longer than everything takes; the clock is paused.
-const AMPLE: Duration = Duration::from_secs(3600);
+/// Longer than every call takes; the clock is paused.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// The time from poll to poll.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Nothing here takes as many polls.
-const MANY: usize = 500;
+/// No call here takes as many polls.
+const MAX_POLLS: usize = 500;
 
-pub(crate) struct Scene {
+pub(crate) struct Setup {
     pub(crate) peer: Peer,
     pub(crate) layer: SettleLayer,
     reports: Arc<Mutex<Vec<Report>>>,
     /// How often a token may be revoked.
     pub(crate) most_revokes: Cell<usize>,
-    /// A layer further down loses answers that tell an id.
-    pub(crate) loses_answers: Cell<bool>,
+    /// A layer below Settle loses responses that hold an id.
+    pub(crate) loses_responses: Cell<bool>,
 }
 
-/// How a credential ended, and its id if that was known.
+/// How a token ended, and its id if that was known.
 type Report = (SettleEnd, Option<String>);
 
-/// What a call gives to whoever awaits it.
-pub(crate) trait Given {
-    /// How many credentials have ended in the hands of their holder, without a report.
-    const ENDS: usize = 0;
+/// What a call returns to its caller.
+pub(crate) trait Returned {
+    /// How many tokens the caller has ended, without a report.
+    const ENDED: usize = 0;
 
-    /// Keeps the credential, if there is one. Returns its id.
-    fn keep(self) -> Option<String>;
+    /// Claims the token, if there is one, and returns its id.
+    fn claim(self) -> Option<String>;
 }
 
-impl Given for ActorToken {
-    fn keep(self) -> Option<String> {
+impl Returned for ActorToken {
+    fn claim(self) -> Option<String> {
         self.ticket().and_then(Ticket::expose_url)?;
         Some(self.id().to_string())
     }
 }
 
-impl Given for Lease {
-    fn keep(self) -> Option<String> {
+impl Returned for Lease {
+    fn claim(self) -> Option<String> {
         Some(Lease::keep(self).id().to_string())
     }
 }
 
-impl Given for () {
-    fn keep(self) -> Option<String> {
+impl Returned for () {
+    fn claim(self) -> Option<String> {
         None
     }
 }
 
-pub(crate) type Deed<T> = Pin<Box<dyn Future<Output = Option<T>>>>;
+pub(crate) type Call<T> = Pin<Box<dyn Future<Output = Option<T>>>>;
 
-impl Scene {
-    /// Creates are answered by `creates` one after the other, revokes promptly.
+impl Setup {
+    /// The peer responds to creates with `creates` one after the other, and to revokes with a 200.
     pub(crate) fn new(creates: &[Exchange]) -> Self {
         Self::settled_by(SettleLayer::new(), creates)
     }
 
     pub(crate) fn settled_by(layer: SettleLayer, creates: &[Exchange]) -> Self {
         let creates = creates.to_vec();
-        Self::answering(layer, move |asked| match asked.kind {
+        Self::responding(layer, move |asked| match asked.kind {
             OperationKind::Create => creates
                 .get(asked.before)
                 .cloned()
@@ -95,11 +95,11 @@ impl Scene {
         })
     }
 
-    pub(crate) fn answering(
+    pub(crate) fn responding(
         layer: SettleLayer,
-        answer: impl Fn(Asked) -> Exchange + Send + Sync + 'static,
+        response: impl Fn(Asked) -> Exchange + Send + Sync + 'static,
     ) -> Self {
-        let peer = Peer::new(answer);
+        let peer = Peer::new(response);
         let reports = Arc::<Mutex<Vec<_>>>::default();
         let hook = Arc::clone(&reports);
         let layer = layer.on_settle(move |event| {
@@ -111,11 +111,11 @@ impl Scene {
             layer,
             reports,
             most_revokes: Cell::new(1),
-            loses_answers: Cell::new(false),
+            loses_responses: Cell::new(false),
         }
     }
 
-    pub(crate) fn builder(&self) -> ClientBuilder<Identity, Identity, CustomTransport<Peer>> {
+    pub(crate) fn builder(&self) -> ClientBuilder<Layers, CustomTransport<Peer>> {
         ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), self.peer.clone())
             .settle(self.layer.clone())
     }
@@ -124,28 +124,28 @@ impl Scene {
         self.builder().build().unwrap()
     }
 
-    /// The stack from the settle layer downwards.
+    /// Returns the stack from Settle downwards.
     pub(crate) fn settled(&self) -> Settle<CollectBody<Peer>> {
         self.layer
             .layer(CollectBodyLayer::default().layer(self.peer.clone()))
     }
 
-    /// Checks that every credential is accounted for: `kept` live, `ends` were ended by their holders,
-    /// and of the others each was revoked or reported, once.
-    pub(crate) async fn check(&self, kept: &[String], ends: usize, what: &str) {
-        let report = self.layer.drain(AMPLE).await;
+    /// Checks that every token was returned, revoked or reported: `claimed` ones are live, `ended` ones
+    /// were ended by their callers, and each of the others was revoked or reported once.
+    pub(crate) async fn check(&self, claimed: &[String], ended: usize, what: &str) {
+        let report = self.layer.drain(LONG).await;
         assert!(report.is_complete(), "{what}: {report:?}");
         let (ledger, reports) = (self.peer.ledger(), self.reports.lock().unwrap());
         let mut revokes = HashMap::<_, Vec<_>>::new();
         for revoke in ledger.revokes.iter().filter(|it| it.taken) {
             revokes.entry(&revoke.id).or_default().push(revoke);
         }
-        let kept: HashSet<_> = kept.iter().collect();
+        let claimed: HashSet<_> = claimed.iter().collect();
         let mut unknown = reports.iter().filter(|it| it.1.is_none()).count();
         for create in ledger.minted() {
             let id = &create.id;
             match revokes.get(id) {
-                _ if kept.contains(id) => {
+                _ if claimed.contains(id) => {
                     assert!(!revokes.contains_key(id), "{what}: {id} is in use");
                 }
                 Some(revokes) => {
@@ -153,9 +153,9 @@ impl Scene {
                     assert!(revokes.len() <= self.most_revokes.get(), "{what}: {id}");
                 }
                 None => {
-                    let known = create.tells_id && !self.loses_answers.get();
-                    assert!(!known, "{what}: {id} could be known");
-                    assert!(unknown > 0, "{what}: {id} is an orphan");
+                    let known = create.tells_id && !self.loses_responses.get();
+                    assert!(!known, "{what}: the id of {id} was received");
+                    assert!(unknown > 0, "{what}: {id} is neither revoked nor reported");
                     unknown -= 1;
                 }
             }
@@ -164,8 +164,8 @@ impl Scene {
             .creates
             .iter()
             .filter(|it| it.taken && !it.is_refused());
-        let met = kept.len() + ends + reports.len();
-        assert_eq!(sent.count(), met, "{what}: {reports:?}");
+        let accounted = claimed.len() + ended + reports.len();
+        assert_eq!(sent.count(), accounted, "{what}: {reports:?}");
     }
 
     pub(crate) fn reports(&self) -> Vec<SettleEnd> {
@@ -178,36 +178,37 @@ impl Scene {
     }
 }
 
-/// Begins what `start` makes, polls it as often as it takes to have dropped it after each number of
-/// polls, and checks what is left each time. What it gives is dropped unread, then kept.
-pub(crate) async fn drop_at_every_poll<T: Given>(
+/// Makes the call again and again and drops it after each number of polls until it ends. Each time,
+/// every token must be accounted for. What the call returns is dropped unread, and in a second round
+/// claimed.
+pub(crate) async fn drop_at_every_poll<T: Returned>(
     name: &str,
     creates: &[Exchange],
-    start: impl Fn(&Scene) -> Deed<T>,
+    start: impl Fn(&Setup) -> Call<T>,
 ) {
-    for keeps in [false, true] {
-        let mut ended = false;
+    for claims in [false, true] {
+        let mut has_ended = false;
         for polls in 0.. {
-            assert!(polls < MANY, "{name} never ends");
-            let scene = Scene::new(creates);
-            let mut deed = start(&scene);
-            let mut given = None;
+            assert!(polls < MAX_POLLS, "{name}: the call never ends");
+            let setup = Setup::new(creates);
+            let mut call = start(&setup);
+            let mut returned = None;
             for _ in 0..polls {
-                if let Poll::Ready(output) = poll_once(&mut deed).await {
-                    (ended, given) = (true, output);
+                if let Poll::Ready(output) = poll_once(&mut call).await {
+                    (has_ended, returned) = (true, output);
                     break;
                 }
-                // Time passes, and what runs in the background goes on.
+                // Time passes, and background tasks go on.
                 tokio::time::advance(TICK).await;
                 tokio::task::yield_now().await;
             }
-            drop(deed);
-            let ends = given.as_ref().map_or(0, |_| T::ENDS);
-            let kept = given.filter(|_| keeps).and_then(Given::keep);
-            let kept: Vec<_> = kept.into_iter().collect();
+            drop(call);
+            let ended = returned.as_ref().map_or(0, |_| T::ENDED);
+            let claimed = returned.filter(|_| claims).and_then(Returned::claim);
+            let claimed: Vec<_> = claimed.into_iter().collect();
             let what = format!("{name}, dropped after {polls} polls");
-            scene.check(&kept, ends, &what).await;
-            if ended {
+            setup.check(&claimed, ended, &what).await;
+            if has_ended {
                 break;
             }
         }
