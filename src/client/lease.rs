@@ -69,7 +69,7 @@ impl Lease {
             extensions: request.extensions().clone(),
         });
         let mut token = client.send(request).await?;
-        let lifetime = token.expires_at().map_or(requested, left);
+        let lifetime = lifetime(&token).unwrap_or(requested);
         // Without settling there is no guard, and reading the ticket would end one that is left there.
         let guard = token.take_guard().unwrap_or_else(|| {
             let settler = Arc::clone(client.settler());
@@ -137,8 +137,10 @@ impl Lease {
     }
 }
 
-fn left(at: SystemTime) -> Duration {
-    at.duration_since(SystemTime::now()).unwrap_or_default()
+/// Returns how long a token lives from its mint on, which does not depend on the API's clock.
+fn lifetime(token: &ActorToken) -> Option<Duration> {
+    let minted = token.created_at().unwrap_or_else(SystemTime::now);
+    token.expires_at()?.duration_since(minted).ok()
 }
 
 impl Drop for Lease {
