@@ -1,4 +1,4 @@
-//! A service that insists on tower's contract.
+//! A service that checks tower's contract.
 
 use std::{
     future::{Ready, ready},
@@ -7,10 +7,10 @@ use std::{
 
 use tower::Service;
 
-/// Answers with what `answer` makes of a request. It is ready at the second poll only, and panics
-/// when this very instance is called without having been ready: a clone begins unready.
+/// Responds with what `respond` returns. It is ready at the second poll, and panics if an instance is
+/// called that was not ready. A clone is not ready.
 pub(crate) struct Probe<F> {
-    answer: F,
+    respond: F,
     state: State,
 }
 
@@ -22,15 +22,15 @@ enum State {
 }
 
 impl<F> Probe<F> {
-    pub(crate) fn new(answer: F) -> Self {
+    pub(crate) fn new(respond: F) -> Self {
         let state = State::Unready;
-        Self { answer, state }
+        Self { respond, state }
     }
 }
 
 impl<F: Clone> Clone for Probe<F> {
     fn clone(&self) -> Self {
-        Self::new(self.answer.clone())
+        Self::new(self.respond.clone())
     }
 }
 
@@ -52,9 +52,9 @@ impl<R, T, E, F: FnMut(R) -> Result<T, E>> Service<R> for Probe<F> {
     fn call(&mut self, request: R) -> Self::Future {
         assert!(
             self.state == State::Ready,
-            "an instance was called that had not been ready"
+            "an instance was called that was not ready"
         );
         self.state = State::Unready;
-        ready((self.answer)(request))
+        ready((self.respond)(request))
     }
 }
