@@ -1,38 +1,44 @@
-//! Everything can be shared, sent, cloned and shown.
+//! `Send`, `Sync`, `Clone`, `Unpin` and `Debug` of the public types.
 
 use std::{fmt::Debug, future::Ready};
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorToken, ActorTokenId, ActorTokenRequest, ActorTokenStatus, BaseUrl, Body, BoxError,
-    ClerkError, ClerkErrors, Client, ClientBuilder, ConfigError, CreateActorToken, Error,
-    ErrorKind, InvalidActorToken, InvalidActorTokenId, InvalidBaseUrl, InvalidRequest,
-    InvalidSecretKey, KeySource, Lease, Operation, OperationKind, Outcome, RetryConfig,
-    RotatingKey, SecretKey, Ticket, client, layer,
+    CallWatch, ClerkError, ClerkErrors, Client, ClientBuilder, ConfigError, CreateActorToken,
+    Error, ErrorKind, InvalidActorToken, InvalidActorTokenId, InvalidBaseUrl, InvalidRequest,
+    InvalidSecretKey, KeySource, Lease, Operation, OperationKind, Outcome, Payload, RetryConfig,
+    RotatingKey, SecretKey, Ticket, TokenResponse, Withdrawn, client, layer,
 };
 use http::{Request, Response};
 use http_body_util::Full;
 use tower::{layer::util::Identity, util::BoxCloneSyncService};
 
-type Answer = Response<Full<Bytes>>;
-type Wire = BoxCloneSyncService<Request<Body>, Answer, BoxError>;
+type Wire = BoxCloneSyncService<Request<Body>, Response<Full<Bytes>>, BoxError>;
+type Collected = BoxCloneSyncService<Request<Body>, Response<Bytes>, BoxError>;
+type Settled = BoxCloneSyncService<Request<Body>, Response<TokenResponse>, BoxError>;
+type Attempts = BoxCloneSyncService<Request<Payload>, Response<TokenResponse>, BoxError>;
 type Call = BoxCloneSyncService<ActorTokenRequest, ActorToken, BoxError>;
-type Exchange = Ready<Result<Answer, BoxError>>;
-type Builder = ClientBuilder<Identity, Identity, client::CustomTransport<Wire>>;
+type TypedCall = BoxCloneSyncService<ActorTokenRequest, ActorToken, Error>;
+type ReadyWire = Ready<Result<Response<Full<Bytes>>, BoxError>>;
+type ReadyAttempt = Ready<Result<Response<TokenResponse>, BoxError>>;
+type ReadyCall = Ready<Result<ActorToken, Error>>;
+type Layers = client::Layers<Identity, Identity, Identity, Identity>;
+type Builder = ClientBuilder<Layers, client::CustomTransport<Wire>>;
 
 fn shared<T: Send + Sync + Unpin + Debug + 'static>() {}
 fn cloned<T: Clone + Send + Sync + Unpin + Debug + 'static>() {}
 fn future<T: Future + Send + Sync + Debug + 'static>() {}
 
 #[test]
-fn values_can_be_shared_cloned_and_shown() {
+fn values_are_shared_cloned_and_shown() {
     cloned::<Actor>();
     cloned::<ActorToken>();
     cloned::<ActorTokenId>();
     cloned::<ActorTokenRequest>();
     cloned::<ActorTokenStatus>();
     cloned::<BaseUrl>();
-    cloned::<Body>();
+    cloned::<CallWatch>();
     cloned::<ClerkError>();
     cloned::<ClerkErrors>();
     cloned::<CreateActorToken>();
@@ -40,10 +46,13 @@ fn values_can_be_shared_cloned_and_shown() {
     cloned::<KeySource>();
     cloned::<Operation>();
     cloned::<Outcome>();
+    cloned::<Payload>();
     cloned::<RetryConfig>();
     cloned::<RotatingKey>();
     cloned::<SecretKey>();
     cloned::<Ticket>();
+    cloned::<Withdrawn>();
+    cloned::<client::Verdict>();
     cloned::<layer::ApiVersion>();
     cloned::<layer::settle::DrainReport>();
     cloned::<layer::settle::SettleCounts>();
@@ -51,10 +60,13 @@ fn values_can_be_shared_cloned_and_shown() {
     cloned::<layer::trace::SpanContext<'static>>();
     shared::<layer::settle::SettleEvent>();
     shared::<Lease>();
+    // Neither is `Clone`: a body is sent once, and a token is delivered once.
+    shared::<Body>();
+    shared::<TokenResponse>();
 }
 
 #[test]
-fn errors_can_be_shared_and_shown() {
+fn errors_are_shared_and_shown() {
     fn error<T: std::error::Error + Send + Sync + Unpin + 'static>() {}
     error::<ConfigError>();
     error::<Error>();
@@ -63,6 +75,7 @@ fn errors_can_be_shared_and_shown() {
     error::<InvalidBaseUrl>();
     error::<InvalidRequest>();
     error::<InvalidSecretKey>();
+    error::<Withdrawn>();
     error::<layer::api_headers::InvalidApiVersion>();
     error::<layer::collect_body::CollectBodyError>();
     error::<layer::timeout::TimedOut>();
@@ -72,7 +85,7 @@ fn errors_can_be_shared_and_shown() {
 }
 
 #[test]
-fn layers_and_services_can_be_shared_cloned_and_shown() {
+fn layers_and_services_are_shared_cloned_and_shown() {
     cloned::<layer::ApiHeadersLayer>();
     cloned::<layer::BaseUriLayer>();
     cloned::<layer::BearerAuthLayer>();
@@ -90,35 +103,39 @@ fn layers_and_services_can_be_shared_cloned_and_shown() {
     cloned::<layer::BaseUri<Wire>>();
     cloned::<layer::BearerAuth<Wire>>();
     cloned::<layer::CollectBody<Wire>>();
-    cloned::<layer::DecodeError<Wire>>();
-    cloned::<layer::Json<Wire>>();
-    cloned::<layer::Retry<Wire>>();
-    cloned::<layer::Settle<Wire>>();
-    cloned::<layer::Timeout<Wire>>();
-    cloned::<layer::Trace<Wire>>();
-    cloned::<layer::TraceCall<Call>>();
+    cloned::<layer::DecodeError<Settled>>();
+    cloned::<layer::Json<Attempts>>();
+    cloned::<layer::Retry<Attempts>>();
+    cloned::<layer::Settle<Collected>>();
+    cloned::<layer::Timeout<Call>>();
+    cloned::<layer::Timeout<Settled>>();
+    cloned::<layer::Trace<Attempts>>();
+    cloned::<layer::TraceCall<TypedCall>>();
     cloned::<layer::TypedError<Call>>();
 
     cloned::<Client>();
     cloned::<Builder>();
+    cloned::<Layers>();
     cloned::<client::WireLevel<Identity, Wire>>();
-    cloned::<client::AttemptLevel<Identity, Wire>>();
-    cloned::<client::CallLevel<Identity, Identity, Wire>>();
+    cloned::<client::SingleAttempt<Identity, Wire>>();
+    cloned::<client::AttemptLevel<Identity, Identity, Wire>>();
+    cloned::<client::CallLevel<Identity, Identity, Identity, Wire>>();
+    cloned::<client::ObserverLevel<Identity, Identity, Identity, Identity, Wire>>();
 }
 
 #[cfg(feature = "transport")]
 #[test]
-fn what_makes_a_transport_can_be_shared_cloned_and_shown() {
+fn transport_config_is_shared_cloned_and_shown() {
     use clerk_actor_tokens::transport::{TlsError, TransportConfig};
 
     cloned::<TransportConfig>();
-    cloned::<ClientBuilder<Identity, Identity, TransportConfig>>();
+    cloned::<ClientBuilder<Layers, TransportConfig>>();
     shared::<TlsError>();
 }
 
 #[cfg(feature = "proxy")]
 #[test]
-fn a_proxy_can_be_shared_cloned_and_shown() {
+fn proxy_is_shared_cloned_and_shown() {
     use clerk_actor_tokens::transport::{InvalidProxy, Proxy};
     cloned::<Proxy>();
     shared::<InvalidProxy>();
@@ -126,7 +143,7 @@ fn a_proxy_can_be_shared_cloned_and_shown() {
 
 #[cfg(feature = "transport")]
 #[test]
-fn the_transport_over_hyper_utils_client_can_be_shared_cloned_and_shown() {
+fn transport_over_hyper_util_is_shared_cloned_and_shown() {
     use clerk_actor_tokens::transport::client::{HyperTransport, ResponseBody, ResponseFuture};
 
     cloned::<HyperTransport>();
@@ -137,7 +154,7 @@ fn the_transport_over_hyper_utils_client_can_be_shared_cloned_and_shown() {
 
 #[cfg(feature = "transport")]
 #[test]
-fn the_default_transport_can_be_shared_cloned_and_shown() {
+fn default_transport_is_shared_cloned_and_shown() {
     use clerk_actor_tokens::transport::pool::{
         PoolError, PooledTransport, ResponseBody, ResponseFuture,
     };
@@ -150,25 +167,26 @@ fn the_default_transport_can_be_shared_cloned_and_shown() {
 }
 
 #[test]
-fn futures_can_be_sent_and_shown_wherever_those_below_can() {
-    future::<layer::base_uri::ResponseFuture<Exchange>>();
-    future::<layer::collect_body::ResponseFuture<Exchange, Full<Bytes>>>();
-    future::<layer::decode_error::ResponseFuture<Exchange>>();
-    future::<layer::json::ResponseFuture<Exchange>>();
-    future::<layer::timeout::ResponseFuture<Exchange>>();
-    future::<layer::trace::ResponseFuture<Exchange>>();
-    future::<layer::trace_call::ResponseFuture<Ready<Result<ActorToken, Error>>>>();
-    future::<layer::typed_error::ResponseFuture<Exchange>>();
+fn futures_are_sent_and_shown_if_those_below_are() {
+    future::<layer::base_uri::ResponseFuture<ReadyWire>>();
+    future::<layer::collect_body::ResponseFuture<ReadyWire, Full<Bytes>>>();
+    future::<layer::decode_error::ResponseFuture<ReadyAttempt>>();
+    future::<layer::json::ResponseFuture<ReadyAttempt>>();
+    future::<layer::trace::ResponseFuture<ReadyAttempt>>();
+    future::<layer::trace_call::ResponseFuture<ReadyCall>>();
+    future::<layer::typed_error::ResponseFuture<ReadyCall>>();
 
     fn sent<T: Future + Send + Debug + 'static>() {}
     sent::<layer::bearer_auth::ResponseFuture<Wire>>();
-    sent::<layer::retry::ResponseFuture<Wire>>();
-    sent::<layer::settle::ResponseFuture<Exchange>>();
+    sent::<layer::retry::ResponseFuture<Attempts>>();
+    sent::<layer::settle::ResponseFuture>();
+    sent::<layer::timeout::ResponseFuture<Call, ActorTokenRequest>>();
+    sent::<layer::timeout::ResponseFuture<Settled, Request<Body>>>();
     sent::<client::ResponseFuture>();
 }
 
 #[test]
-fn calls_of_a_client_can_be_spawned() {
+fn calls_of_a_client_are_spawned() {
     fn spawned<F: Future + Send>(_: impl FnOnce(Client, ActorTokenId, CreateActorToken) -> F) {}
     spawned(|client, _, create| async move { client.create(create).await });
     spawned(|client, id, _| async move { client.revoke(&id).await });

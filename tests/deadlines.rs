@@ -1,4 +1,4 @@
-//! Call and attempt are bounded, none sleeps into another, and the error says which ran out.
+//! Timeouts of calls and of attempts, and the error of each.
 
 use std::{
     future::pending,
@@ -46,7 +46,7 @@ fn about(took: Duration, wanted: Duration) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_ends_after_ten_seconds() {
+async fn attempt_times_out_after_ten_seconds() {
     let sandbox = Sandbox::new();
     sandbox.inject(Fault::HangAfter);
     let (error, took) = failure(&client(&sandbox), create()).await;
@@ -59,7 +59,7 @@ async fn an_attempt_ends_after_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_ends_after_thirty_seconds() {
+async fn call_times_out_after_thirty_seconds() {
     let sandbox = Sandbox::new();
     (0..9).for_each(|_| sandbox.inject(Fault::HangBefore));
     let request = revoke()
@@ -75,7 +75,7 @@ async fn a_call_ends_after_thirty_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_longer_than_the_call_is_bounded_by_the_call() {
+async fn attempt_longer_than_the_call_is_bounded_by_the_call() {
     let sandbox = Sandbox::new();
     sandbox.inject(Fault::HangBefore);
     let request = create().timeout(S).attempt_timeout(60 * S);
@@ -85,7 +85,7 @@ async fn an_attempt_longer_than_the_call_is_bounded_by_the_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_would_outlast_the_call_is_not_begun() {
+async fn backoff_past_the_deadline_is_not_begun() {
     let sandbox = Sandbox::new();
     sandbox.inject(Fault::RateLimited { retry_after: 5 * S });
     let (error, took) = failure(&client(&sandbox), create().timeout(5 * S)).await;
@@ -95,7 +95,7 @@ async fn a_pause_that_would_outlast_the_call_is_not_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_time_at_all_is_refused_before_anything_is_sent() {
+async fn call_without_any_time_is_refused_before_it_is_sent() {
     let sandbox = Sandbox::new();
     for request in [
         create().timeout(Duration::ZERO),
@@ -112,7 +112,7 @@ async fn no_time_at_all_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn endless_time_is_no_bound() {
+async fn largest_timeout_is_no_bound() {
     let sandbox = Sandbox::new();
     sandbox.inject(Fault::Delay(3600 * 24 * S));
     let request = create()
@@ -122,7 +122,7 @@ async fn endless_time_is_no_bound() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transport_that_never_takes_the_body_has_sent_nothing() {
+async fn timeout_before_the_body_is_taken_is_not_sent() {
     let transport = service_fn(|request: Request<Body>| async move {
         let _kept = request;
         pending::<Result<Response<String>, BoxError>>().await
@@ -134,7 +134,11 @@ async fn a_transport_that_never_takes_the_body_has_sent_nothing() {
         (error.kind(), error.outcome()),
         (ErrorKind::Timeout, Outcome::NotSent)
     );
-    assert_eq!(error.attempts(), 3, "what was not sent may be sent again");
+    assert_eq!(
+        error.attempts(),
+        3,
+        "an attempt that was not sent is retried"
+    );
     let (error, _) = failure(&client, create().timeout(S)).await;
     assert_eq!(
         (error.kind(), error.outcome()),
@@ -143,7 +147,7 @@ async fn a_transport_that_never_takes_the_body_has_sent_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_that_came_in_time_counts_though_its_body_did_not() {
+async fn status_before_a_timeout_in_the_body_decides_the_outcome() {
     let transport = service_fn(|request: Request<Body>| async move {
         let _taken = request.into_body().into_bytes();
         let body = http_body_util::StreamBody::new(futures_util::stream::pending::<
@@ -161,7 +165,7 @@ async fn a_status_that_came_in_time_counts_though_its_body_did_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_head_of_a_refusal_counts_though_its_body_never_ends() {
+async fn head_of_a_rejection_counts_even_if_its_body_never_ends() {
     /// A body that never ends.
     struct Endless;
 
@@ -179,9 +183,9 @@ async fn the_head_of_a_refusal_counts_though_its_body_never_ends() {
 
     let transport = service_fn(|request: Request<Body>| async {
         let _taken = request.into_body().into_bytes();
-        let answer = Response::builder().status(429);
-        let answer = answer.header("retry-after", "3600");
-        Ok::<_, BoxError>(answer.header("clerk-trace-id", "t1").body(Endless)?)
+        let response = Response::builder().status(429);
+        let response = response.header("retry-after", "3600");
+        Ok::<_, BoxError>(response.header("clerk-trace-id", "t1").body(Endless)?)
     });
     let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport)
         .build()

@@ -1,5 +1,5 @@
-//! A key that changes is picked up by the next attempt, asked for once, and a 401 with the key of
-//! before is repeated once.
+//! Key rotation: the next attempt uses the new key, concurrent calls ask a provider once, and a 401 with
+//! the earlier key is retried once.
 
 use std::sync::{
     Arc, Mutex,
@@ -13,26 +13,26 @@ use clerk_actor_tokens::{
 use http::{Request, Response, StatusCode, header::AUTHORIZATION};
 use tower::service_fn;
 
-/// Accepts one key, and notes every key that it was shown.
+/// A transport that accepts one key and records every key that it receives.
 #[derive(Clone)]
 struct Api {
     accepted: &'static str,
-    shown: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<String>>>,
 }
 
 impl Api {
     fn accepting(accepted: &'static str) -> Self {
         Self {
             accepted,
-            shown: Arc::default(),
+            received: Arc::default(),
         }
     }
 
     fn client(&self, keys: impl Into<KeySource>, retry: RetryConfig) -> Client {
         let api = self.clone();
         let transport = service_fn(move |request: Request<Body>| {
-            let answer = api.answer(&request);
-            async move { Ok::<_, BoxError>(answer) }
+            let response = api.respond(request);
+            async move { Ok::<_, BoxError>(response) }
         });
         ClientBuilder::over(keys, transport)
             .retry(retry)
@@ -40,13 +40,14 @@ impl Api {
             .unwrap()
     }
 
-    fn answer(&self, request: &Request<Body>) -> Response<String> {
-        let shown = request.headers()[AUTHORIZATION]
+    fn respond(&self, request: Request<Body>) -> Response<String> {
+        let received = request.headers()[AUTHORIZATION]
             .to_str()
             .unwrap()
             .to_owned();
-        let accepted = shown == self.accepted;
-        self.shown.lock().unwrap().push(shown);
+        let _taken = request.into_body().into_bytes();
+        let accepted = received == self.accepted;
+        self.received.lock().unwrap().push(received);
         if accepted {
             return Response::new(r#"{"id":"act_1","user_id":"user_1","status":"pending"}"#.into());
         }
@@ -55,8 +56,8 @@ impl Api {
         refusal
     }
 
-    fn shown(&self) -> Vec<String> {
-        self.shown.lock().unwrap().clone()
+    fn received(&self) -> Vec<String> {
+        self.received.lock().unwrap().clone()
     }
 }
 
@@ -68,18 +69,18 @@ fn create() -> CreateActorToken {
     CreateActorToken::new("user_1", Actor::new("user_2"))
 }
 
-/// Hands out `sk_1`, `sk_2`, … until there are no more.
+/// A provider of the keys `sk_1`, `sk_2`, … that fails once it has no more.
 #[derive(Clone)]
-struct Vault {
+struct Provider {
     asked: Arc<AtomicU32>,
-    holds: u32,
+    keys: u32,
 }
 
-impl Vault {
-    fn holding(holds: u32) -> Self {
+impl Provider {
+    fn of_keys(keys: u32) -> Self {
         Self {
             asked: Arc::default(),
-            holds,
+            keys,
         }
     }
 
@@ -88,29 +89,29 @@ impl Vault {
     }
 }
 
-impl KeyProvider for Vault {
+impl KeyProvider for Provider {
     async fn key(&self) -> Result<SecretKey, BoxError> {
         let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         tokio::task::yield_now().await;
-        if number > self.holds {
-            return Err("the vault is sealed".into());
+        if number > self.keys {
+            return Err("no key is left".into());
         }
         Ok(key(&format!("sk_{number}")))
     }
 }
 
 #[tokio::test]
-async fn a_rotated_key_is_picked_up_by_the_next_call() {
+async fn rotated_key_is_used_by_the_next_call() {
     let api = Api::accepting("Bearer sk_2");
     let rotating = RotatingKey::new(key("sk_1"));
     let client = api.client(rotating.clone(), RetryConfig::default());
     rotating.replace(key("sk_2"));
     client.create(create()).await.unwrap();
-    assert_eq!(api.shown(), ["Bearer sk_2"]);
+    assert_eq!(api.received(), ["Bearer sk_2"]);
 }
 
 #[tokio::test]
-async fn a_key_that_stays_is_not_tried_again_after_a_401() {
+async fn key_that_did_not_change_is_not_retried_after_a_401() {
     let api = Api::accepting("Bearer sk_2");
     let client = api.client(key("sk_1"), RetryConfig::default());
     let error = client.create(create()).await.unwrap_err();
@@ -123,10 +124,13 @@ async fn a_key_that_stays_is_not_tried_again_after_a_401() {
 }
 
 #[tokio::test]
-async fn a_provider_is_asked_once_for_many_calls() {
+async fn provider_is_asked_once_by_concurrent_calls() {
     let api = Api::accepting("Bearer sk_1");
-    let vault = Vault::holding(9);
-    let client = api.client(KeySource::provider(vault.clone()), RetryConfig::default());
+    let provider = Provider::of_keys(9);
+    let client = api.client(
+        KeySource::provider(provider.clone()),
+        RetryConfig::default(),
+    );
     let calls = (0..50).map(|_| {
         let client = client.clone();
         tokio::spawn(async move { client.create(create()).await.unwrap() })
@@ -134,20 +138,23 @@ async fn a_provider_is_asked_once_for_many_calls() {
     for call in calls.collect::<Vec<_>>() {
         call.await.unwrap();
     }
-    assert_eq!(vault.asked(), 1);
+    assert_eq!(provider.asked(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_401_asks_the_provider_again_and_is_repeated_once() {
+async fn call_after_401_asks_the_provider_again_and_is_retried_once() {
     let api = Api::accepting("Bearer sk_2");
-    let vault = Vault::holding(9);
-    let client = api.client(KeySource::provider(vault.clone()), RetryConfig::default());
+    let provider = Provider::of_keys(9);
+    let client = api.client(
+        KeySource::provider(provider.clone()),
+        RetryConfig::default(),
+    );
     client.create(create()).await.unwrap();
-    assert_eq!(api.shown(), ["Bearer sk_1", "Bearer sk_2"]);
+    assert_eq!(api.received(), ["Bearer sk_1", "Bearer sk_2"]);
 
     let never = Api::accepting("Bearer sk_0");
     let client = never.client(
-        KeySource::provider(Vault::holding(9)),
+        KeySource::provider(Provider::of_keys(9)),
         RetryConfig::default(),
     );
     let error = client.create(create()).await.unwrap_err();
@@ -155,30 +162,33 @@ async fn a_401_asks_the_provider_again_and_is_repeated_once() {
         (error.code(), error.outcome()),
         (Some("clerk_key_invalid"), Outcome::Rejected)
     );
-    assert_eq!(never.shown().len(), 2);
+    assert_eq!(never.received().len(), 2);
 }
 
 #[tokio::test]
-async fn a_provider_that_fails_ends_the_call_before_anything_is_sent() {
+async fn failing_provider_ends_the_call_before_it_is_sent() {
     let api = Api::accepting("Bearer sk_1");
-    let vault = Vault::holding(0);
-    let client = api.client(KeySource::provider(vault.clone()), RetryConfig::default());
+    let provider = Provider::of_keys(0);
+    let client = api.client(
+        KeySource::provider(provider.clone()),
+        RetryConfig::default(),
+    );
     let error = client.create(create()).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome()),
         (ErrorKind::Key, Outcome::NotSent)
     );
     let source = std::error::Error::source(&error).unwrap();
-    assert_eq!(source.to_string(), "the vault is sealed");
-    assert_eq!((vault.asked(), api.shown().len()), (1, 0));
+    assert_eq!(source.to_string(), "no key is left");
+    assert_eq!((provider.asked(), api.received().len()), (1, 0));
 }
 
 #[tokio::test]
-async fn neither_source_shows_its_key() {
+async fn key_sources_do_not_show_their_keys() {
     let sources = [
         KeySource::from(key("sk_marker")),
         RotatingKey::new(key("sk_marker")).into(),
-        KeySource::provider(Vault::holding(1)),
+        KeySource::provider(Provider::of_keys(1)),
     ];
     for source in sources {
         assert!(!format!("{source:?} {source:#?}").contains("marker"));

@@ -16,8 +16,8 @@ use std::{
 use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorToken, ActorTokenId, ActorTokenRequest, BaseUrl, Body, BoxError, Client,
-    ClientBuilder, CreateActorToken, Error, SecretKey,
-    client::{CustomTransport, Transport},
+    ClientBuilder, CreateActorToken, Error, Payload, SecretKey,
+    client::{CustomTransport, Layers, Transport},
     layer::{SettleLayer, TraceCallLayer, TraceLayer},
 };
 use futures_util::{FutureExt, poll};
@@ -28,7 +28,7 @@ use support::{
     capture::{Capture, Seen},
     scripted::Scripted,
 };
-use tower::{layer::util::Identity, service_fn, util::MapRequestLayer};
+use tower::{service_fn, util::MapRequestLayer};
 use tracing::{Instrument, Level, Span};
 
 type Answer = Response<Full<Bytes>>;
@@ -37,7 +37,7 @@ const MINTED: &str = r#"{"id":"act_1","user_id":"user_marker","actor":{"sub":"us
 const REVOKED: &str = r#"{"id":"act_1","user_id":"user_marker","status":"revoked"}"#;
 const S: Duration = Duration::from_secs(1);
 
-fn over<T: Transport>(transport: T) -> ClientBuilder<Identity, Identity, CustomTransport<T>> {
+fn over<T: Transport>(transport: T) -> ClientBuilder<Layers, CustomTransport<T>> {
     ClientBuilder::over(SecretKey::new("sk_test_marker").unwrap(), transport)
 }
 
@@ -372,7 +372,7 @@ async fn cancelled_call_closes_its_spans() {
 async fn panicking_call_closes_its_spans() {
     let (capture, _guard) = Capture::begin();
     let client = over(service_fn(|_: Request<Body>| async {
-        assert!(std::hint::black_box(false), "a transport's own fault");
+        assert!(std::hint::black_box(false), "a fault of the transport");
         Ok::<_, BoxError>(answer(200, &[], REVOKED))
     }))
     .build()
@@ -427,17 +427,25 @@ async fn layers_of_users_run_inside_the_span_of_their_level() {
         let name = Span::current().metadata().map(tracing::Metadata::name);
         seen.lock().unwrap().push(name);
     };
-    let (at_call, at_attempt) = (Arc::clone(&seen), Arc::clone(&seen));
+    let [at_observers, at_call, at_attempt, at_wire] = [(); 4].map(|()| Arc::clone(&seen));
     let client = over(Scripted::new([
         answer(429, &[], ""),
         answer(200, &[], MINTED),
     ]))
+    .observe_layer(MapRequestLayer::new(move |request: ActorTokenRequest| {
+        note(&at_observers);
+        request
+    }))
     .call_layer(MapRequestLayer::new(move |request: ActorTokenRequest| {
         note(&at_call);
         request
     }))
-    .wire_layer(MapRequestLayer::new(move |request: Request<Body>| {
+    .attempt_layer(MapRequestLayer::new(move |request: Request<Payload>| {
         note(&at_attempt);
+        request
+    }))
+    .wire_layer(MapRequestLayer::new(move |request: Request<Body>| {
+        note(&at_wire);
         request
     }))
     .build()
@@ -445,7 +453,10 @@ async fn layers_of_users_run_inside_the_span_of_their_level() {
     kept(client.send(create()).await);
     checked(&capture);
     let seen = seen.lock().unwrap();
-    assert_eq!(*seen, [Some("call"), Some("attempt"), Some("attempt")]);
+    let names: Vec<_> = seen.iter().map(|name| name.unwrap_or("none")).collect();
+    // An attempt layer stands above the span of the attempts that it begins.
+    let attempt = ["call", "attempt"];
+    assert_eq!(names, [["call", "call"], attempt, attempt].concat());
 }
 
 /// Records the current span when it is dropped.

@@ -1,4 +1,4 @@
-//! Requests, answers and keys with the marker in everything that must not show.
+//! Requests, responses and keys whose secrets contain the marker.
 
 #![allow(dead_code, reason = "no test binary needs all of it")]
 
@@ -11,7 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    Actor, ActorTokenRequest, Body, BoxError, CreateActorToken, OperationKind, SecretKey,
+    Actor, ActorTokenRequest, Body, BoxError, CreateActorToken, OperationKind, Payload, SecretKey,
+    TokenResponse,
 };
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::Full;
@@ -39,7 +40,7 @@ pub(crate) fn key() -> SecretKey {
     SecretKey::new("sk_test_MARKER").unwrap()
 }
 
-/// A request with a header of the caller's own, marked sensitive as whoever has a secret there must.
+/// Returns a create with a secret header of its caller, which is marked sensitive.
 pub(crate) fn create() -> ActorTokenRequest {
     let actor = Actor::new("MARKER").claim("reason", "MARKER");
     let create = CreateActorToken::new("user_MARKER", actor).expires_in(Duration::from_secs(60));
@@ -52,30 +53,64 @@ pub(crate) fn minted() -> Answer {
     answer(200, &[("set-cookie", "MARKER")], MINTED)
 }
 
-/// An attempt, with a body that may be sent.
-pub(crate) fn attempt() -> Request<Body> {
-    let body = Body::new(OperationKind::Create, r#"{"user_id":"MARKER"}"#);
+/// Returns a create as it leaves Json.
+pub(crate) fn encoded() -> Request<Payload> {
+    let payload = Payload::new(OperationKind::Create, r#"{"user_id":"MARKER"}"#);
     let request = Request::post("https://api.clerk.com/v1/actor_tokens");
-    request.body(body).unwrap()
+    request.body(payload).unwrap()
 }
 
-pub(crate) type AtOnce = Ready<Result<Answer, BoxError>>;
+/// Returns a create as it leaves DecodeError.
+pub(crate) fn attempt() -> Request<Body> {
+    encoded().map(Payload::begin_attempt)
+}
 
-/// The transport whose futures tell everything.
+type ReadyResponse<B> = Ready<Result<Response<B>, BoxError>>;
+
+/// A transport whose futures show everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Telltale;
 
 impl Service<Request<Body>> for Telltale {
     type Response = Answer;
     type Error = BoxError;
-    type Future = AtOnce;
+    type Future = ReadyResponse<Full<Bytes>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> AtOnce {
-        let _sent = request.into_body().into_bytes();
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let _taken = request.into_body().into_bytes();
         ready(Ok(minted()))
+    }
+}
+
+/// A service of the attempt level whose futures show everything that their type lets them. It holds
+/// how its response body is made.
+#[derive(Clone, Debug)]
+pub(crate) struct TelltaleAttempts<B>(fn(&'static str) -> B);
+
+/// Returns a service that stands in for CollectBody.
+pub(crate) fn collected() -> TelltaleAttempts<Bytes> {
+    TelltaleAttempts(Bytes::from)
+}
+
+/// Returns a service that stands in for Settle, or for DecodeError.
+pub(crate) fn settled() -> TelltaleAttempts<TokenResponse> {
+    TelltaleAttempts(TokenResponse::new)
+}
+
+impl<R, B> Service<Request<R>> for TelltaleAttempts<B> {
+    type Response = Response<B>;
+    type Error = BoxError;
+    type Future = ReadyResponse<B>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<R>) -> Self::Future {
+        ready(Ok(minted().map(|_| (self.0)(MINTED))))
     }
 }
