@@ -1,4 +1,4 @@
-//! What the API is asked and answers, of the sizes that it really has.
+//! Requests and responses of realistic size.
 
 use bytes::Bytes;
 
@@ -17,7 +17,7 @@ macro_rules! ticket {
     };
 }
 
-/// A token that was just minted.
+/// The response to a create.
 pub(crate) const MINTED: Bytes = Bytes::from_static(
     concat!(
         r#"{"object":"actor_token","id":"act_2xZyU1zYlR0bCdEfGhIjKlMnOpQ","#,
@@ -32,7 +32,7 @@ pub(crate) const MINTED: Bytes = Bytes::from_static(
     .as_bytes(),
 );
 
-/// A token that was just revoked.
+/// The response to a revoke.
 pub(crate) const REVOKED: Bytes = Bytes::from_static(
     concat!(
         r#"{"object":"actor_token","id":"act_2xZyU1zYlR0bCdEfGhIjKlMnOpQ","#,
@@ -43,7 +43,7 @@ pub(crate) const REVOKED: Bytes = Bytes::from_static(
     .as_bytes(),
 );
 
-/// Why nothing was minted.
+/// The response to a create that is refused.
 pub(crate) const REFUSED: Bytes = Bytes::from_static(
     concat!(
         r#"{"errors":[{"message":"is invalid","long_message":"user_id does not name a user","#,

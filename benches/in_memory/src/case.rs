@@ -8,14 +8,14 @@ use crate::{
     stack::{self, Operation},
 };
 
-/// Makes as many calls as it is asked for.
+/// Makes a given number of calls.
 pub(crate) type Calls = Box<dyn FnMut(&Runtime, u64)>;
 
 /// One thing that is counted.
 #[derive(Clone, Copy)]
 pub struct Case {
     pub name: &'static str,
-    /// What it is compared with; of a floor, itself.
+    /// The case that it is compared with; for a floor, itself.
     pub against: &'static str,
     pub kind: Kind,
     prepare: fn() -> Calls,
@@ -27,12 +27,12 @@ pub enum Kind {
     Whole,
     /// A layer alone; its difference to the bare service is of interest.
     Alone,
-    /// Creates of which many are on their way together.
+    /// Creates of which many are in flight together.
     InFlight { at_once: u64 },
 }
 
 impl Case {
-    /// Sets everything up that is not part of a call.
+    /// Prepares everything that is not part of a call.
     pub fn prepare(&self) -> impl FnMut(&Runtime, u64) + use<> {
         (self.prepare)()
     }

@@ -1,5 +1,5 @@
-//! The two operations as one would write them by hand: nothing but the request, the answer and their
-//! types. No retry, no time-outs, no settling, secrets in plain strings.
+//! The two operations written by hand: only the request, the response and their types. No retry, no
+//! timeouts, no settling, secrets in plain strings.
 
 use std::error::Error;
 

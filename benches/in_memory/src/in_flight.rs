@@ -1,4 +1,4 @@
-//! [`InFlight`], many creates on their way at once.
+//! [`InFlight`], many concurrent creates.
 
 use std::{
     hint::black_box,
@@ -24,7 +24,7 @@ use crate::{
     transport::{Gated, InMemory},
 };
 
-/// By what the creates are made.
+/// The code that makes the creates.
 #[derive(Clone, Copy, Debug)]
 pub enum Caller {
     /// Written by hand.
@@ -37,7 +37,7 @@ pub enum Caller {
 
 type Call = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Many creates on their way at once, over a transport that answers when it is told.
+/// Many concurrent creates, over a transport that responds once its gate is open.
 pub struct InFlight {
     runtime: Runtime,
     open: Arc<AtomicBool>,
@@ -46,11 +46,11 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    /// At most `most` at once.
+    /// Makes room for `most` concurrent creates.
     pub fn new(caller: Caller, most: usize) -> Self {
         let open = Arc::new(AtomicBool::new(false));
         let transport = Gated {
-            inner: InMemory::answering(StatusCode::OK, MINTED),
+            inner: InMemory::responding(StatusCode::OK, MINTED),
             open: Arc::clone(&open),
         };
         Self {
@@ -61,7 +61,7 @@ impl InFlight {
         }
     }
 
-    /// Sends this many; none is answered yet.
+    /// Begins so many creates. None has a response yet.
     pub fn begin(&mut self, calls: usize) {
         let _runtime = self.runtime.enter();
         self.open.store(false, Relaxed);
@@ -73,7 +73,7 @@ impl InFlight {
         }
     }
 
-    /// Answers them all.
+    /// Responds to all of them.
     pub fn end(&mut self) {
         let _runtime = self.runtime.enter();
         self.open.store(true, Relaxed);
@@ -127,7 +127,7 @@ fn calls(caller: Caller, transport: Gated, most: usize) -> Box<dyn FnMut() -> Ca
     }
 }
 
-/// Calls of which `at_once` are on their way together.
+/// Returns calls of which `at_once` are in flight together.
 pub(crate) fn in_flight(caller: Caller, at_once: usize) -> Calls {
     let mut in_flight = InFlight::new(caller, at_once);
     Box::new(move |_: &Runtime, calls| {

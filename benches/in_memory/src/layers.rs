@@ -1,4 +1,4 @@
-//! Each layer alone, over a service that answers at once.
+//! Each layer alone, over a service that responds at once.
 
 use std::{
     future::{Ready, poll_fn, ready},
@@ -8,7 +8,7 @@ use std::{
 
 use clerk_actor_tokens::{
     ActorToken, ActorTokenId, ActorTokenRequest, ActorTokenStatus, Body, BoxError, OperationKind,
-    Ticket,
+    Payload, Ticket, TokenResponse,
     layer::{DecodeErrorLayer, JsonLayer, TypedErrorLayer},
 };
 use http::{Method, Request, StatusCode, Uri};
@@ -20,18 +20,18 @@ use crate::{
     answers::{BASE_URL, MINTED},
     case::Calls,
     stack::{builder, create, encoded, token_id},
-    transport::InMemory,
+    transport::{BeginAttempts, InMemory, InOnePiece},
 };
 
 fn transport() -> InMemory {
-    InMemory::answering(StatusCode::OK, MINTED)
+    InMemory::responding(StatusCode::OK, MINTED)
 }
 
-/// Answers every [`ActorTokenRequest`] with a token of which only the id is known.
+/// Responds to every [`ActorTokenRequest`] with a token that has an id and a status only.
 #[derive(Clone)]
-struct Answering(ActorTokenId);
+struct Tokens(ActorTokenId);
 
-impl Service<ActorTokenRequest> for Answering {
+impl Service<ActorTokenRequest> for Tokens {
     type Response = ActorToken;
     type Error = BoxError;
     type Future = Ready<Result<ActorToken, BoxError>>;
@@ -68,11 +68,30 @@ where
 /// A layer over `ActorTokenRequest`s.
 fn over_calls<L>(layer: L) -> Calls
 where
-    L: Layer<Answering>,
+    L: Layer<Tokens>,
     L::Service: Service<ActorTokenRequest, Error: Into<BoxError>> + 'static,
 {
-    calls(layer.layer(Answering(token_id())), || {
+    calls(layer.layer(Tokens(token_id())), || {
         ActorTokenRequest::create(create())
+    })
+}
+
+/// Returns a service that stands in for DecodeError and all below.
+fn attempts() -> BeginAttempts<InOnePiece<TokenResponse>> {
+    BeginAttempts(transport().settled())
+}
+
+/// Calls a service of `http::Request<Payload>`s.
+fn payloads<S>(service: S) -> Calls
+where
+    S: Service<Request<Payload>, Error: Into<BoxError>> + 'static,
+{
+    let json = encoded();
+    calls(service, move || {
+        let mut request = Request::new(Payload::new(OperationKind::Create, json.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = Uri::from_static("/actor_tokens");
+        request
     })
 }
 
@@ -143,13 +162,14 @@ pub(crate) fn call_timeout() -> Calls {
 }
 
 pub(crate) fn json() -> Calls {
-    reading(JsonLayer::new().layer(transport()))
+    reading(JsonLayer::new().layer(attempts()))
 }
 
-/// What it holds is taken over by `Json`, so it is counted with it.
+/// `Json` takes over the guard that Settle makes, so both are counted together.
 pub(crate) fn json_over_settle() -> Calls {
     let settle = builder(transport()).settle_layer();
-    reading(JsonLayer::new().layer(settle.layer(transport())))
+    let settled = settle.layer(transport().collected());
+    reading(JsonLayer::new().layer(BeginAttempts(settled)))
 }
 
 pub(crate) fn no_attempt_layer() -> Calls {
@@ -157,11 +177,11 @@ pub(crate) fn no_attempt_layer() -> Calls {
 }
 
 pub(crate) fn retry() -> Calls {
-    over_attempts(builder(transport()).retry_layer())
+    payloads(builder(transport()).retry_layer().layer(attempts()))
 }
 
 pub(crate) fn decode_error() -> Calls {
-    over_attempts(DecodeErrorLayer::new())
+    payloads(DecodeErrorLayer::new().layer(transport().settled()))
 }
 
 pub(crate) fn attempt_timeout() -> Calls {

@@ -1,8 +1,8 @@
-//! What a call costs without a network: the cases that the programs of this package run.
+//! The cost of a call without a network: the cases that the programs of this package run.
 //!
-//! A transport that answers at once stands below everything, so that what is counted is the code
-//! between the caller and the transport. A hand-written call of the same operation over the same
-//! transport is the floor that the stack is compared with.
+//! The transport responds at once, so that only the code between the caller and the transport is
+//! counted. The stack is compared with a floor: a hand-written call of the same operation over the same
+//! transport.
 
 mod answers;
 mod case;

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorToken, ActorTokenId, ActorTokenRequest, ClientBuilder, CreateActorToken, Error,
     SecretKey, Ticket,
-    client::{CustomTransport, Transport},
+    client::{CustomTransport, Layers, Transport},
     layer::{DecodeErrorLayer, JsonLayer, TypedErrorLayer},
 };
 use http::StatusCode;
 use tokio::runtime::Runtime;
-use tower_layer::{Identity, Layer};
+use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     transport::InMemory,
 };
 
-/// What is asked for, and how it is answered.
+/// The operation of a case, and its response.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     Create,
@@ -35,9 +35,9 @@ pub(crate) enum Operation {
 impl Operation {
     fn transport(self) -> InMemory {
         match self {
-            Self::Create => InMemory::answering(StatusCode::OK, MINTED),
-            Self::Revoke => InMemory::answering(StatusCode::OK, REVOKED),
-            Self::Refused => InMemory::answering(StatusCode::UNPROCESSABLE_ENTITY, REFUSED),
+            Self::Create => InMemory::responding(StatusCode::OK, MINTED),
+            Self::Revoke => InMemory::responding(StatusCode::OK, REVOKED),
+            Self::Refused => InMemory::responding(StatusCode::UNPROCESSABLE_ENTITY, REFUSED),
         }
     }
 }
@@ -51,14 +51,12 @@ pub(crate) fn token_id() -> ActorTokenId {
     TOKEN_ID.parse().expect("a valid id")
 }
 
-pub(crate) fn builder<T: Transport>(
-    transport: T,
-) -> ClientBuilder<Identity, Identity, CustomTransport<T>> {
+pub(crate) fn builder<T: Transport>(transport: T) -> ClientBuilder<Layers, CustomTransport<T>> {
     let key = SecretKey::new(SECRET_KEY).expect("a valid key");
     ClientBuilder::over(key, transport).base_url(BASE_URL.parse().expect("a valid base URL"))
 }
 
-/// Written by hand.
+/// Returns calls that are written by hand.
 pub(crate) fn floor(operation: Operation) -> Calls {
     let client = floor::Client {
         transport: operation.transport(),
@@ -84,7 +82,7 @@ pub(crate) fn floor(operation: Operation) -> Calls {
     })
 }
 
-/// The whole stack as [`ClientBuilder::service`] returns it.
+/// Returns the whole stack as [`ClientBuilder::service`] makes it.
 pub(crate) fn unboxed(operation: Operation) -> Calls {
     calls(
         builder(operation.transport()).service().expect("a stack"),
@@ -92,7 +90,7 @@ pub(crate) fn unboxed(operation: Operation) -> Calls {
     )
 }
 
-/// The same without the two layers that trace.
+/// Returns the same without the two tracing layers.
 pub(crate) fn untraced(operation: Operation) -> Calls {
     let parts = builder(operation.transport());
     let svc = parts.bearer_auth_layer().layer(operation.transport());
@@ -134,7 +132,7 @@ where
     })
 }
 
-/// The whole stack behind a `Client`.
+/// Returns the whole stack behind a `Client`.
 pub(crate) fn boxed(operation: Operation) -> Calls {
     let client = builder(operation.transport()).build().expect("a client");
     let id = token_id();
@@ -155,7 +153,7 @@ pub(crate) fn boxed(operation: Operation) -> Calls {
     })
 }
 
-/// The body of the create that [`create`] describes.
+/// Returns the encoded body of [`create`].
 pub(crate) fn encoded() -> Bytes {
     serde_json::to_vec(&create())
         .expect("claims that are JSON")

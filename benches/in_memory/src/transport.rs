@@ -1,4 +1,4 @@
-//! [`InMemory`], a transport that answers at once, and [`Gated`], one that waits to be told.
+//! [`InMemory`], a transport that responds at once, and stand-ins of other levels made of it.
 
 use std::{
     convert::Infallible,
@@ -13,26 +13,44 @@ use std::{
 };
 
 use bytes::Bytes;
+use clerk_actor_tokens::{Body, BoxError, Payload, TokenResponse};
 use http::{Request, Response, StatusCode};
-use http_body::Body;
+use http_body::Body as HttpBody;
 use http_body_util::Full;
 use tower_service::Service;
 
-/// Reads the request's body as a transport does, frame by frame, and answers with the same bytes
-/// every time. It allocates nothing.
+/// Reads the request body as a transport does, frame by frame, and responds with the same bytes every
+/// time. It allocates nothing.
 #[derive(Clone)]
 pub(crate) struct InMemory {
     status: StatusCode,
-    answer: Bytes,
+    body: Bytes,
 }
 
 impl InMemory {
-    pub(crate) fn answering(status: StatusCode, answer: Bytes) -> Self {
-        Self { status, answer }
+    pub(crate) fn responding(status: StatusCode, body: Bytes) -> Self {
+        Self { status, body }
+    }
+
+    fn respond<B: HttpBody>(&self, request: Request<B>) -> Response<Bytes> {
+        let (head, body) = request.into_parts();
+        black_box(&head);
+        let mut body = pin!(body);
+        let mut cx = Context::from_waker(Waker::noop());
+        // A transport asks for the end first, because an empty body needs no reading.
+        while !body.is_end_stream() {
+            match body.as_mut().poll_frame(&mut cx) {
+                Poll::Ready(Some(Ok(frame))) => drop(black_box(frame)),
+                _ => break,
+            }
+        }
+        let mut response = Response::new(self.body.clone());
+        *response.status_mut() = self.status;
+        response
     }
 }
 
-impl<B: Body> Service<Request<B>> for InMemory {
+impl<B: HttpBody> Service<Request<B>> for InMemory {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
@@ -42,37 +60,89 @@ impl<B: Body> Service<Request<B>> for InMemory {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (head, body) = request.into_parts();
-        black_box(&head);
-        let mut body = pin!(body);
-        let mut cx = Context::from_waker(Waker::noop());
-        // A transport asks first, for an empty body needs no reading.
-        while !body.is_end_stream() {
-            match body.as_mut().poll_frame(&mut cx) {
-                Poll::Ready(Some(frame)) => drop(black_box(frame)),
-                Poll::Ready(None) | Poll::Pending => break,
-            }
-        }
-        let mut response = Response::new(Full::new(self.answer.clone()));
-        *response.status_mut() = self.status;
-        ready(Ok(response))
+        ready(Ok(self.respond(request).map(Full::new)))
     }
 }
 
-/// Answers like [`InMemory`], but only while its gate is open. Polling again is up to the caller.
+/// [`InMemory`] in place of CollectBody or Settle, whose response body is in one piece.
+pub(crate) struct InOnePiece<B> {
+    inner: InMemory,
+    make_body: fn(Bytes) -> B,
+}
+
+impl<B> Clone for InOnePiece<B> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            make_body: self.make_body,
+        }
+    }
+}
+
+impl InMemory {
+    /// Returns a service that stands in for CollectBody.
+    pub(crate) fn collected(self) -> InOnePiece<Bytes> {
+        InOnePiece {
+            inner: self,
+            make_body: |bytes| bytes,
+        }
+    }
+
+    /// Returns a service that stands in for Settle.
+    pub(crate) fn settled(self) -> InOnePiece<TokenResponse> {
+        InOnePiece {
+            inner: self,
+            make_body: TokenResponse::new,
+        }
+    }
+}
+
+impl<B> Service<Request<Body>> for InOnePiece<B> {
+    type Response = Response<B>;
+    type Error = BoxError;
+    type Future = Ready<Result<Response<B>, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        ready(Ok(self.inner.respond(request).map(self.make_body)))
+    }
+}
+
+/// Begins attempts as DecodeError does, and does nothing else.
+#[derive(Clone)]
+pub(crate) struct BeginAttempts<S>(pub(crate) S);
+
+impl<S: Service<Request<Body>>> Service<Request<Payload>> for BeginAttempts<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Payload>) -> S::Future {
+        self.0.call(request.map(Payload::begin_attempt))
+    }
+}
+
+/// Responds like [`InMemory`], but only while its gate is open. The caller polls again.
 #[derive(Clone)]
 pub(crate) struct Gated {
     pub(crate) inner: InMemory,
     pub(crate) open: Arc<AtomicBool>,
 }
 
-/// The answer behind the gate.
+/// The response behind the gate.
 pub(crate) struct Waiting {
-    answer: Ready<Result<Response<Full<Bytes>>, Infallible>>,
+    response: Ready<Result<Response<Full<Bytes>>, Infallible>>,
     open: Arc<AtomicBool>,
 }
 
-impl<B: Body> Service<Request<B>> for Gated {
+impl<B: HttpBody> Service<Request<B>> for Gated {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = Waiting;
@@ -83,7 +153,7 @@ impl<B: Body> Service<Request<B>> for Gated {
 
     fn call(&mut self, request: Request<B>) -> Waiting {
         Waiting {
-            answer: self.inner.call(request),
+            response: self.inner.call(request),
             open: Arc::clone(&self.open),
         }
     }
@@ -94,7 +164,7 @@ impl Future for Waiting {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.open.load(Relaxed) {
-            Pin::new(&mut self.answer).poll(cx)
+            Pin::new(&mut self.response).poll(cx)
         } else {
             Poll::Pending
         }
