@@ -1,10 +1,10 @@
-//! Two layers of one's own: one that sees every call, one that sees every attempt.
+//! A layer of your own at three levels: it prints every call, every attempt and every HTTP request.
 //!
 //! ```text
 //! cargo run --example custom_layer
 //! ```
 //!
-//! The sandbox answers the first attempt with a rate limit, so that the call needs two.
+//! The sandbox responds to the first attempt with a rate limit, so that the call needs two.
 
 use std::{
     error::Error,
@@ -13,13 +13,13 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    Actor, ActorTokenRequest, Body, ClientBuilder, CreateActorToken,
+    Actor, ActorTokenRequest, Body, ClientBuilder, CreateActorToken, Payload,
     sandbox::{Fault, Sandbox},
 };
 use http::Request;
 use tower::{Layer, Service};
 
-/// A layer like any of tower's; only the request type tells at which level it stands.
+/// A layer like any of tower's. The request type says at which level it stands.
 #[derive(Clone, Copy)]
 struct PrintLayer;
 
@@ -34,7 +34,7 @@ impl<S> Layer<S> for PrintLayer {
     }
 }
 
-/// At the call level: once a call, typed, with whatever the caller put into the extensions.
+/// At the call level: once a call, with the operation and the extensions of the caller.
 impl<S: Service<ActorTokenRequest>> Service<ActorTokenRequest> for Print<S> {
     type Response = S::Response;
     type Error = S::Error;
@@ -46,7 +46,7 @@ impl<S: Service<ActorTokenRequest>> Service<ActorTokenRequest> for Print<S> {
 
     fn call(&mut self, request: ActorTokenRequest) -> S::Future {
         println!(
-            "call     {:?}, asked by {:?}",
+            "call     {:?}, by {:?}",
             request.operation(),
             request.extensions().get::<Operator>()
         );
@@ -54,7 +54,28 @@ impl<S: Service<ActorTokenRequest>> Service<ActorTokenRequest> for Print<S> {
     }
 }
 
-/// At the attempt level: once an attempt, as HTTP, without the key.
+/// At the attempt level: once an attempt, with the encoded operation. It may send it several times.
+impl<S: Service<Request<Payload>>> Service<Request<Payload>> for Print<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Payload>) -> S::Future {
+        let payload = request.body();
+        println!(
+            "attempt  {:?}, after {} others",
+            payload.kind(),
+            payload.attempts()
+        );
+        self.0.call(request)
+    }
+}
+
+/// At the wire level: once an attempt, as HTTP, without the key.
 impl<S: Service<Request<Body>>> Service<Request<Body>> for Print<S> {
     type Response = S::Response;
     type Error = S::Error;
@@ -66,7 +87,7 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for Print<S> {
 
     fn call(&mut self, request: Request<Body>) -> S::Future {
         let attempt = request.body().attempt();
-        println!("attempt  {attempt}: {} {}", request.method(), request.uri());
+        println!("wire     {attempt}: {} {}", request.method(), request.uri());
         for (name, value) in request.headers() {
             println!("           {name}: {value:?}");
         }
@@ -74,7 +95,7 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for Print<S> {
     }
 }
 
-/// Who asked, as an application would know it.
+/// The support agent behind a call.
 #[derive(Clone, Debug)]
 #[allow(dead_code, reason = "it is read through Debug")]
 struct Operator(&'static str);
@@ -89,6 +110,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .call_layer(PrintLayer)
+        .attempt_layer(PrintLayer)
         .wire_layer(PrintLayer)
         .build()?;
 
@@ -96,6 +118,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut request = ActorTokenRequest::create(create);
     request.extensions_mut().insert(Operator("jo"));
     let token = client.send(request).await?;
-    println!("answer   {token:?}");
+    println!("response {token:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Two transports of one's own: a `service_fn`, and reqwest.
+//! Two transports of your own: a `service_fn`, and reqwest.
 //!
 //! ```text
 //! cargo run -p custom_transport
@@ -22,18 +22,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     over_reqwest().await
 }
 
-/// A `service_fn` that answers without any network: enough for a unit test.
+/// A `service_fn` that responds without a network: enough for a unit test.
 async fn canned() -> Result<(), Box<dyn Error>> {
     let transport = service_fn(|request: Request<Body>| async move {
-        // Whoever sends the bytes by other means than `http_body` takes them, so that a failure
-        // can tell whether the request was sent.
-        let sent = request.into_body().into_bytes();
-        println!(
-            "service_fn was handed {} bytes",
-            sent.map_or(0, |bytes| bytes.len())
-        );
-        let answer = r#"{"id":"act_1","user_id":"user_subject","status":"pending"}"#;
-        Ok::<_, BoxError>(Response::new(answer.to_owned()))
+        // A transport that does not read the body by `http_body` takes the bytes, so that the outcome
+        // of a failure is known. A request that was withdrawn must not be sent.
+        let bytes = request.into_body().into_bytes()?;
+        println!("service_fn sends {} bytes", bytes.len());
+        let response = r#"{"id":"act_1","user_id":"user_subject","status":"pending"}"#;
+        Ok::<_, BoxError>(Response::new(response.to_owned()))
     });
     let client = ClientBuilder::over(SecretKey::new("sk_test_1")?, transport).build()?;
     show("service_fn", &client).await
@@ -43,7 +40,7 @@ async fn canned() -> Result<(), Box<dyn Error>> {
 async fn over_reqwest() -> Result<(), Box<dyn Error>> {
     let sandbox = Sandbox::new();
     let server = sandbox.spawn().await?;
-    // Redirects are not followed in this stack, and its time-outs are its own.
+    // The stack expects redirects as they are, and has timeouts of its own.
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(3))
@@ -66,7 +63,7 @@ async fn over_reqwest() -> Result<(), Box<dyn Error>> {
     let error = client
         .revoke(&"act_1".parse()?)
         .await
-        .expect_err("nobody listens any more");
+        .expect_err("the server has stopped");
     assert_ne!(error.status(), Some(StatusCode::OK));
     println!("reqwest failed, {}: {error}", error.outcome());
     Ok(())
@@ -75,8 +72,8 @@ async fn over_reqwest() -> Result<(), Box<dyn Error>> {
 async fn show(transport: &str, client: &Client) -> Result<(), Box<dyn Error>> {
     let create = CreateActorToken::new("user_subject", Actor::new("user_admin"));
     let token = client.create(create).await?;
-    println!("{transport} answered {token:?}");
-    // Nobody read the ticket, so it is revoked, while the server is still there.
+    println!("{transport} returned {token:?}");
+    // The ticket was not read, so the token is revoked; drain waits for that.
     drop(token);
     client.drain(Duration::from_secs(5)).await;
     Ok(())
