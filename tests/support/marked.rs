@@ -88,8 +88,14 @@ impl Service<Request<Body>> for Telltale {
 
 /// A service of the attempt level whose futures show everything that their type lets them. It holds
 /// how its response body is made.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct TelltaleAttempts<B>(fn(&'static str) -> B);
+
+impl<B> Clone for TelltaleAttempts<B> {
+    fn clone(&self) -> Self {
+        Self(self.0)
+    }
+}
 
 /// Returns a service that stands in for CollectBody.
 pub(crate) fn collected() -> TelltaleAttempts<Bytes> {
