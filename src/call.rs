@@ -258,7 +258,7 @@ impl AttemptState {
     }
 
     fn is_followed(&self) -> bool {
-        self.followed && self.phase == Phase::Taken
+        self.followed && matches!(self.phase, Phase::Taken | Phase::Ended(_))
     }
 }
 
@@ -307,6 +307,16 @@ impl Attempt {
             state.followed = true;
             if let Some(outer) = &state.outer {
                 outer.follow();
+            }
+        });
+    }
+
+    /// Notes that Settle follows the attempt no longer.
+    pub(crate) fn unfollow(&self) {
+        self.with(|state| {
+            state.followed = false;
+            if let Some(outer) = &state.outer {
+                outer.unfollow();
             }
         });
     }

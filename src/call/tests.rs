@@ -131,14 +131,17 @@ fn first_lost_token_is_kept() {
 }
 
 #[test]
-fn followed_attempt_is_settling_until_it_ends() {
+fn followed_attempt_is_settling_until_settle_stops() {
     let record = call();
     let attempt = record.begin_attempt();
     attempt.follow();
     assert!(!attempt.is_followed(), "it was not sent");
     assert!(attempt.take());
     assert!(attempt.is_followed() && record.summary().is_settling);
+    // A timeout ends the attempt for its caller, not for Settle.
     attempt.end(Outcome::Unknown);
+    assert!(attempt.is_followed() && record.summary().is_settling);
+    attempt.unfollow();
     assert!(!attempt.is_followed() && !record.summary().is_settling);
 }
 
@@ -196,6 +199,8 @@ mod inside_an_outer_record {
         assert!(outer.summary().is_settling);
         attempt.end(Outcome::Rejected);
         assert_eq!(outer.outcome(), Outcome::Rejected);
+        attempt.unfollow();
+        assert!(!outer.summary().is_settling);
     }
 
     #[test]

@@ -160,6 +160,7 @@ fn follow(mut exchange: BoxExchange) {
             }
         }
         attempt.end(Outcome::Unknown);
+        attempt.unfollow();
     });
 }
 
