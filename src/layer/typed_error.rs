@@ -39,7 +39,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::timeout::TimedOut;
-use crate::{ActorTokenRequest, BoxError, Error, ErrorKind, Outcome, call::CallRecord};
+use crate::{
+    ActorTokenRequest, BoxError, Error, ErrorKind, OperationKind, Outcome, call::CallRecord,
+};
 
 /// Layer of [`TypedError`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,8 +88,10 @@ where
         // A record that the request carries belongs to an observer, or to a client around this one.
         let record = CallRecord::inside(request.record.take());
         request.record = Some(Arc::clone(&record));
+        let kind = request.operation().kind();
         ResponseFuture {
             inner: Some(self.inner.call(request)),
+            kind,
             record,
         }
     }
@@ -110,6 +114,7 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: Option<F>,
+        kind: OperationKind,
         record: Arc<CallRecord>,
     }
 
@@ -138,12 +143,12 @@ where
         // The inner future gives up its attempts before the record is read, so that the outcome stays
         // true.
         this.inner.set(None);
-        Poll::Ready(result.map_err(|error| complete(error.into(), this.record)))
+        Poll::Ready(result.map_err(|error| complete(error.into(), *this.kind, this.record)))
     }
 }
 
-/// Adds to an error what the call's record knows.
-fn complete(error: BoxError, record: &CallRecord) -> Error {
+/// Adds to an error what the call's record knows, and to the record what the error knows.
+fn complete(error: BoxError, kind: OperationKind, record: &CallRecord) -> Error {
     let summary = record.close();
     let error = typed(error, summary.outcome);
     let outcome = match error.kind() {
@@ -155,6 +160,12 @@ fn complete(error: BoxError, record: &CallRecord) -> Error {
     let attempts = summary.attempts.max(error.attempts());
     let settling = error.is_settling() || summary.is_settling;
     let id = error.actor_token_id().cloned().or(summary.lost);
+    if outcome == Outcome::Applied {
+        match &id {
+            Some(id) if kind == OperationKind::Create => record.note_lost(id),
+            _ => record.note_applied(),
+        }
+    }
     error
         .with_outcome(outcome)
         .with_attempts(attempts)

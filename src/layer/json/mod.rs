@@ -168,7 +168,9 @@ where
                     token.guarded_by(guard)
                 })
             }
-            Err(error) => expected.converge(error.into(), &record),
+            Err(error) => expected
+                .converge(error.into(), &record)
+                .inspect(|_| record.note_applied()),
         })
     }
 }
