@@ -10,7 +10,7 @@ use clerk_actor_tokens::{
     },
 };
 use http::{Request, Response};
-use tower::{Layer, Service, ServiceExt, buffer::Buffer, retry::Policy};
+use tower::{Layer, Service, ServiceExt, buffer::BufferLayer, retry::Policy};
 
 use crate::{
     parts::{attempt, create, encoded_create, hedged, responses},
@@ -143,7 +143,7 @@ async fn hedge_between_the_layers_loses_no_token() {
     check_attempts(|settled| hedged(decoded(settled)), encoded_create).await;
     check_attempts(|settled| hedged(decoded_in_time(settled)), encoded_create).await;
     // A hedge is not `Clone`, so it stands under a buffer.
-    let buffered = |settled| Buffer::new(hedged(decoded(settled)), 4);
+    let buffered = |settled| BufferLayer::new(4).layer(hedged(decoded(settled)));
     check_calls(|settled| JsonLayer::new().layer(buffered(settled))).await;
 }
 

@@ -1,4 +1,4 @@
-//! Requests, responses and keys whose secrets contain the marker.
+//! Requests, answers and keys with the marker in everything that must not show.
 
 #![allow(dead_code, reason = "no test binary needs all of it")]
 
@@ -11,8 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    Actor, ActorTokenRequest, Body, BoxError, CreateActorToken, OperationKind, Payload, SecretKey,
-    TokenResponse,
+    Actor, ActorTokenRequest, Body, BoxError, CreateActorToken, OperationKind, SecretKey,
 };
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::Full;
@@ -40,7 +39,7 @@ pub(crate) fn key() -> SecretKey {
     SecretKey::new("sk_test_MARKER").unwrap()
 }
 
-/// Returns a create with a secret header of its caller, which is marked sensitive.
+/// A request with a header of the caller's own, marked sensitive as whoever has a secret there must.
 pub(crate) fn create() -> ActorTokenRequest {
     let actor = Actor::new("MARKER").claim("reason", "MARKER");
     let create = CreateActorToken::new("user_MARKER", actor).expires_in(Duration::from_secs(60));
@@ -53,70 +52,30 @@ pub(crate) fn minted() -> Answer {
     answer(200, &[("set-cookie", "MARKER")], MINTED)
 }
 
-/// Returns a create as it leaves Json.
-pub(crate) fn encoded() -> Request<Payload> {
-    let payload = Payload::new(OperationKind::Create, r#"{"user_id":"MARKER"}"#);
-    let request = Request::post("https://api.clerk.com/v1/actor_tokens");
-    request.body(payload).unwrap()
-}
-
-/// Returns a create as it leaves DecodeError.
+/// An attempt, with a body that may be sent.
 pub(crate) fn attempt() -> Request<Body> {
-    encoded().map(Payload::begin_attempt)
+    let body = Body::new(OperationKind::Create, r#"{"user_id":"MARKER"}"#);
+    let request = Request::post("https://api.clerk.com/v1/actor_tokens");
+    request.body(body).unwrap()
 }
 
-type ReadyResponse<B> = Ready<Result<Response<B>, BoxError>>;
+pub(crate) type AtOnce = Ready<Result<Answer, BoxError>>;
 
-/// A transport whose futures show everything.
+/// The transport whose futures tell everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Telltale;
 
 impl Service<Request<Body>> for Telltale {
     type Response = Answer;
     type Error = BoxError;
-    type Future = ReadyResponse<Full<Bytes>>;
+    type Future = AtOnce;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let _taken = request.into_body().into_bytes();
+    fn call(&mut self, request: Request<Body>) -> AtOnce {
+        let _sent = request.into_body().into_bytes();
         ready(Ok(minted()))
-    }
-}
-
-/// A service of the attempt level whose futures show everything that their type lets them. It holds
-/// how its response body is made.
-#[derive(Debug)]
-pub(crate) struct TelltaleAttempts<B>(fn(&'static str) -> B);
-
-impl<B> Clone for TelltaleAttempts<B> {
-    fn clone(&self) -> Self {
-        Self(self.0)
-    }
-}
-
-/// Returns a service that stands in for CollectBody.
-pub(crate) fn collected() -> TelltaleAttempts<Bytes> {
-    TelltaleAttempts(Bytes::from)
-}
-
-/// Returns a service that stands in for Settle, or for DecodeError.
-pub(crate) fn settled() -> TelltaleAttempts<TokenResponse> {
-    TelltaleAttempts(TokenResponse::new)
-}
-
-impl<R, B> Service<Request<R>> for TelltaleAttempts<B> {
-    type Response = Response<B>;
-    type Error = BoxError;
-    type Future = ReadyResponse<B>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<R>) -> Self::Future {
-        ready(Ok(minted().map(|_| (self.0)(MINTED))))
     }
 }
