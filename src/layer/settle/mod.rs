@@ -92,7 +92,7 @@ pub use self::{
     exchange::ResponseFuture,
 };
 pub(crate) use self::{
-    obligation::{Origin, TokenGuard},
+    obligation::{Origin, TokenGuard, without_body_headers},
     settler::Settler,
 };
 pub use crate::settle_end::SettleEnd;

@@ -86,27 +86,32 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Makes the request that revokes a token. A revoke has no body, so headers about one are left out.
-    pub(crate) fn revoke(&self, id: ActorTokenId) -> ActorTokenRequest {
-        const ABOUT_A_BODY: [HeaderName; 6] = [
-            CONTENT_ENCODING,
-            CONTENT_LENGTH,
-            CONTENT_TYPE,
-            EXPECT,
-            TRAILER,
-            TRANSFER_ENCODING,
-        ];
+    /// Makes the request that revokes a token.
+    fn revoke(&self, id: ActorTokenId) -> ActorTokenRequest {
         let mut request = ActorTokenRequest::revoke(id);
-        request.headers.clone_from(&self.headers);
-        for name in ABOUT_A_BODY {
-            request.headers.remove(name);
-        }
+        request.headers = without_body_headers(self.headers.clone());
         request.extensions.clone_from(&self.extensions);
         match &self.base_url {
             Some(base_url) => request.base_url(base_url.clone()),
             None => request,
         }
     }
+}
+
+/// Removes the headers that describe a body, because a revoke has none.
+pub(crate) fn without_body_headers(mut headers: HeaderMap) -> HeaderMap {
+    const ABOUT_A_BODY: [HeaderName; 6] = [
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        CONTENT_TYPE,
+        EXPECT,
+        TRAILER,
+        TRANSFER_ENCODING,
+    ];
+    for name in ABOUT_A_BODY {
+        headers.remove(name);
+    }
+    headers
 }
 
 impl Obligation {
@@ -254,18 +259,23 @@ impl Obligation {
             let (settler, runtime) = (Arc::clone(&self.settler), self.runtime.clone());
             settler.spawn(&runtime, self.revoke());
         } else {
-            self.conclude(verdict);
+            self.end(verdict);
+        }
+    }
+
+    fn revoke_request(&self) -> Option<ActorTokenRequest> {
+        match &self.evidence {
+            Evidence::Token { id, .. } => Some(self.origin.revoke(id.clone())),
+            _ => None,
         }
     }
 
     /// Revokes the token, or reports it if that fails or draining takes too long.
-    pub(super) async fn revoke(mut self) {
-        let Evidence::Token { id, .. } = &self.evidence else {
+    async fn revoke(mut self) {
+        let Some(request) = self.revoke_request() else {
             return;
         };
         self.permit = None;
-        let id = id.clone();
-        let request = self.origin.revoke(id.clone());
         let cut = self.settler.cut();
         let revoked = cut.run_until_cancelled(self.settler.revoke(request)).await;
         let (end, error) = match revoked {
@@ -275,17 +285,20 @@ impl Obligation {
                 ErrorKind::AlreadyRevoked => (SettleEnd::Revoked, None),
                 ErrorKind::AlreadyAccepted => (SettleEnd::Accepted, Some(error)),
                 // The API sent a 200 about this token, even if the rest of it is unreadable.
-                _ if error.outcome() == Outcome::Applied && error.actor_token_id() == Some(&id) => {
-                    (SettleEnd::Revoked, None)
-                }
+                _ if self.is_applied(&error) => (SettleEnd::Revoked, None),
                 _ => (SettleEnd::NotRevoked, Some(error)),
             },
         };
         self.report(end, error);
     }
 
+    fn is_applied(&self, error: &Error) -> bool {
+        let is_this = |found: &ActorTokenId| matches!(&self.evidence, Evidence::Token { id, .. } if id == found);
+        error.outcome() == Outcome::Applied && error.actor_token_id().is_some_and(is_this)
+    }
+
     /// Ends the obligation by a verdict, without revoking anything.
-    fn conclude(&mut self, verdict: Verdict) {
+    fn end(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::Nothing => self.ended = true,
             Verdict::Revoke => self.report(SettleEnd::NotRevoked, None),
@@ -331,7 +344,7 @@ impl Drop for Obligation {
     fn drop(&mut self) {
         if !self.ended {
             let verdict = self.judge();
-            self.conclude(verdict);
+            self.end(verdict);
         }
     }
 }
@@ -381,6 +394,10 @@ impl Guard for TokenGuard {
         if let Some(obligation) = obligation {
             obligation.settle();
         }
+    }
+
+    fn revoke_request(&self) -> Option<ActorTokenRequest> {
+        self.lock().as_ref().and_then(Obligation::revoke_request)
     }
 }
 
