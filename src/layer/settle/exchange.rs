@@ -9,15 +9,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
 use http::{Response, StatusCode};
 use pin_project_lite::pin_project;
 
-use super::obligation::{Obligation, TokenGuard, Verdict};
+use super::obligation::{Collected, Obligation, TokenGuard, Verdict};
 use crate::{BoxError, Outcome, TokenResponse, call::Attempt};
-
-/// The result of the inner service.
-pub(super) type Collected = Result<Response<Bytes>, BoxError>;
 
 type BoxExchange = Pin<Box<Exchange<dyn Future<Output = Collected> + Send>>>;
 

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    Extensions, HeaderMap, HeaderName, Request, StatusCode,
+    Extensions, HeaderMap, HeaderName, Request, Response, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRAILER, TRANSFER_ENCODING},
 };
 use serde::Deserialize;
@@ -16,16 +16,18 @@ use tokio::{runtime::Handle, time::Instant};
 
 use super::{
     SettleEnd, SettleEvent,
-    exchange::Collected,
     settler::{Permit, Settler},
 };
 use crate::{
-    ActorToken, ActorTokenId, ActorTokenRequest, BaseUrl, Body, CreateActorToken, Error, ErrorKind,
-    Outcome,
+    ActorToken, ActorTokenId, ActorTokenRequest, BaseUrl, Body, BoxError, CreateActorToken, Error,
+    ErrorKind, Outcome,
     actor_token::Guard,
     call::Attempt,
-    layer::{collect_body::CollectBodyError, decode_error},
+    layer::{collect_body::CollectBodyError, decode_error, no_runtime},
 };
+
+/// The result of the exchange below Settle.
+pub(super) type Collected = Result<Response<Bytes>, BoxError>;
 
 /// A token that must be returned, revoked or reported.
 ///
@@ -115,18 +117,18 @@ pub(crate) fn without_body_headers(mut headers: HeaderMap) -> HeaderMap {
 }
 
 impl Obligation {
-    /// Begins the obligation of a create that is about to be sent.
+    /// Begins the obligation of a create, or refuses it before anything is sent.
     pub(super) fn of_create(
-        settler: Arc<Settler>,
-        runtime: Handle,
-        permit: Permit,
+        settler: &Arc<Settler>,
         request: &Request<Body>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
+        let runtime = Handle::try_current().map_err(|_| no_runtime())?;
+        let permit = settler.admit()?;
         let body = request.body();
         let attempt = body.attempt_handle();
         let lifetime = attempt.record().lifetime();
-        Self {
-            settler,
+        Ok(Self {
+            settler: Arc::clone(settler),
             runtime,
             evidence: Evidence::Exchange(attempt.clone()),
             body: body.bytes(),
@@ -138,7 +140,7 @@ impl Obligation {
             },
             permit: Some(permit),
             ended: false,
-        }
+        })
     }
 
     /// Begins the obligation of a token that was minted by now.

@@ -22,14 +22,11 @@ use tower_layer::Layer;
 use tower_service::Service;
 use tracing::{Instrument, Span};
 
-use super::{DrainReport, SettleCounts, SettleEvent, event::Counters, obligation::Obligation};
+use super::{DrainReport, SettleCounts, SettleEvent, event::Counters};
 use crate::{
     ActorToken, ActorTokenRequest, Body, BoxError, Error, ErrorKind, Outcome, RetryConfig,
     TokenResponse,
-    layer::{
-        DecodeErrorLayer, JsonLayer, RetryLayer, TimeoutLayer, TraceLayer, TypedErrorLayer,
-        no_runtime,
-    },
+    layer::{DecodeErrorLayer, JsonLayer, RetryLayer, TimeoutLayer, TraceLayer, TypedErrorLayer},
     telemetry,
 };
 
@@ -170,21 +167,18 @@ impl Settler {
         self.shared.counts()
     }
 
-    /// Admits a create, or refuses it before anything is sent.
-    pub(super) fn admit(self: &Arc<Self>, request: &Request<Body>) -> Result<Obligation, Error> {
-        let runtime = Handle::try_current().map_err(|_| no_runtime())?;
+    /// Takes a place for a create, or refuses it before anything is sent.
+    pub(super) fn admit(&self) -> Result<Permit, Error> {
         let place = Arc::clone(&self.config.permits).try_acquire_owned();
         let place = place.map_err(|_| {
             let limit = self.config.max_creates;
             Error::new(ErrorKind::Overloaded, Outcome::NotSent)
                 .with_detail(format!("{limit} creates are in flight"))
         })?;
-        let permit = Permit {
+        Ok(Permit {
             _place: place,
             _tracked: self.shared.creates.token(),
-        };
-        let settler = Arc::clone(self);
-        Ok(Obligation::of_create(settler, runtime, permit, request))
+        })
     }
 
     /// Runs `task` in the background, on the current runtime if there is one, else on `runtime`.
