@@ -206,10 +206,6 @@ impl Obligation {
             Evidence::Token {
                 is_foreign: true, ..
             } => return Verdict::Foreign,
-            Evidence::Token {
-                expiry: Some(expiry),
-                ..
-            } if *expiry <= Instant::now() => return Verdict::Nothing,
             Evidence::Token { .. } => return Verdict::Revoke,
             Evidence::Failure(outcome) => return Verdict::of_failure(*outcome),
             Evidence::Response(bytes) => (bytes.clone(), None),
@@ -254,15 +250,23 @@ impl Obligation {
         self.ended = true;
     }
 
-    /// Revokes or reports the token, in the background where that takes time.
+    /// Revokes the token in the background, or reports it. A token that has expired is left alone.
     pub(super) fn settle(mut self) {
-        let verdict = self.judge();
-        if verdict == Verdict::Revoke {
-            let (settler, runtime) = (Arc::clone(&self.settler), self.runtime.clone());
-            settler.spawn(&runtime, self.revoke());
-        } else {
-            self.end(verdict);
+        match self.judge() {
+            Verdict::Revoke if self.has_expired() => self.discharge(),
+            Verdict::Revoke => {
+                let (settler, runtime) = (Arc::clone(&self.settler), self.runtime.clone());
+                settler.spawn(&runtime, self.revoke());
+            }
+            verdict => self.end(verdict),
         }
+    }
+
+    fn has_expired(&self) -> bool {
+        let Evidence::Token { expiry, .. } = &self.evidence else {
+            return false;
+        };
+        expiry.is_some_and(|expiry| expiry <= Instant::now())
     }
 
     fn revoke_request(&self) -> Option<ActorTokenRequest> {
