@@ -163,8 +163,11 @@ impl Facts {
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
             self.exchange = true;
             self.never_written |= error.is_canceled();
-            // The peer did not reply to a ping.
-            self.timed_out |= error.is_timeout();
+            if error.is_timeout() {
+                self.timed_out = true;
+                self.cause
+                    .get_or_insert_with(|| "the server did not reply to a ping".into());
+            }
         }
         if let Some(error) = error.downcast_ref::<h2::Error>() {
             // A GOAWAY reaches only the streams above the last one that the peer will answer.
