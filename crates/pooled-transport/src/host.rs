@@ -101,14 +101,13 @@ impl<B: Send + 'static> Host<B> {
     /// A connect that was started goes on in the background, and its connection is added to the pool.
     pub(crate) async fn checkout(
         self: &Arc<Self>,
-        connect: impl FnOnce() -> Connecting<B>,
+        connect: impl Fn() -> Connecting<B>,
     ) -> Result<Option<Checkout<B>>, Error> {
         if self.has_rested() {
             // The runtime polls its sockets before it resumes this task. A connection that ended is closed
             // then, or its task returns the request unsent.
             tokio::task::yield_now().await;
         }
-        let mut connect = Some(connect);
         let mut started = Started {
             host: self,
             connecting: None,
@@ -120,17 +119,10 @@ impl<B: Send + 'static> Host<B> {
             if let Some(found) = self.take() {
                 return Ok(Some(found));
             }
-            if let Some(connect) = connect.take() {
-                started.connecting = Some(connect());
-            }
-            let connected = poll_fn(|cx| {
-                if available.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(None);
-                }
-                match &mut started.connecting {
-                    Some(connecting) => connecting.as_mut().poll(cx).map(Some),
-                    None => Poll::Pending,
-                }
+            let connecting = started.connecting.get_or_insert_with(&connect);
+            let connected = poll_fn(|cx| match available.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(None),
+                Poll::Pending => connecting.as_mut().poll(cx).map(Some),
             });
             if let Some(connected) = connected.await {
                 started.connecting = None;
@@ -194,12 +186,16 @@ impl<B: Send + 'static> Host<B> {
         }
     }
 
-    /// Stops using this HTTP/2 connection for further requests.
-    pub(crate) fn retire(&self, number: u64) {
-        self.lock().shared.take_if(|shared| shared.number == number);
+    /// Uses a connection for no further request.
+    pub(crate) fn retire(&self, sender: Sender<B>) {
+        if let Sender::Http2 { number, .. } = sender {
+            let mut connections = self.lock();
+            connections.shared.take_if(|it| it.number == number);
+        }
     }
 
-    /// Adds an HTTP/1.1 connection to the pool as soon as its response was read to the end.
+    /// Adds an HTTP/1.1 connection to the pool as soon as its response was read to the end. An HTTP/2
+    /// connection never left it.
     pub(crate) fn give_back(self: &Arc<Self>, sender: Sender<B>) {
         let Sender::Http1(mut sender) = sender else {
             return;

@@ -10,15 +10,19 @@ use std::{
 
 use http::{Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
-use hyper::rt::{Read, Write};
+use hyper::{
+    body::Incoming,
+    client::conn::TrySendError,
+    rt::{Read, Write},
+};
 use hyper_util::client::legacy::connect::Connection;
 use tower_service::Service;
 
 use crate::{
     BoxError, ResponseBody,
-    connect::{KeepAlive, connect},
+    connect::{Connecting, KeepAlive, connect},
     error::{Error, Kind},
-    host::Sender,
+    host::{Checkout, Host, Sender},
     pool::Pool,
     target::{Origin, to_absolute_form, to_origin_form},
 };
@@ -146,54 +150,28 @@ where
         mut request: Request<B>,
     ) -> Result<Response<ResponseBody>, Error> {
         let origin = Origin::of(&request)?;
-        let uri = request.uri().clone();
+        let (uri, target) = (request.uri().clone(), origin.uri()?);
         loop {
             let (runtime, host) = self.pool.host(&origin)?;
-            let target = origin.uri()?;
-            let connect = || {
-                let connector = self.connector.clone();
-                Box::pin(connect(connector, target, runtime, self.keep_alive)) as _
+            let connect = || -> Connecting<B> {
+                let (connector, target) = (self.connector.clone(), target.clone());
+                Box::pin(connect(connector, target, runtime, self.keep_alive))
             };
-            let Some(checkout) = host.checkout(connect).await? else {
+            let Some(Checkout { sender, reused }) = host.checkout(connect).await? else {
                 continue;
             };
-            if let Err(refused) = self.check(&request, &checkout.sender) {
-                host.give_back(checkout.sender);
+            if let Err(refused) = self.check(&request, &sender) {
+                host.give_back(sender);
                 return Err(refused);
             }
-            let mut host_was_missing = false;
-            let mut failure = match checkout.sender {
-                Sender::Http1(mut sender) => {
-                    host_was_missing = to_origin_form(&mut request, &host.name);
-                    match sender.try_send_request(request).await {
-                        Ok(response) => {
-                            if response.status() != StatusCode::MISDIRECTED_REQUEST {
-                                host.give_back(Sender::Http1(sender));
-                            }
-                            return Ok(response.map(ResponseBody::from));
-                        }
-                        Err(failure) => failure,
-                    }
-                }
-                Sender::Http2 { mut sender, number } => {
-                    match sender.try_send_request(request).await {
-                        Ok(response) => {
-                            if response.status() == StatusCode::MISDIRECTED_REQUEST {
-                                host.retire(number);
-                            }
-                            return Ok(response.map(ResponseBody::from));
-                        }
-                        Err(failure) => {
-                            if failure.message().is_some() {
-                                host.retire(number);
-                            }
-                            failure
-                        }
-                    }
-                }
+            let is_http1 = matches!(sender, Sender::Http1(_));
+            let host_was_missing = is_http1 && to_origin_form(&mut request, &host.name);
+            let mut failure = match send(&host, sender, request).await {
+                Ok(response) => return Ok(response.map(ResponseBody::from)),
+                Err(failure) => failure,
             };
             request = match failure.take_message() {
-                Some(unsent) if checkout.reused => unsent,
+                Some(unsent) if reused => unsent,
                 Some(_) => return Err(Error::new(Kind::Unsent, failure.into_error())),
                 None => return Err(Error::new(Kind::Exchange, failure.into_error())),
             };
@@ -210,6 +188,36 @@ where
             None => Ok(()),
         }
     }
+}
+
+/// Sends the request, and decides whether the connection is used again.
+async fn send<B>(
+    host: &Arc<Host<B>>,
+    sender: Sender<B>,
+    request: Request<B>,
+) -> Result<Response<Incoming>, TrySendError<Request<B>>>
+where
+    B: Body + Send + 'static,
+{
+    let (result, sender) = match sender {
+        Sender::Http1(mut sender) => {
+            let result = sender.try_send_request(request).await;
+            (result, Sender::Http1(sender))
+        }
+        Sender::Http2 { mut sender, number } => {
+            let result = sender.try_send_request(request).await;
+            (result, Sender::Http2 { sender, number })
+        }
+    };
+    match &result {
+        Ok(response) if response.status() != StatusCode::MISDIRECTED_REQUEST => {
+            host.give_back(sender);
+        }
+        // An HTTP/1.1 connection has ended, and of an HTTP/2 connection perhaps this stream only.
+        Err(failure) if failure.message().is_none() => {}
+        Ok(_) | Err(_) => host.retire(sender),
+    }
+    result
 }
 
 impl<C, B> Service<Request<B>> for PooledTransport<C, B>
