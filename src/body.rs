@@ -1,7 +1,6 @@
 //! [`Body`], the request body of an attempt.
 
 use std::{
-    convert::Infallible,
     fmt,
     pin::Pin,
     task::{Context, Poll},
@@ -193,10 +192,10 @@ impl Body {
         (self.attempt.clone(), self.readers)
     }
 
-    /// Whether it may be sent. One without content is taken by this, for a transport may send that before it
-    /// asks for the body.
-    #[cfg(feature = "transport")]
-    pub(crate) fn may_be_sent(&self) -> bool {
+    /// Returns whether it may be sent, for a transport that queues requests before it sends them. An empty
+    /// body is taken by this, because a transport may send it without polling it.
+    #[must_use]
+    pub fn may_be_sent(&self) -> bool {
         if self.is_empty() {
             self.take()
         } else {
@@ -224,25 +223,19 @@ impl Body {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Withdrawn;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Withdrawn>>> {
         let bytes = self.bytes().clone();
         let taken = self.take();
         self.spent = true;
         if taken {
             return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
         }
-        // The attempt was given up. A body with content ends short of its announced length, so
-        // that no server can take it for whole. An empty one has no such mark and never ends, which
-        // tells a server nothing where the head says that there is no body: it is not to get as far.
-        match self.kind() {
-            OperationKind::Create => Poll::Ready(None),
-            OperationKind::Revoke => Poll::Pending,
-        }
+        Poll::Ready(Some(Err(Withdrawn::new())))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -252,6 +245,17 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.len() as u64)
+    }
+}
+
+/// The body was withdrawn before it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request was withdrawn before it was sent")]
+pub struct Withdrawn(());
+
+impl Withdrawn {
+    pub(crate) fn new() -> Self {
+        Self(())
     }
 }
 

@@ -146,7 +146,7 @@ pub use self::{
     actor_token::{ActorToken, ActorTokenStatus, InvalidActorToken, Ticket},
     actor_token_id::{ActorTokenId, InvalidActorTokenId},
     base_url::{BaseUrl, InvalidBaseUrl},
-    body::{Body, OperationKind},
+    body::{Body, OperationKind, Withdrawn},
     clerk_errors::{ClerkError, ClerkErrors},
     client::{Client, ClientBuilder, ConfigError, Lease},
     error::{BoxError, Error, ErrorKind},

@@ -1,7 +1,5 @@
 //! The tokio runtime that a call runs on, asked for in a way that ends in no panic.
 
-#[cfg(feature = "transport")]
-use std::{any::Any, future::poll_fn, panic::AssertUnwindSafe, pin::pin, task::Poll};
 use std::{cell::Cell, panic, sync::mpsc, thread, time::Duration};
 
 use tokio::{
@@ -17,9 +15,6 @@ pub(crate) enum NoRuntime {
     Missing,
     #[error("the tokio runtime has no timers; build it with `enable_time` or `enable_all`")]
     WithoutTimers,
-    #[cfg(feature = "transport")]
-    #[error("the tokio runtime has no I/O; build it with `enable_io` or `enable_all`")]
-    WithoutIo,
 }
 
 thread_local! {
@@ -44,28 +39,6 @@ pub(crate) fn current() -> Result<Handle, NoRuntime> {
 /// A timer, if the runtime of the caller has timers.
 pub(crate) fn sleep_until(at: Instant) -> Result<Sleep, NoRuntime> {
     current().map(|_| tokio::time::sleep_until(at))
-}
-
-/// Runs `connecting`, which needs I/O of the runtime. tokio tells only by a panic that there is none.
-#[cfg(feature = "transport")]
-pub(crate) async fn with_io<F: Future>(connecting: F) -> Result<F::Output, NoRuntime> {
-    let mut connecting = pin!(connecting);
-    poll_fn(|cx| {
-        let poll = AssertUnwindSafe(|| connecting.as_mut().poll(cx));
-        match panic::catch_unwind(poll) {
-            Ok(polled) => polled.map(Ok),
-            Err(panic) if speaks_of_io(&*panic) => Poll::Ready(Err(NoRuntime::WithoutIo)),
-            Err(panic) => panic::resume_unwind(panic),
-        }
-    })
-    .await
-}
-
-#[cfg(feature = "transport")]
-fn speaks_of_io(panic: &(dyn Any + Send)) -> bool {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.is_some_and(|text| text.contains("IO is disabled"))
 }
 
 /// A timer where the caller has no runtime, or one without timers: a thread that waits, no longer than

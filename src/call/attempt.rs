@@ -162,8 +162,7 @@ impl Attempt {
         }
     }
 
-    /// Nobody took it, and nobody will.
-    #[cfg(feature = "transport")]
+    /// Returns whether it was withdrawn before it was sent.
     pub(crate) fn is_withdrawn(&self) -> bool {
         self.state().claim() == WITHDRAWN
     }

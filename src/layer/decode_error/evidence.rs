@@ -66,8 +66,7 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationK
     let kind = match facts {
         Facts { runtime: true, .. } => ErrorKind::Runtime,
         Facts {
-            connect_timed_out: true,
-            ..
+            timed_out: true, ..
         } => ErrorKind::Timeout,
         Facts { connect: true, .. } => ErrorKind::Connect,
         Facts { exchange: true, .. } => ErrorKind::Transport,
@@ -103,8 +102,8 @@ struct Facts {
     runtime: bool,
     /// The connect phase failed.
     connect: bool,
-    /// It did so for want of time.
-    connect_timed_out: bool,
+    /// Time ran out for the connect phase or the connection.
+    timed_out: bool,
     /// Another attempt would only repeat it.
     permanent: bool,
     /// hyper gave the request back before it wrote any of it.
@@ -148,6 +147,12 @@ impl Facts {
             self.exchange = true;
             self.connect |= error.is_connect();
         }
+        if error.is::<tokio::runtime::TryCurrentError>() {
+            self.runtime = true;
+            self.permanent = true;
+            self.cause
+                .get_or_insert_with(|| NoRuntime::Missing.to_string());
+        }
         if let Some(error) = error.downcast_ref::<crate::transport::pool::PoolError>() {
             self.exchange = true;
             self.connect |= error.is_connect();
@@ -158,6 +163,11 @@ impl Facts {
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
             self.exchange = true;
             self.never_written |= error.is_canceled();
+            if error.is_timeout() {
+                self.timed_out = true;
+                self.cause
+                    .get_or_insert_with(|| "the server did not reply to a ping".into());
+            }
         }
         if let Some(error) = error.downcast_ref::<h2::Error>() {
             // A GOAWAY reaches only the streams above the last one that the peer will answer.
@@ -178,7 +188,7 @@ impl Facts {
             return;
         }
         let cause = if let Some(time) = error.downcast_ref::<ConnectTimedOut>() {
-            self.connect_timed_out = true;
+            self.timed_out = true;
             time.to_string()
         } else if let Some(error) = error.downcast_ref::<rustls::Error>() {
             // TLS that was spoken and found wrong stays wrong; a connection that broke is an io
