@@ -1,11 +1,10 @@
 //! Tower middleware and a layered client stack for Clerk's actor tokens, the credentials with which
 //! support staff sign in as a customer.
 //!
-//! Clerk's API has two operations: create one, revoke one. Here each concern of calling them (auth
-//! header, retry, time-outs, error decoding, JSON, …) is a separate [`tower_layer::Layer`]; together
-//! they make a `Service<ActorTokenRequest, Response = ActorToken>`. [`Client`] is that stack behind
-//! one type. Layers of your own go in at named places, ours can be left out, the transport can be
-//! swapped.
+//! Clerk's API has two operations: create a token and revoke it. Here each concern of calling them (auth
+//! header, retry, timeouts, error decoding, JSON, …) is a separate [`tower_layer::Layer`]; together they
+//! make a `Service<ActorTokenRequest, Response = ActorToken>`. [`Client`] is that stack behind one type.
+//! You insert layers of your own at named places, leave ours out, or swap the transport.
 //!
 //! ```
 //! use clerk_actor_tokens::{Actor, Client, CreateActorToken, Ticket};
@@ -29,47 +28,52 @@
 //! # fn main() {}
 //! ```
 //!
-//! # The way of one request
+//! # The path of a request
 //!
 //! ```text
 //!                      ActorTokenRequest                                    ActorToken | Error
 //!                             │                                                   ▲
-//!  ── call level: once per call, typed ───────────────────────────────────────────────────────────
+//!  ── observers ──────────────────────────────────────────────────────────────────────────────────
 //!   TraceCall                 │    one span a call
-//!   TypedError                │    whatever failed below: one Error with its outcome
-//!   (your call layers)        │    limits, guards, audit: Service<ActorTokenRequest>
-//!   Timeout  per call         │    the whole budget, attempts and pauses included
+//!   (your observer layers)    │    see Result<ActorToken, Error>; a watch shows cancelled calls too
+//!   TypedError                │    any failure below → one Error with its outcome
+//!  ── call level: once per call, ActorTokenRequest → ActorToken ──────────────────────────────────
+//!   (your call layers)        │    authorization, limits, filters
+//!   Timeout  per call         │    the whole budget: readiness, attempts and backoff included
 //!   Json                      │    encodes once; decodes a 200 once
-//!  ── attempt level: repeated, http::Request<Body> → http::Response<Full<Bytes>> ──────────────────
-//!   Retry                     │    decides on the operation and the typed failure
-//!   Trace                     │    one span an attempt, all that is below inside it
-//!   DecodeError               │    every failure of an attempt → one typed Error with its outcome
+//!  ── attempt level: repeated, http::Request<Payload> → http::Response<TokenResponse> ────────────
+//!   Retry                     │    tower::retry with our policy: outcome, backoff, Retry-After, budget
+//!   (your attempt layers)     │    a retry or a hedge of your own
+//!   Trace                     │    one span an attempt
+//!   DecodeError               │    any failure of an attempt → one typed Error with its outcome
+//!  ── one attempt: http::Request<Body>, which is not Clone ───────────────────────────────────────
 //!   Timeout  per attempt      │    head and body
-//!   Settle                    │    what a lost create mints is revoked, or reported
+//!   Settle                    │    a lost create goes on in the background; what it mints is revoked
 //!   CollectBody               │    streams → bytes, up to a limit
-//!  ── wire level: http::Request<Body> → http::Response<impl http_body::Body> ──────────────────────
+//!  ── wire level: http::Request<Body> → http::Response<impl http_body::Body> ─────────────────────
 //!   BaseUri, ApiHeaders       │    where the API is, and its fixed headers
-//!   (your wire layers)     │    signing, trace headers: on every attempt, never seeing the key
+//!   (your wire layers)        │    signing, trace headers, metrics; never see the key
 //!   BearerAuth                │    the key, for the base authority only
 //!                             ▼
 //!   transport: any Service<http::Request<Body>, Response = http::Response<B>>
 //! ```
 //!
-//! [`layer`] has them one by one; [`ClientBuilder`] configures and assembles them.
+//! [`layer`] documents each layer; [`ClientBuilder`] configures and assembles them.
 //!
-//! # Every credential that was minted is returned, revoked or reported
+//! # Settling
 //!
-//! A create that is cancelled or timed out goes on in the background, and what it mints is revoked; so
-//! is a token whose answer broke off, and one whose [`Ticket`] nobody has read when it is dropped. What
-//! cannot be revoked or known is reported. [`SettleLayer`](layer::SettleLayer) has the details, and what
-//! is not promised; [`Lease`] revokes what was read, too; [`Client::drain`] waits for all of it.
+//! Every token that was minted is returned, revoked or reported. A create that is cancelled or times out
+//! goes on in the background, and what it mints is revoked. So is a token whose response broke off, and
+//! one whose [`Ticket`] is dropped unread. A token that cannot be revoked, or may exist, is reported.
+//! [`SettleLayer`](layer::SettleLayer) has the details and what is not promised; [`Lease`] also revokes a
+//! token whose ticket was read; [`Client::drain`] waits for all of it.
 //!
-//! # May it have happened?
+//! # Outcomes
 //!
 //! There is no idempotency key and no way to list tokens: a create that is sent twice may mint two
 //! live sign-in links. So every [`Error`] says by its [`Outcome`] whether the operation may have
-//! taken effect, and a create is sent again only when the attempt before provably had none. The
-//! proof holds for every transport: a [`Body`] that no transport took cannot have been sent.
+//! taken effect, and a create is sent again only when the attempt before provably had no effect. The
+//! proof holds for every transport: a [`Body`] that no transport took was not sent.
 //!
 //! # Features
 //!
@@ -79,7 +83,7 @@
 //! | `aws-lc-rs` | | the default transport, with AWS-LC's cryptography, unless `ring` is on, too |
 //! | `webpki-roots` | yes | the default transport, trusting Mozilla's root certificates |
 //! | `native-roots` | | the default transport, trusting the system's root certificates, too |
-//! | `proxy` | | the default transport, through a proxy where that is asked for |
+//! | `proxy` | | the default transport, through a proxy if one is configured |
 //! | `transport` | by the above | `PooledTransport`, the default, and one over hyper-util's client |
 //! | `metrics` | | calls and attempts measured by the facade of the crate `metrics` |
 //! | `server` | | `server::ActorTokensApi`: the wire protocol over any `Service<ActorTokenRequest>` |
@@ -108,7 +112,7 @@
 //! ```
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// What is to be told is told by `tracing`, where it can be turned off and is searched for secrets.
+// All output goes to `tracing`, where users can turn it off and tests search it for secrets.
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)]
 
 pub mod client;
@@ -133,7 +137,6 @@ mod outcome;
 mod request;
 mod response_head;
 mod retry_config;
-mod runtime;
 mod secret_key;
 mod settle_end;
 mod telemetry;

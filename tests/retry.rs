@@ -291,26 +291,22 @@ impl Service<Request<Body>> for Congested {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_not_let_in_in_time_gets_the_error_of_the_attempt_before() {
-    for (elapsed, attempts, waited) in [(5, 1, 5), (25, 2, 20)] {
-        let transport = Congested {
-            begun: Arc::default(),
-            free: Arc::default(),
-        };
-        let attempted = Arc::clone(&transport.begun);
-        let key = SecretKey::new("sk_test_1").unwrap();
-        let retry = RetryConfig::default().max_attempts(2);
-        let client = ClientBuilder::over(key, transport)
-            .retry(retry.max_elapsed(Duration::from_secs(elapsed)))
-            .build()
-            .unwrap();
-        let begun = Instant::now();
-        let error = client.create(create()).await.unwrap_err();
-        assert_eq!(error.status(), Some(StatusCode::TOO_MANY_REQUESTS));
-        assert_eq!(error.attempts(), attempts);
-        assert_eq!(attempted.lock().unwrap().len(), attempts as usize);
-        assert_eq!(begun.elapsed().as_secs(), waited);
-    }
+async fn waiting_for_readiness_past_the_deadline_is_the_timeout_of_the_call() {
+    let transport = Congested {
+        begun: Arc::default(),
+        free: Arc::default(),
+    };
+    let attempted = Arc::clone(&transport.begun);
+    let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport)
+        .call_timeout(Duration::from_secs(5))
+        .build()
+        .unwrap();
+    let begun = Instant::now();
+    let error = client.create(create()).await.unwrap_err();
+    assert!(error.is_timeout());
+    assert_eq!(error.outcome(), Outcome::Rejected);
+    assert_eq!((error.attempts(), attempted.lock().unwrap().len()), (2, 1));
+    assert_eq!(begun.elapsed(), Duration::from_secs(5));
 }
 
 /// A provider always has another key, so every 401 is of one that may be stale.
@@ -345,59 +341,4 @@ async fn a_classifier_decides_about_a_stale_key_too() {
             [Verdict::Retry, Verdict::Stop][..attempts as usize]
         );
     }
-}
-
-/// A transport that counts how often it is cloned.
-struct Counted<T> {
-    inner: T,
-    clones: Arc<AtomicU32>,
-}
-
-impl<T: Clone> Clone for Counted<T> {
-    fn clone(&self) -> Self {
-        self.clones.fetch_add(1, Ordering::Relaxed);
-        Self {
-            inner: self.inner.clone(),
-            clones: Arc::clone(&self.clones),
-        }
-    }
-}
-
-impl<T: Service<Request<Body>>> Service<Request<Body>> for Counted<T> {
-    type Response = T::Response;
-    type Error = T::Error;
-    type Future = T::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), T::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> T::Future {
-        self.inner.call(request)
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_stack_is_cloned_for_a_retry_and_for_nothing_else() {
-    let sandbox = Sandbox::new();
-    let clones = Arc::<AtomicU32>::default();
-    let transport = Counted {
-        inner: sandbox.transport(),
-        clones: Arc::clone(&clones),
-    };
-    let client = ClientBuilder::over(sandbox.secret_key(), transport)
-        .build()
-        .unwrap();
-    // What is not read would be revoked, on a clone.
-    let read = async || {
-        let token = client.create(create()).await.unwrap();
-        assert!(token.ticket().and_then(Ticket::expose_url).is_some());
-        clones.load(Ordering::Relaxed)
-    };
-    let before = read().await;
-    for _ in 0..10 {
-        assert_eq!(read().await, before);
-    }
-    limited(&sandbox, 1);
-    assert_eq!(read().await, before + 1);
 }

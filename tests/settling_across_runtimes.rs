@@ -1,4 +1,4 @@
-//! What is lost in one runtime, or in none, is settled in another.
+//! Tokens that are lost outside of their runtime are settled.
 
 mod support {
     pub(crate) mod peer;
@@ -6,8 +6,6 @@ mod support {
 
 use std::{
     sync::{Arc, Mutex},
-    task::{Context, Poll, Wake, Waker},
-    thread::{self, Thread},
     time::Duration,
 };
 
@@ -44,27 +42,7 @@ fn runtime() -> Runtime {
     builder.enable_time().start_paused(true).build().unwrap()
 }
 
-/// Waits on this thread, without a runtime.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let (mut future, cx) = (Box::pin(future), &mut Context::from_waker(&waker));
-    loop {
-        match future.as_mut().poll(cx) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
-    }
-}
-
-/// An answer that is not there at once.
+/// A response that takes a while.
 fn later() -> Exchange {
     Exchange {
         before_head: Pause::polls(5),
@@ -73,56 +51,47 @@ fn later() -> Exchange {
 }
 
 #[test]
-fn a_create_that_is_lost_where_there_are_no_timers_is_followed_where_it_began() {
-    let (client, ends) = client(later());
-    let (own, without_timers) = (runtime(), Builder::new_current_thread().build().unwrap());
-    let mut call = Box::pin(client.send(create()));
-    own.block_on(async { assert!(poll!(&mut call).is_pending()) });
-    without_timers.block_on(async move { drop(call) });
-    own.block_on(client.drain(AMPLE));
-    assert_eq!(*ends.lock().unwrap(), [SettleEnd::Revoked]);
-}
-
-#[test]
-fn a_ticket_that_is_dropped_where_there_are_no_timers_is_revoked_where_it_was_minted() {
-    let (client, ends) = client(later());
-    let (own, without_timers) = (runtime(), Builder::new_current_thread().build().unwrap());
-    let token = own.block_on(client.send(create())).unwrap();
-    without_timers.block_on(async move { drop(token) });
-    own.block_on(client.drain(AMPLE));
-    assert_eq!(*ends.lock().unwrap(), [SettleEnd::Revoked]);
-}
-
-#[test]
-fn draining_outside_of_a_runtime_waits() {
+fn create_that_is_dropped_outside_of_a_runtime_is_followed_where_it_began() {
     let (client, ends) = client(later());
     let own = runtime();
-    own.block_on(async {
-        let mut call = Box::pin(client.send(create()));
-        assert!(poll!(&mut call).is_pending());
-    });
-    let mut draining = Box::pin(client.drain(AMPLE));
-    let cx = &mut Context::from_waker(Waker::noop());
-    assert!(draining.as_mut().poll(cx).is_pending());
-    let report = own.block_on(draining);
-    assert!(report.is_complete());
+    let mut call = Box::pin(client.send(create()));
+    own.block_on(async { assert!(poll!(&mut call).is_pending()) });
+    drop(call);
+    own.block_on(client.drain(AMPLE));
     assert_eq!(*ends.lock().unwrap(), [SettleEnd::Revoked]);
 }
 
 #[test]
-fn draining_outside_of_a_runtime_ends_at_its_deadline() {
+fn ticket_that_is_dropped_outside_of_a_runtime_is_revoked_where_it_was_minted() {
+    let (client, ends) = client(later());
+    let own = runtime();
+    let token = own.block_on(client.send(create())).unwrap();
+    drop(token);
+    own.block_on(client.drain(AMPLE));
+    assert_eq!(*ends.lock().unwrap(), [SettleEnd::Revoked]);
+}
+
+#[test]
+fn ticket_that_is_dropped_in_another_runtime_is_revoked_there() {
+    let (client, ends) = client(later());
+    let (own, other) = (runtime(), runtime());
+    let token = own.block_on(client.send(create())).unwrap();
+    drop(own);
+    other.block_on(async move { drop(token) });
+    other.block_on(client.drain(AMPLE));
+    assert_eq!(*ends.lock().unwrap(), [SettleEnd::Revoked]);
+}
+
+#[test]
+fn create_whose_runtime_ends_is_reported() {
     let (client, ends) = client(Exchange {
         head: Head::Hang,
         ..Exchange::prompt()
     });
     let own = runtime();
-    own.block_on(async {
-        let mut call = Box::pin(client.send(create()));
-        assert!(poll!(&mut call).is_pending());
-    });
-    // Nobody drives the runtime, so what is cut short has no occasion to notice.
-    let report = block_on(client.drain(Duration::ZERO));
-    assert_eq!((report.cut_short(), report.counts().total()), (1, 0));
+    let mut call = Box::pin(client.send(create()));
+    own.block_on(async { assert!(poll!(&mut call).is_pending()) });
+    drop(call);
     drop(own);
     assert_eq!(*ends.lock().unwrap(), [SettleEnd::Unknown]);
 }

@@ -4,7 +4,7 @@ use std::{fmt, slice::SliceIndex, sync::Arc};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::ActorTokenId;
+use crate::{ActorTokenId, ActorTokenRequest};
 
 /// Revokes or reports a minted token when it is dropped, unless the token is claimed before.
 pub(crate) trait Guard: Send + Sync {
@@ -16,6 +16,9 @@ pub(crate) trait Guard: Send + Sync {
 
     /// Revokes the token now, in the background.
     fn settle(&self);
+
+    /// Returns the request that revokes the token where its create arrived; `None` once it is claimed.
+    fn revoke_request(&self) -> Option<ActorTokenRequest>;
 }
 
 /// The credential of a token, in the two forms that the API returns.

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use http::HeaderMap;
 use tokio::{runtime::Handle, time::Instant};
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     actor_token::Guard,
     layer::{
         no_runtime,
-        settle::{Origin, TokenGuard},
+        settle::{Origin, TokenGuard, without_body_headers},
     },
 };
 
@@ -24,7 +25,8 @@ use crate::{
 /// expired is left alone. A drop revokes the token in the background, over the layers below
 /// [`SettleLayer`](crate::layer::SettleLayer) that its create passed, and
 /// [`on_settle`](crate::ClientBuilder::on_settle) reports how that ended.
-/// [`revoke`](Self::revoke) is a call like any other, with the headers and options of the create.
+/// [`revoke`](Self::revoke) is a call like any other: it has the caller's headers and arrives where the
+/// create did.
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,8 +52,8 @@ pub struct Lease {
     token: ActorToken,
     /// When the token expires.
     expiry: Option<Instant>,
-    /// The headers and options of the create, for the revoke.
-    origin: Box<Origin>,
+    /// The caller's headers. Layers on the way of a revoke add theirs.
+    headers: HeaderMap,
     guard: Arc<dyn Guard>,
 }
 
@@ -63,24 +65,25 @@ impl Lease {
         };
         let requested = create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE);
         let runtime = Handle::try_current().map_err(|_| no_runtime())?;
-        let origin = Box::new(Origin {
+        let headers = request.headers().clone();
+        let origin = Origin {
             base_url: request.options().and_then(|it| it.base_url.clone()),
-            headers: request.headers().clone(),
+            headers: headers.clone(),
             extensions: request.extensions().clone(),
-        });
+        };
         let mut token = client.send(request).await?;
         let lifetime = lifetime(&token).unwrap_or(requested);
         // Without settling there is no guard, and reading the ticket would end one that is left there.
         let guard = token.take_guard().unwrap_or_else(|| {
             let settler = Arc::clone(client.settler());
-            let (id, origin) = (token.id().clone(), (*origin).clone());
+            let id = token.id().clone();
             Arc::new(TokenGuard::of_token(settler, runtime, id, lifetime, origin))
         });
         Ok(Self {
             client,
             token,
             expiry: Instant::now().checked_add(lifetime),
-            origin,
+            headers,
             guard,
         })
     }
@@ -118,22 +121,24 @@ impl Lease {
     /// Dropping the future drops the lease: the token is revoked in the background.
     pub async fn revoke(self) -> Result<(), Error> {
         let has_expired = self.expiry.is_some_and(|expiry| expiry <= Instant::now());
-        if !has_expired {
-            let request = self.origin.revoke(self.token.id().clone());
-            match self.client.send(request).await {
-                Ok(_) => {}
-                Err(error) => match error.kind() {
-                    ErrorKind::AlreadyRevoked => {}
-                    ErrorKind::AlreadyAccepted => {
-                        self.guard.claim();
-                        return Err(error);
-                    }
-                    _ => return Err(error),
-                },
-            }
+        let request = self.guard.revoke_request().filter(|_| !has_expired);
+        let Some(mut request) = request else {
+            self.guard.claim();
+            return Ok(());
+        };
+        request.headers = without_body_headers(self.headers.clone());
+        let (result, is_over) = match self.client.send(request).await {
+            Ok(_) => (Ok(()), true),
+            Err(error) => match error.kind() {
+                ErrorKind::AlreadyRevoked => (Ok(()), true),
+                ErrorKind::AlreadyAccepted => (Err(error), true),
+                _ => (Err(error), false),
+            },
+        };
+        if is_over {
+            self.guard.claim();
         }
-        self.guard.claim();
-        Ok(())
+        result
     }
 }
 

@@ -1,30 +1,35 @@
 //! The layers, one concern each, in the order in which a request passes them.
 //!
 //! ```text
-//! call level      ActorTokenRequest → ActorToken
-//!   TraceCall     one span a call
-//!   TypedError    whatever failed below becomes one Error with its outcome
-//!   (your call layers)
-//!   Timeout       the whole budget of the call, attempts and pauses included
-//!   Json          encodes once, decodes a 200 once
-//! attempt level   http::Request<Body> → http::Response<Full<Bytes>>
-//!   Retry         begins another attempt where that is safe
-//!   Trace         one span an attempt, all that is below inside it
-//!   DecodeError   every failure of an attempt → one Error with its outcome
-//!   Timeout       head and body of one attempt
-//!   Settle        what a lost create mints is revoked, or reported
-//!   CollectBody   streams → bytes in one piece, up to a limit
-//! wire level      http::Request<Body> → http::Response<impl http_body::Body>
-//!   BaseUri       "/actor_tokens" → "https://api.clerk.com/v1/actor_tokens"
-//!   ApiHeaders    the fixed headers of the API
-//!   (your wire layers)
-//!   BearerAuth    the key, for the base authority only
-//! transport       any Service<http::Request<Body>>
+//!                      ActorTokenRequest                                    ActorToken | Error
+//!                             │                                                   ▲
+//!  ── observers ──────────────────────────────────────────────────────────────────────────────────
+//!   TraceCall                 │    one span a call
+//!   (your observer layers)    │    see Result<ActorToken, Error>; a watch shows cancelled calls too
+//!   TypedError                │    any failure below → one Error with its outcome
+//!  ── call level: once per call, ActorTokenRequest → ActorToken ──────────────────────────────────
+//!   (your call layers)        │    authorization, limits, filters
+//!   Timeout  per call         │    the whole budget: readiness, attempts and backoff included
+//!   Json                      │    encodes once; decodes a 200 once
+//!  ── attempt level: repeated, http::Request<Payload> → http::Response<TokenResponse> ────────────
+//!   Retry                     │    tower::retry with our policy: outcome, backoff, Retry-After, budget
+//!   (your attempt layers)     │    a retry or a hedge of your own
+//!   Trace                     │    one span an attempt
+//!   DecodeError               │    any failure of an attempt → one typed Error with its outcome
+//!  ── one attempt: http::Request<Body>, which is not Clone ───────────────────────────────────────
+//!   Timeout  per attempt      │    head and body
+//!   Settle                    │    a lost create goes on in the background; what it mints is revoked
+//!   CollectBody               │    streams → bytes, up to a limit
+//!  ── wire level: http::Request<Body> → http::Response<impl http_body::Body> ─────────────────────
+//!   BaseUri, ApiHeaders       │    where the API is, and its fixed headers
+//!   (your wire layers)        │    signing, trace headers, metrics; never see the key
+//!   BearerAuth                │    the key, for the base authority only
+//!                             ▼
+//!   transport: any Service<http::Request<Body>, Response = http::Response<B>>
 //! ```
 //!
 //! Each can be used alone, or from [`ClientBuilder`](crate::ClientBuilder) with the client's
-//! configuration, and none boxes its future. [`ClientBuilder::service`](crate::ClientBuilder::service)
-//! is all of them composed.
+//! configuration. [`ClientBuilder::service`](crate::ClientBuilder::service) is all of them composed.
 
 pub mod api_headers;
 pub mod base_uri;

@@ -9,15 +9,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
 use http::{Response, StatusCode};
 use pin_project_lite::pin_project;
 
-use super::obligation::{Obligation, TokenGuard, Verdict};
+use super::obligation::{Collected, Obligation, TokenGuard, Verdict};
 use crate::{BoxError, Outcome, TokenResponse, call::Attempt};
-
-/// The result of the inner service.
-pub(super) type Collected = Result<Response<Bytes>, BoxError>;
 
 type BoxExchange = Pin<Box<Exchange<dyn Future<Output = Collected> + Send>>>;
 
@@ -145,22 +141,19 @@ fn follow(mut exchange: BoxExchange) {
         let response = tokio::time::timeout(grace, response);
         let response = cut.run_until_cancelled(response).await;
         let is_cut = response.is_none();
-        let attempt = exchange.attempt.clone();
-        let obligation = exchange.as_mut().project().obligation.take();
-        // Frees the connection and whatever else the exchange holds for the revoke.
-        drop(exchange);
-        if let Some(mut obligation) = obligation {
+        if let Some(mut obligation) = exchange.as_mut().project().obligation.take() {
             if let Some(Ok(result)) = &response {
                 obligation.learn(result);
             }
-            match obligation.judge() {
-                Verdict::Revoke if !is_cut => obligation.revoke().await,
-                // Dropping it reports the token.
-                _ => drop(obligation),
+            if is_cut {
+                // There is no time left to revoke the token, so it is reported.
+                drop(obligation);
+            } else {
+                obligation.settle();
             }
         }
-        attempt.end(Outcome::Unknown);
-        attempt.unfollow();
+        exchange.attempt.end(Outcome::Unknown);
+        exchange.attempt.unfollow();
     });
 }
 

@@ -86,13 +86,16 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::settler::{Config, Revokes, Shared};
 pub use self::{
     event::{DrainReport, SettleCounts, SettleEvent},
     exchange::ResponseFuture,
 };
+use self::{
+    obligation::Obligation,
+    settler::{Config, Revokes, Shared},
+};
 pub(crate) use self::{
-    obligation::{Origin, TokenGuard},
+    obligation::{Origin, TokenGuard, without_body_headers},
     settler::Settler,
 };
 pub use crate::settle_end::SettleEnd;
@@ -270,8 +273,8 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let body = request.body();
         let is_settled = body.kind() == OperationKind::Create && self.settler.is_enabled();
-        let admitted = is_settled.then(|| self.settler.admit(&request));
-        match admitted.transpose() {
+        let obligation = is_settled.then(|| Obligation::of_create(&self.settler, &request));
+        match obligation.transpose() {
             Ok(obligation) => {
                 let attempt = request.body().attempt_handle().clone();
                 ResponseFuture::new(attempt, obligation, self.inner.call(request))

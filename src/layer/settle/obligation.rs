@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    Extensions, HeaderMap, HeaderName, Request, StatusCode,
+    Extensions, HeaderMap, HeaderName, Request, Response, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRAILER, TRANSFER_ENCODING},
 };
 use serde::Deserialize;
@@ -16,16 +16,18 @@ use tokio::{runtime::Handle, time::Instant};
 
 use super::{
     SettleEnd, SettleEvent,
-    exchange::Collected,
     settler::{Permit, Settler},
 };
 use crate::{
-    ActorToken, ActorTokenId, ActorTokenRequest, BaseUrl, Body, CreateActorToken, Error, ErrorKind,
-    Outcome,
+    ActorToken, ActorTokenId, ActorTokenRequest, BaseUrl, Body, BoxError, CreateActorToken, Error,
+    ErrorKind, Outcome,
     actor_token::Guard,
     call::Attempt,
-    layer::{collect_body::CollectBodyError, decode_error},
+    layer::{collect_body::CollectBodyError, decode_error, no_runtime},
 };
+
+/// The result of the exchange below Settle.
+pub(super) type Collected = Result<Response<Bytes>, BoxError>;
 
 /// A token that must be returned, revoked or reported.
 ///
@@ -86,21 +88,10 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Makes the request that revokes a token. A revoke has no body, so headers about one are left out.
-    pub(crate) fn revoke(&self, id: ActorTokenId) -> ActorTokenRequest {
-        const ABOUT_A_BODY: [HeaderName; 6] = [
-            CONTENT_ENCODING,
-            CONTENT_LENGTH,
-            CONTENT_TYPE,
-            EXPECT,
-            TRAILER,
-            TRANSFER_ENCODING,
-        ];
+    /// Makes the request that revokes a token.
+    fn revoke(&self, id: ActorTokenId) -> ActorTokenRequest {
         let mut request = ActorTokenRequest::revoke(id);
-        request.headers.clone_from(&self.headers);
-        for name in ABOUT_A_BODY {
-            request.headers.remove(name);
-        }
+        request.headers = without_body_headers(self.headers.clone());
         request.extensions.clone_from(&self.extensions);
         match &self.base_url {
             Some(base_url) => request.base_url(base_url.clone()),
@@ -109,19 +100,35 @@ impl Origin {
     }
 }
 
+/// Removes the headers that describe a body, because a revoke has none.
+pub(crate) fn without_body_headers(mut headers: HeaderMap) -> HeaderMap {
+    const ABOUT_A_BODY: [HeaderName; 6] = [
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        CONTENT_TYPE,
+        EXPECT,
+        TRAILER,
+        TRANSFER_ENCODING,
+    ];
+    for name in ABOUT_A_BODY {
+        headers.remove(name);
+    }
+    headers
+}
+
 impl Obligation {
-    /// Begins the obligation of a create that is about to be sent.
+    /// Begins the obligation of a create, or refuses it before anything is sent.
     pub(super) fn of_create(
-        settler: Arc<Settler>,
-        runtime: Handle,
-        permit: Permit,
+        settler: &Arc<Settler>,
         request: &Request<Body>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
+        let runtime = Handle::try_current().map_err(|_| no_runtime())?;
+        let permit = settler.admit()?;
         let body = request.body();
         let attempt = body.attempt_handle();
         let lifetime = attempt.record().lifetime();
-        Self {
-            settler,
+        Ok(Self {
+            settler: Arc::clone(settler),
             runtime,
             evidence: Evidence::Exchange(attempt.clone()),
             body: body.bytes(),
@@ -133,7 +140,7 @@ impl Obligation {
             },
             permit: Some(permit),
             ended: false,
-        }
+        })
     }
 
     /// Begins the obligation of a token that was minted by now.
@@ -199,10 +206,6 @@ impl Obligation {
             Evidence::Token {
                 is_foreign: true, ..
             } => return Verdict::Foreign,
-            Evidence::Token {
-                expiry: Some(expiry),
-                ..
-            } if *expiry <= Instant::now() => return Verdict::Nothing,
             Evidence::Token { .. } => return Verdict::Revoke,
             Evidence::Failure(outcome) => return Verdict::of_failure(*outcome),
             Evidence::Response(bytes) => (bytes.clone(), None),
@@ -247,25 +250,38 @@ impl Obligation {
         self.ended = true;
     }
 
-    /// Revokes or reports the token, in the background where that takes time.
+    /// Revokes the token in the background, or reports it. A token that has expired is left alone.
     pub(super) fn settle(mut self) {
-        let verdict = self.judge();
-        if verdict == Verdict::Revoke {
-            let (settler, runtime) = (Arc::clone(&self.settler), self.runtime.clone());
-            settler.spawn(&runtime, self.revoke());
-        } else {
-            self.conclude(verdict);
+        match self.judge() {
+            Verdict::Revoke if self.has_expired() => self.discharge(),
+            Verdict::Revoke => {
+                let (settler, runtime) = (Arc::clone(&self.settler), self.runtime.clone());
+                settler.spawn(&runtime, self.revoke());
+            }
+            verdict => self.end(verdict),
+        }
+    }
+
+    fn has_expired(&self) -> bool {
+        let Evidence::Token { expiry, .. } = &self.evidence else {
+            return false;
+        };
+        expiry.is_some_and(|expiry| expiry <= Instant::now())
+    }
+
+    fn revoke_request(&self) -> Option<ActorTokenRequest> {
+        match &self.evidence {
+            Evidence::Token { id, .. } => Some(self.origin.revoke(id.clone())),
+            _ => None,
         }
     }
 
     /// Revokes the token, or reports it if that fails or draining takes too long.
-    pub(super) async fn revoke(mut self) {
-        let Evidence::Token { id, .. } = &self.evidence else {
+    async fn revoke(mut self) {
+        let Some(request) = self.revoke_request() else {
             return;
         };
         self.permit = None;
-        let id = id.clone();
-        let request = self.origin.revoke(id.clone());
         let cut = self.settler.cut();
         let revoked = cut.run_until_cancelled(self.settler.revoke(request)).await;
         let (end, error) = match revoked {
@@ -275,17 +291,20 @@ impl Obligation {
                 ErrorKind::AlreadyRevoked => (SettleEnd::Revoked, None),
                 ErrorKind::AlreadyAccepted => (SettleEnd::Accepted, Some(error)),
                 // The API sent a 200 about this token, even if the rest of it is unreadable.
-                _ if error.outcome() == Outcome::Applied && error.actor_token_id() == Some(&id) => {
-                    (SettleEnd::Revoked, None)
-                }
+                _ if self.is_applied(&error) => (SettleEnd::Revoked, None),
                 _ => (SettleEnd::NotRevoked, Some(error)),
             },
         };
         self.report(end, error);
     }
 
+    fn is_applied(&self, error: &Error) -> bool {
+        let is_this = |found: &ActorTokenId| matches!(&self.evidence, Evidence::Token { id, .. } if id == found);
+        error.outcome() == Outcome::Applied && error.actor_token_id().is_some_and(is_this)
+    }
+
     /// Ends the obligation by a verdict, without revoking anything.
-    fn conclude(&mut self, verdict: Verdict) {
+    fn end(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::Nothing => self.ended = true,
             Verdict::Revoke => self.report(SettleEnd::NotRevoked, None),
@@ -331,7 +350,7 @@ impl Drop for Obligation {
     fn drop(&mut self) {
         if !self.ended {
             let verdict = self.judge();
-            self.conclude(verdict);
+            self.end(verdict);
         }
     }
 }
@@ -381,6 +400,10 @@ impl Guard for TokenGuard {
         if let Some(obligation) = obligation {
             obligation.settle();
         }
+    }
+
+    fn revoke_request(&self) -> Option<ActorTokenRequest> {
+        self.lock().as_ref().and_then(Obligation::revoke_request)
     }
 }
 
