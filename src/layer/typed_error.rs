@@ -86,6 +86,7 @@ where
         // A record that the request carries belongs to an observer, or to a client around this one.
         let record = CallRecord::inside(request.record.take());
         request.record = Some(Arc::clone(&record));
+        request.is_watched = false;
         ResponseFuture {
             inner: Some(self.inner.call(request)),
             record,

@@ -62,6 +62,8 @@ pub struct ActorTokenRequest {
     pub(crate) deadline: Option<Instant>,
     /// The record of the call, once an observer or a client has begun one.
     pub(crate) record: Option<Arc<CallRecord>>,
+    /// Whether an observer of this call began the record, not a client around this one.
+    pub(crate) is_watched: bool,
 }
 
 impl ActorTokenRequest {
@@ -73,6 +75,7 @@ impl ActorTokenRequest {
             options: None,
             deadline: None,
             record: None,
+            is_watched: false,
         }
     }
 
@@ -165,7 +168,12 @@ impl ActorTokenRequest {
     /// Begins to watch the call, for observers: the watch says what became of it, even if the call is
     /// cancelled.
     pub fn watch(&mut self) -> CallWatch {
-        CallWatch::new(Arc::clone(self.record.get_or_insert_default()))
+        let record = match self.record.take() {
+            Some(record) if self.is_watched => record,
+            outer => CallRecord::inside(outer),
+        };
+        self.is_watched = true;
+        CallWatch::new(Arc::clone(self.record.insert(record)))
     }
 
     pub(crate) fn options(&self) -> Option<&CallOptions> {

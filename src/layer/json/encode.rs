@@ -51,6 +51,7 @@ pub(super) fn encode(
         options,
         deadline,
         record,
+        ..
     } = request;
     if !trusts_headers {
         check_headers(&headers)?;
