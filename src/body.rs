@@ -157,6 +157,12 @@ pub struct Body {
 #[error("the request was withdrawn before it was sent")]
 pub struct Withdrawn(());
 
+impl Withdrawn {
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+}
+
 impl Body {
     /// Makes the body of the only attempt of a call of its own.
     ///
@@ -247,7 +253,7 @@ impl Body {
     /// Takes the bytes; `None` if they were taken before.
     fn take(&mut self) -> Result<Option<Bytes>, Withdrawn> {
         if self.bytes.is_some() && !self.take_attempt() {
-            return Err(Withdrawn(()));
+            return Err(Withdrawn::new());
         }
         Ok(self.bytes.take())
     }
@@ -336,7 +342,7 @@ mod tests {
             };
             assert!(!withdrawn().may_be_sent());
             assert!(!withdrawn().is_end_stream());
-            assert_eq!(withdrawn().into_bytes(), Err(Withdrawn(())));
+            assert_eq!(withdrawn().into_bytes(), Err(Withdrawn::new()));
             assert_eq!(withdrawn().collect().await.unwrap_err(), Withdrawn(()));
         }
     }

@@ -137,7 +137,6 @@ mod outcome;
 mod request;
 mod response_head;
 mod retry_config;
-mod runtime;
 mod secret_key;
 mod settle_end;
 mod telemetry;

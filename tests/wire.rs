@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use clerk_actor_tokens::{
     Actor, ActorTokenId, ActorTokenRequest, ActorTokenStatus, BaseUrl, Client, ClientBuilder,
-    CreateActorToken, ErrorKind, Outcome, RetryConfig, SecretKey, client::Layers,
-    transport::TransportConfig,
+    CreateActorToken, ErrorKind, Outcome, RetryConfig, SecretKey,
+    client::Layers,
+    transport::{HyperTransport, TransportConfig},
 };
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 use support::{
@@ -212,6 +213,26 @@ async fn connection_is_reused_by_the_next_call() {
     let _kept_too = client.create(create()).await.unwrap();
     let connections: Vec<_> = server.requests().iter().map(|it| it.connection).collect();
     assert_eq!(connections, [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn connection_that_was_idle_for_too_long_is_not_used() {
+    let config = TransportConfig::default().pool_idle_timeout(Duration::ZERO);
+    for over_client in [false, true] {
+        let server = RawServer::answering([ok(REVOKED), ok(REVOKED)]).await;
+        let builder = builder(server.base_url("/v1"));
+        let client = if over_client {
+            let transport = HyperTransport::new(&config).unwrap();
+            builder.transport(transport).build().unwrap()
+        } else {
+            builder.pool_idle_timeout(Duration::ZERO).build().unwrap()
+        };
+        for _ in 0..2 {
+            client.revoke(&id()).await.unwrap();
+        }
+        let connections: Vec<_> = server.requests().iter().map(|it| it.connection).collect();
+        assert_eq!(connections, [1, 2], "HyperTransport: {over_client}");
+    }
 }
 
 #[tokio::test]

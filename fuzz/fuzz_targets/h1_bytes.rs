@@ -18,10 +18,7 @@ use std::{
     time::Duration,
 };
 
-use clerk_actor_tokens::{
-    ActorToken, Body, ClientBuilder, Error, Outcome,
-    transport::{PooledTransport, pool},
-};
+use clerk_actor_tokens::{ActorToken, Body, ClientBuilder, Error, Outcome};
 use clerk_actor_tokens_fuzz::{
     CALL_TIMEOUT, Op, TOKEN_ID, USER_ID,
     answer::with_key,
@@ -118,14 +115,20 @@ fuzz_target!(|bytes: &[u8]| {
             let transport = legacy::Client::builder(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(Duration::from_secs(90))
-                .http1_writev(false)
+                .pool_idle_timeout(Duration::from_secs(30))
                 .build::<_, Body>(connector);
             ClientBuilder::over(key(), transport)
                 .base_url(base_url)
                 .build()
         } else {
-            let transport = PooledTransport::over(connector);
+            let transport = pooled_transport::Builder::new()
+                .before_send(
+                    |request: &http::Request<Body>| match request.body().may_be_sent() {
+                        true => Ok(()),
+                        false => Err("withdrawn".into()),
+                    },
+                )
+                .build(connector);
             ClientBuilder::over(key(), transport)
                 .base_url(base_url)
                 .build()
@@ -202,12 +205,6 @@ struct Pipe(TokioIo<DuplexStream>);
 impl Connection for Pipe {
     fn connected(&self) -> Connected {
         Connected::new()
-    }
-}
-
-impl pool::Connection for Pipe {
-    fn is_http2(&self) -> bool {
-        false
     }
 }
 

@@ -116,6 +116,12 @@ impl<L> ClientBuilder<L, TransportConfig> {
         self
     }
 
+    /// The longest time that an idle connection stays in the pool. Default: 30 s.
+    pub fn pool_idle_timeout(mut self, limit: Duration) -> Self {
+        self.transport = self.transport.pool_idle_timeout(limit);
+        self
+    }
+
     /// Trusts this certificate authority, too: its certificate as DER. For a gateway of one's own.
     pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
         self.transport = self.transport.root_certificate(der);

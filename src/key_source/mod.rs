@@ -72,11 +72,6 @@ impl KeySource {
         Self(Kind::Provided(Arc::new(Cached::new(provider))))
     }
 
-    /// Returns whether the key may ever change.
-    pub(crate) fn can_change(&self) -> bool {
-        !matches!(self.0, Kind::Fixed(_))
-    }
-
     /// Returns the header value, unless the provider has to read the key first.
     pub(crate) fn current(&self) -> Option<HeaderValue> {
         match &self.0 {

@@ -17,11 +17,14 @@ pub(super) fn refused(why: &str) -> Error {
         .with_detail(why)
 }
 
+/// Why a call outside of a tokio runtime fails.
+pub(super) const NO_RUNTIME: &str = "it must be made on a tokio runtime";
+
 /// Returns the error of a call outside of a tokio runtime.
 pub(crate) fn no_runtime() -> Error {
     Error::new(ErrorKind::Runtime, Outcome::NotSent)
         .permanent(true)
-        .with_detail("it must be made on a tokio runtime")
+        .with_detail(NO_RUNTIME)
 }
 
 pin_project! {

@@ -1,21 +1,23 @@
-//! [`TransportConfig`], what can be chosen of the default transport.
+//! [`TransportConfig`], the settings of the transports.
 
 use std::time::Duration;
 
-/// What can be chosen of the default transport.
+/// The settings of the default transport, and of [`HyperTransport`](super::HyperTransport).
 #[derive(Clone, Debug)]
 pub struct TransportConfig {
     pub(super) connect_timeout: Duration,
+    pub(super) pool_idle_timeout: Duration,
     pub(super) root_certificates: Vec<Vec<u8>>,
     #[cfg(feature = "proxy")]
     pub(super) proxy: Option<super::Proxy>,
 }
 
 impl Default for TransportConfig {
-    /// A connect phase of 3 s, no root certificates besides those of the features, and no proxy.
+    /// 3 s to connect, 30 s for an idle connection, the root certificates of the features, and no proxy.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(3),
+            pool_idle_timeout: Duration::from_secs(30),
             root_certificates: Vec::new(),
             #[cfg(feature = "proxy")]
             proxy: None,
@@ -24,14 +26,21 @@ impl Default for TransportConfig {
 }
 
 impl TransportConfig {
-    /// The longest the connect phase may take: name resolution, TCP and TLS together. Default: 3 s.
+    /// The longest time to connect: name resolution, TCP and TLS together. Default: 3 s.
     #[must_use]
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
-    /// Trusts this certificate authority, too: its certificate as DER. For a gateway of one's own.
+    /// The longest time that an idle connection stays in the pool. Default: 30 s.
+    #[must_use]
+    pub fn pool_idle_timeout(mut self, limit: Duration) -> Self {
+        self.pool_idle_timeout = limit;
+        self
+    }
+
+    /// Trusts this certificate authority, too: its certificate as DER, for example that of a gateway.
     #[must_use]
     pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
         self.root_certificates.push(der.into());

@@ -1,4 +1,4 @@
-//! Bounds the connect phase as a whole: name resolution, TCP and TLS together.
+//! [`ConnectTimeout`], which limits the time to connect: name resolution, TCP and TLS together.
 
 use std::{
     pin::Pin,
@@ -7,9 +7,10 @@ use std::{
 };
 
 use http::Uri;
+use tokio::runtime::Handle;
 use tower_service::Service;
 
-use crate::{BoxError, runtime};
+use crate::BoxError;
 
 /// A connector with a time limit.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ where
 {
     type Response = C::Response;
     type Error = BoxError;
-    // Boxed, since hyper-util wants it `Unpin`; connections are rare.
+    // hyper-util's client requires `Unpin`.
     type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
@@ -42,16 +43,16 @@ where
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (connecting, limit) = (self.inner.call(uri), self.limit);
         Box::pin(async move {
-            runtime::current()?;
-            match tokio::time::timeout(limit, runtime::with_io(connecting)).await {
-                Ok(connected) => connected?.map_err(Into::into),
+            Handle::try_current()?;
+            match tokio::time::timeout(limit, connecting).await {
+                Ok(connected) => connected.map_err(Into::into),
                 Err(_) => Err(ConnectTimedOut { limit }.into()),
             }
         })
     }
 }
 
-/// The error of a connect phase whose time ran out.
+/// The time to connect ran out.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("connecting took longer than {limit:?}")]
 pub(crate) struct ConnectTimedOut {
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_name_that_never_resolves_ends_at_the_limit() {
+    async fn name_that_never_resolves_fails_at_the_limit() {
         let limit = Duration::from_secs(3);
         let begun = tokio::time::Instant::now();
         let mut connector = ConnectTimeout::new(HttpConnector::new_with_resolver(Hanging), limit);

@@ -1,6 +1,6 @@
-//! Transports over rustls, HTTP/1.1 and HTTP/2 by ALPN. [`PooledTransport`] is the default.
+//! Transports over rustls, by HTTP/1.1 and HTTP/2. [`PooledTransport`] is the default.
 //!
-//! Any other `Service<http::Request<Body>>` can stand in its place, see
+//! Any other `Service<http::Request<Body>>` can replace them, see
 //! [`ClientBuilder::transport`](crate::ClientBuilder::transport).
 
 pub mod client;
@@ -10,15 +10,13 @@ pub mod pool;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 mod tls;
-mod whole;
 
 use std::time::Duration;
 
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
-use tokio::net::TcpStream;
-use tower::util::MapResponse;
+use hyper_util::client::legacy::connect::HttpConnector;
 
 pub(crate) use self::connect::ConnectTimedOut;
+use self::connect::ConnectTimeout;
 #[cfg(feature = "proxy")]
 pub(crate) use self::proxy::NoTunnel;
 #[cfg(feature = "proxy")]
@@ -26,26 +24,27 @@ pub use self::proxy::{InvalidProxy, Proxy};
 pub use self::{
     client::HyperTransport, config::TransportConfig, pool::PooledTransport, tls::TlsError,
 };
-use self::{connect::ConnectTimeout, whole::Whole};
 
-/// How long an idle connection is kept.
-const IDLE: Duration = Duration::from_secs(90);
+/// How long an HTTP/2 connection may be silent while a response is awaited, before it is probed by a ping.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long the peer may take to reply to the ping: together with the interval less than the default timeout
+/// of an attempt, so that the next attempt goes over another connection.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[cfg(feature = "proxy")]
 type Tcp = proxy::MaybeProxied;
 #[cfg(not(feature = "proxy"))]
 type Tcp = HttpConnector;
 
-type WholeTcp = MapResponse<Tcp, fn(TokioIo<TcpStream>) -> Whole<TokioIo<TcpStream>>>;
+type Connector = ConnectTimeout<hyper_rustls::HttpsConnector<Tcp>>;
 
-type Connector = ConnectTimeout<hyper_rustls::HttpsConnector<WholeTcp>>;
-
-/// Connects by TCP, and by TLS where the URI says so, within the time of the connect phase.
+/// Returns a connector for TCP, and for TLS if the URI says so, with a limit on the time to connect.
 fn connector(config: &TransportConfig) -> Result<Connector, TlsError> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    // Spread over the addresses of a host, so that a dead one leaves time for the next.
+    // It is divided among the addresses of a host, so that a dead one leaves time for the next.
     tcp.set_connect_timeout(Some(config.connect_timeout));
     #[cfg(feature = "proxy")]
     let tcp = Tcp::new(tcp, config.proxy.clone());
@@ -53,6 +52,6 @@ fn connector(config: &TransportConfig) -> Result<Connector, TlsError> {
         .with_tls_config(tls::config(&config.root_certificates)?)
         .https_or_http()
         .enable_all_versions()
-        .wrap_connector(WholeTcp::new(tcp, Whole::new));
+        .wrap_connector(tcp);
     Ok(ConnectTimeout::new(tls, config.connect_timeout))
 }

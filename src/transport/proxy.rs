@@ -1,4 +1,4 @@
-//! [`Proxy`], through which connections are made where that is asked for.
+//! [`Proxy`], and the connector that opens a tunnel through it.
 //!
 //! ```
 //! use clerk_actor_tokens::{Client, SecretKey, transport::Proxy};
@@ -23,7 +23,7 @@ use http::{Uri, uri::Scheme};
 use hyper_util::{
     client::{
         legacy::connect::{HttpConnector, proxy::Tunnel},
-        proxy::matcher::Matcher,
+        proxy::matcher::{Intercept, Matcher},
     },
     rt::TokioIo,
 };
@@ -32,14 +32,14 @@ use tower_service::Service;
 
 use crate::{BoxError, base_url};
 
-/// A proxy through which connections are made, for [`TransportConfig::proxy`](super::TransportConfig::proxy).
+/// A proxy for HTTPS connections, for [`TransportConfig::proxy`](super::TransportConfig::proxy).
 ///
-/// It is asked for a tunnel, by `CONNECT`, and sees the host's name and encrypted bytes: neither key nor
-/// credential, neither user nor actor. What goes over plain HTTP, to loopback, goes past it. The tunnel is
-/// part of the connect phase, and in its time. A proxy that refuses is a failure to connect, after which
-/// nothing was sent. One that asks for a user and password, or for others, is not asked again.
+/// Each connection is a tunnel, opened by `CONNECT`. The proxy sees the name of the host and encrypted bytes,
+/// and no key, user or token. Plain HTTP to loopback does not go through it. The tunnel is part of the time
+/// to connect. A proxy that refuses the tunnel is a connect failure, so nothing was sent. A connect that
+/// failed because the proxy requires other credentials is not retried.
 ///
-/// `Debug` shows no password.
+/// `Debug` does not show the password.
 #[derive(Clone)]
 pub struct Proxy {
     to: Arc<Matcher>,
@@ -47,12 +47,11 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// The proxy at `uri`: `http://host:port`, or `http://user:password@host:port` for one that asks
-    /// who connects.
+    /// The proxy at `uri`: `http://host:port`, or `http://user:password@host:port`.
     ///
     /// # Errors
     ///
-    /// When `uri` is none, or that of a proxy that is spoken to otherwise.
+    /// If `uri` is not such a URI, or its port is not valid.
     pub fn to(uri: &str) -> Result<Self, InvalidProxy> {
         let to = Matcher::builder().https(uri).build();
         let https = Uri::from_static("https://host/");
@@ -63,11 +62,11 @@ impl Proxy {
         Ok(Self::by(to))
     }
 
-    /// The proxy that `HTTPS_PROXY` names, or else `ALL_PROXY`, except for what `NO_PROXY` lists; or the
-    /// same in small letters. They are read here. No proxy where they are not set, or not URIs.
+    /// The proxy of the variable `HTTPS_PROXY`, or else `ALL_PROXY`, except for the hosts in `NO_PROXY`. The
+    /// variables are read now. Without them, and if they are not URIs, there is no proxy.
     ///
-    /// Nor under CGI, which is where `REQUEST_METHOD` is set: there the one who sends a request names
-    /// variables, and none is believed. A program of that kind names its proxy by [`Proxy::to`].
+    /// A program that runs under CGI, where `REQUEST_METHOD` is set, ignores them, because there the client
+    /// of a request can set variables. Such a program uses [`Proxy::to`].
     #[must_use]
     pub fn from_env() -> Self {
         Self::by(Matcher::from_env())
@@ -80,13 +79,20 @@ impl Proxy {
         }
     }
 
-    /// Connects past the proxy to these hosts: names, which stand for those below them as well, IP
-    /// addresses, and networks like `10.0.0.0/8`, with commas in between. What `NO_PROXY` lists stays
-    /// excepted.
+    /// Connects directly to these hosts: names, which include their subdomains, IP addresses, and networks
+    /// like `10.0.0.0/8`, separated by commas. The hosts in `NO_PROXY` stay excepted.
     #[must_use]
     pub fn except(mut self, hosts: &str) -> Self {
         self.except = Arc::new(excepted(hosts));
         self
+    }
+
+    fn intercept(&self, host: &Uri) -> Option<Intercept> {
+        if host.scheme() != Some(&Scheme::HTTPS) {
+            return None;
+        }
+        self.except.intercept(host)?;
+        self.to.intercept(host)
     }
 }
 
@@ -96,7 +102,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// What sends everything to a proxy but what goes to these hosts.
+/// Matches every host except these.
 fn excepted(hosts: &str) -> Matcher {
     Matcher::builder().all("http://proxy").no(hosts).build()
 }
@@ -105,21 +111,20 @@ fn is_supported(proxy: &Uri) -> bool {
     proxy.scheme() == Some(&Scheme::HTTP)
 }
 
-/// `Uri` accepts ports that no socket has, and connecting then takes another one.
+/// `Uri` accepts ports above 65535, and a connector then uses another port.
 fn has_right_port(proxy: &Uri) -> bool {
     proxy.authority().is_some_and(base_url::has_right_port)
 }
 
-/// The error of a text that is not the URI of a [`Proxy`]. It does not show the text, which may hold a
-/// password.
+/// The URI of a [`Proxy`] is not valid. The error does not show it, because it may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a proxy is named by a URI like http://host:port or http://user:password@host:port")]
 pub struct InvalidProxy(());
 
-/// Why the proxy gave no connection. The server that it should lead to has no part in that.
+/// Why the proxy opened no tunnel. The server behind it was not involved.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoTunnel {
-    /// The environment names one that cannot be spoken to.
+    /// The environment names a proxy of another kind.
     #[error("the proxy is spoken to by {0}, and only http is supported")]
     Unsupported(String),
     #[error("the proxy is named with a port that no socket has")]
@@ -142,7 +147,7 @@ impl NoTunnel {
             if io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
                 return Self::Refused(error);
             }
-            // hyper-util tells these apart by words only.
+            // hyper-util distinguishes these by their text only.
             match cause.to_string().as_str() {
                 "tunnel error: proxy authorization required" => return Self::Unauthorized(error),
                 "dns error" => return Self::Unresolved(error),
@@ -152,7 +157,7 @@ impl NoTunnel {
         Self::Failed(error)
     }
 
-    /// Whether it is the configuration that is wrong, so that another attempt would only repeat it.
+    /// Returns whether the configuration is wrong, so that a retry would fail, too.
     pub(crate) fn is_permanent(&self) -> bool {
         matches!(
             self,
@@ -161,7 +166,7 @@ impl NoTunnel {
     }
 }
 
-/// Connects by TCP, through a proxy where there is one for the host.
+/// Connects by TCP, through the proxy if there is one for the host.
 #[derive(Clone)]
 pub(super) struct MaybeProxied {
     tcp: HttpConnector,
@@ -184,37 +189,27 @@ impl Service<Uri> for MaybeProxied {
     }
 
     fn call(&mut self, host: Uri) -> Self::Future {
-        let intercept = self
-            .proxy
-            .as_ref()
-            .filter(|proxy| {
-                host.scheme() == Some(&Scheme::HTTPS) && proxy.except.intercept(&host).is_some()
-            })
-            .and_then(|proxy| proxy.to.intercept(&host));
-        let Some(intercept) = intercept else {
-            let connecting = self.tcp.call(host);
-            return Box::pin(async move { Ok(connecting.await?) });
-        };
-        let proxy = intercept.uri().clone();
-        if !is_supported(&proxy) {
-            let scheme = proxy.scheme_str().unwrap_or_default().to_owned();
-            return Box::pin(std::future::ready(
-                Err(NoTunnel::Unsupported(scheme).into()),
-            ));
-        }
-        if !has_right_port(&proxy) {
-            return Box::pin(std::future::ready(Err(NoTunnel::Port.into())));
-        }
         // The instance that was polled ready.
         let next = self.tcp.clone();
-        let tcp = std::mem::replace(&mut self.tcp, next);
-        let mut tunnel = Tunnel::new(proxy, tcp);
-        if let Some(auth) = intercept.basic_auth() {
-            tunnel = tunnel.with_auth(auth.clone());
-        }
-        let connecting = tunnel.call(host);
+        let mut tcp = std::mem::replace(&mut self.tcp, next);
+        let intercept = self.proxy.as_ref().and_then(|proxy| proxy.intercept(&host));
         Box::pin(async move {
-            let connected = connecting.await;
+            let Some(intercept) = intercept else {
+                return Ok(tcp.call(host).await?);
+            };
+            let proxy = intercept.uri().clone();
+            if !is_supported(&proxy) {
+                let scheme = proxy.scheme_str().unwrap_or_default().to_owned();
+                return Err(NoTunnel::Unsupported(scheme).into());
+            }
+            if !has_right_port(&proxy) {
+                return Err(NoTunnel::Port.into());
+            }
+            let mut tunnel = Tunnel::new(proxy, tcp);
+            if let Some(auth) = intercept.basic_auth() {
+                tunnel = tunnel.with_auth(auth.clone());
+            }
+            let connected = tunnel.call(host).await;
             connected.map_err(|error| NoTunnel::of(error.into()).into())
         })
     }
@@ -227,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_the_uri_of_a_proxy_is_refused_and_not_shown() {
+    fn invalid_uri_of_a_proxy_is_refused_and_not_shown() {
         for uri in [
             "",
             "http://",
@@ -256,7 +251,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_said_that_the_name_is_the_proxys() {
+    async fn unresolved_name_is_reported_as_that_of_the_proxy() {
         let resolver = tower::service_fn(|_: Name| async {
             Err::<std::vec::IntoIter<std::net::SocketAddr>, _>(io::Error::other("no such name"))
         });

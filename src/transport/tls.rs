@@ -1,4 +1,4 @@
-//! The TLS configuration of the default transport.
+//! The TLS configuration of the transports.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider, pki_types::Cer
 
 use crate::BoxError;
 
-/// Why TLS cannot be set up.
+/// Why TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// Neither a feature nor the process provides the cryptography.
+    /// There is no cryptography provider: no feature, and none that the process installed.
     #[error("no TLS cryptography: enable the feature `ring` or `aws-lc-rs`")]
     NoProvider,
     /// No certificate authority is trusted.
@@ -18,16 +18,16 @@ pub enum TlsError {
         "no root certificates: enable the feature `webpki-roots`, or `native-roots` on a system that has some"
     )]
     NoRoots,
-    /// A root certificate that was added is not one.
+    /// An added root certificate is not valid.
     #[error("a root certificate is not a certificate in DER")]
     RootCertificate(#[source] BoxError),
-    /// The provider cannot speak any supported version of TLS.
+    /// The cryptography provider supports no version of TLS that rustls does.
     #[error("the TLS cryptography does not fit")]
     Provider(#[source] BoxError),
 }
 
-/// The configuration: `ring` before `aws-lc-rs` before what the process installed, and all root
-/// certificates that are compiled in, found, or given.
+/// Returns a configuration with `ring`, else `aws-lc-rs`, else the provider that the process installed, and
+/// with the root certificates of the features and those in `given`.
 pub(super) fn config(given: &[Vec<u8>]) -> Result<ClientConfig, TlsError> {
     let provider = provider().ok_or(TlsError::NoProvider)?;
     let mut roots = roots();

@@ -2,9 +2,11 @@
 
 use std::{error::Error as StdError, io};
 
+use tokio::runtime::TryCurrentError;
+
 use crate::{
     ActorToken, BoxError, Error, ErrorKind, OperationKind, Outcome,
-    layer::{collect_body::CollectBodyError, timeout::TimedOut},
+    layer::{collect_body::CollectBodyError, refusal::NO_RUNTIME, timeout::TimedOut},
     response_head::trace_id,
 };
 
@@ -62,7 +64,9 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationK
             .with_detail(time.to_string());
     }
     let facts = ErrorFacts::of(error);
-    let kind = if facts.connect_timed_out {
+    let kind = if facts.runtime {
+        ErrorKind::Runtime
+    } else if facts.timed_out {
         ErrorKind::Timeout
     } else if facts.connect {
         ErrorKind::Connect
@@ -92,10 +96,12 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationK
 /// The facts in the chain of an error's sources. Unknown types add none.
 #[derive(Default)]
 struct ErrorFacts {
+    /// The call is outside of a tokio runtime.
+    runtime: bool,
     /// The connect phase failed.
     connect: bool,
-    /// The connect phase took too long.
-    connect_timed_out: bool,
+    /// Time ran out for the connect phase or the connection.
+    timed_out: bool,
     /// Another attempt would fail in the same way.
     permanent: bool,
     /// hyper returned the request before it wrote any of it.
@@ -114,6 +120,10 @@ impl ErrorFacts {
         let mut next = Some(error);
         while let Some(error) = next {
             facts.exchange |= error.is::<io::Error>();
+            if error.is::<TryCurrentError>() {
+                (facts.runtime, facts.permanent) = (true, true);
+                facts.cause.get_or_insert_with(|| NO_RUNTIME.into());
+            }
             facts.note(error);
             // `io::Error::source` skips the error that it wraps.
             let wrapped = error
@@ -140,6 +150,11 @@ impl ErrorFacts {
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
             self.exchange = true;
             self.never_written |= error.is_canceled();
+            if error.is_timeout() {
+                self.timed_out = true;
+                self.cause
+                    .get_or_insert_with(|| "the server did not reply to a ping".into());
+            }
         }
         if let Some(error) = error.downcast_ref::<h2::Error>() {
             // A GOAWAY is reported only to streams above the last one that the peer processes.
@@ -160,7 +175,7 @@ impl ErrorFacts {
             return;
         }
         let cause = if let Some(time) = error.downcast_ref::<ConnectTimedOut>() {
-            self.connect_timed_out = true;
+            self.timed_out = true;
             time.to_string()
         } else if let Some(error) = error.downcast_ref::<rustls::Error>() {
             // A TLS error is permanent; a connection that broke is an I/O error.

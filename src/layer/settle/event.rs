@@ -1,15 +1,12 @@
-//! [`SettleEvent`], what became of a credential that its caller did not get.
+//! [`SettleEvent`], how a token ended that its caller did not get, and the counts of such tokens.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::SystemTime,
-};
+use std::time::SystemTime;
 
 use http::Extensions;
 
 use crate::{ActorTokenId, Error, settle_end::SettleEnd};
 
-/// What became of a credential that its caller did not get. It never holds the credential itself.
+/// How a token ended that its caller did not get. It never holds the credential itself.
 #[derive(Debug)]
 pub struct SettleEvent {
     pub(super) end: SettleEnd,
@@ -20,85 +17,72 @@ pub struct SettleEvent {
 }
 
 impl SettleEvent {
-    /// How it ended.
+    /// Returns how it ended.
     #[must_use]
     pub fn end(&self) -> SettleEnd {
         self.end
     }
 
-    /// Which token it is about, if its id is known.
+    /// Returns the id of the token, if it is known.
     #[must_use]
     pub fn actor_token_id(&self) -> Option<&ActorTokenId> {
         self.actor_token_id.as_ref()
     }
 
-    /// The latest time at which a credential that was minted by now can be used, unless nobody can use it
-    /// any more.
+    /// Returns until when the token can be used at the latest; `None` once it is revoked or used.
     #[must_use]
     pub fn exposed_until(&self) -> Option<SystemTime> {
         self.exposed_until
     }
 
-    /// Why it could not be revoked, if that was tried.
+    /// Returns why the token could not be revoked, if that was tried.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
     }
 
-    /// The extensions of the request that minted it.
+    /// Returns the extensions of the create.
     #[must_use]
     pub fn extensions(&self) -> &Extensions {
         &self.extensions
     }
 }
 
-/// How many credentials met which end.
+/// How many tokens met which end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SettleCounts {
-    /// Nobody can use them.
+    /// See [`SettleEnd::Revoked`].
     pub revoked: u64,
-    /// They had been used: sessions are live.
+    /// See [`SettleEnd::Accepted`].
     pub accepted: u64,
-    /// They exist and could not be revoked.
+    /// See [`SettleEnd::NotRevoked`].
     pub not_revoked: u64,
-    /// They may exist.
+    /// See [`SettleEnd::Unknown`].
     pub unknown: u64,
-    /// They are of other users than were asked for.
+    /// See [`SettleEnd::Foreign`].
     pub foreign: u64,
 }
 
 impl SettleCounts {
-    /// All of them.
+    /// Returns the sum.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.revoked + self.accepted + self.not_revoked + self.unknown + self.foreign
     }
-}
 
-/// The counters behind [`SettleCounts`].
-#[derive(Debug, Default)]
-pub(super) struct Counters([AtomicU64; SettleEnd::ALL.len()]);
-
-impl Counters {
-    pub(super) fn add(&self, end: SettleEnd) {
-        self.0[end as usize].fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn read(&self) -> SettleCounts {
-        let [revoked, accepted, not_revoked, unknown, foreign] =
-            SettleEnd::ALL.map(|end| self.0[end as usize].load(Ordering::Relaxed));
-        SettleCounts {
-            revoked,
-            accepted,
-            not_revoked,
-            unknown,
-            foreign,
-        }
+    pub(super) fn add(&mut self, end: SettleEnd) {
+        *match end {
+            SettleEnd::Revoked => &mut self.revoked,
+            SettleEnd::Accepted => &mut self.accepted,
+            SettleEnd::NotRevoked => &mut self.not_revoked,
+            SettleEnd::Unknown => &mut self.unknown,
+            SettleEnd::Foreign => &mut self.foreign,
+        } += 1;
     }
 }
 
-/// What was settled, and what was not, when draining ended.
+/// The result of draining.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainReport {
     pub(super) counts: SettleCounts,
@@ -107,28 +91,27 @@ pub struct DrainReport {
 }
 
 impl DrainReport {
-    /// How many credentials met which end, since the client was built.
+    /// Returns how many tokens met which end since the client was built.
     #[must_use]
     pub fn counts(&self) -> SettleCounts {
         self.counts
     }
 
-    /// How many lost creates and revokes of theirs were given up because time ran out. Those that may have
-    /// left a token were reported, and are in the [counts](Self::counts), unless their runtime stands
-    /// still: then they are once it goes on, or ends.
+    /// Returns how many lost creates and their revokes were given up because time ran out. Those that may
+    /// have left a token are reported and [counted](Self::counts) as soon as their runtime runs or ends.
     #[must_use]
     pub fn cut_short(&self) -> usize {
         self.cut_short
     }
 
-    /// How many creates were under way that somebody still waits for. They go on. A call that pauses before
-    /// its next attempt is none of them.
+    /// Returns how many creates are in flight whose callers still wait for them. A call that is between two
+    /// attempts is not counted.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Whether nothing was left to do.
+    /// Returns whether nothing was left to do.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.cut_short == 0 && self.in_flight == 0

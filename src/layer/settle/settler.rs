@@ -3,7 +3,7 @@
 use std::{
     fmt, mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -22,7 +22,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 use tracing::{Instrument, Span};
 
-use super::{DrainReport, SettleCounts, SettleEvent, event::Counters};
+use super::{DrainReport, SettleCounts, SettleEvent};
 use crate::{
     ActorToken, ActorTokenRequest, Body, BoxError, Error, ErrorKind, Outcome, RetryConfig,
     TokenResponse,
@@ -105,7 +105,7 @@ pub(super) struct Shared {
     revokes: Semaphore,
     /// Cancels the background tasks of this moment.
     cut: Mutex<CancellationToken>,
-    counters: Counters,
+    counts: Mutex<SettleCounts>,
 }
 
 impl Default for Shared {
@@ -115,7 +115,7 @@ impl Default for Shared {
             tasks: TaskTracker::new(),
             revokes: Semaphore::new(MAX_REVOKES),
             cut: Mutex::default(),
-            counters: Counters::default(),
+            counts: Mutex::default(),
         }
     }
 }
@@ -199,7 +199,7 @@ impl Settler {
 
     /// Returns the token that drain cancels when a task of this moment takes too long.
     pub(super) fn cut(&self) -> CancellationToken {
-        self.shared.lock_cut().clone()
+        lock(&self.shared.cut).clone()
     }
 
     /// Revokes a lost token, once it is its turn.
@@ -216,7 +216,7 @@ impl Settler {
 
     /// Reports how a token ended to the counters, the event log, the metrics and the hook.
     pub(super) fn report(&self, event: &SettleEvent) {
-        self.shared.counters.add(event.end());
+        lock(&self.shared.counts).add(event.end());
         isolate(|| {
             telemetry::settled(
                 event.end(),
@@ -237,9 +237,14 @@ fn isolate<T>(run: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
+/// Locks state that is complete whenever a panic could happen.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Shared {
     pub(super) fn counts(&self) -> SettleCounts {
-        self.counters.read()
+        *lock(&self.counts)
     }
 
     pub(super) async fn drain(&self, limit: Duration) -> DrainReport {
@@ -254,7 +259,7 @@ impl Shared {
         let mut cut_short = 0;
         if tokio::time::timeout(limit, settled).await.is_err() {
             cut_short = self.tasks.len();
-            let cut = mem::take(&mut *self.lock_cut());
+            let cut = mem::take(&mut *lock(&self.cut));
             cut.cancel();
             let _ = tokio::time::timeout(CUT_LIMIT, self.tasks.wait()).await;
         }
@@ -263,10 +268,6 @@ impl Shared {
             cut_short,
             in_flight: self.creates.len(),
         }
-    }
-
-    fn lock_cut(&self) -> std::sync::MutexGuard<'_, CancellationToken> {
-        self.cut.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

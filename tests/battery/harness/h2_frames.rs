@@ -8,6 +8,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 
@@ -167,7 +168,10 @@ where
 }
 
 /// Reads frames until a stream ends.
-pub(crate) async fn read_request<C: AsyncRead + Unpin>(connection: &mut C) -> io::Result<()> {
+pub(crate) async fn read_request<C>(connection: &mut C) -> io::Result<()>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
     loop {
         let (kind, flags) = read_frame(connection).await?;
         if matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0 {
@@ -177,16 +181,27 @@ pub(crate) async fn read_request<C: AsyncRead + Unpin>(connection: &mut C) -> io
 }
 
 /// Reads frames until a stream begins.
-pub(crate) async fn read_head<C: AsyncRead + Unpin>(connection: &mut C) -> io::Result<()> {
+pub(crate) async fn read_head<C>(connection: &mut C) -> io::Result<()>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
     while read_frame(connection).await?.0 != HEADERS {}
     Ok(())
 }
 
-async fn read_frame<C: AsyncRead + Unpin>(connection: &mut C) -> io::Result<(u8, u8)> {
+/// Reads a frame, and replies to it if it is a ping.
+async fn read_frame<C>(connection: &mut C) -> io::Result<(u8, u8)>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
     let mut header = [0; 9];
     connection.read_exact(&mut header).await?;
     let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
     let mut payload = vec![0; length as usize];
     connection.read_exact(&mut payload).await?;
+    if header[3] == PING && header[4] & ACK == 0 {
+        let reply = frame(PING, ACK, 0, &payload);
+        connection.write_all(&reply).await?;
+    }
     Ok((header[3], header[4]))
 }

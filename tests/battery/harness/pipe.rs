@@ -13,8 +13,7 @@ use std::{
 };
 
 use clerk_actor_tokens::Body;
-use clerk_actor_tokens::transport::{PooledTransport, pool};
-use http::Uri;
+use http::{Request, Uri};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::{
     client::legacy::{
@@ -23,6 +22,7 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
+use pooled_transport::PooledTransport;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tower::Service;
 
@@ -66,9 +66,21 @@ pub(crate) fn transport(
                 .build(connector);
             Split::new(op, client)
         }
-        Over::Pool => Split::new(op, PooledTransport::over(connector)),
+        Over::Pool => Split::new(op, pool(connector)),
     };
     (split, seen)
+}
+
+/// The default transport over another connector.
+pub(crate) fn pool<C>(connector: C) -> PooledTransport<C, Body> {
+    pooled_transport::Builder::new()
+        .before_send(
+            |request: &Request<Body>| match request.body().may_be_sent() {
+                true => Ok(()),
+                false => Err("withdrawn".into()),
+            },
+        )
+        .build(connector)
 }
 
 impl Service<Uri> for PipeConnector {
@@ -107,22 +119,13 @@ impl Service<Uri> for PipeConnector {
 }
 
 /// The client's end of a connection.
-pub(crate) struct Pipe<T = DuplexStream> {
-    io: TokioIo<T>,
+pub(crate) struct Pipe {
+    io: TokioIo<DuplexStream>,
     http2: bool,
     reset: Arc<AtomicBool>,
 }
 
-impl<T> Pipe<T> {
-    /// Any byte stream, which speaks HTTP/1.1.
-    pub(crate) fn over(io: TokioIo<T>) -> Self {
-        Self {
-            io,
-            http2: false,
-            reset: Arc::default(),
-        }
-    }
-
+impl Pipe {
     fn check_reset(&self) -> io::Result<()> {
         match self.reset.load(Ordering::SeqCst) {
             true => Err(io::ErrorKind::ConnectionReset.into()),
@@ -182,16 +185,7 @@ impl Connection for Pipe {
     }
 }
 
-impl<T> pool::Connection for Pipe<T>
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    fn is_http2(&self) -> bool {
-        self.http2
-    }
-}
-
-impl<T: AsyncRead + Unpin> Read for Pipe<T> {
+impl Read for Pipe {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -202,7 +196,7 @@ impl<T: AsyncRead + Unpin> Read for Pipe<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> Write for Pipe<T> {
+impl Write for Pipe {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

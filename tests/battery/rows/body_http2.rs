@@ -119,13 +119,13 @@ fn flood(name: &str, status: u16, end: End) -> Row {
         .also(flooded(2 << 20))
 }
 
-/// A body that stops after so many bytes, and does not end.
+/// A body that stops after so many bytes, and does not end. The peer still replies to pings.
 fn hangs(name: &str, at: usize, create: Want, revoke: Want) -> Row {
     let body = &Op::Create.answer().as_bytes()[..at];
-    each(name, create, revoke, |stream| {
-        [head(stream, 200), data(stream, body)].concat()
-    })
-    .also(timed_out(true))
+    let stopped = |stream| [head(stream, 200), data(stream, body)].concat();
+    let answers = [1, 3, 5].map(|stream| [Request, Write(stopped(stream))]);
+    let script = [answers.concat(), vec![Request]].concat();
+    row2(name, script, create, revoke).also(timed_out(true))
 }
 
 /// Answers that end after every byte, by a reset of the stream or the end of the connection.

@@ -3,9 +3,10 @@
 use super::{Runnable, names};
 use crate::harness::{
     checks::{attempts, connections, timed_out, took},
+    h2_frames,
     over::Over,
-    run::{End, NS, OK, Want},
-    script::Step,
+    run::{End, NS, OK, RJ, Want},
+    script::{Step, http1},
     sockets::{Accept, CONNECT, Certificate, SocketRow},
 };
 
@@ -43,6 +44,33 @@ pub(crate) fn rows(over: Over) -> Vec<Runnable> {
             ]),
             (OK, 1),
             Some(1),
+        ),
+        https(
+            "421 retires the connection",
+            Accept::Tls(
+                Certificate::Good,
+                vec![
+                    Step::Request,
+                    Step::Write(http1(421, "", "")),
+                    Step::Request,
+                    Step::Answer,
+                ],
+            ),
+            (RJ, 3),
+            Some(3),
+        ),
+        https(
+            "421 retires the connection, by HTTP/2",
+            Accept::TlsHttp2(vec![
+                Step::Http2(&[]),
+                Step::Request,
+                Step::Write(h2_frames::answer(1, 421, b"")),
+                Step::Request,
+                Step::AnswerStream(3),
+                Step::Hang,
+            ]),
+            (RJ, 3),
+            Some(3),
         ),
         https("wrong name", tls(Certificate::WrongName), (NS, 0), Some(1)),
         https("expired", tls(Certificate::Expired), (NS, 0), Some(1)),

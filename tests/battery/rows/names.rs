@@ -11,7 +11,6 @@ use std::{
 };
 
 use clerk_actor_tokens::Body;
-use clerk_actor_tokens::transport::PooledTransport;
 use hyper_util::{
     client::legacy::{
         self,
@@ -20,17 +19,16 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use tokio::net::{TcpListener, TcpSocket};
-use tower::ServiceExt;
 
 use super::{
     Runnable,
     connecting::{SECTION, https},
 };
-use crate::harness::pipe::Pipe;
 use crate::harness::{
     caller::Caller,
     checks::{attempts, connections, timed_out, took},
     over::Over,
+    pipe,
     row::paused,
     run::{NS, OK, Run},
     script::{Op, Seen, Step, play},
@@ -65,10 +63,7 @@ where
                 legacy::Client::builder(TokioExecutor::new()).build(connector);
             Split::new(op, client)
         }
-        Over::Pool => {
-            let connector = connector.map_response(Pipe::over);
-            Split::new(op, PooledTransport::over(connector))
-        }
+        Over::Pool => Split::new(op, pipe::pool(connector)),
     }
 }
 

@@ -1,0 +1,286 @@
+//! [`PooledTransport`], its [`Builder`], and the exchange of a request for a response.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Request, Response, StatusCode, Uri, Version};
+use http_body::Body;
+use hyper::{
+    body::Incoming,
+    client::conn::TrySendError,
+    rt::{Read, Write},
+};
+use hyper_util::client::legacy::connect::Connection;
+use tower_service::Service;
+
+use crate::{
+    BoxError, ResponseBody,
+    connect::{Connecting, KeepAlive, connect},
+    error::{Error, Kind},
+    host::{Checkout, Host, Sender},
+    pool::Pool,
+    target::{Origin, to_absolute_form, to_origin_form},
+};
+
+/// A pool of connections that all clones share: for each tokio runtime and each scheme, host and port, one
+/// HTTP/2 connection if the connector negotiated it, else as many HTTP/1.1 connections as there are requests
+/// at the same time.
+///
+/// A connection is used again until it was idle for [`Builder::idle_timeout`], and closed within 5 s of
+/// that. A response with status 421 retires its connection. Redirects are not followed, nothing is
+/// decompressed, and a connector that leads through a proxy must do so by a tunnel.
+///
+/// The time to connect is bounded by the connector only.
+///
+/// # Errors
+///
+/// A request that hyper returns unsent, because its pooled connection had ended, goes over another
+/// connection, without a clone. Any other failure is an [`Error`], also outside of a tokio runtime. A
+/// runtime without I/O or timers panics.
+///
+/// # Cancel safety
+///
+/// Dropping the future of an exchange closes its HTTP/1.1 connection, or resets its HTTP/2 stream. A connect
+/// that it had started goes on in the background, up to a limit, and its connection is added to the pool.
+pub struct PooledTransport<C, B> {
+    inner: Arc<Inner<C, B>>,
+}
+
+struct Inner<C, B> {
+    connector: C,
+    pool: Arc<Pool<B>>,
+    keep_alive: KeepAlive,
+    before_send: Option<BeforeSend<B>>,
+}
+
+type BeforeSend<B> = fn(&Request<B>) -> Result<(), BoxError>;
+
+impl<C, B: Send + 'static> PooledTransport<C, B> {
+    /// Creates a transport with the defaults of [`Builder`].
+    #[must_use]
+    pub fn new(connector: C) -> Self {
+        Builder::new().build(connector)
+    }
+}
+
+/// Configures a [`PooledTransport`].
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder<B> {
+    idle_timeout: Duration,
+    keep_alive: KeepAlive,
+    before_send: Option<BeforeSend<B>>,
+}
+
+impl<B> Default for Builder<B> {
+    fn default() -> Self {
+        Self {
+            idle_timeout: Duration::from_secs(30),
+            keep_alive: KeepAlive {
+                interval: Some(Duration::from_secs(5)),
+                timeout: Duration::from_secs(3),
+            },
+            before_send: None,
+        }
+    }
+}
+
+impl<B: Send + 'static> Builder<B> {
+    /// Begins with the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The longest that an unused connection stays in the pool. Default: 30 s.
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.idle_timeout = limit;
+        self
+    }
+
+    /// How long an HTTP/2 connection with requests in flight may be silent before it is probed by a ping.
+    /// `None`: never. Default: 5 s.
+    pub fn http2_keep_alive_interval(mut self, interval: Option<Duration>) -> Self {
+        self.keep_alive.interval = interval;
+        self
+    }
+
+    /// How long the peer may take to reply to that ping. After it the connection is closed, and its requests
+    /// fail. Default: 3 s.
+    pub fn http2_keep_alive_timeout(mut self, limit: Duration) -> Self {
+        self.keep_alive.timeout = limit;
+        self
+    }
+
+    /// Checks each request directly before it is handed to a connection. If that fails, nothing is sent, and
+    /// the error is the source of the exchange's error. Default: no check.
+    pub fn before_send(mut self, check: fn(&Request<B>) -> Result<(), BoxError>) -> Self {
+        self.before_send = Some(check);
+        self
+    }
+
+    /// Creates the transport. `connector` is called with the scheme and authority of a request's URI.
+    #[must_use]
+    pub fn build<C>(self, connector: C) -> PooledTransport<C, B> {
+        PooledTransport {
+            inner: Arc::new(Inner {
+                connector,
+                pool: Pool::new(self.idle_timeout),
+                keep_alive: self.keep_alive,
+                before_send: self.before_send,
+            }),
+        }
+    }
+}
+
+impl<C, B> Inner<C, B>
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: Connection + Read + Write + Unpin + Send + 'static,
+    C::Error: Into<BoxError>,
+    C::Future: Send + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Unpin + Send + 'static,
+{
+    /// Sends the request, again only if nothing of it was sent, and returns the response.
+    async fn exchange(
+        self: Arc<Self>,
+        mut request: Request<B>,
+    ) -> Result<Response<ResponseBody>, Error> {
+        let origin = Origin::of(&request)?;
+        let (uri, target) = (request.uri().clone(), origin.uri()?);
+        loop {
+            let (runtime, host) = self.pool.host(&origin)?;
+            let connect = || -> Connecting<B> {
+                let (connector, target) = (self.connector.clone(), target.clone());
+                Box::pin(connect(connector, target, runtime, self.keep_alive))
+            };
+            let Some(Checkout { sender, reused }) = host.checkout(connect).await? else {
+                continue;
+            };
+            if let Err(refused) = self.check(&request, &sender) {
+                host.give_back(sender);
+                return Err(refused);
+            }
+            let is_http1 = matches!(sender, Sender::Http1(_));
+            let host_was_missing = is_http1 && to_origin_form(&mut request, &host.name);
+            let mut failure = match send(&host, sender, request).await {
+                Ok(response) => return Ok(response.map(ResponseBody::from)),
+                Err(failure) => failure,
+            };
+            request = match failure.take_message() {
+                Some(unsent) if reused => unsent,
+                Some(_) => return Err(Error::new(Kind::Unsent, failure.into_error())),
+                None => return Err(Error::new(Kind::Exchange, failure.into_error())),
+            };
+            to_absolute_form(&mut request, &uri, host_was_missing);
+        }
+    }
+
+    fn check(&self, request: &Request<B>, sender: &Sender<B>) -> Result<(), Error> {
+        if request.version() == Version::HTTP_2 && matches!(sender, Sender::Http1(_)) {
+            return Err(Error::request());
+        }
+        match self.before_send {
+            Some(check) => check(request).map_err(|error| Error::new(Kind::Refused, error)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Sends the request, and decides whether the connection is used again.
+async fn send<B>(
+    host: &Arc<Host<B>>,
+    sender: Sender<B>,
+    request: Request<B>,
+) -> Result<Response<Incoming>, TrySendError<Request<B>>>
+where
+    B: Body + Send + 'static,
+{
+    let (result, sender) = match sender {
+        Sender::Http1(mut sender) => {
+            let result = sender.try_send_request(request).await;
+            (result, Sender::Http1(sender))
+        }
+        Sender::Http2 { mut sender, number } => {
+            let result = sender.try_send_request(request).await;
+            (result, Sender::Http2 { sender, number })
+        }
+    };
+    match &result {
+        Ok(response) if response.status() != StatusCode::MISDIRECTED_REQUEST => {
+            host.give_back(sender);
+        }
+        // An HTTP/1.1 connection has ended, and of an HTTP/2 connection perhaps this stream only.
+        Err(failure) if failure.message().is_none() => {}
+        Ok(_) | Err(_) => host.retire(sender),
+    }
+    result
+}
+
+impl<C, B> Service<Request<B>> for PooledTransport<C, B>
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: Connection + Read + Write + Unpin + Send + 'static,
+    C::Error: Into<BoxError>,
+    C::Future: Send + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Unpin + Send + 'static,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Error;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        ResponseFuture {
+            inner: Box::pin(Arc::clone(&self.inner).exchange(request)),
+        }
+    }
+}
+
+impl<C, B> Clone for PooledTransport<C, B> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<C, B> fmt::Debug for PooledTransport<C, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PooledTransport").finish_non_exhaustive()
+    }
+}
+
+impl<B> fmt::Debug for Builder<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("idle_timeout", &self.idle_timeout)
+            .field("keep_alive", &self.keep_alive)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The exchange of a request for the head of its response.
+pub struct ResponseFuture {
+    inner: Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Error>> + Send>>,
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<ResponseBody>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.inner.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

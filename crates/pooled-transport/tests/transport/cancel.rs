@@ -1,0 +1,97 @@
+//! What a cancelled request leaves behind.
+
+use std::pin::pin;
+
+use futures_util::poll;
+use http_body_util::BodyExt;
+use tower::Service;
+
+use crate::world::{URI, World, exchange, request, settle};
+
+#[tokio::test(start_paused = true)]
+async fn connect_of_a_cancelled_request_is_used_by_another() {
+    for world in World::both() {
+        let transport = world.transport();
+        let permits = world.hold_connecting();
+        let mut other = pin!(exchange(&transport, URI));
+        {
+            let mut cancelled = pin!(exchange(&transport, URI));
+            assert!(poll!(cancelled.as_mut()).is_pending());
+            assert!(poll!(other.as_mut()).is_pending());
+        }
+        permits.add_permits(1);
+        other.await;
+        assert_eq!((world.connected(), world.requests().len()), (1, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connect_of_a_cancelled_request_is_kept_for_the_next() {
+    for world in World::both() {
+        let transport = world.transport();
+        let permits = world.hold_connecting();
+        {
+            let mut cancelled = pin!(exchange(&transport, URI));
+            assert!(poll!(cancelled.as_mut()).is_pending());
+        }
+        permits.add_permits(1);
+        settle().await;
+        exchange(&transport, URI).await;
+        assert_eq!((world.connected(), world.requests().len()), (1, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connects_of_cancelled_requests_are_bounded() {
+    let world = World::http1();
+    let transport = world.transport();
+    let permits = world.hold_connecting();
+    for _ in 0..1000 {
+        let mut cancelled = pin!(exchange(&transport, URI));
+        assert!(poll!(cancelled.as_mut()).is_pending());
+    }
+    permits.add_permits(1000);
+    settle().await;
+    assert_eq!(world.connected(), 64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_that_is_dropped_before_the_head_leaves_no_http1_connection() {
+    for world in World::both() {
+        let transport = world.transport();
+        exchange(&transport, URI).await;
+        // Never polled: no connection was taken.
+        drop(transport.clone().call(request(URI)));
+        for polls in 1..4 {
+            let mut dropped = Box::pin(transport.clone().call(request("http://127.0.0.1/head")));
+            for _ in 0..polls {
+                assert!(poll!(dropped.as_mut()).is_pending());
+                settle().await;
+            }
+            drop(dropped);
+            exchange(&transport, URI).await;
+            settle().await;
+            assert_eq!(world.open(), 1, "HTTP/2: {}", world.http2);
+        }
+        assert_eq!(world.connected(), if world.http2 { 1 } else { 4 });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn response_that_is_not_read_to_its_end_closes_its_http1_connection() {
+    for world in World::both() {
+        let transport = world.transport();
+        let uri = "http://127.0.0.1/endless";
+        drop(transport.clone().call(request(uri)).await.unwrap());
+        settle().await;
+        assert_eq!(world.open(), usize::from(world.http2));
+        let response = transport.clone().call(request(uri)).await.unwrap();
+        let mut body = response.into_body();
+        assert!(body.frame().await.unwrap().is_ok());
+        drop(body);
+        exchange(&transport, URI).await;
+        settle().await;
+        assert_eq!(world.open(), 1);
+        assert_eq!(world.connected(), if world.http2 { 1 } else { 3 });
+    }
+}

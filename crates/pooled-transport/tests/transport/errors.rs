@@ -1,0 +1,154 @@
+//! What fails, and what of the request was sent then.
+
+use std::{
+    error::Error as _,
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::{Request, Version};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use pooled_transport::{Builder, PooledTransport, ResponseBody};
+use tokio::io::AsyncReadExt;
+use tower::{Service, ServiceExt, service_fn};
+
+use crate::world::{
+    RequestBody, Stream, URI, World, exchange, failing_request, request, settle, try_exchange,
+};
+
+#[tokio::test]
+async fn failure_of_the_connector_is_a_connect_error_with_its_source() {
+    let connector = service_fn(|_| async {
+        Err::<hyper_util::rt::TokioIo<Stream<tokio::io::DuplexStream>>, _>(io::Error::other(
+            "no route",
+        ))
+    });
+    let error = try_exchange(&PooledTransport::new(connector), URI)
+        .await
+        .unwrap_err();
+    assert!(error.is_connect() && !error.may_have_been_sent());
+    assert_eq!(error.source().unwrap().to_string(), "no route");
+}
+
+#[tokio::test(start_paused = true)]
+async fn peer_that_closes_at_once_fails_the_request_before_it_is_sent() {
+    for http2 in [false, true] {
+        let connector = service_fn(move |_| async move {
+            let (client, server) = tokio::io::duplex(1 << 16);
+            drop(server);
+            Ok::<_, io::Error>(Stream::new(client, http2))
+        });
+        let error = try_exchange(&PooledTransport::new(connector), URI)
+            .await
+            .unwrap_err();
+        assert!(!error.may_have_been_sent(), "{error:?}");
+        assert!(error.source().unwrap().is::<hyper::Error>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_whose_body_fails_is_not_sent_by_http1() {
+    let (client, mut server) = tokio::io::duplex(1 << 16);
+    let client = Arc::new(Mutex::new(Some(client)));
+    let connector = service_fn(move |_| {
+        let client = client.lock().unwrap().take().expect("one connection");
+        async move { Ok::<_, io::Error>(Stream::new(client, false)) }
+    });
+    let error = PooledTransport::new(connector)
+        .oneshot(failing_request())
+        .await;
+    assert!(error.is_err());
+    let mut received = Vec::new();
+    server.read_to_end(&mut received).await.unwrap();
+    assert!(received.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_whose_body_fails_does_not_reach_the_service() {
+    for world in World::both() {
+        let transport = world.transport();
+        exchange(&transport, URI).await;
+        let failed = transport.clone().oneshot(failing_request()).await;
+        let error = failed.unwrap_err();
+        let mut sources = std::iter::successors(error.source(), |error| (*error).source());
+        // Over HTTP/2 hyper resets the stream and reports only that.
+        let is_named = sources.any(|source| source.to_string() == "withdrawn");
+        assert_eq!(is_named, !world.http2, "{error:?}");
+        settle().await;
+        exchange(&transport, URI).await;
+        assert_eq!(world.requests().len(), 2, "HTTP/2: {}", world.http2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn check_before_sending_refuses_the_request_and_keeps_the_connection() {
+    for world in World::both() {
+        let builder = Builder::new().before_send(|request: &Request<RequestBody>| {
+            match request.uri().path() {
+                "/refused" => Err("not this one".into()),
+                _ => Ok(()),
+            }
+        });
+        let transport = builder.build(world.clone());
+        exchange(&transport, URI).await;
+        let refused = transport
+            .clone()
+            .oneshot(request("http://127.0.0.1/refused"));
+        let error = refused.await.unwrap_err();
+        assert!(!error.may_have_been_sent());
+        assert_eq!(error.source().unwrap().to_string(), "not this one");
+        exchange(&transport, URI).await;
+        assert_eq!((world.connected(), world.requests().len()), (1, 2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn http2_request_over_an_http1_connection_is_refused() {
+    let world = World::http1();
+    let transport = world.transport();
+    let mut http2 = request(URI);
+    *http2.version_mut() = Version::HTTP_2;
+    assert!(transport.clone().oneshot(http2).await.is_err());
+    exchange(&transport, URI).await;
+    assert_eq!((world.connected(), world.requests().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn response_body_that_breaks_off_is_an_error() {
+    for world in World::both() {
+        let transport = world.transport();
+        let response = transport.clone().call(request("http://127.0.0.1/endless"));
+        let mut body = response.await.unwrap().into_body();
+        assert!(body.frame().await.unwrap().is_ok());
+        world.hang_up().await;
+        let error = body.frame().await.unwrap().unwrap_err();
+        assert!(error.may_have_been_sent());
+        assert!(error.source().unwrap().is::<hyper::Error>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connector_bounds_the_time_to_connect() {
+    let connector = service_fn(|_| async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        Err::<hyper_util::rt::TokioIo<Stream<tokio::io::DuplexStream>>, _>(io::Error::from(
+            io::ErrorKind::TimedOut,
+        ))
+    });
+    let begun = tokio::time::Instant::now();
+    let error = try_exchange(&PooledTransport::new(connector), URI)
+        .await
+        .unwrap_err();
+    assert!(error.is_connect());
+    assert_eq!(begun.elapsed(), Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn default_response_body_is_empty() {
+    let body = ResponseBody::default();
+    assert!(body.is_end_stream());
+    assert_eq!(body.size_hint().exact(), Some(0));
+    assert!(body.collect().await.unwrap().to_bytes().is_empty());
+}

@@ -1,0 +1,8 @@
+//! What the transport promises, over servers in the same process.
+
+mod cancel;
+mod errors;
+mod http2;
+mod reuse;
+mod runtimes;
+mod world;

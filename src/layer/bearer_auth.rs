@@ -1,0 +1,244 @@
+//! Adds the secret key: `Authorization: Bearer sk_…`, marked sensitive.
+//!
+//! # Position
+//!
+//! Lowest of all layers, directly above the transport: no layer above it can see or log the key. It
+//! replaces any `Authorization` header of a request, and it sends the key to the base authority only: a
+//! request to another host is refused before any I/O.
+//!
+//! Every attempt takes the key from its [`KeySource`], so that a rotated key is used. When the API
+//! responds with 401 and the source may have another key by now, retry repeats the attempt, once a
+//! call.
+//!
+//! # Example
+//!
+//! ```
+//! use clerk_actor_tokens::{BaseUrl, Body, BoxError, OperationKind, SecretKey, layer::BearerAuthLayer};
+//! use http::{Request, Response};
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! let mut service = ServiceBuilder::new()
+//!     .layer(BearerAuthLayer::new(SecretKey::new("sk_test_1")?, BaseUrl::default()))
+//!     .service_fn(|request: Request<Body>| async move {
+//!         assert!(request.headers()["authorization"].is_sensitive());
+//!         Ok::<_, BoxError>(Response::new("sent"))
+//!     });
+//! let body = || Body::new(OperationKind::Revoke, "");
+//! let request = Request::post("https://api.clerk.com/v1/actor_tokens/act_1/revoke").body(body())?;
+//! service.ready().await?.call(request).await?;
+//!
+//! let foreign = Request::post("https://elsewhere.example/").body(body())?;
+//! assert!(service.ready().await?.call(foreign).await.is_err());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Cancel safety
+//!
+//! Dropping the future drops the inner future, nothing else.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header::AUTHORIZATION};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::refusal::refused;
+use crate::{BaseUrl, Body, BoxError, Error, ErrorKind, KeySource, Outcome};
+
+/// Layer of [`BearerAuth`].
+#[derive(Clone, Debug)]
+pub struct BearerAuthLayer {
+    config: Config,
+}
+
+#[derive(Clone, Debug)]
+struct Config {
+    source: KeySource,
+    bases: Vec<BaseUrl>,
+}
+
+impl Config {
+    fn may_see_the_key(&self, uri: &Uri) -> bool {
+        self.bases.iter().any(|base| base.is_authority_of(uri))
+    }
+}
+
+impl BearerAuthLayer {
+    /// Gives the key to requests that go to the scheme, host and port of `base`.
+    #[must_use]
+    pub fn new(source: impl Into<KeySource>, base: BaseUrl) -> Self {
+        Self {
+            config: Config {
+                source: source.into(),
+                bases: vec![base],
+            },
+        }
+    }
+
+    /// Gives the key to requests that go to the scheme, host and port of `other`, too.
+    #[must_use]
+    pub fn allow(mut self, other: BaseUrl) -> Self {
+        self.config.bases.push(other);
+        self
+    }
+}
+
+impl<S> Layer<S> for BearerAuthLayer {
+    type Service = BearerAuth<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        BearerAuth {
+            inner,
+            config: Arc::new(self.config.clone()),
+        }
+    }
+}
+
+/// Adds the secret key, see the [module](self).
+#[derive(Clone, Debug)]
+pub struct BearerAuth<S> {
+    inner: S,
+    // Shared, so that the stack is cheap to clone.
+    config: Arc<Config>,
+}
+
+impl<S, B> Service<Request<Body>> for BearerAuth<S>
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone,
+    S::Error: Into<BoxError>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<S>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let source = &self.config.source;
+        let state = if !self.config.may_see_the_key(request.uri()) {
+            // Releases the reserved readiness, such as a concurrency permit.
+            self.inner = self.inner.clone();
+            let error = refused("its host is not one that the secret key is for");
+            State::Refused { error: Some(error) }
+        } else if let Some(key) = source.current() {
+            send(&mut self.inner, request, key)
+        } else {
+            // The instance that was polled ready waits for the key with the request.
+            let clone = self.inner.clone();
+            let ready = std::mem::replace(&mut self.inner, clone);
+            State::Asking {
+                key: Box::pin(source.clone().fetch()),
+                waiting: Some((ready, request)),
+            }
+        };
+        ResponseFuture {
+            state,
+            source: source.clone(),
+        }
+    }
+}
+
+/// A response extension: the API refused a key that may have been rotated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StaleKey;
+
+pin_project! {
+    /// The future of [`BearerAuth`].
+    pub struct ResponseFuture<S>
+    where
+        S: Service<Request<Body>>,
+    {
+        #[pin]
+        state: State<S, S::Future>,
+        source: KeySource,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, F> {
+        Refused {
+            error: Option<Error>,
+        },
+        // The key provider is asked.
+        Asking {
+            key: Pin<Box<dyn Future<Output = Result<HeaderValue, BoxError>> + Send>>,
+            waiting: Option<(S, Request<Body>)>,
+        },
+        Sent {
+            #[pin]
+            future: F,
+            key: HeaderValue,
+        },
+    }
+}
+
+fn send<S>(service: &mut S, mut request: Request<Body>, key: HeaderValue) -> State<S, S::Future>
+where
+    S: Service<Request<Body>>,
+{
+    request.headers_mut().insert(AUTHORIZATION, key.clone());
+    State::Sent {
+        future: service.call(request),
+        key,
+    }
+}
+
+impl<S, B> Future for ResponseFuture<S>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+{
+    type Output = Result<Response<B>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let sent = match this.state.as_mut().project() {
+                StateProj::Refused { error } => {
+                    let error = error.take().expect("polled after it was ready");
+                    return Poll::Ready(Err(error.into()));
+                }
+                StateProj::Asking { key, waiting } => {
+                    let key = ready!(key.as_mut().poll(cx)).map_err(no_key)?;
+                    let (mut service, request) = waiting.take().expect("polled after it was ready");
+                    send(&mut service, request, key)
+                }
+                StateProj::Sent { future, key } => {
+                    let mut response = ready!(future.poll(cx)).map_err(Into::into)?;
+                    if response.status() == StatusCode::UNAUTHORIZED && this.source.refuse(key) {
+                        response.extensions_mut().insert(StaleKey);
+                    }
+                    return Poll::Ready(Ok(response));
+                }
+            };
+            this.state.set(sent);
+        }
+    }
+}
+
+fn no_key(error: BoxError) -> Error {
+    Error::new(ErrorKind::Key, Outcome::NotSent)
+        .permanent(true)
+        .with_source(error)
+}
+
+impl<S> fmt::Debug for ResponseFuture<S>
+where
+    S: Service<Request<Body>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

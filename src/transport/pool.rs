@@ -1,0 +1,94 @@
+//! [`PooledTransport`], the default transport.
+
+use std::{
+    fmt,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use http_body::Body as _;
+use tower_service::Service;
+
+pub use pooled_transport::{Error as PoolError, ResponseBody, ResponseFuture};
+
+use super::{Connector, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, TlsError, TransportConfig};
+use crate::{Body, BoxError, Withdrawn};
+
+/// The default transport: connections over rustls in a pool that all clones share, by HTTP/2 where the
+/// server agrees to it, else by HTTP/1.1.
+///
+/// The time to connect (name resolution, TCP and TLS together) is bounded as a whole. Redirects are not
+/// followed, nothing is decompressed, and there is no proxy unless the configuration names one, whatever the
+/// environment says. Plain HTTP is used if the URI says so, which [`BaseUrl`](crate::BaseUrl) allows for
+/// loopback only.
+///
+/// Each tokio runtime has its own connections, so that one client can serve several, and one can end without
+/// the others. An idle connection is closed after
+/// [`pool_idle_timeout`](TransportConfig::pool_idle_timeout). A response with status 421 retires its
+/// connection. If an HTTP/2 connection is silent for 5 s while a response is awaited, it is probed by a ping,
+/// and closed if no reply comes within 3 s.
+///
+/// # Errors
+///
+/// A request that was not sent, because its idle connection had ended, goes over another connection. Any
+/// other failure is a [`PoolError`], also outside of a tokio runtime. A runtime without I/O or timers panics:
+/// build it with `enable_all`.
+///
+/// # Cancel safety
+///
+/// A cancelled exchange closes its HTTP/1.1 connection, or resets its HTTP/2 stream.
+#[derive(Clone)]
+pub struct PooledTransport {
+    inner: pooled_transport::PooledTransport<Connector, Body>,
+}
+
+impl PooledTransport {
+    /// Creates a transport with its own connections.
+    ///
+    /// # Errors
+    ///
+    /// If TLS cannot be set up: no cryptography provider, no root certificates, or an invalid one.
+    pub fn new(config: &TransportConfig) -> Result<Self, TlsError> {
+        let inner = pooled_transport::Builder::new()
+            .idle_timeout(config.pool_idle_timeout)
+            .http2_keep_alive_interval(Some(KEEP_ALIVE_INTERVAL))
+            .http2_keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .before_send(check_not_withdrawn)
+            .build(super::connector(config)?);
+        Ok(Self { inner })
+    }
+}
+
+/// Fails if the attempt was withdrawn while it connected. An empty body is taken here, because hyper may
+/// send it over HTTP/1.1 without polling it.
+fn check_not_withdrawn(request: &Request<Body>) -> Result<(), BoxError> {
+    let body = request.body();
+    let may_be_sent = if body.is_empty() {
+        body.is_end_stream()
+    } else {
+        body.may_be_sent()
+    };
+    may_be_sent
+        .then_some(())
+        .ok_or_else(|| Withdrawn::new().into())
+}
+
+impl fmt::Debug for PooledTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PooledTransport").finish_non_exhaustive()
+    }
+}
+
+impl Service<Request<Body>> for PooledTransport {
+    type Response = Response<ResponseBody>;
+    type Error = PoolError;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), PoolError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
+        self.inner.call(request)
+    }
+}
