@@ -319,6 +319,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn create_is_not_retried_when_its_error_hides_an_earlier_attempt() {
+        let payload = Payload::new(OperationKind::Create, "{}");
+        payload.clone().begin_attempt().into_bytes().unwrap();
+        let mut first = policy(RetryConfig::default());
+        assert_eq!(first.next_attempt(&payload, &mut failure(None)), None);
+
+        // What the configuration accepts once, it accepts for the rest of the call.
+        let settled = Error::new(ErrorKind::Timeout, Outcome::Unknown).with_settling(true);
+        let mut accepting = policy(RetryConfig::default().retry_settled_timeouts(true));
+        let at = accepting.next_attempt(&payload, &mut settled.into());
+        assert!(at.is_some());
+        let at = accepting.next_attempt(&payload, &mut failure(None));
+        assert!(at.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn backoff_past_the_deadline_is_not_begun() {
         let mut policy = policy(RetryConfig::default().max_elapsed(Duration::from_secs(5)));
         let at = policy.next_attempt(&payload(), &mut failure(Some(5)));
