@@ -6,13 +6,13 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    ActorTokenRequest, Body, BoxError, Client, Outcome, Payload, TokenResponse,
-    layer::{JsonLayer, TimeoutLayer},
+    ActorTokenRequest, Body, BoxError, Client, Outcome, Payload, TokenResponse, layer::JsonLayer,
 };
 use http::{Request, Response};
 use tower::{
     Layer, Service, ServiceExt,
     buffer::BufferLayer,
+    timeout::TimeoutLayer,
     util::{AndThenLayer, MapFutureLayer, MapRequestLayer},
 };
 

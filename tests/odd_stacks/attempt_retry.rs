@@ -7,7 +7,7 @@ use clerk_actor_tokens::{
 };
 use futures_util::poll;
 use tokio::{io::AsyncReadExt, net::TcpListener};
-use tower::util::MapFutureLayer;
+use tower::{timeout::TimeoutLayer, util::MapFutureLayer};
 
 use crate::{
     AMPLE, OnceMore, SECOND, Settling, UNKNOWN, claim, create, failed, key, late, playing, prompt,
@@ -99,7 +99,7 @@ async fn create_that_failed_between_two_others_is_reported() {
 async fn spawned_retry_cannot_send_after_not_sent_was_reported() {
     let peer = prompt();
     let client = without_retry(unconnected_at_first(&peer, 1, 5 * SECOND))
-        .call_timeout(SECOND)
+        .call_layer(TimeoutLayer::new(SECOND))
         .attempt_layer(MapFutureLayer::new(spawned))
         .attempt_layer(OnceMore::always())
         .build()

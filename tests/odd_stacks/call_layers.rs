@@ -29,7 +29,8 @@ async fn spawned_call_cannot_send_after_not_sent_was_reported() {
         ..Exchange::prompt()
     });
     let client = ClientBuilder::over(key(), peer.clone())
-        .call_layer(TimeoutLayer::new(SECOND))
+        // Unlike ours, it sets no deadline, after which nothing is sent either.
+        .call_layer(tower::timeout::TimeoutLayer::new(SECOND))
         .call_layer(MapFutureLayer::new(spawned))
         .build()
         .unwrap();

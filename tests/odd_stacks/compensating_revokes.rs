@@ -33,6 +33,16 @@ async fn lease_is_revoked_although_a_layer_below_json_sets_the_key() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn lease_is_revoked_although_the_clock_of_the_api_is_years_behind() {
+    // The peer created its token in 2023.
+    let peer = prompt();
+    let client = ClientBuilder::over(key(), peer.clone()).build().unwrap();
+    let lease = client.lease(create()).await.unwrap();
+    lease.revoke().await.unwrap();
+    assert!(peer.ledger().is_revoked("act_0"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn revoke_of_a_lease_passes_each_layer_once_with_the_headers_of_the_create() {
     let passed = Passed::default();
     let client = ClientBuilder::over(key(), prompt())

@@ -110,6 +110,26 @@ async fn inner_client_and_outer_client_report_a_clone_that_was_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn timeout_around_an_inner_client_reports_what_that_client_sent() {
+    for (peer, outcome) in [
+        (silent(), Outcome::Unknown),
+        (
+            playing([Exchange {
+                before_taking: Pause::time(2 * SECOND),
+                ..Exchange::prompt()
+            }]),
+            Outcome::NotSent,
+        ),
+    ] {
+        let inner = without_retry(peer).build().unwrap();
+        let client = Client::new(tower::timeout::TimeoutLayer::new(SECOND).layer(inner));
+        let error = client.send(create()).await.unwrap_err();
+        assert_eq!((error.outcome(), error.attempts()), (outcome, 1));
+        assert_eq!(error.is_settling(), outcome == Outcome::Unknown);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn span_of_an_inner_call_counts_its_own_attempts() {
     let (capture, _guard) = Capture::begin();
     // Another test may have cached that the callsite of the default span is disabled.
