@@ -19,14 +19,6 @@ pub enum SettleEnd {
 }
 
 impl SettleEnd {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Revoked,
-        Self::Accepted,
-        Self::NotRevoked,
-        Self::Unknown,
-        Self::Foreign,
-    ];
-
     /// Returns the end as one word, as in events and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -1,4 +1,4 @@
-//! Connections through a proxy: it is asked for a tunnel, and sees nothing of what goes through.
+//! Connections through a proxy, which sees a request for a tunnel and no secret.
 #![cfg(all(feature = "proxy", feature = "ring"))]
 
 use std::{
@@ -12,6 +12,7 @@ use std::{
 use clerk_actor_tokens::{
     Actor, BaseUrl, Client, ClientBuilder, CreateActorToken, Error, ErrorKind, Outcome,
     RetryConfig, Ticket,
+    client::Layers,
     sandbox::{Sandbox, SandboxServer},
     transport::{Proxy, TransportConfig},
 };
@@ -26,7 +27,6 @@ use tokio_rustls::{
         pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
     },
 };
-use tower::layer::util::Identity;
 
 /// A sandbox behind TLS, and a proxy.
 struct World {
@@ -40,15 +40,15 @@ struct World {
 
 #[derive(Default)]
 struct Seen {
-    /// What the proxy was asked, once for each connection.
-    asked: Vec<String>,
-    /// What went through it, both ways.
+    /// The heads of the requests to the proxy, one for each connection.
+    requests: Vec<String>,
+    /// The bytes that passed through the tunnel in both directions.
     tunneled: Vec<u8>,
 }
 
 impl World {
-    /// A proxy that gives this answer to whoever asks for a tunnel, or none at all.
-    async fn new(answer: Option<&'static str>) -> Self {
+    /// A proxy that sends this response to each request for a tunnel; with `None` it does not respond.
+    async fn new(response: Option<&'static str>) -> Self {
         let sandbox = Sandbox::new();
         let server = sandbox.spawn().await.unwrap();
         let identity = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -57,7 +57,7 @@ impl World {
         let seen = Arc::<Mutex<Seen>>::default();
         let proxy = listen({
             let seen = Arc::clone(&seen);
-            move |stream| relay(stream, answer, Arc::clone(&seen))
+            move |stream| relay(stream, response, Arc::clone(&seen))
         });
         Self {
             sandbox,
@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    fn builder(&self) -> ClientBuilder<Identity, Identity, TransportConfig> {
+    fn builder(&self) -> ClientBuilder<Layers, TransportConfig> {
         Client::builder(self.sandbox.secret_key())
             .base_url(self.base_url())
             .root_certificate(self.certificate.clone())
@@ -90,12 +90,12 @@ impl World {
         create(&self.builder().proxy(self.proxy()).build().unwrap()).await
     }
 
-    fn asked(&self) -> Vec<String> {
-        self.seen.lock().unwrap().asked.clone()
+    fn requests(&self) -> Vec<String> {
+        self.seen.lock().unwrap().requests.clone()
     }
 }
 
-/// The ticket of a token.
+/// Creates a token and returns its ticket.
 async fn create(client: &Client) -> Result<String, Error> {
     let create = CreateActorToken::new("user_1", Actor::new("user_2"));
     let token = client.create(create).await?;
@@ -103,18 +103,18 @@ async fn create(client: &Client) -> Result<String, Error> {
     Ok(ticket.unwrap().to_owned())
 }
 
-/// What an error says, with everything behind it.
-fn reasons(error: &Error) -> String {
-    let mut said = error.to_string();
+/// Returns the message of an error and of all its sources.
+fn messages(error: &Error) -> String {
+    let mut text = error.to_string();
     let mut next = std::error::Error::source(error);
     while let Some(source) = next {
-        said = format!("{said}: {source}");
+        text = format!("{text}: {source}");
         next = source.source();
     }
-    said
+    text
 }
 
-/// Has each connection served by `serve`.
+/// Serves each connection by `serve`.
 async fn listen<F>(mut serve: impl FnMut(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = io::Result<()>> + Send + 'static,
@@ -141,7 +141,7 @@ fn acceptor(identity: &rcgen::CertifiedKey<rcgen::KeyPair>) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// Speaks TLS, and passes on what it is told to a server without.
+/// Terminates TLS in front of a server without TLS.
 fn terminate(
     acceptor: TlsAcceptor,
     server: SocketAddr,
@@ -160,7 +160,7 @@ type Terminating = std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + Send>
 
 async fn relay(
     mut stream: TcpStream,
-    answer: Option<&str>,
+    response: Option<&str>,
     seen: Arc<Mutex<Seen>>,
 ) -> io::Result<()> {
     let mut head = Vec::new();
@@ -173,12 +173,12 @@ async fn relay(
         .nth(2)
         .and_then(|port| port.parse().ok())
         .unwrap_or_default();
-    seen.lock().unwrap().asked.push(head);
-    let Some(answer) = answer else {
+    seen.lock().unwrap().requests.push(head);
+    let Some(response) = response else {
         return std::future::pending().await;
     };
-    stream.write_all(answer.as_bytes()).await?;
-    if !answer.contains(" 200 ") {
+    stream.write_all(response.as_bytes()).await?;
+    if !response.contains(" 200 ") {
         return Ok(());
     }
     let (up, down) = (
@@ -188,7 +188,7 @@ async fn relay(
     tokio::try_join!(record(up.0, down.1, &seen), record(down.0, up.1, &seen)).map(drop)
 }
 
-/// Copies, and notes what it copies.
+/// Copies bytes and records them.
 async fn record(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
@@ -213,15 +213,15 @@ const UNAUTHORIZED: &str = "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
 const WELCOME: Option<&str> = Some("HTTP/1.1 200 Connection established\r\n\r\n");
 
 #[tokio::test]
-async fn a_proxy_is_asked_for_a_tunnel_and_sees_no_secret() {
+async fn proxy_opens_a_tunnel_and_sees_no_secret() {
     let world = World::new(WELCOME).await;
     let ticket = world.create_through_proxy().await.unwrap();
     let host = format!("localhost:{}", world.host);
     let basic = "Basic dXNlcjpwYXNzIHdvcmQ=";
-    let asked = world.asked();
+    let requests = world.requests();
     let expected =
         format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\nProxy-Authorization: {basic}\r\n\r\n");
-    assert_eq!(asked, [expected]);
+    assert_eq!(requests, [expected]);
     let seen = world.seen.lock().unwrap();
     assert!(seen.tunneled.len() > 1000, "nothing went through the proxy");
     for secret in [ticket.as_bytes(), b"sk_test_", b"user_1"] {
@@ -230,22 +230,22 @@ async fn a_proxy_is_asked_for_a_tunnel_and_sees_no_secret() {
 }
 
 #[tokio::test]
-async fn hosts_that_are_excepted_are_connected_to_past_the_proxy() {
+async fn excepted_host_is_connected_to_without_the_proxy() {
     let world = World::new(WELCOME).await;
     let proxy = world.proxy().except("example.com, localhost");
     create(&world.builder().proxy(proxy).build().unwrap())
         .await
         .unwrap();
-    assert!(world.asked().is_empty());
+    assert!(world.requests().is_empty());
     let proxy = world.proxy().except("example.com, 10.0.0.0/8");
     create(&world.builder().proxy(proxy).build().unwrap())
         .await
         .unwrap();
-    assert_eq!(world.asked().len(), 1);
+    assert_eq!(world.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn what_goes_to_loopback_without_tls_goes_past_the_proxy() {
+async fn plain_http_to_loopback_does_not_use_the_proxy() {
     let world = World::new(WELCOME).await;
     let server = world.sandbox.spawn().await.unwrap();
     let client = world
@@ -253,37 +253,37 @@ async fn what_goes_to_loopback_without_tls_goes_past_the_proxy() {
         .base_url(server.base_url())
         .proxy(world.proxy());
     create(&client.build().unwrap()).await.unwrap();
-    assert!(world.asked().is_empty());
+    assert!(world.requests().is_empty());
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses_is_a_failure_to_connect_after_which_nothing_was_sent() {
-    for (answer, reason) in [
+async fn tunnel_that_the_proxy_refuses_is_a_connect_error_with_outcome_not_sent() {
+    for (response, reason) in [
         (UNAUTHORIZED, "authorization required"),
         ("HTTP/1.1 403 Forbidden\r\n\r\n", "unsuccessful"),
         ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "unsuccessful"),
         ("SSH-2.0-OpenSSH_9.9\r\n", "unsuccessful"),
         ("", "end of file"),
     ] {
-        let world = World::new(Some(answer)).await;
+        let world = World::new(Some(response)).await;
         let error = world.create_through_proxy().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Connect, "{answer}");
-        assert_eq!(error.outcome(), Outcome::NotSent, "{answer}");
-        let said = reasons(&error);
-        assert!(said.contains(reason), "{said}");
-        assert!(said.contains("nothing was sent: the proxy "), "{said}");
-        assert!(!format!("{said} {error:?}").contains("pass"), "{said}");
+        assert_eq!(error.kind(), ErrorKind::Connect, "{response}");
+        assert_eq!(error.outcome(), Outcome::NotSent, "{response}");
+        let text = messages(&error);
+        assert!(text.contains(reason), "{text}");
+        assert!(text.contains("nothing was sent: the proxy "), "{text}");
+        assert!(!format!("{text} {error:?}").contains("pass"), "{text}");
         assert_eq!(world.sandbox.ledger().minted().len(), 0);
     }
 }
 
 #[tokio::test]
-async fn a_proxy_that_wants_to_be_told_who_connects_is_not_asked_again() {
+async fn tunnel_that_needs_credentials_is_not_retried() {
     let world = World::new(Some(UNAUTHORIZED)).await;
     let client = world.builder().retry(RetryConfig::default());
     let client = client.proxy(world.proxy()).build().unwrap();
     let error = create(&client).await.unwrap_err();
-    assert_eq!((error.attempts(), world.asked().len()), (1, 1));
+    assert_eq!((error.attempts(), world.requests().len()), (1, 1));
     assert!(error.is_permanent());
     assert_eq!(
         error.to_string(),
@@ -292,7 +292,7 @@ async fn a_proxy_that_wants_to_be_told_who_connects_is_not_asked_again() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_there_is_not_taken_for_the_server() {
+async fn unreachable_proxy_is_named_in_the_error() {
     let world = World::new(WELCOME).await;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let gone = listener.local_addr().unwrap();
@@ -304,12 +304,12 @@ async fn a_proxy_that_is_not_there_is_not_taken_for_the_server() {
         error.to_string(),
         "connecting to the API failed, nothing was sent: the proxy refuses connections"
     );
-    assert!(!error.is_permanent(), "it may come back");
-    assert!(!format!("{} {error:?}", reasons(&error)).contains("password"));
+    assert!(!error.is_permanent(), "the proxy may come back");
+    assert!(!format!("{} {error:?}", messages(&error)).contains("password"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_proxy_that_does_not_answer_ends_with_the_connect_phase() {
+async fn silent_proxy_ends_with_the_connect_timeout() {
     let world = World::new(None).await;
     let limit = Duration::from_millis(700);
     let client = world.builder().connect_timeout(limit).proxy(world.proxy());
@@ -320,7 +320,7 @@ async fn a_proxy_that_does_not_answer_ends_with_the_connect_phase() {
 }
 
 #[tokio::test]
-async fn a_create_that_is_lost_behind_a_proxy_is_revoked_through_it() {
+async fn lost_token_is_revoked_through_the_proxy() {
     let world = World::new(WELCOME).await;
     let client = world.builder().proxy(world.proxy()).build().unwrap();
     let create = CreateActorToken::new("user_1", Actor::new("user_2"));
@@ -330,36 +330,36 @@ async fn a_create_that_is_lost_behind_a_proxy_is_revoked_through_it() {
     drop(token);
     let report = client.drain(Duration::from_secs(10)).await;
     assert_eq!(report.counts().revoked, 1);
-    assert!(tunneled() > before, "the revoke went past the proxy");
+    assert!(tunneled() > before, "the revoke did not use the proxy");
 }
 
 /// A proxy of a kind that is not supported.
 const UNSUPPORTED: &str = "socks5://127.0.0.1:1";
 
 #[tokio::test]
-async fn the_environment_names_the_proxy_when_it_is_asked() {
-    // An environment of its own takes a process of its own: this test in another one.
+async fn proxy_is_read_from_the_environment_when_configured() {
+    // This test runs itself in another process, which has an environment of its own.
     if env::var("HTTPS_PROXY").as_deref() != Ok(UNSUPPORTED) {
         let output = Command::new(env::current_exe().unwrap())
             .args([
                 "--exact",
-                "the_environment_names_the_proxy_when_it_is_asked",
+                "proxy_is_read_from_the_environment_when_configured",
             ])
             .envs([("HTTPS_PROXY", UNSUPPORTED), ("NO_PROXY", "example.com")])
             .env_remove("REQUEST_METHOD")
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(said.contains("1 passed"), "{said}");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("1 passed"), "{text}");
         return;
     }
     let world = World::new(WELCOME).await;
     let client = |proxy| world.builder().proxy(proxy).build().unwrap();
     let failure = create(&client(Proxy::from_env())).await.unwrap_err();
-    let said = reasons(&failure);
+    let text = messages(&failure);
     assert!(
-        said.contains("by socks5, and only http is supported"),
-        "{said}"
+        text.contains("by socks5, and only http is supported"),
+        "{text}"
     );
     assert!(failure.is_permanent());
     let excepted = Proxy::from_env().except("localhost");

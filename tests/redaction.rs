@@ -1,4 +1,4 @@
-//! Whatever is shown, told or panicked with shows no secret.
+//! No `Debug`, no error, no report and no panic shows a secret.
 
 mod support {
     pub(crate) mod answer;
@@ -15,20 +15,22 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    ActorToken, BaseUrl, Body, BoxError, Client, ClientBuilder, KeySource, RotatingKey, layer,
-    layer::settle::SettleEvent, sandbox::Sandbox, server::ActorTokensApi,
+    ActorToken, BaseUrl, Body, BoxError, Client, ClientBuilder, KeySource, RotatingKey,
+    TokenResponse, layer, layer::settle::SettleEvent, sandbox::Sandbox, server::ActorTokensApi,
 };
 use http::{HeaderValue, Request};
 use support::{
     answer::answer,
-    marked::{MINTED, SIGNATURE, Telltale, assert_hidden, attempt, create, hidden, key, minted},
+    marked::{
+        MINTED, SIGNATURE, Telltale, assert_hidden, attempt, create, hidden, key, minted, payload,
+    },
     search,
     shown::shown,
 };
 use tower::{Layer, service_fn};
 
 #[test]
-fn keys_and_what_holds_them_show_none() {
+fn debug_of_a_key_and_of_its_holders_shows_no_key() {
     hidden(&key());
     hidden(&KeySource::from(key()));
     hidden(&RotatingKey::new(key()));
@@ -46,19 +48,21 @@ fn keys_and_what_holds_them_show_none() {
 }
 
 #[test]
-fn requests_and_tokens_show_no_users_and_no_credentials() {
+fn debug_of_requests_and_tokens_shows_no_user_and_no_credential() {
     let request = create().header(SIGNATURE, HeaderValue::from_static("MARKER, unmarked"));
     hidden(&request);
     hidden(request.operation());
     hidden(&attempt());
+    hidden(&payload());
+    hidden(&TokenResponse::new(MINTED));
     let token = ActorToken::from_json(MINTED.as_bytes()).unwrap();
     hidden(&token);
     hidden(token.ticket().unwrap());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_settled_is_told_without_secrets() {
-    let answers = Arc::new(Mutex::new(Vec::from([
+async fn settle_reports_and_span_contexts_show_no_secret() {
+    let responses = Arc::new(Mutex::new(Vec::from([
         answer(
             400,
             &[],
@@ -66,19 +70,20 @@ async fn what_is_settled_is_told_without_secrets() {
         ),
         minted(),
     ])));
-    let told = Arc::new(Mutex::new(String::new()));
-    let (events, seen) = (Arc::clone(&told), Arc::clone(&told));
+    let shown = Arc::new(Mutex::new(String::new()));
+    let (events, contexts) = (Arc::clone(&shown), Arc::clone(&shown));
     let transport = service_fn(move |request: Request<Body>| {
         let _sent = request.into_body().into_bytes();
-        ready(Ok::<_, BoxError>(answers.lock().unwrap().pop().unwrap()))
+        ready(Ok::<_, BoxError>(responses.lock().unwrap().pop().unwrap()))
     });
     let settle = layer::SettleLayer::new().on_settle(move |event: &SettleEvent| {
         *events.lock().unwrap() += &format!("{event:?} {event:#?}");
     });
     hidden(&settle);
-    hidden(&settle.layer(Telltale));
-    let trace = layer::TraceLayer::new().make_span(move |facts| {
-        *seen.lock().unwrap() += &format!("{facts:?} {facts:#?}");
+    let collected = layer::CollectBodyLayer::default().layer(Telltale);
+    hidden(&settle.layer(collected));
+    let trace = layer::TraceLayer::new().make_span(move |context| {
+        *contexts.lock().unwrap() += &format!("{context:?} {context:#?}");
         tracing::Span::none()
     });
     let client = ClientBuilder::over(key(), transport)
@@ -91,12 +96,12 @@ async fn what_is_settled_is_told_without_secrets() {
     hidden(&lease);
     drop(lease);
     hidden(&client.drain(Duration::from_secs(600)).await);
-    let told = told.lock().unwrap();
+    let shown = shown.lock().unwrap();
     assert!(
-        told.contains("NotRevoked") && told.contains("SpanContext"),
-        "{told}"
+        shown.contains("NotRevoked") && shown.contains("SpanContext"),
+        "{shown}"
     );
-    assert_hidden(&told);
+    assert_hidden(&shown);
 }
 
 #[track_caller]
@@ -108,7 +113,7 @@ fn assert_panics_hidden(panics: impl FnOnce()) {
 }
 
 #[test]
-fn the_message_of_no_panic_shows_a_secret() {
+fn panic_messages_show_no_secret() {
     let minting = ClientBuilder::over(key(), Telltale).build().unwrap();
     for client in [minting, echoing()] {
         let (result, leaks) = search::during(|| block_on(client.send(create())));
@@ -125,17 +130,17 @@ fn the_message_of_no_panic_shows_a_secret() {
 }
 
 #[test]
-fn a_transport_that_panics_with_a_request_in_its_hands_shows_nothing_of_it() {
+fn panic_of_a_transport_shows_nothing_of_its_request() {
     let panicking = service_fn(|request: Request<Body>| async move {
         let (_, headers) = (request.uri(), request.headers());
-        assert!(headers.is_empty(), "what is this? {request:?}");
+        assert!(headers.is_empty(), "unexpected: {request:?}");
         Ok::<_, BoxError>(minted())
     });
     let client = ClientBuilder::over(key(), panicking).build().unwrap();
     assert_panics_hidden(|| drop(block_on(client.send(create()))));
 }
 
-/// A client whose every word comes back, the key included.
+/// A client of an API that echoes the key in every part of its response.
 fn echoing() -> Client {
     let echo = service_fn(|request: Request<Body>| async move {
         let key = request.headers()["authorization"].to_str()?;
@@ -148,7 +153,7 @@ fn echoing() -> Client {
 }
 
 #[test]
-fn no_error_shows_a_key_that_the_api_echoes() {
+fn error_does_not_show_a_key_that_the_api_echoes() {
     let (error, leaks) = search::during(|| block_on(echoing().send(create())).unwrap_err());
     assert_eq!(error.status().map(|status| status.as_u16()), Some(401));
     assert_hidden(&shown(&error));

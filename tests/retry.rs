@@ -3,10 +3,7 @@
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,7 +11,7 @@ use std::{
 use clerk_actor_tokens::{
     Actor, ActorTokenId, ActorTokenRequest, ActorTokenStatus, Body, BoxError, Client,
     ClientBuilder, CreateActorToken, ErrorKind, KeyProvider, KeySource, OperationKind, Outcome,
-    RetryConfig, SecretKey, Ticket,
+    RetryConfig, SecretKey,
     layer::retry::Verdict,
     sandbox::{Fault, Sandbox},
 };

@@ -1,4 +1,4 @@
-//! What goes over the wire, byte for byte, is what the API asks for, and nothing else.
+//! The requests of a client, byte for byte as they pass the wire.
 
 #![cfg(all(feature = "ring", feature = "webpki-roots"))]
 
@@ -12,6 +12,7 @@ use std::time::Duration;
 use clerk_actor_tokens::{
     Actor, ActorTokenId, ActorTokenRequest, ActorTokenStatus, BaseUrl, Client, ClientBuilder,
     CreateActorToken, ErrorKind, Outcome, RetryConfig, SecretKey,
+    client::Layers,
     transport::{HyperTransport, TransportConfig},
 };
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
@@ -19,7 +20,6 @@ use support::{
     raw_server::{RawServer, SILENCE},
     shown::shown,
 };
-use tower::layer::util::Identity;
 use tower_http::set_header::SetRequestHeaderLayer;
 
 const MINTED: &str = r#"{"id":"act_1","user_id":"user_subject","status":"pending","token":"t"}"#;
@@ -35,7 +35,7 @@ fn ok(body: &str) -> String {
     http("200 OK", "content-type: application/json\r\n", body)
 }
 
-fn builder(base_url: BaseUrl) -> ClientBuilder<Identity, Identity, TransportConfig> {
+fn builder(base_url: BaseUrl) -> ClientBuilder<Layers, TransportConfig> {
     Client::builder(SecretKey::new("sk_test_wire").unwrap())
         .base_url(base_url)
         .retry(RetryConfig::default().initial_interval(Duration::ZERO))
@@ -53,7 +53,7 @@ fn id() -> ActorTokenId {
     "act_1".parse().unwrap()
 }
 
-/// The header lines of a request with this body, sorted.
+/// Returns the sorted header lines of a request with this body.
 fn expected_headers(server: &RawServer, body: &str) -> Vec<String> {
     let mut headers = vec![
         "accept: application/json".to_owned(),
@@ -73,7 +73,7 @@ fn expected_headers(server: &RawServer, body: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_create_is_this_and_nothing_else() {
+async fn create_is_sent_with_exactly_these_lines() {
     let server = RawServer::answering([ok(MINTED)]).await;
     let token = client(&server).create(create()).await.unwrap();
     assert_eq!(token.id(), &id());
@@ -88,7 +88,7 @@ async fn a_create_is_this_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_revoke_is_this_and_nothing_else() {
+async fn revoke_is_sent_with_exactly_these_lines() {
     let server = RawServer::answering([ok(REVOKED)]).await;
     let token = client(&server).revoke(&id()).await.unwrap();
     assert_eq!(token.status(), &ActorTokenStatus::Revoked);
@@ -100,7 +100,7 @@ async fn a_revoke_is_this_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn lifetimes_that_are_set_are_integers() {
+async fn lifetimes_are_sent_as_integers() {
     let server = RawServer::answering([ok(MINTED)]).await;
     let create = create()
         .expires_in(Duration::from_secs(300))
@@ -113,7 +113,7 @@ async fn lifetimes_that_are_set_are_integers() {
 }
 
 #[tokio::test]
-async fn the_path_stands_under_the_base_url() {
+async fn path_is_appended_to_the_base_url() {
     for (base, root) in [
         ("", "/v1"),
         ("/", "/v1"),
@@ -134,7 +134,7 @@ async fn the_path_stands_under_the_base_url() {
 }
 
 #[tokio::test]
-async fn a_header_of_the_call_is_added_to_those_of_the_client() {
+async fn header_of_a_call_is_added_to_those_of_the_client() {
     let server = RawServer::answering([ok(REVOKED)]).await;
     let name = HeaderName::from_static("x-request-id");
     let request = ActorTokenRequest::revoke(id()).header(name, HeaderValue::from_static("r-1"));
@@ -147,7 +147,7 @@ async fn a_header_of_the_call_is_added_to_those_of_the_client() {
 }
 
 #[tokio::test]
-async fn a_call_may_choose_another_path_at_the_same_place() {
+async fn call_may_choose_another_path_on_the_same_host() {
     let server = RawServer::answering([ok(REVOKED)]).await;
     let request = ActorTokenRequest::revoke(id()).base_url(server.base_url("/other/v1"));
     client(&server).send(request).await.unwrap();
@@ -156,7 +156,7 @@ async fn a_call_may_choose_another_path_at_the_same_place() {
 }
 
 #[tokio::test]
-async fn a_call_may_not_choose_another_place_unless_it_was_allowed() {
+async fn call_may_choose_another_host_only_if_it_is_allowed() {
     let home = RawServer::answering([ok(REVOKED)]).await;
     let away = RawServer::answering([ok(REVOKED)]).await;
     let request = || ActorTokenRequest::revoke(id()).base_url(away.base_url("/v1"));
@@ -173,7 +173,7 @@ async fn a_call_may_not_choose_another_place_unless_it_was_allowed() {
 }
 
 #[tokio::test]
-async fn a_call_may_choose_its_own_time() {
+async fn call_may_have_timeouts_of_its_own() {
     let limit = Duration::from_millis(200);
     let request = || ActorTokenRequest::create(create());
     for (request, named) in [
@@ -191,7 +191,7 @@ async fn a_call_may_choose_its_own_time() {
 }
 
 #[tokio::test]
-async fn no_layer_of_the_users_can_double_or_replace_the_key() {
+async fn wire_layer_can_neither_repeat_nor_replace_the_key() {
     let other = HeaderValue::from_static("Bearer sk_test_other");
     for layer in [
         SetRequestHeaderLayer::overriding(AUTHORIZATION, other.clone()),
@@ -205,7 +205,7 @@ async fn no_layer_of_the_users_can_double_or_replace_the_key() {
 }
 
 #[tokio::test]
-async fn a_connection_is_kept_for_the_next_call() {
+async fn connection_is_reused_by_the_next_call() {
     let server = RawServer::answering([ok(MINTED), ok(REVOKED), ok(MINTED)]).await;
     let client = client(&server);
     let _kept = client.create(create()).await.unwrap();
@@ -236,7 +236,7 @@ async fn connection_that_was_idle_for_too_long_is_not_used() {
 }
 
 #[tokio::test]
-async fn redirects_are_not_followed_and_where_they_lead_is_not_shown() {
+async fn redirect_is_not_followed_and_its_target_is_not_shown() {
     let elsewhere = RawServer::answering([ok(MINTED)]).await;
     for status in ["301 Moved", "302 Found", "303 See", "307 T", "308 P"] {
         for target in [
@@ -256,7 +256,7 @@ async fn redirects_are_not_followed_and_where_they_lead_is_not_shown() {
 }
 
 #[tokio::test]
-async fn a_cookie_is_not_sent_back() {
+async fn cookie_is_not_sent_back() {
     let cookie = "set-cookie: session=marker; Path=/\r\n";
     let server = RawServer::answering([http("200 OK", cookie, REVOKED), ok(REVOKED)]).await;
     let client = client(&server);
@@ -267,14 +267,14 @@ async fn a_cookie_is_not_sent_back() {
 }
 
 #[tokio::test]
-async fn a_create_that_may_have_happened_is_sent_once() {
+async fn create_with_unknown_outcome_is_sent_once() {
     let unavailable = || http("503 Service Unavailable", "", "");
     let server = RawServer::answering([unavailable(), ok(MINTED)]).await;
     let error = client(&server).create(create()).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 1));
     assert_eq!(server.requests().len(), 1);
 
-    // The same when the connection ends after the request was read.
+    // The connection ends after the request was read.
     let server = RawServer::answering([""; 0]).await;
     let error = client(&server).create(create()).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 1));
@@ -282,7 +282,7 @@ async fn a_create_that_may_have_happened_is_sent_once() {
 }
 
 #[tokio::test]
-async fn a_revoke_that_may_have_happened_is_sent_up_to_three_times() {
+async fn revoke_with_unknown_outcome_is_sent_up_to_three_times() {
     let unavailable = || http("503 Service Unavailable", "", "");
     let server = RawServer::answering([unavailable(), unavailable(), ok(REVOKED)]).await;
     client(&server).revoke(&id()).await.unwrap();
@@ -295,7 +295,7 @@ async fn a_revoke_that_may_have_happened_is_sent_up_to_three_times() {
 }
 
 #[tokio::test]
-async fn a_create_that_was_turned_away_is_sent_again_and_alike() {
+async fn create_after_429_is_sent_again_with_the_same_lines() {
     let busy = http("429 Too Many Requests", "retry-after: 0\r\n", "");
     let server = RawServer::answering([busy, ok(MINTED)]).await;
     client(&server).create(create()).await.unwrap();
@@ -308,10 +308,10 @@ async fn a_create_that_was_turned_away_is_sent_again_and_alike() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_tried_three_times_and_nothing_was_sent() {
-    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base_url = format!("http://{}", nobody.local_addr().unwrap());
-    drop(nobody);
+async fn refused_connection_is_tried_three_times_and_is_not_sent() {
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
     let client = builder(base_url.parse().unwrap()).build().unwrap();
     for error in [
         client.create(create()).await.unwrap_err(),

@@ -17,7 +17,8 @@ pub(crate) trait Guard: Send + Sync {
     /// Revokes the token now, in the background.
     fn settle(&self);
 
-    /// Returns the request that revokes the token where its create arrived; `None` once it is claimed.
+    /// Returns the request that revokes the token where its create arrived; `None` once it is claimed
+    /// or has expired.
     fn revoke_request(&self) -> Option<ActorTokenRequest>;
 }
 

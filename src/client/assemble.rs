@@ -87,13 +87,10 @@ impl<L, T> ClientBuilder<L, T> {
     }
 }
 
+// The bounds are on the methods, because the compiler shows the notes of `stack.rs` only there.
 impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T>
 where
     T: TransportSource,
-    W: Layer<BearerAuth<T::Transport>, Service: WireService>,
-    A: Layer<SingleAttempt<W, T::Transport>, Service: AttemptService>,
-    C: Layer<Timeout<Json<AttemptLevel<A, W, T::Transport>>>, Service: CallService>,
-    O: Layer<CallLevel<C, A, W, T::Transport>>,
 {
     /// Returns the whole stack, unboxed, with a named future.
     ///
@@ -120,7 +117,13 @@ where
     /// # Errors
     ///
     /// When the default transport cannot be set up; never with a transport of one's own.
-    pub fn service(self) -> Result<ObserverLevel<O, C, A, W, T::Transport>, ConfigError> {
+    pub fn service(self) -> Result<ObserverLevel<O, C, A, W, T::Transport>, ConfigError>
+    where
+        W: Layer<BearerAuth<T::Transport>, Service: WireService>,
+        A: Layer<SingleAttempt<W, T::Transport>, Service: AttemptService>,
+        C: Layer<Timeout<Json<AttemptLevel<A, W, T::Transport>>>, Service: CallService>,
+        O: Layer<CallLevel<C, A, W, T::Transport>>,
+    {
         self.assemble().map(|(service, _)| service)
     }
 
@@ -128,7 +131,13 @@ where
     #[allow(clippy::type_complexity)]
     fn assemble(
         self,
-    ) -> Result<(ObserverLevel<O, C, A, W, T::Transport>, Arc<Settler>), ConfigError> {
+    ) -> Result<(ObserverLevel<O, C, A, W, T::Transport>, Arc<Settler>), ConfigError>
+    where
+        W: Layer<BearerAuth<T::Transport>, Service: WireService>,
+        A: Layer<SingleAttempt<W, T::Transport>, Service: AttemptService>,
+        C: Layer<Timeout<Json<AttemptLevel<A, W, T::Transport>>>, Service: CallService>,
+        O: Layer<CallLevel<C, A, W, T::Transport>>,
+    {
         let bearer_auth = self.bearer_auth_layer();
         let api_headers = self.api_headers_layer();
         let base_uri = self.base_uri_layer();
@@ -182,6 +191,10 @@ where
     /// When the default transport cannot be set up; never with a transport of one's own.
     pub fn build(self) -> Result<Client, ConfigError>
     where
+        W: Layer<BearerAuth<T::Transport>, Service: WireService>,
+        A: Layer<SingleAttempt<W, T::Transport>, Service: AttemptService>,
+        C: Layer<Timeout<Json<AttemptLevel<A, W, T::Transport>>>, Service: CallService>,
+        O: Layer<CallLevel<C, A, W, T::Transport>>,
         ObserverLevel<O, C, A, W, T::Transport>: ObserverService,
     {
         let (service, settler) = self.assemble()?;

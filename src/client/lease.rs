@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::HeaderMap;
-use tokio::{runtime::Handle, time::Instant};
+use tokio::runtime::Handle;
 
 use crate::{
     ActorToken, ActorTokenRequest, Client, CreateActorToken, Error, ErrorKind, Operation, Outcome,
@@ -50,8 +50,6 @@ use crate::{
 pub struct Lease {
     client: Client,
     token: ActorToken,
-    /// When the token expires.
-    expiry: Option<Instant>,
     /// The caller's headers. Layers on the way of a revoke add theirs.
     headers: HeaderMap,
     guard: Arc<dyn Guard>,
@@ -72,17 +70,16 @@ impl Lease {
             extensions: request.extensions().clone(),
         };
         let mut token = client.send(request).await?;
-        let lifetime = lifetime(&token).unwrap_or(requested);
         // Without settling there is no guard, and reading the ticket would end one that is left there.
         let guard = token.take_guard().unwrap_or_else(|| {
             let settler = Arc::clone(client.settler());
             let id = token.id().clone();
+            let lifetime = lifetime(&token).unwrap_or(requested);
             Arc::new(TokenGuard::of_token(settler, runtime, id, lifetime, origin))
         });
         Ok(Self {
             client,
             token,
-            expiry: Instant::now().checked_add(lifetime),
             headers,
             guard,
         })
@@ -120,9 +117,7 @@ impl Lease {
     ///
     /// Dropping the future drops the lease: the token is revoked in the background.
     pub async fn revoke(self) -> Result<(), Error> {
-        let has_expired = self.expiry.is_some_and(|expiry| expiry <= Instant::now());
-        let request = self.guard.revoke_request().filter(|_| !has_expired);
-        let Some(mut request) = request else {
+        let Some(mut request) = self.guard.revoke_request() else {
             self.guard.claim();
             return Ok(());
         };

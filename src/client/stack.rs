@@ -44,10 +44,10 @@ pub type ObserverLevel<O, C, A, W, T> = TraceCall<<O as Layer<CallLevel<C, A, W,
 /// The bounds of the whole stack, which a [`Client`](super::Client) is made of. Implemented for every
 /// [`ObserverLevel`] whose layers fit.
 #[diagnostic::on_unimplemented(
-    message = "these layers and this transport do not make a client",
-    label = "an observer layer is at the wrong level, or is not `Clone + Send + Sync + 'static`",
-    note = "an observer layer makes a `Service<ActorTokenRequest, Response = ActorToken, Error = clerk_actor_tokens::Error>`",
-    note = "its future is `Send + 'static`"
+    message = "these observer layers do not make a client",
+    label = "not a `Service<ActorTokenRequest, Response = ActorToken, Error = clerk_actor_tokens::Error>`",
+    note = "an observer layer keeps request, response and error; a layer that changes the error is a call layer: `ClientBuilder::call_layer`",
+    note = "it makes a service that is `Clone + Send + Sync + 'static`, whose future is `Send + 'static`"
 )]
 pub trait ObserverService:
     Service<ActorTokenRequest, Response = ActorToken, Error = Error, Future: Send + 'static>
@@ -72,10 +72,11 @@ where
 
 /// The bounds of the call level: each call layer makes such a service.
 #[diagnostic::on_unimplemented(
-    message = "these layers and this transport do not make a client",
-    label = "a layer stands at the wrong level, or is not `Clone + Send + Sync + 'static`",
-    note = "a call layer makes a `Service<ActorTokenRequest, Response = ActorToken>`, an attempt layer a `Service<http::Request<Payload>, Response = http::Response<TokenResponse>>`, a wire layer a `Service<http::Request<Body>, Response = http::Response<B>>`",
-    note = "its error is `Into<BoxError>`, and its future is `Send + 'static`"
+    message = "these layers do not make a client",
+    label = "a call layer is at the wrong level, or is not `Clone + Send + Sync + 'static`",
+    note = "a call layer makes a `Service<ActorTokenRequest, Response = ActorToken>`",
+    note = "a layer over `http::Request<Payload>`s belongs to `ClientBuilder::attempt_layer`, one over `http::Request<Body>`s to `ClientBuilder::wire_layer`",
+    note = "its service is `Clone + Send + Sync + 'static`, its future is `Send + 'static`, and its error is `Into<BoxError>`"
 )]
 pub trait CallService:
     Service<ActorTokenRequest, Response = ActorToken, Error: Into<BoxError>, Future: Send + 'static>
@@ -99,8 +100,9 @@ where
 #[diagnostic::on_unimplemented(
     message = "these attempt layers do not make a client",
     label = "not a `Service<http::Request<Payload>, Response = http::Response<TokenResponse>, Error = BoxError>`",
-    note = "a layer that looks into bodies, such as tower-http's, is a wire layer: `ClientBuilder::wire_layer`",
-    note = "an attempt layer is `Clone + Send + Sync + 'static`, and its future is `Send + 'static`"
+    note = "a layer over `http::Request<Body>`s, or one that looks into bodies, such as tower-http's, belongs to `ClientBuilder::wire_layer`",
+    note = "`DecodeError`, `Settle` and `CollectBody` are in the client and do not fit in twice",
+    note = "its service is `Clone + Send + Sync + 'static`, and its future is `Send + 'static`; tower's `Hedge` is not `Clone` and stands under a `Buffer`"
 )]
 pub trait AttemptService:
     Service<
@@ -131,8 +133,10 @@ where
 #[diagnostic::on_unimplemented(
     message = "these wire layers and this transport do not make a client",
     label = "not a `Service<http::Request<Body>, Response = http::Response<B>>`",
-    note = "a wire layer makes a `Service<http::Request<Body>, Response = http::Response<B>>`",
-    note = "it is `Clone + Send + Sync + 'static`, its futures and bodies are `Send + 'static`, and its errors are `Into<BoxError>`"
+    note = "a wire layer makes a `Service<http::Request<Body>, Response = http::Response<B>>`, where `B: http_body::Body` has `Data: Into<Bytes>`",
+    note = "a `Body` is not `Clone`, so a layer that sends a request twice, such as a retry or a hedge, belongs to `ClientBuilder::attempt_layer`",
+    note = "`DecodeError`, `Settle` and `CollectBody` are in the client and do not fit in twice",
+    note = "its service is `Clone + Send + Sync + 'static`, its futures and bodies are `Send + 'static`, and its errors are `Into<BoxError>`"
 )]
 pub trait WireService:
     Service<

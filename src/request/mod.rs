@@ -165,7 +165,8 @@ impl ActorTokenRequest {
     /// Begins to watch the call, for observers: the watch says what became of it, even if the call is
     /// cancelled.
     pub fn watch(&mut self) -> CallWatch {
-        CallWatch::new(Arc::clone(self.record.get_or_insert_default()))
+        let record = CallRecord::inside(self.record.take());
+        CallWatch::new(Arc::clone(self.record.insert(record)))
     }
 
     pub(crate) fn options(&self) -> Option<&CallOptions> {

@@ -1,57 +1,55 @@
-//! What stacks promise, with layers of others in any place of them: ones that spawn what they are
-//! given, send it twice, clone it, keep it, or write it anew.
+//! Stacks with layers of users in every place where they can stand: layers that retry, hedge, buffer,
+//! spawn, clone, keep or rewrite requests, and layers that respond themselves.
 
-mod given_up;
-mod nested;
-mod read_twice;
-mod revokes;
-mod rewritten;
-mod sent;
-mod settled;
-mod settled_twice;
+mod attempt_hedge;
+mod attempt_layers;
+mod attempt_retry;
+mod call_layers;
+mod compensating_revokes;
+mod nested_clients;
+mod panics;
 #[path = "../support"]
 mod support {
     pub(crate) mod answer;
-    #[expect(dead_code, reason = "only spans are looked at")]
+    #[expect(dead_code, reason = "only spans are read")]
     pub(crate) mod capture;
     pub(crate) mod peer;
     pub(crate) mod scripted;
 }
+mod wire_layers;
 
 use std::{
-    future::{Future, Ready, ready},
+    future::{Ready, ready},
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
 
 use clerk_actor_tokens::{
-    Actor, ActorToken, ActorTokenRequest, Body, BoxError, CreateActorToken, Error, OperationKind,
-    Outcome, SecretKey, Ticket,
+    Actor, ActorToken, ActorTokenRequest, Body, BoxError, ClientBuilder, CreateActorToken, Error,
+    OperationKind, Outcome, RetryConfig, SecretKey, Ticket,
+    client::{CustomTransport, Layers, Transport},
     layer::{
-        CollectBody, CollectBodyLayer, Json, JsonLayer, Settle, SettleLayer, TypedError,
-        TypedErrorLayer, settle::SettleEnd,
+        CollectBody, CollectBodyLayer, DecodeError, DecodeErrorLayer, Json, JsonLayer, Settle,
+        SettleLayer, TypedError, TypedErrorLayer, settle::SettleEnd,
     },
 };
 use http::{HeaderMap, Request, Response};
 use tower::{
     Layer, Service, ServiceExt,
     retry::{Policy, RetryLayer},
-    util::{BoxCloneSyncService, MapRequestLayer, Oneshot},
+    util::MapRequestLayer,
 };
 
 use self::support::peer::{CallNumber, Exchange, Head, Peer, PeerBody, USER};
 
-/// Longer than everything takes; the clock is paused.
-const AMPLE: Duration = Duration::from_secs(3600);
-
 const SECOND: Duration = Duration::from_secs(1);
 
-/// An answer, where no peer is needed.
-const TOKEN: &str = r#"{"id":"act_0","user_id":"user_subject","status":"pending","token":"t","url":"https://x/?ticket=t"}"#;
+/// Longer than everything takes; the clock is paused.
+const AMPLE: Duration = Duration::from_secs(3600);
 
 fn key() -> SecretKey {
     SecretKey::new("sk_test_1").unwrap()
@@ -65,17 +63,18 @@ fn revoke() -> ActorTokenRequest {
     numbered(ActorTokenRequest::revoke("act_7".parse().unwrap()))
 }
 
-/// A request that the peer takes.
+/// Adds the number that the peer expects of each call.
 fn numbered(mut request: ActorTokenRequest) -> ActorTokenRequest {
     request.extensions_mut().insert(CallNumber(0));
     request
 }
 
+/// A peer that responds at once.
 fn prompt() -> Peer {
     Peer::new(|_| Exchange::prompt())
 }
 
-/// A peer that takes what it is sent, and says nothing.
+/// A peer that takes each request and does not respond.
 fn silent() -> Peer {
     Peer::new(|_| Exchange {
         head: Head::Hang,
@@ -83,8 +82,34 @@ fn silent() -> Peer {
     })
 }
 
-/// How many creates were sent.
-fn taken(peer: &Peer) -> usize {
+/// A peer that plays one exchange after the other with the creates of a call, and responds to all else
+/// at once.
+fn playing<const N: usize>(exchanges: [Exchange; N]) -> Peer {
+    Peer::new(move |asked| match exchanges.get(asked.before) {
+        Some(exchange) if asked.kind == OperationKind::Create => exchange.clone(),
+        _ => Exchange::prompt(),
+    })
+}
+
+/// An exchange that mints a token, but whose response does not name it.
+fn failed(head: Head) -> Exchange {
+    Exchange {
+        head,
+        length: 0,
+        ..Exchange::prompt()
+    }
+}
+
+/// An exchange that is slow to respond.
+fn late() -> Exchange {
+    Exchange {
+        before_head: support::peer::Pause::time(5 * SECOND),
+        ..Exchange::prompt()
+    }
+}
+
+/// Returns how many creates were sent.
+fn sent(peer: &Peer) -> usize {
     peer.ledger().creates.iter().filter(|it| it.taken).count()
 }
 
@@ -93,34 +118,41 @@ fn was_not_sent(error: &BoxError) -> bool {
     error.is_some_and(|error| error.outcome() == Outcome::NotSent)
 }
 
+/// Reads the ticket of a token, which claims it.
 #[track_caller]
-fn assert_returned(token: &ActorToken) {
+fn claim(token: &ActorToken) {
     assert!(token.ticket().and_then(Ticket::expose_url).is_some());
 }
 
-/// What `attempts` are made by, as a service of calls.
-fn calls<S>(attempts: S) -> TypedError<Json<S>> {
+/// A builder without retries of its own.
+fn without_retry<T: Transport>(transport: T) -> ClientBuilder<Layers, CustomTransport<T>> {
+    ClientBuilder::over(key(), transport).retry(RetryConfig::disabled())
+}
+
+/// A service of calls over a service of single attempts, without the layers between that are optional.
+fn calls<S>(attempt: S) -> TypedError<Json<DecodeError<S>>> {
+    let attempts = DecodeErrorLayer::new().layer(attempt);
     TypedErrorLayer::new().layer(JsonLayer::new().layer(attempts))
 }
 
-/// A settle layer, and what it told.
+/// A settle layer, and its reports.
 struct Settling {
     layer: SettleLayer,
-    told: Arc<Mutex<Vec<Told>>>,
+    reports: Arc<Mutex<Vec<Report>>>,
 }
 
-/// How a credential ended, and its id if that was known.
-type Told = (SettleEnd, Option<String>);
+/// How a token ended, and its id if that was known.
+type Report = (SettleEnd, Option<String>);
 
 impl Settling {
     fn new() -> Self {
-        let told = Arc::<Mutex<Vec<_>>>::default();
-        let hook = Arc::clone(&told);
+        let reports = Arc::<Mutex<Vec<_>>>::default();
+        let hook = Arc::clone(&reports);
         let layer = SettleLayer::new().on_settle(move |event| {
             let id = event.actor_token_id().map(ToString::to_string);
             hook.lock().unwrap().push((event.end(), id));
         });
-        Self { layer, told }
+        Self { layer, reports }
     }
 
     fn over<T>(&self, transport: T) -> Settle<CollectBody<T>>
@@ -131,18 +163,20 @@ impl Settling {
         self.layer.layer(collected)
     }
 
-    /// What was told by the time that nothing was left to settle.
-    async fn told(&self) -> Vec<Told> {
+    /// Returns all reports, once nothing is left to settle.
+    async fn reports(&self) -> Vec<Report> {
         assert!(self.layer.drain(AMPLE).await.is_complete());
-        self.told.lock().unwrap().clone()
+        self.reports.lock().unwrap().clone()
     }
 }
 
-fn revoked(id: &str) -> Told {
+fn revoked(id: &str) -> Report {
     (SettleEnd::Revoked, Some(id.to_owned()))
 }
 
-/// What passed one place of a stack, in order.
+const UNKNOWN: Report = (SettleEnd::Unknown, None);
+
+/// The requests that passed one place of the wire level, in order.
 #[derive(Clone, Default)]
 struct Passed(Arc<Mutex<Vec<(OperationKind, HeaderMap)>>>);
 
@@ -161,41 +195,37 @@ impl Passed {
     }
 }
 
-/// Makes a call in a task of its own.
-async fn spawned<F, T>(call: F) -> Result<T, BoxError>
+/// Runs a call or an attempt in a task of its own.
+async fn spawned<F, T>(future: F) -> Result<T, BoxError>
 where
     F: Future<Output = Result<T, BoxError>> + Send + 'static,
     T: Send + 'static,
 {
-    tokio::spawn(call).await?
+    tokio::spawn(future).await?
 }
 
-/// Sends everything as two clones, and answers with what `both` makes of them.
-fn hedged<S, F, T>(
-    svc: S,
-    both: F,
-) -> impl Service<Request<Body>, Response = S::Response, Error = BoxError> + Clone
-where
-    S: Service<Request<Body>, Error = BoxError> + Clone,
-    F: Fn(Oneshot<S, Request<Body>>, Oneshot<S, Request<Body>>) -> T + Clone,
-    T: Future<Output = Result<S::Response, BoxError>>,
-{
-    tower::service_fn(move |request: Request<Body>| {
-        let other = svc.clone().oneshot(request.clone());
-        both(svc.clone().oneshot(request), other)
-    })
+/// Passes a request on after 700 ms.
+async fn delayed<T>(request: T) -> Result<T, BoxError> {
+    tokio::time::sleep(SECOND * 7 / 10).await;
+    Ok(request)
 }
 
-/// Makes once more what failed in a way that it likes.
+/// Retries once what failed with an error that `retries` accepts.
 #[derive(Clone)]
 struct OnceMore {
     left: bool,
-    likes: fn(&BoxError) -> bool,
+    retries: fn(&BoxError) -> bool,
 }
 
 impl OnceMore {
-    fn layer(likes: fn(&BoxError) -> bool) -> RetryLayer<Self> {
-        RetryLayer::new(Self { left: true, likes })
+    /// Retries once after any failure, even of a create that may have minted a token.
+    fn always() -> RetryLayer<Self> {
+        Self::after(|_| true)
+    }
+
+    fn after(retries: fn(&BoxError) -> bool) -> RetryLayer<Self> {
+        let left = true;
+        RetryLayer::new(Self { left, retries })
     }
 }
 
@@ -203,7 +233,7 @@ impl<Q: Clone, T> Policy<Q, T, BoxError> for OnceMore {
     type Future = Ready<()>;
 
     fn retry(&mut self, _: &mut Q, result: &mut Result<T, BoxError>) -> Option<Ready<()>> {
-        let failed = result.as_ref().is_err_and(self.likes);
+        let failed = result.as_ref().is_err_and(self.retries);
         (failed && std::mem::take(&mut self.left)).then(|| ready(()))
     }
 
@@ -212,28 +242,21 @@ impl<Q: Clone, T> Policy<Q, T, BoxError> for OnceMore {
     }
 }
 
-type Transport = BoxCloneSyncService<Request<Body>, Response<PeerBody>, BoxError>;
+type Sent = Pin<Box<dyn Future<Output = Result<Response<PeerBody>, BoxError>> + Send>>;
 
-/// A transport that finds no connection.
-fn unconnected() -> Transport {
-    let fail = async |_: Request<Body>| Err("no connection".into());
-    Transport::new(tower::service_fn(fail))
-}
-
-type Answering = Pin<Box<dyn Future<Output = Result<Response<PeerBody>, BoxError>> + Send>>;
-
-/// A transport that finds no connection the first time, and takes `time` to find that out.
-fn connecting_late(
+/// A transport that finds no connection for its first `failures` requests, each after `time`.
+fn unconnected_at_first(
     peer: &Peer,
+    failures: u32,
     time: Duration,
-) -> impl Service<Request<Body>, Response = Response<PeerBody>, Error = BoxError, Future = Answering>
+) -> impl Service<Request<Body>, Response = Response<PeerBody>, Error = BoxError, Future = Sent>
 + Clone
 + Send
 + Sync
 + 'static {
-    let (peer, connected) = (peer.clone(), Arc::new(AtomicBool::new(false)));
-    tower::service_fn(move |request: Request<Body>| -> Answering {
-        if connected.swap(true, Ordering::Relaxed) {
+    let (peer, requests) = (peer.clone(), Arc::new(AtomicU32::new(0)));
+    tower::service_fn(move |request: Request<Body>| -> Sent {
+        if requests.fetch_add(1, Ordering::Relaxed) >= failures {
             return Box::pin(peer.clone().oneshot(request));
         }
         Box::pin(async move {

@@ -1,4 +1,4 @@
-//! Requests, answers and keys with the marker in everything that must not show.
+//! Requests, responses and keys with the marker in everything that must not be shown.
 
 #![allow(dead_code, reason = "no test binary needs all of it")]
 
@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    Actor, ActorTokenRequest, Body, BoxError, CreateActorToken, OperationKind, SecretKey,
+    Actor, ActorTokenRequest, Body, BoxError, CreateActorToken, OperationKind, Payload, SecretKey,
 };
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::Full;
@@ -39,7 +39,7 @@ pub(crate) fn key() -> SecretKey {
     SecretKey::new("sk_test_MARKER").unwrap()
 }
 
-/// A request with a header of the caller's own, marked sensitive as whoever has a secret there must.
+/// A request with a header of the caller's, marked sensitive because its value is a secret.
 pub(crate) fn create() -> ActorTokenRequest {
     let actor = Actor::new("MARKER").claim("reason", "MARKER");
     let create = CreateActorToken::new("user_MARKER", actor).expires_in(Duration::from_secs(60));
@@ -52,16 +52,21 @@ pub(crate) fn minted() -> Answer {
     answer(200, &[("set-cookie", "MARKER")], MINTED)
 }
 
-/// An attempt, with a body that may be sent.
-pub(crate) fn attempt() -> Request<Body> {
-    let body = Body::new(OperationKind::Create, r#"{"user_id":"MARKER"}"#);
+/// The request of a call's attempts.
+pub(crate) fn payload() -> Request<Payload> {
+    let body = Payload::new(OperationKind::Create, r#"{"user_id":"MARKER"}"#);
     let request = Request::post("https://api.clerk.com/v1/actor_tokens");
     request.body(body).unwrap()
 }
 
+/// The request of one attempt.
+pub(crate) fn attempt() -> Request<Body> {
+    payload().map(Payload::begin_attempt)
+}
+
 pub(crate) type AtOnce = Ready<Result<Answer, BoxError>>;
 
-/// The transport whose futures tell everything.
+/// A transport whose futures show everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Telltale;
 

@@ -47,6 +47,8 @@ pub(super) struct Policy {
     budget: Arc<Budget>,
     /// How many attempts of this call were retried.
     retries: u32,
+    /// A create was retried although an earlier attempt may have had an effect.
+    accepts_doubt: bool,
     /// A refused key was replaced once in this call.
     key_renewed: bool,
     /// When the call began, if [`RetryConfig::max_elapsed`] bounds it.
@@ -60,6 +62,7 @@ impl Policy {
             classifier,
             budget: Arc::default(),
             retries: 0,
+            accepts_doubt: false,
             key_renewed: false,
             begun: None,
         }
@@ -80,9 +83,12 @@ impl Policy {
         if self.retries.saturating_add(1) >= config.max_attempts {
             return None;
         }
-        let renews_key = self.may_renew_key(error);
+        let hides_doubt = self.hides_doubt(payload, error, &config);
+        let renews_key = !hides_doubt && self.may_renew_key(error);
         let verdict = if renews_key {
             Verdict::Retry
+        } else if hides_doubt {
+            Verdict::Stop
         } else {
             verdict(error, payload.kind(), &config)
         };
@@ -110,8 +116,20 @@ impl Policy {
             return None;
         }
         self.retries += 1;
+        self.accepts_doubt |= !payload.record().outcome().is_without_effect();
         telemetry::retrying(payload.kind(), error, self.retries, pause);
         Some(at)
+    }
+
+    /// Returns whether an earlier attempt of a create may have had an effect that `error` does not show,
+    /// because an attempt layer made several attempts and returned the error of one.
+    fn hides_doubt(&self, payload: &Payload, error: &BoxError, config: &RetryConfig) -> bool {
+        let is_doubted = payload.kind() == OperationKind::Create
+            && !self.accepts_doubt
+            && !config.replay_unknown_create
+            && !payload.record().outcome().is_without_effect();
+        let error = error.downcast_ref::<Error>();
+        is_doubted && error.is_some_and(|error| error.outcome().is_without_effect())
     }
 
     /// Returns the verdict of the user's classifier, if there is one.
@@ -298,6 +316,22 @@ mod tests {
         assert_eq!(at, Some(Instant::now() + Duration::from_secs(10)));
         let at = policy.next_attempt(&payload(), &mut failure(Some(11)));
         assert_eq!(at, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn create_is_not_retried_when_its_error_hides_an_earlier_attempt() {
+        let payload = Payload::new(OperationKind::Create, "{}");
+        payload.clone().begin_attempt().into_bytes().unwrap();
+        let mut first = policy(RetryConfig::default());
+        assert_eq!(first.next_attempt(&payload, &mut failure(None)), None);
+
+        // What the configuration accepts once, it accepts for the rest of the call.
+        let settled = Error::new(ErrorKind::Timeout, Outcome::Unknown).with_settling(true);
+        let mut accepting = policy(RetryConfig::default().retry_settled_timeouts(true));
+        let at = accepting.next_attempt(&payload, &mut settled.into());
+        assert!(at.is_some());
+        let at = accepting.next_attempt(&payload, &mut failure(None));
+        assert!(at.is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -403,7 +403,9 @@ impl Guard for TokenGuard {
     }
 
     fn revoke_request(&self) -> Option<ActorTokenRequest> {
-        self.lock().as_ref().and_then(Obligation::revoke_request)
+        let obligation = self.lock();
+        let live = obligation.as_ref().filter(|it| !it.has_expired());
+        live.and_then(Obligation::revoke_request)
     }
 }
 

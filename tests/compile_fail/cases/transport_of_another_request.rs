@@ -1,4 +1,4 @@
-//! A transport takes requests whose body is a text.
+//! A transport takes requests with a text as their body.
 
 use bytes::Bytes;
 use clerk_actor_tokens::{BoxError, ClientBuilder, SecretKey};

@@ -7,15 +7,15 @@ use clerk_actor_tokens::{Body, BoxError, ClientBuilder, SecretKey};
 use http_body_util::Full;
 use tower::Service;
 
-type Answer = http::Response<Full<Bytes>>;
+type TextResponse = http::Response<Full<Bytes>>;
 
 #[derive(Clone)]
 struct OneThread;
 
 impl Service<http::Request<Body>> for OneThread {
-    type Response = Answer;
+    type Response = TextResponse;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, BoxError>>>>;
+    type Future = Pin<Box<dyn Future<Output = Result<TextResponse, BoxError>>>>;
 
     fn poll_ready(
         &mut self,

@@ -1,4 +1,4 @@
-//! A transport answers with a text in place of an HTTP body.
+//! A transport responds with a text instead of an HTTP body.
 
 use clerk_actor_tokens::{Body, BoxError, ClientBuilder, SecretKey};
 use tower::Service;

@@ -1,10 +1,10 @@
-//! What does not fit together does not compile, and the compiler says what does not fit.
+//! Stacks that the types exclude do not compile, and the compiler's message says why.
 
-/// The compiler whose words the expectations were written down from; others word them differently.
+/// The compiler that the expected messages were recorded with; others word them differently.
 const RUSTC: &str = "rustc 1.95.";
 
 #[test]
-fn what_does_not_fit_is_refused_in_words_that_help() {
+fn stack_that_the_types_exclude_is_refused_with_a_helpful_message() {
     let rustc = std::process::Command::new("rustc")
         .arg("--version")
         .output();
