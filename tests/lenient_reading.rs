@@ -123,14 +123,15 @@ async fn unknown_fields_and_status_are_accepted() {
 }
 
 #[tokio::test]
-async fn unreadable_field_does_not_lose_the_credential() {
+async fn field_of_another_type_does_not_lose_the_credential() {
     for odd in [
-        r#""status":1e400"#,
-        r#""status":"\ud800""#,
-        r#""url":1e400"#,
-        r#""created_at":1e400"#,
-        r#""updated_at":"\ud800""#,
+        r#""status":7"#,
+        r#""status":["paused"]"#,
+        r#""url":{"a":1}"#,
+        r#""created_at":"1""#,
+        r#""updated_at":-1"#,
         r#""new":"\ud800""#,
+        r#""new":1e400"#,
     ] {
         let body = format!(r#"{{{odd},"id":"act_1","user_id":"user_subject","token":"t"}}"#);
         let token = minted(body).await;
@@ -270,6 +271,14 @@ async fn undecodable_200_is_an_error_and_neither_retried_nor_shown() {
         ),
         (
             r#"{"\ud800":1,"id":"act_1","user_id":"user_subject","token":"marker"}"#,
+            Applied,
+        ),
+        (
+            r#"{"status":"\ud800","id":"act_1","user_id":"user_subject","token":"marker"}"#,
+            Applied,
+        ),
+        (
+            r#"{"created_at":1e400,"id":"act_1","user_id":"user_subject","token":"marker"}"#,
             Applied,
         ),
         (r#"{"id":"../marker","user_id":"user_subject"}"#, Applied),

@@ -42,6 +42,7 @@
 use std::{
     fmt,
     str::FromStr,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -86,7 +87,7 @@ type Headers = (
 /// Layer of [`ApiHeaders`].
 #[derive(Clone, Debug)]
 pub struct ApiHeadersLayer {
-    headers: Headers,
+    headers: Arc<Headers>,
 }
 
 impl ApiHeadersLayer {
@@ -95,16 +96,17 @@ impl ApiHeadersLayer {
     pub fn new(version: ApiVersion) -> Self {
         let content_type: OfBody = |request| (!request.body().is_empty()).then_some(JSON);
         let no_content: OfBody = |request| request.body().is_empty().then_some(ZERO);
+        let headers = (
+            SetHeader::overriding(ACCEPT, JSON),
+            SetHeader::overriding(ACCEPT_ENCODING, IDENTITY),
+            SetHeader::if_not_present(API_VERSION, version.0),
+            SetHeader::if_not_present(USER_AGENT, USER_AGENT_VALUE),
+            SetHeader::overriding(SDK, SDK_VALUE),
+            SetHeader::overriding(CONTENT_TYPE, content_type),
+            SetHeader::overriding(CONTENT_LENGTH, no_content),
+        );
         Self {
-            headers: (
-                SetHeader::overriding(ACCEPT, JSON),
-                SetHeader::overriding(ACCEPT_ENCODING, IDENTITY),
-                SetHeader::if_not_present(API_VERSION, version.0),
-                SetHeader::if_not_present(USER_AGENT, USER_AGENT_VALUE),
-                SetHeader::overriding(SDK, SDK_VALUE),
-                SetHeader::overriding(CONTENT_TYPE, content_type),
-                SetHeader::overriding(CONTENT_LENGTH, no_content),
-            ),
+            headers: Arc::new(headers),
         }
     }
 }
@@ -120,7 +122,8 @@ impl<S> Layer<S> for ApiHeadersLayer {
 
     fn layer(&self, inner: S) -> Self::Service {
         ApiHeaders {
-            inner: self.headers.layer(inner),
+            inner,
+            headers: Arc::clone(&self.headers),
         }
     }
 }
@@ -128,7 +131,9 @@ impl<S> Layer<S> for ApiHeadersLayer {
 /// Adds the fixed headers of the API, see the [module](self).
 #[derive(Clone, Debug)]
 pub struct ApiHeaders<S> {
-    inner: <Headers as Layer<S>>::Service,
+    inner: S,
+    // Shared, so that the stack is cheap to clone.
+    headers: Arc<Headers>,
 }
 
 impl<S, B> Service<Request<Body>> for ApiHeaders<S>
@@ -150,7 +155,7 @@ where
         // A value that is wrong for the body would corrupt the message.
         headers.remove(CONTENT_LENGTH);
         headers.remove(CONTENT_TYPE);
-        self.inner.call(request)
+        self.headers.layer(&mut self.inner).call(request)
     }
 }
 

@@ -8,10 +8,10 @@
 //! a body that never ends is bounded too. A request's own [`ActorTokenRequest::timeout`] or
 //! [`ActorTokenRequest::attempt_timeout`] replaces the layer's limit.
 //!
-//! The service is always ready. It waits for the readiness of the inner service inside its future, so
-//! that this wait is bounded too. A [`LoadShed`](https://docs.rs/tower/0.5/tower/load_shed/) therefore
-//! belongs directly above the limit that it watches, and a call layer that waits does so outside the
-//! call's time.
+//! Over [`ActorTokenRequest`]s the service is always ready. It waits for the readiness of a clone of the
+//! inner service inside its future, so that this wait is bounded too. A `LoadShed` of tower therefore
+//! belongs directly above the limit that it watches, on the same level, and a call layer that waits does so
+//! outside the call's time.
 //!
 //! # Example
 //!
@@ -41,8 +41,8 @@
 //!
 //! # Differences from `tower::timeout`
 //!
-//! It takes the limit from the request, bounds readiness, tells the layers below the call's deadline,
-//! and refuses a request without any time before it is sent.
+//! It takes the limit from the request, bounds the readiness of a call, gives the layers below the call's
+//! deadline, and refuses a request without any time before it is sent.
 
 use std::{
     fmt,
@@ -101,29 +101,35 @@ where
 {
     type Response = S::Response;
     type Error = BoxError;
-    type Future = ResponseFuture<S, R>;
+    type Future = ResponseFuture<R::Inner<S>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        R::poll_ready(&mut self.inner, cx).map_err(Into::into)
     }
 
-    fn call(&mut self, mut request: R) -> Self::Future {
+    fn call(&mut self, request: R) -> Self::Future {
         let limit = request.own_limit().unwrap_or(self.limit);
         let timed_out = TimedOut {
             scope: R::SCOPE,
             limit,
         };
-        if limit.is_zero() {
-            return ResponseFuture::refused(timed_out, timed_out.into());
-        }
-        if Handle::try_current().is_err() {
-            return ResponseFuture::refused(timed_out, no_runtime().into());
-        }
-        request.bound(limit);
-        let inner = self.inner.clone().oneshot(request);
+        let refusal = if limit.is_zero() {
+            BoxError::from(timed_out)
+        } else if Handle::try_current().is_err() {
+            no_runtime().into()
+        } else {
+            let inner = request.call(&mut self.inner, limit);
+            return ResponseFuture {
+                inner: Some(tokio::time::timeout(limit, inner)),
+                refusal: None,
+                timed_out,
+            };
+        };
+        // Releases the reserved readiness, such as a concurrency permit.
+        self.inner = self.inner.clone();
         ResponseFuture {
-            inner: Some(tokio::time::timeout(limit, inner)),
-            refusal: None,
+            inner: None,
+            refusal: Some(refusal),
             timed_out,
         }
     }
@@ -135,72 +141,95 @@ pub trait Timed: sealed::Timed {}
 impl<R: sealed::Timed> Timed for R {}
 
 mod sealed {
-    use super::{Duration, Scope};
+    use super::{Context, Duration, Poll, Scope, Service};
 
-    pub trait Timed {
+    pub trait Timed: Sized {
         const SCOPE: Scope;
+
+        /// The inner future.
+        type Inner<S: Service<Self>>: Future<Output = Result<S::Response, S::Error>>;
 
         /// Returns the limit of the request itself.
         fn own_limit(&self) -> Option<Duration>;
 
-        /// Notes that the request has so much time from now on.
-        fn bound(&mut self, limit: Duration);
+        fn poll_ready<S>(inner: &mut S, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
+        where
+            S: Service<Self>;
+
+        /// Calls the inner service with a request that has so much time from now on.
+        fn call<S>(self, inner: &mut S, limit: Duration) -> Self::Inner<S>
+        where
+            S: Service<Self> + Clone;
     }
 }
 
 impl sealed::Timed for ActorTokenRequest {
     const SCOPE: Scope = Scope::Call;
 
+    type Inner<S: Service<Self>> = Oneshot<S, Self>;
+
     fn own_limit(&self) -> Option<Duration> {
         self.options().and_then(|options| options.timeout)
     }
 
-    fn bound(&mut self, limit: Duration) {
+    fn poll_ready<S>(_: &mut S, _: &mut Context<'_>) -> Poll<Result<(), S::Error>>
+    where
+        S: Service<Self>,
+    {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call<S>(mut self, inner: &mut S, limit: Duration) -> Self::Inner<S>
+    where
+        S: Service<Self> + Clone,
+    {
         let deadline = Instant::now().checked_add(limit);
         self.deadline = self.deadline.into_iter().chain(deadline).min();
+        inner.clone().oneshot(self)
     }
 }
 
 impl sealed::Timed for http::Request<Body> {
     const SCOPE: Scope = Scope::Attempt;
 
+    type Inner<S: Service<Self>> = S::Future;
+
     fn own_limit(&self) -> Option<Duration> {
         let options = self.body().options();
         options.and_then(|options| options.attempt_timeout)
     }
 
-    fn bound(&mut self, _: Duration) {}
+    fn poll_ready<S>(inner: &mut S, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
+    where
+        S: Service<Self>,
+    {
+        inner.poll_ready(cx)
+    }
+
+    fn call<S>(self, inner: &mut S, _: Duration) -> Self::Inner<S>
+    where
+        S: Service<Self> + Clone,
+    {
+        inner.call(self)
+    }
 }
 
 pin_project! {
     /// The future of [`Timeout`].
-    pub struct ResponseFuture<S, R>
-    where
-        S: Service<R>,
-    {
+    pub struct ResponseFuture<F> {
         #[pin]
-        inner: Option<tokio::time::Timeout<Oneshot<S, R>>>,
+        inner: Option<tokio::time::Timeout<F>>,
         refusal: Option<BoxError>,
         timed_out: TimedOut,
     }
 }
 
-impl<S: Service<R>, R> ResponseFuture<S, R> {
-    fn refused(timed_out: TimedOut, refusal: BoxError) -> Self {
-        Self {
-            inner: None,
-            refusal: Some(refusal),
-            timed_out,
-        }
-    }
-}
-
-impl<S, R> Future for ResponseFuture<S, R>
+impl<F, T, E> Future for ResponseFuture<F>
 where
-    S: Service<R>,
-    S::Error: Into<BoxError>,
+    F: Future<Output = Result<T, E>>,
+    E: Into<BoxError>,
 {
-    type Output = Result<S::Response, BoxError>;
+    type Output = Result<T, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -215,7 +244,7 @@ where
     }
 }
 
-impl<S: Service<R>, R> fmt::Debug for ResponseFuture<S, R> {
+impl<F> fmt::Debug for ResponseFuture<F> {
     /// Shows nothing of the inner future, which may hold a response.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
