@@ -93,6 +93,24 @@ async fn a_token_can_be_used_once() {
 }
 
 #[tokio::test]
+async fn ticket_is_found_in_a_link_or_alone() {
+    let sandbox = Sandbox::new();
+    let client = Client::new(sandbox.clone());
+    for (before, after) in [
+        ("", ""),
+        ("https://x/v1/tickets/accept?ticket=", ""),
+        ("https://x/v1/tickets/accept?a=b&ticket=", "&c=d#e"),
+    ] {
+        let token = client.create(create()).await.unwrap();
+        let link = format!("{before}{}{after}", ticket(&token));
+        assert_eq!(sandbox.accept(&link).unwrap().id(), token.id(), "{link}");
+    }
+    for link in ["https://x/v1/tickets/accept?a=b", "https://x/?"] {
+        assert_eq!(sandbox.accept(link).unwrap_err(), AcceptError::Unknown);
+    }
+}
+
+#[tokio::test]
 async fn only_a_pending_token_can_be_revoked() {
     let sandbox = Sandbox::new();
     for client in [Client::new(sandbox.clone()), wired(&sandbox)] {

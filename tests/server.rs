@@ -354,9 +354,9 @@ async fn the_base_path_can_be_chosen() {
 }
 
 /// The answer when the service fails with this.
-async fn answer_to<E>(error: impl Fn() -> E + Clone) -> Answer
+async fn answer_to<E>(error: impl Fn() -> E + Clone + Send + 'static) -> Answer
 where
-    E: Into<BoxError>,
+    E: Into<BoxError> + Send + 'static,
 {
     let service = tower::service_fn(move |_: ActorTokenRequest| {
         let error = error();
@@ -382,9 +382,34 @@ async fn an_answer_of_the_api_is_passed_on() {
     assert_eq!(answer.body["errors"][0]["meta"]["limit"], 5);
     assert_eq!(answer.headers["clerk-trace-id"], "upstream");
 
-    let empty = answer_to(|| Error::api(StatusCode::BAD_GATEWAY, ClerkErrors::default())).await;
-    assert!(empty.is(502, "bad_gateway"));
-    assert_eq!(empty.headers["clerk-trace-id"].len(), 32);
+    let empty = || answer_to(|| Error::api(StatusCode::BAD_GATEWAY, ClerkErrors::default()));
+    let (one, other) = (empty().await, empty().await);
+    assert!(one.is(502, "bad_gateway"));
+    assert_eq!(one.headers["clerk-trace-id"].len(), 32);
+    assert_ne!(
+        one.headers["clerk-trace-id"],
+        other.headers["clerk-trace-id"]
+    );
+}
+
+#[tokio::test]
+async fn retry_after_is_rounded_up_to_whole_seconds() {
+    for (wait, seconds) in [
+        (Duration::ZERO, "0"),
+        (Duration::from_millis(1), "1"),
+        (Duration::from_secs(1), "1"),
+        (Duration::from_millis(1001), "2"),
+        (Duration::from_secs(90), "90"),
+        (Duration::MAX, "18446744073709551615"),
+    ] {
+        let answer = answer_to(move || {
+            let entry = ClerkError::new("too_many_requests", "m", "l");
+            Error::api(StatusCode::TOO_MANY_REQUESTS, ClerkErrors::new(entry)).try_again_in(wait)
+        });
+        let answer = answer.await;
+        assert!(answer.is(429, "too_many_requests"));
+        assert_eq!(answer.headers["retry-after"], seconds);
+    }
 }
 
 #[tokio::test]
@@ -630,6 +655,50 @@ async fn a_foreign_error_in_a_client_is_answered_by_what_became_of_the_call() {
         told.contains("Nothing has changed.") && !told.contains("marker"),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn request_that_the_client_finds_invalid_is_a_422() {
+    let sandbox = Sandbox::new();
+    let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+        .call_layer(FilterLayer::new(|_: ActorTokenRequest| {
+            let create = CreateActorToken::new("", Actor::new("user_2"));
+            Ok::<_, BoxError>(ActorTokenRequest::create(create))
+        }))
+        .build()
+        .unwrap();
+    let answer = ask(ActorTokensApi::new(client, key()), create(BODY)).await;
+    assert!(answer.is(422, "form_param_value_invalid"));
+    assert_eq!(sandbox.requests(), 0);
+}
+
+#[tokio::test]
+async fn foreign_error_after_the_token_was_minted_is_a_502() {
+    let sandbox = Sandbox::new();
+    let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+        .call_layer(tower::util::AndThenLayer::new(|_: ActorToken| async {
+            Err::<ActorToken, _>(BoxError::from("marker"))
+        }))
+        .build()
+        .unwrap();
+    let answer = ask(ActorTokensApi::new(client, key()), create(BODY)).await;
+    assert!(answer.is(502, "bad_gateway"));
+    assert!(!answer.body.to_string().contains("marker"));
+    assert_eq!(sandbox.ledger().minted().len(), 1);
+}
+
+#[cfg(feature = "transport")]
+#[tokio::test]
+async fn connection_that_is_refused_is_a_503() {
+    let sandbox = Sandbox::new();
+    let base_url = sandbox.spawn().await.unwrap().base_url();
+    let client = Client::builder(sandbox.secret_key())
+        .base_url(base_url)
+        .retry(RetryConfig::disabled())
+        .build()
+        .unwrap();
+    let answer = ask(ActorTokensApi::new(client, key()), create(BODY)).await;
+    assert!(answer.is(503, "service_unavailable"));
 }
 
 #[tokio::test(start_paused = true)]

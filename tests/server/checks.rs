@@ -172,7 +172,7 @@ async fn content_type_must_be_json_given_once() {
 /// Returns the status of the response to a create with this body.
 async fn status_of_stream<S>(frames: S) -> u16
 where
-    S: Stream<Item = io::Result<Frame<Bytes>>>,
+    S: Stream<Item = io::Result<Frame<Bytes>>> + Send + 'static,
 {
     let (head, _) = create("").into_parts();
     let request = Request::from_parts(head, StreamBody::new(Box::pin(frames)));
