@@ -112,7 +112,7 @@ impl Fault {
 }
 
 /// Returns an error body as the API would send it with this status.
-pub(super) fn of_status(status: StatusCode) -> Response<Full<Bytes>> {
+fn of_status(status: StatusCode) -> Response<Full<Bytes>> {
     let code = match status.as_u16() {
         400 => "malformed_request_parameters",
         401 => "authentication_invalid",

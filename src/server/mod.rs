@@ -203,8 +203,7 @@ where
         let admitted = self.admit(&head).map(|route| (route, self.service.clone()));
         let result = async move {
             let (route, service) = admitted?;
-            let body = body::read(body).await?;
-            let request = decode(route, head, &body)?;
+            let request = decode(route, head, &body::read(body).await?)?;
             service.oneshot(request).await.map_err(Into::into)
         };
         ResponseFuture(Box::pin(async { response::of_result(result.await) }))
