@@ -1,4 +1,4 @@
-//! What the sandbox does with tokens, and what faults do to those who talk to it.
+//! The sandbox: the states of its tokens, and the effect of each fault on a client.
 
 use std::{io, sync::Mutex, time::Duration};
 
@@ -20,7 +20,7 @@ fn create() -> CreateActorToken {
     )
 }
 
-/// A client that sends once, over the wire in process.
+/// Returns a client that sends once, over the wire in process.
 fn wired(sandbox: &Sandbox) -> Client {
     ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .retry(RetryConfig::disabled())
@@ -43,7 +43,7 @@ fn counts(sandbox: &Sandbox) -> (usize, usize, usize, usize) {
 }
 
 #[tokio::test]
-async fn a_token_has_all_that_the_api_gives() {
+async fn minted_token_has_every_field_of_the_api() {
     let sandbox = Sandbox::new();
     for client in [Client::new(sandbox.clone()), wired(&sandbox)] {
         let token = client.create(create()).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_token_has_all_that_the_api_gives() {
 }
 
 #[tokio::test]
-async fn a_token_can_be_used_once() {
+async fn token_can_be_used_once() {
     let sandbox = Sandbox::new();
     let client = Client::new(sandbox.clone());
     let token = client.create(create()).await.unwrap();
@@ -90,6 +90,24 @@ async fn a_token_can_be_used_once() {
     assert_eq!(sandbox.accept("eyJ").unwrap_err(), AcceptError::Unknown);
     assert_eq!(sandbox.accept("").unwrap_err(), AcceptError::Unknown);
     assert_eq!(counts(&sandbox), (1, 0, 0, 1));
+}
+
+#[tokio::test]
+async fn ticket_is_found_in_a_link_or_alone() {
+    let sandbox = Sandbox::new();
+    let client = Client::new(sandbox.clone());
+    for (before, after) in [
+        ("", ""),
+        ("https://x/v1/tickets/accept?ticket=", ""),
+        ("https://x/v1/tickets/accept?a=b&ticket=", "&c=d#e"),
+    ] {
+        let token = client.create(create()).await.unwrap();
+        let link = format!("{before}{}{after}", ticket(&token));
+        assert_eq!(sandbox.accept(&link).unwrap().id(), token.id(), "{link}");
+    }
+    for link in ["https://x/v1/tickets/accept?a=b", "https://x/?"] {
+        assert_eq!(sandbox.accept(link).unwrap_err(), AcceptError::Unknown);
+    }
 }
 
 #[tokio::test]
@@ -131,7 +149,7 @@ fn not_found() -> (Option<StatusCode>, Option<&'static str>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_life_ends_but_leaves_the_token_pending() {
+async fn expired_token_cannot_be_used_but_is_pending_and_can_be_revoked() {
     let sandbox = Sandbox::new();
     let client = wired(&sandbox);
     let short = create().expires_in(Duration::from_secs(60));
@@ -161,7 +179,7 @@ async fn a_life_ends_but_leaves_the_token_pending() {
     assert_eq!(Some(entry.created_at()), second.created_at());
     assert_eq!(Some(entry.expires_at()), second.expires_at());
 
-    // There is no status for it: revoking works all the same.
+    // There is no status for expired tokens, so that they can be revoked.
     let revoked = client.revoke(second.id()).await.unwrap();
     let changed = revoked
         .updated_at()
@@ -174,14 +192,14 @@ async fn a_life_ends_but_leaves_the_token_pending() {
 }
 
 #[test]
-fn it_works_outside_of_a_runtime() {
+fn sandbox_works_outside_of_a_runtime() {
     let sandbox = Sandbox::new().rate_limit(1, Duration::from_secs(60));
     assert_eq!(sandbox.ledger().minted().len(), 0);
     assert_eq!(sandbox.accept("x").unwrap_err(), AcceptError::Unknown);
 }
 
 #[tokio::test]
-async fn only_known_users_exist_where_some_are_known() {
+async fn create_for_an_unknown_user_is_not_found() {
     let sandbox = Sandbox::new().known_users(["user_1", "user_3"]);
     let client = wired(&sandbox);
     client.create(create()).await.unwrap();
@@ -192,12 +210,12 @@ async fn only_known_users_exist_where_some_are_known() {
 }
 
 #[tokio::test]
-async fn a_quota_ends_and_says_how_much_was_used() {
+async fn create_beyond_the_quota_is_refused_with_limit_and_use() {
     let sandbox = Sandbox::new().quota(2);
     let client = wired(&sandbox);
     client.create(create()).await.unwrap();
     let token = client.create(create()).await.unwrap();
-    // What was used stays used.
+    // A revoke does not return an impersonation.
     client.revoke(token.id()).await.unwrap();
     let error = client.create(create()).await.unwrap_err();
     assert_eq!(error.status(), Some(StatusCode::UNPROCESSABLE_ENTITY));
@@ -207,7 +225,7 @@ async fn a_quota_ends_and_says_how_much_was_used() {
 }
 
 #[tokio::test]
-async fn a_plan_may_have_no_impersonation() {
+async fn create_without_impersonation_in_the_plan_is_refused() {
     let client = wired(&Sandbox::new().without_impersonation());
     let error = client.create(create()).await.unwrap_err();
     assert_eq!(error.status(), Some(StatusCode::PAYMENT_REQUIRED));
@@ -217,7 +235,7 @@ async fn a_plan_may_have_no_impersonation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_limit_says_when_its_window_ends() {
+async fn request_beyond_the_rate_limit_is_refused_until_the_window_ends() {
     let sandbox = Sandbox::new().rate_limit(2, Duration::from_secs(10));
     let clients = [Client::new(sandbox.clone()), wired(&sandbox)];
     for client in &clients {
@@ -237,7 +255,7 @@ async fn a_rate_limit_says_when_its_window_ends() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_right_is_refused_in_process_too() {
+async fn invalid_create_is_refused_in_process_too() {
     let client = Client::new(Sandbox::new());
     let error = client
         .create(CreateActorToken::new("", Actor::new("a")))
@@ -247,7 +265,7 @@ async fn a_request_that_cannot_be_right_is_refused_in_process_too() {
 }
 
 #[tokio::test]
-async fn the_key_is_checked_over_the_wire() {
+async fn key_is_checked_over_the_wire() {
     let key = || SecretKey::new("sk_test_mine").unwrap();
     let sandbox = Sandbox::new();
     assert_eq!(sandbox.secret_key().expose(), "sk_test_sandbox");
@@ -265,21 +283,21 @@ async fn the_key_is_checked_over_the_wire() {
     assert!(!format!("{sandbox:?} {:?}", sandbox.transport()).contains("sk_test"));
 }
 
-/// What a create meets over the wire in process: the error, and how many tokens there are then.
-async fn meet(fault: Fault) -> (Result<ActorToken, Error>, usize) {
+/// Sends a create with this fault. Returns its result and the number of tokens minted until then.
+async fn create_with(fault: Fault) -> (Result<ActorToken, Error>, usize) {
     let sandbox = Sandbox::new();
     sandbox.inject(fault);
     let client = wired(&sandbox);
     let result = client.create(create()).await;
     assert_eq!(sandbox.requests(), 1);
     let minted = sandbox.ledger().minted().len();
-    // The next request meets no fault.
+    // The next request has no fault.
     assert!(client.create(create()).await.is_ok());
     (result, minted)
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_fault_does_what_it_says() {
+async fn every_fault_has_its_documented_effect() {
     use ErrorKind as K;
     let body = |text: &'static str| Fault::Body(Bytes::from_static(text.as_bytes()));
     let wait = Duration::from_secs(7);
@@ -390,7 +408,7 @@ async fn every_fault_does_what_it_says() {
         ),
     ] {
         let shown = format!("{fault:?}");
-        let (result, count) = meet(fault.clone()).await;
+        let (result, count) = create_with(fault.clone()).await;
         let error = result.expect_err(&shown);
         assert_eq!(
             (error.kind(), error.outcome()),
@@ -399,8 +417,12 @@ async fn every_fault_does_what_it_says() {
         );
         assert_eq!(error.status().map(|it| it.as_u16()), status, "{shown}");
         assert_eq!(count, minted, "{shown}");
-        let asked = error.retry_after();
-        assert_eq!(asked, (status == Some(429)).then_some(wait), "{shown}");
+        let retry_after = error.retry_after();
+        assert_eq!(
+            retry_after,
+            (status == Some(429)).then_some(wait),
+            "{shown}"
+        );
         let has_trace_id = matches!(
             fault,
             Fault::Status(_) | Fault::StatusAfter(_) | Fault::Html(_)
@@ -410,7 +432,7 @@ async fn every_fault_does_what_it_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delay_a_pause_and_a_cut_beyond_the_end_change_nothing_else() {
+async fn delay_pause_and_truncation_beyond_the_end_keep_the_response() {
     let time = Duration::from_secs(9);
     for fault in [
         Fault::Delay(time),
@@ -423,15 +445,15 @@ async fn a_delay_a_pause_and_a_cut_beyond_the_end_change_nothing_else() {
         },
     ] {
         let before = tokio::time::Instant::now();
-        let (result, minted) = meet(fault.clone()).await;
+        let (result, minted) = create_with(fault.clone()).await;
         assert_eq!((result.is_ok(), minted), (true, 1), "{fault:?}");
         assert_eq!(before.elapsed(), time, "{fault:?}");
     }
-    assert!(meet(Fault::Truncate(1 << 20)).await.0.is_ok());
+    assert!(create_with(Fault::Truncate(1 << 20)).await.0.is_ok());
 }
 
 #[tokio::test]
-async fn a_disconnect_is_an_io_error_and_a_cut_a_body_error_after_what_came() {
+async fn disconnect_is_an_io_error_and_truncation_a_body_error_after_the_first_bytes() {
     let sandbox = Sandbox::new();
     let revoke = || {
         Request::post("/v1/actor_tokens/act_1/revoke")
@@ -458,7 +480,7 @@ async fn a_disconnect_is_an_io_error_and_a_cut_a_body_error_after_what_came() {
 }
 
 #[tokio::test]
-async fn faults_are_met_in_turn() {
+async fn injected_faults_apply_in_order() {
     let sandbox = Sandbox::new();
     let client = wired(&sandbox);
     for status in [
@@ -480,7 +502,7 @@ async fn faults_are_met_in_turn() {
 }
 
 #[tokio::test]
-async fn faults_are_chosen_by_number_and_head_where_none_was_injected() {
+async fn faults_by_chooses_by_number_and_head_after_the_injected_faults() {
     let sandbox = Sandbox::new().faults_by(|number, head| {
         let status = StatusCode::from_u16(500 + u16::try_from(number).unwrap()).unwrap();
         (head.uri.path() == "/v1/actor_tokens").then_some(Fault::Status(status))
@@ -497,7 +519,7 @@ async fn faults_are_chosen_by_number_and_head_where_none_was_injected() {
 }
 
 #[tokio::test]
-async fn nothing_shows_a_credential_or_a_person() {
+async fn debug_shows_neither_credential_nor_user() {
     let sandbox = Sandbox::new();
     let token = Client::new(sandbox.clone()).create(create()).await.unwrap();
     let shown = format!(
@@ -537,7 +559,7 @@ mod over_tcp {
     }
 
     #[tokio::test]
-    async fn a_token_is_minted_and_revoked() {
+    async fn token_is_minted_and_revoked() {
         let sandbox = Sandbox::new();
         let server = sandbox.spawn().await.unwrap();
         let client = client(&sandbox, server.base_url());
@@ -550,7 +572,7 @@ mod over_tcp {
     }
 
     #[tokio::test]
-    async fn the_link_works_once_over_either_protocol() {
+    async fn link_works_once_over_http1_and_http2() {
         let sandbox = Sandbox::new();
         let server = sandbox.spawn().await.unwrap();
         let client = client(&sandbox, server.base_url());
@@ -569,7 +591,7 @@ mod over_tcp {
             let error = client.revoke(token.id()).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::AlreadyAccepted);
         }
-        // Links are no requests to the API.
+        // Requests for links are not counted.
         assert_eq!(sandbox.requests(), 4);
     }
 
@@ -596,7 +618,7 @@ mod over_tcp {
     }
 
     #[tokio::test]
-    async fn a_server_that_is_dropped_takes_its_connections_along() {
+    async fn dropping_the_server_ends_its_connections() {
         let sandbox = Sandbox::new();
         let server = sandbox.spawn().await.unwrap();
         let client = client(&sandbox, server.base_url());
@@ -613,12 +635,12 @@ mod over_tcp {
     }
 
     #[tokio::test]
-    async fn a_server_that_was_dropped_serves_nobody_any_more() {
+    async fn request_in_flight_has_no_effect_after_the_server_was_dropped() {
         let sandbox = Sandbox::new();
         let server = sandbox.spawn().await.unwrap();
         let (addr, client) = (server.addr(), client(&sandbox, server.base_url()));
         let _kept = client.create(create()).await.unwrap();
-        // The request is there when the server is dropped, in the midst of it.
+        // The server is dropped after the request was received.
         let server = Mutex::new(Some(server));
         let sandbox = sandbox.faults_by(move |_, _| {
             drop(server.lock().unwrap().take());
@@ -630,7 +652,7 @@ mod over_tcp {
     }
 
     #[tokio::test]
-    async fn a_port_is_free_as_soon_as_its_server_is_dropped() {
+    async fn port_refuses_connections_as_soon_as_the_server_is_dropped() {
         let server = Sandbox::new().spawn().await.unwrap();
         let addr = server.addr();
         drop(server);

@@ -1,4 +1,4 @@
-//! What `ActorTokensApi` checks, in which order, and how failures of its service are answered.
+//! `ActorTokensApi`: the order of its checks, and the response to each failure of its service.
 
 use std::{
     convert::Infallible,
@@ -32,13 +32,13 @@ fn key() -> SecretKey {
     SecretKey::new("sk_test_gateway").unwrap()
 }
 
-struct Answer {
+struct Received {
     status: u16,
     headers: HeaderMap,
     body: Value,
 }
 
-impl Answer {
+impl Received {
     fn code(&self) -> &str {
         self.body["errors"][0]["code"].as_str().unwrap_or_default()
     }
@@ -55,7 +55,7 @@ impl Answer {
     }
 }
 
-async fn ask<S>(api: S, request: Request<Full<Bytes>>) -> Answer
+async fn send<S>(api: S, request: Request<Full<Bytes>>) -> Received
 where
     S: Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>, Error = Infallible>,
 {
@@ -63,7 +63,7 @@ where
     let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     assert_eq!(head.headers["content-length"], body.len().to_string());
-    Answer {
+    Received {
         status: head.status.as_u16(),
         headers: head.headers,
         body: serde_json::from_slice(&body).unwrap(),
@@ -85,7 +85,7 @@ fn create(body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     post(CREATE, &[AUTH, JSON], body)
 }
 
-/// Remembers what it was called with, and answers with a token that has a ticket.
+/// Records its calls and returns a token with a ticket.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<ActorTokenRequest>>>);
 
@@ -118,16 +118,16 @@ fn recorded() -> (Recorder, ActorTokensApi<Recorder>) {
 }
 
 #[tokio::test]
-async fn checks_come_in_order_and_a_refused_request_never_reaches_the_service() {
+async fn checks_run_in_order_and_refused_request_does_not_reach_the_service() {
     let (recorder, api) = recorded();
     let (wrong, no_version) = (
         ("authorization", "Bearer sk_test_other"),
         ("clerk-api-version", "2020-01-01"),
     );
     let get = Request::get(CREATE).body(Full::default()).unwrap();
-    let answer = ask(api.clone(), get).await;
-    assert!(answer.is(405, "method_not_allowed"));
-    assert_eq!(answer.headers["allow"], "POST");
+    let response = send(api.clone(), get).await;
+    assert!(response.is(405, "method_not_allowed"));
+    assert_eq!(response.headers["allow"], "POST");
 
     for (path, headers, body, status, code) in [
         ("/v1/x", &[][..], "", 404, "resource_not_found"),
@@ -173,7 +173,7 @@ async fn checks_come_in_order_and_a_refused_request_never_reaches_the_service() 
         (CREATE, &[AUTH, JSON], "7", 400, "request_body_invalid"),
     ] {
         assert!(
-            ask(api.clone(), post(path, headers, body))
+            send(api.clone(), post(path, headers, body))
                 .await
                 .is(status, code),
             "{path}"
@@ -181,12 +181,12 @@ async fn checks_come_in_order_and_a_refused_request_never_reaches_the_service() 
     }
     let long = vec![b' '; 64 * 1024 + 1];
     assert!(
-        ask(api.clone(), create(long.clone()))
+        send(api.clone(), create(long.clone()))
             .await
             .is(413, "request_body_invalid")
     );
     assert!(
-        ask(api, post(REVOKE, &[AUTH], long))
+        send(api, post(REVOKE, &[AUTH], long))
             .await
             .is(413, "request_body_invalid")
     );
@@ -194,7 +194,7 @@ async fn checks_come_in_order_and_a_refused_request_never_reaches_the_service() 
 }
 
 #[tokio::test]
-async fn the_body_of_a_create_is_closed_and_errors_name_the_field() {
+async fn invalid_body_of_a_create_is_refused_with_the_name_of_the_field() {
     let (recorder, api) = recorded();
     for (body, code, field) in [
         (
@@ -251,21 +251,21 @@ async fn the_body_of_a_create_is_closed_and_errors_name_the_field() {
             "session_max_duration_in_seconds",
         ),
     ] {
-        let answer = ask(api.clone(), create(body.to_string())).await;
-        assert!(answer.is(422, code), "{body}");
+        let response = send(api.clone(), create(body.to_string())).await;
+        assert!(response.is(422, code), "{body}");
         assert_eq!(
-            answer.body["errors"][0]["meta"]["param_name"], field,
+            response.body["errors"][0]["meta"]["param_name"], field,
             "{body}"
         );
     }
-    let no_sub = ask(api, create(r#"{"user_id":"u","actor":{"a":1}}"#)).await;
+    let no_sub = send(api, create(r#"{"user_id":"u","actor":{"a":1}}"#)).await;
     let sentence = &no_sub.body["errors"][0]["long_message"];
     assert_eq!(sentence, "actor.sub must be included.");
     assert!(recorder.calls().is_empty());
 }
 
 #[tokio::test]
-async fn the_service_gets_the_operation_and_the_answer_has_the_credential() {
+async fn service_receives_the_operation_and_the_response_has_the_credential() {
     let (recorder, api) = recorded();
     let body = json!({
         "user_id": "user_1",
@@ -273,13 +273,13 @@ async fn the_service_gets_the_operation_and_the_answer_has_the_credential() {
         "expires_in_seconds": 300,
         "session_max_duration_in_seconds": null,
     });
-    let answer = ask(api.clone(), create(body.to_string())).await;
+    let response = send(api.clone(), create(body.to_string())).await;
     assert_eq!(
-        (answer.status, answer.body),
+        (response.status, response.body),
         (200, serde_json::from_str(MINTED).unwrap())
     );
     let query = "/v1/actor_tokens/act_7/revoke?__clerk_api_version=2021-02-05";
-    assert_eq!(ask(api, post(query, &[AUTH], "")).await.status, 200);
+    assert_eq!(send(api, post(query, &[AUTH], "")).await.status, 200);
 
     let actor = Actor::new("user_2")
         .claim("n", u64::MAX)
@@ -294,7 +294,7 @@ async fn the_service_gets_the_operation_and_the_answer_has_the_credential() {
 }
 
 #[tokio::test]
-async fn inbound_headers_are_at_hand_and_not_passed_on() {
+async fn inbound_headers_are_an_extension_and_are_not_forwarded() {
     #[derive(Clone, Debug, PartialEq)]
     struct Operator(&'static str);
 
@@ -305,7 +305,7 @@ async fn inbound_headers_are_at_hand_and_not_passed_on() {
         "",
     );
     request.extensions_mut().insert(Operator("jo"));
-    assert_eq!(ask(api, request).await.status, 200);
+    assert_eq!(send(api, request).await.status, 200);
 
     let calls = recorder.calls();
     assert!(calls[0].headers().is_empty());
@@ -313,7 +313,7 @@ async fn inbound_headers_are_at_hand_and_not_passed_on() {
     assert_eq!(inbound.headers().get_all("x-operator").iter().count(), 2);
     assert!(!inbound.headers().contains_key("authorization"));
     assert!(!format!("{inbound:?}").contains("marker"));
-    // What an authentication in front has found out reaches every layer.
+    // An extension that an authentication layer in front has set reaches every layer.
     assert_eq!(
         calls[0].extensions().get::<Operator>(),
         Some(&Operator("jo"))
@@ -321,23 +321,23 @@ async fn inbound_headers_are_at_hand_and_not_passed_on() {
 }
 
 #[tokio::test]
-async fn keys_can_be_added_and_left_out() {
+async fn added_keys_are_accepted_and_without_a_key_every_caller() {
     let revoke = |bearer: &str| post(REVOKE, &[("authorization", bearer)], "");
     let other = || SecretKey::new("sk_test_other").unwrap();
     let api = ActorTokensApi::new(Recorder::default(), key()).accept_key(other());
     for bearer in ["Bearer sk_test_gateway", "Bearer sk_test_other"] {
-        assert_eq!(ask(api.clone(), revoke(bearer)).await.status, 200);
+        assert_eq!(send(api.clone(), revoke(bearer)).await.status, 200);
     }
     assert!(!format!("{api:?}").contains("sk_test"));
 
     let open = ActorTokensApi::unauthenticated(Recorder::default());
-    assert_eq!(ask(open.clone(), post(REVOKE, &[], "")).await.status, 200);
+    assert_eq!(send(open.clone(), post(REVOKE, &[], "")).await.status, 200);
     let closed = open.accept_key(other());
-    assert_eq!(ask(closed, post(REVOKE, &[], "")).await.status, 401);
+    assert_eq!(send(closed, post(REVOKE, &[], "")).await.status, 401);
 }
 
 #[tokio::test]
-async fn the_base_path_can_be_chosen() {
+async fn requests_are_served_under_the_base_path() {
     let (_, api) = recorded();
     for (base, path, status) in [
         ("/clerk/v1", "/clerk/v1/actor_tokens/act_1/revoke", 200),
@@ -346,23 +346,23 @@ async fn the_base_path_can_be_chosen() {
     ] {
         let api = api.clone().base_path(base);
         assert_eq!(
-            ask(api, post(path, &[AUTH], "")).await.status,
+            send(api, post(path, &[AUTH], "")).await.status,
             status,
             "{path}"
         );
     }
 }
 
-/// The answer when the service fails with this.
-async fn answer_to<E>(error: impl Fn() -> E + Clone) -> Answer
+/// Returns the response when the service fails with this error.
+async fn response_to<E>(error: impl Fn() -> E + Clone + Send + 'static) -> Received
 where
-    E: Into<BoxError>,
+    E: Into<BoxError> + Send + 'static,
 {
     let service = tower::service_fn(move |_: ActorTokenRequest| {
         let error = error();
         async move { Err::<ActorToken, _>(error) }
     });
-    ask(
+    send(
         ActorTokensApi::new(service, key()),
         post(REVOKE, &[AUTH], ""),
     )
@@ -370,32 +370,57 @@ where
 }
 
 #[tokio::test]
-async fn an_answer_of_the_api_is_passed_on() {
-    let answer = answer_to(|| {
+async fn error_of_the_api_is_forwarded() {
+    let response = response_to(|| {
         let entry = ClerkError::new("impersonation_limit_exceeded", "m", "l");
         let mut errors = ClerkErrors::new(entry.with_meta("limit", 5));
         errors.clerk_trace_id = Some("upstream".into());
         Error::api(StatusCode::UNPROCESSABLE_ENTITY, errors)
     })
     .await;
-    assert!(answer.is(422, "impersonation_limit_exceeded"));
-    assert_eq!(answer.body["errors"][0]["meta"]["limit"], 5);
-    assert_eq!(answer.headers["clerk-trace-id"], "upstream");
+    assert!(response.is(422, "impersonation_limit_exceeded"));
+    assert_eq!(response.body["errors"][0]["meta"]["limit"], 5);
+    assert_eq!(response.headers["clerk-trace-id"], "upstream");
 
-    let empty = answer_to(|| Error::api(StatusCode::BAD_GATEWAY, ClerkErrors::default())).await;
-    assert!(empty.is(502, "bad_gateway"));
-    assert_eq!(empty.headers["clerk-trace-id"].len(), 32);
+    let empty = || response_to(|| Error::api(StatusCode::BAD_GATEWAY, ClerkErrors::default()));
+    let (one, other) = (empty().await, empty().await);
+    assert!(one.is(502, "bad_gateway"));
+    assert_eq!(one.headers["clerk-trace-id"].len(), 32);
+    assert_ne!(
+        one.headers["clerk-trace-id"],
+        other.headers["clerk-trace-id"]
+    );
 }
 
 #[tokio::test]
-async fn nothing_of_a_foreign_error_is_shown() {
-    let answer = answer_to(|| "marker: the pool is empty").await;
-    assert!(answer.is(500, "internal_clerk_error"));
-    assert!(!answer.body.to_string().contains("marker"));
+async fn retry_after_is_rounded_up_to_whole_seconds() {
+    for (wait, seconds) in [
+        (Duration::ZERO, "0"),
+        (Duration::from_millis(1), "1"),
+        (Duration::from_secs(1), "1"),
+        (Duration::from_millis(1001), "2"),
+        (Duration::from_secs(90), "90"),
+        (Duration::MAX, "18446744073709551615"),
+    ] {
+        let response = response_to(move || {
+            let entry = ClerkError::new("too_many_requests", "m", "l");
+            Error::api(StatusCode::TOO_MANY_REQUESTS, ClerkErrors::new(entry)).try_again_in(wait)
+        });
+        let response = response.await;
+        assert!(response.is(429, "too_many_requests"));
+        assert_eq!(response.headers["retry-after"], seconds);
+    }
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_ready_for_an_error_is_answered_too() {
+async fn text_of_a_foreign_error_is_not_shown() {
+    let response = response_to(|| "marker: the pool is empty").await;
+    assert!(response.is(500, "internal_clerk_error"));
+    assert!(!response.body.to_string().contains("marker"));
+}
+
+#[tokio::test]
+async fn error_of_poll_ready_is_a_500() {
     #[derive(Clone)]
     struct Broken;
 
@@ -413,29 +438,29 @@ async fn a_service_that_is_not_ready_for_an_error_is_answered_too() {
         }
     }
 
-    let answer = ask(
+    let response = send(
         ActorTokensApi::new(Broken, key()),
         post(REVOKE, &[AUTH], ""),
     )
     .await;
-    assert!(answer.is(500, "internal_clerk_error"));
+    assert!(response.is(500, "internal_clerk_error"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bare_time_out_of_this_crate_is_a_gateway_timeout() {
+async fn timeout_of_a_timeout_layer_is_a_504() {
     let never = tower::service_fn(|_: ActorTokenRequest| {
         std::future::pending::<Result<ActorToken, BoxError>>()
     });
     let service = TimeoutLayer::new(Duration::from_secs(1)).layer(never);
-    let answer = ask(
+    let response = send(
         ActorTokensApi::new(service, key()),
         post(REVOKE, &[AUTH], ""),
     )
     .await;
-    assert!(answer.is(504, "gateway_timeout"));
+    assert!(response.is(504, "gateway_timeout"));
 }
 
-/// A gateway over a client, which sends once, over the sandbox.
+/// Returns a gateway over a client that sends once, over the sandbox.
 fn gateway(sandbox: &Sandbox) -> ActorTokensApi<Client> {
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .retry(RetryConfig::disabled())
@@ -445,19 +470,19 @@ fn gateway(sandbox: &Sandbox) -> ActorTokensApi<Client> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_of_the_client_s_key_is_not_told_of_the_caller_s() {
+async fn a_401_about_the_key_of_the_client_is_a_502() {
     let sandbox = Sandbox::new();
     let wrong = SecretKey::new("sk_test_wrong").unwrap();
     let client = ClientBuilder::over(wrong, sandbox.transport()).build();
-    let answer = ask(ActorTokensApi::new(client.unwrap(), key()), create(BODY)).await;
-    assert!(answer.is(502, "bad_gateway"));
+    let response = send(ActorTokensApi::new(client.unwrap(), key()), create(BODY)).await;
+    assert!(response.is(502, "bad_gateway"));
     assert_eq!(sandbox.requests(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gateway_says_something_of_what_says_nothing() {
+async fn html_error_becomes_an_entry_that_states_the_outcome() {
     let sandbox = Sandbox::new();
-    for (status, told) in [
+    for (status, text) in [
         (403, "The service refused. Nothing has changed."),
         (
             502,
@@ -466,14 +491,14 @@ async fn a_gateway_says_something_of_what_says_nothing() {
     ] {
         let page = StatusCode::from_u16(status).unwrap();
         sandbox.inject(Fault::Html(page));
-        let answer = ask(gateway(&sandbox), create(BODY)).await;
-        assert!(answer.is(status, "bad_gateway"), "{status}");
-        assert_eq!(answer.body["errors"][0]["long_message"], told);
+        let response = send(gateway(&sandbox), create(BODY)).await;
+        assert!(response.is(status, "bad_gateway"), "{status}");
+        assert_eq!(response.body["errors"][0]["long_message"], text);
     }
 }
 
 #[tokio::test]
-async fn a_guard_that_refuses_with_5xx_says_that_nothing_was_sent() {
+async fn guard_that_refuses_with_a_5xx_and_not_sent_is_forwarded() {
     let closed = || {
         let why = ClerkError::new("closed", "closed", "Support is closed.");
         Error::api(StatusCode::SERVICE_UNAVAILABLE, ClerkErrors::new(why))
@@ -495,16 +520,16 @@ async fn a_guard_that_refuses_with_5xx_says_that_nothing_was_sent() {
         (error.outcome(), error.exposed_until()),
         (Outcome::NotSent, None)
     );
-    let answer = ask(ActorTokensApi::new(client, key()), create(BODY)).await;
-    assert!(answer.is(503, "closed"));
-    assert_eq!(answer.headers["retry-after"], "60");
+    let response = send(ActorTokensApi::new(client, key()), create(BODY)).await;
+    assert!(response.is(503, "closed"));
+    assert_eq!(response.headers["retry-after"], "60");
     assert_eq!(sandbox.requests(), 0);
 }
 
 const BODY: &str = r#"{"user_id":"user_1","actor":{"sub":"user_2"}}"#;
 
 #[tokio::test(start_paused = true)]
-async fn a_gateway_tells_what_may_have_happened() {
+async fn status_of_a_failure_allows_the_same_conclusions() {
     let sandbox = Sandbox::new();
     for (fault, status, code) in [
         (
@@ -531,16 +556,16 @@ async fn a_gateway_tells_what_may_have_happened() {
         ),
     ] {
         sandbox.inject(fault.clone());
-        let answer = ask(gateway(&sandbox), create(BODY)).await;
-        assert!(answer.is(status, code), "{fault:?}");
-        let wait = answer
+        let response = send(gateway(&sandbox), create(BODY)).await;
+        assert!(response.is(status, code), "{fault:?}");
+        let wait = response
             .headers
             .get("retry-after")
             .map(|wait| wait.to_str().unwrap());
         assert_eq!(wait, (status == 429).then_some("2"), "{fault:?}");
     }
     sandbox.inject(Fault::Html(StatusCode::BAD_GATEWAY));
-    let html = ask(gateway(&sandbox), create(BODY)).await;
+    let html = send(gateway(&sandbox), create(BODY)).await;
     assert!(html.is(502, "bad_gateway"));
     assert!(
         html.headers["clerk-trace-id"]
@@ -551,30 +576,30 @@ async fn a_gateway_tells_what_may_have_happened() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_minted_but_cannot_be_delivered_is_named_unless_it_is_somebody_elses() {
+async fn token_of_an_unusable_response_is_named_unless_it_is_of_another_user() {
     let sandbox = Sandbox::new();
     let of_another = r#"{"id":"act_7","user_id":"another","status":"pending","token":"eyJmarker"}"#;
-    let of_nobody = r#"{"id":"act_7","status":"pending","token":"eyJmarker"}"#;
-    for (body, named) in [(of_nobody, true), (of_another, false)] {
+    let without_user = r#"{"id":"act_7","status":"pending","token":"eyJmarker"}"#;
+    for (body, named) in [(without_user, true), (of_another, false)] {
         sandbox.inject(Fault::Body(Bytes::from_static(body.as_bytes())));
-        let answer = ask(gateway(&sandbox), create(BODY)).await;
-        assert!(answer.is(502, "bad_gateway"));
-        let entry = &answer.body["errors"][0];
+        let response = send(gateway(&sandbox), create(BODY)).await;
+        assert!(response.is(502, "bad_gateway"));
+        let entry = &response.body["errors"][0];
         assert_eq!(entry["meta"]["actor_token_id"] == "act_7", named, "{body}");
-        let told = answer.body.to_string();
-        assert_eq!(told.contains("act_7"), named, "{told}");
-        assert!(!told.contains("marker"));
+        let text = response.body.to_string();
+        assert_eq!(text.contains("act_7"), named, "{text}");
+        assert!(!text.contains("marker"));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_named_whose_answer_did_not_end_in_time() {
+async fn token_of_an_incomplete_response_is_named_after_a_timeout() {
     let sandbox = Sandbox::new();
     let (after, time) = (120, Duration::from_secs(3600));
     sandbox.inject(Fault::Pause { after, time });
-    let answer = ask(gateway(&sandbox), create(BODY)).await;
-    assert!(answer.is(504, "gateway_timeout"));
-    let error = &answer.body["errors"][0];
+    let response = send(gateway(&sandbox), create(BODY)).await;
+    assert!(response.is(504, "gateway_timeout"));
+    let error = &response.body["errors"][0];
     let minted = sandbox.ledger().minted().next().unwrap().id().to_string();
     assert_eq!(error["meta"]["actor_token_id"], minted);
     assert_eq!(
@@ -584,72 +609,116 @@ async fn a_token_is_named_whose_answer_did_not_end_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_out_before_anything_was_sent_says_that_nothing_has_changed() {
-    // Still connecting when its time runs out.
+async fn timeout_before_anything_was_sent_states_that_nothing_has_changed() {
+    // Still connecting when the timeout expires.
     let connecting = tower::service_fn(|request: Request<Body>| async move {
         let _not_taken = request;
         std::future::pending::<Result<Response<Full<Bytes>>, BoxError>>().await
     });
     let client = ClientBuilder::over(key(), connecting).build().unwrap();
-    let answer = ask(ActorTokensApi::new(client, key()), create(BODY)).await;
-    assert!(answer.is(504, "gateway_timeout"));
+    let response = send(ActorTokensApi::new(client, key()), create(BODY)).await;
+    assert!(response.is(504, "gateway_timeout"));
     assert_eq!(
-        answer.body["errors"][0]["long_message"],
+        response.body["errors"][0]["long_message"],
         "The service took too long. Nothing has changed."
     );
 }
 
 #[tokio::test]
-async fn a_guard_in_a_client_refuses_in_the_terms_of_the_api() {
+async fn error_of_a_guard_in_a_client_is_forwarded() {
     let sandbox = Sandbox::new();
     let refuse = |_: ActorTokenRequest| {
-        let why = ClerkError::new("operator_missing", "no operator", "Say who asks.");
+        let why = ClerkError::new("operator_missing", "no operator", "Name the operator.");
         Err::<ActorTokenRequest, _>(Error::api(StatusCode::FORBIDDEN, ClerkErrors::new(why)))
     };
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .call_layer(FilterLayer::new(refuse))
         .build()
         .unwrap();
-    let answer = ask(ActorTokensApi::new(client, key()), create(BODY)).await;
-    assert!(answer.is(403, "operator_missing"));
+    let response = send(ActorTokensApi::new(client, key()), create(BODY)).await;
+    assert!(response.is(403, "operator_missing"));
     assert_eq!(sandbox.requests(), 0);
 }
 
 #[tokio::test]
-async fn a_foreign_error_in_a_client_is_answered_by_what_became_of_the_call() {
+async fn foreign_error_in_a_client_before_anything_was_sent_is_a_503() {
     let sandbox = Sandbox::new();
     let refuse = |_: ActorTokenRequest| Err::<ActorTokenRequest, _>("marker: the pool is empty");
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .call_layer(FilterLayer::new(refuse))
         .build()
         .unwrap();
-    let answer = ask(ActorTokensApi::new(client, key()), create(BODY)).await;
-    assert!(answer.is(503, "service_unavailable"));
-    let told = answer.body.to_string();
+    let response = send(ActorTokensApi::new(client, key()), create(BODY)).await;
+    assert!(response.is(503, "service_unavailable"));
+    let text = response.body.to_string();
     assert!(
-        told.contains("Nothing has changed.") && !told.contains("marker"),
-        "{told}"
+        text.contains("Nothing has changed.") && !text.contains("marker"),
+        "{text}"
     );
 }
 
+#[tokio::test]
+async fn request_that_the_client_finds_invalid_is_a_422() {
+    let sandbox = Sandbox::new();
+    let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+        .call_layer(FilterLayer::new(|_: ActorTokenRequest| {
+            let create = CreateActorToken::new("", Actor::new("user_2"));
+            Ok::<_, BoxError>(ActorTokenRequest::create(create))
+        }))
+        .build()
+        .unwrap();
+    let response = send(ActorTokensApi::new(client, key()), create(BODY)).await;
+    assert!(response.is(422, "form_param_value_invalid"));
+    assert_eq!(sandbox.requests(), 0);
+}
+
+#[tokio::test]
+async fn foreign_error_after_the_token_was_minted_is_a_502() {
+    let sandbox = Sandbox::new();
+    let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+        .call_layer(tower::util::AndThenLayer::new(|_: ActorToken| async {
+            Err::<ActorToken, _>(BoxError::from("marker"))
+        }))
+        .build()
+        .unwrap();
+    let response = send(ActorTokensApi::new(client, key()), create(BODY)).await;
+    assert!(response.is(502, "bad_gateway"));
+    assert!(!response.body.to_string().contains("marker"));
+    assert_eq!(sandbox.ledger().minted().len(), 1);
+}
+
+#[cfg(feature = "transport")]
+#[tokio::test]
+async fn connection_that_is_refused_is_a_503() {
+    let sandbox = Sandbox::new();
+    let base_url = sandbox.spawn().await.unwrap().base_url();
+    let client = Client::builder(sandbox.secret_key())
+        .base_url(base_url)
+        .retry(RetryConfig::disabled())
+        .build()
+        .unwrap();
+    let response = send(ActorTokensApi::new(client, key()), create(BODY)).await;
+    assert!(response.is(503, "service_unavailable"));
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_4xx_after_an_attempt_in_doubt_is_not_passed_on() {
+async fn a_4xx_after_an_attempt_with_unknown_outcome_is_a_502() {
     let sandbox = Sandbox::new();
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .build()
         .unwrap();
     sandbox.inject(Fault::DisconnectBefore);
     sandbox.inject(Fault::Status(StatusCode::FORBIDDEN));
-    let answer = ask(
+    let response = send(
         ActorTokensApi::new(client, key()),
         post(REVOKE, &[AUTH], ""),
     )
     .await;
-    assert!(answer.is(502, "bad_gateway"));
+    assert!(response.is(502, "bad_gateway"));
 }
 
 #[tokio::test]
-async fn a_client_over_a_gateway_sees_what_a_client_over_the_api_sees() {
+async fn client_over_a_gateway_gets_the_same_results_as_over_the_api() {
     let sandbox = Sandbox::new().known_users(["user_1"]);
     let client = ClientBuilder::over(key(), gateway(&sandbox))
         .build()
@@ -680,7 +749,7 @@ async fn a_client_over_a_gateway_sees_what_a_client_over_the_api_sees() {
     assert_eq!(again.kind(), ErrorKind::AlreadyRevoked);
 }
 
-/// Panics when it is called without having been polled ready; its clones are not ready.
+/// Panics when it is called before it was polled ready. Its clones are not ready.
 #[derive(Default)]
 struct Strict {
     is_ready: bool,
@@ -713,7 +782,7 @@ impl Service<ActorTokenRequest> for Strict {
     fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
         assert!(std::mem::take(&mut self.is_ready), "called unready");
         let Operation::Revoke(id) = request.operation() else {
-            panic!("only revokes are asked for")
+            panic!("only revokes are sent")
         };
         let token = ActorToken::new(id.clone(), ActorTokenStatus::Revoked);
         std::future::ready(Ok(token))
@@ -721,7 +790,7 @@ impl Service<ActorTokenRequest> for Strict {
 }
 
 #[tokio::test]
-async fn the_instance_polled_ready_is_called_and_refused_requests_take_none() {
+async fn instance_polled_ready_is_called_and_refused_request_clones_none() {
     let service = Strict::default();
     let clones = Arc::clone(&service.clones);
     let mut api = ActorTokensApi::new(service, key());
@@ -731,24 +800,24 @@ async fn the_instance_polled_ready_is_called_and_refused_requests_take_none() {
         (401, 0)
     );
     for _ in 0..2 {
-        let Ok(answer) = api.call(post(REVOKE, &[AUTH], "")).await;
-        assert_eq!(answer.status(), 200);
+        let Ok(response) = api.call(post(REVOKE, &[AUTH], "")).await;
+        assert_eq!(response.status(), 200);
     }
     assert_eq!(*clones.lock().unwrap(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_at_the_gateway_waits_for_is_revoked_and_what_was_answered_is_not() {
+async fn token_of_a_dropped_request_is_revoked_and_a_returned_token_is_not() {
     let sandbox = Sandbox::new();
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .build()
         .unwrap();
     let api = ActorTokensApi::new(client.clone(), key());
     let body = r#"{"user_id":"user_1","actor":{"sub":"user_2"}}"#;
-    assert_eq!(ask(api.clone(), create(body)).await.status, 200);
+    assert_eq!(send(api.clone(), create(body)).await.status, 200);
 
     sandbox.inject(Fault::Delay(Duration::from_secs(5)));
-    let gone = tokio::time::timeout(Duration::from_secs(1), ask(api, create(body)));
+    let gone = tokio::time::timeout(Duration::from_secs(1), send(api, create(body)));
     assert!(gone.await.is_err());
     let report = client.drain(Duration::from_secs(60)).await;
     assert_eq!((report.is_complete(), report.counts().revoked), (true, 1));

@@ -1,12 +1,16 @@
 //! [`Fault`], a scripted failure on the wire.
 
-use std::time::Duration;
+use std::{future::pending, io, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header::SERVER};
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{CONTENT_TYPE, SERVER},
+};
 use http_body_util::Full;
+use tokio::time::sleep;
 
-use super::state::too_many_requests;
+use super::{SandboxBody, state::too_many_requests};
 use crate::{ClerkError, ClerkErrors, server::response};
 
 /// A failure of one request over the wire, see [`Sandbox::inject`](super::Sandbox::inject) and
@@ -14,26 +18,6 @@ use crate::{ClerkError, ClerkErrors, server::response};
 ///
 /// The body of the request is always read first. *Applied* means that the operation is carried out
 /// before the fault shows: a create mints.
-///
-/// ```
-/// use clerk_actor_tokens::{ClientBuilder, sandbox::{Fault, Sandbox}};
-/// use http::StatusCode;
-///
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let sandbox = Sandbox::new();
-/// let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport()).build()?;
-/// # use clerk_actor_tokens::{Actor, CreateActorToken};
-/// let token = client.create(CreateActorToken::new("user_1", Actor::new("user_2"))).await?;
-///
-/// // The revoke is retried. The second attempt revokes the token, and the third finds it revoked.
-/// sandbox.inject(Fault::Status(StatusCode::SERVICE_UNAVAILABLE));
-/// sandbox.inject(Fault::DisconnectAfter);
-/// client.revoke(token.id()).await?;
-/// assert_eq!(sandbox.requests(), 4);
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -75,23 +59,60 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Returns the response of a fault that is nothing but a response.
-    pub(super) fn response(&self) -> Option<Response<Full<Bytes>>> {
-        match self {
-            Self::Status(status) => Some(of_status(*status)),
+    /// Returns the response with this fault. `operation` carries the request out and returns the usual
+    /// response.
+    pub(super) async fn apply(
+        self,
+        operation: impl Future<Output = Response<Full<Bytes>>>,
+    ) -> io::Result<Response<SandboxBody>> {
+        let response = match self {
+            Self::Status(status) => of_status(status),
             Self::RateLimited { retry_after } => {
-                let errors = ClerkErrors::new(too_many_requests());
-                let status = StatusCode::TOO_MANY_REQUESTS;
-                Some(response::errors(status, errors, Some(*retry_after)))
+                response::of_error(&too_many_requests(retry_after))
             }
-            Self::Html(status) => Some(html(*status)),
-            _ => None,
-        }
+            Self::StatusAfter(status) => {
+                operation.await;
+                of_status(status)
+            }
+            Self::DisconnectBefore => return Err(disconnected()),
+            Self::DisconnectAfter => {
+                operation.await;
+                return Err(disconnected());
+            }
+            Self::HangBefore => return pending().await,
+            Self::HangAfter => {
+                operation.await;
+                return pending().await;
+            }
+            Self::Truncate(len) => {
+                let response = operation.await;
+                return Ok(response.map(|body| SandboxBody::new(body).truncated(len)));
+            }
+            Self::Body(body) => {
+                operation.await;
+                response::json(StatusCode::OK, body)
+            }
+            Self::Delay(time) => {
+                sleep(time).await;
+                operation.await
+            }
+            Self::DelayAfter(time) => {
+                let response = operation.await;
+                sleep(time).await;
+                response
+            }
+            Self::Pause { after, time } => {
+                let response = operation.await;
+                return Ok(response.map(|body| SandboxBody::new(body).paused(after, time)));
+            }
+            Self::Html(status) => html(status),
+        };
+        Ok(response.map(SandboxBody::new))
     }
 }
 
 /// Returns an error body as the API would send it with this status.
-pub(super) fn of_status(status: StatusCode) -> Response<Full<Bytes>> {
+fn of_status(status: StatusCode) -> Response<Full<Bytes>> {
     let code = match status.as_u16() {
         400 => "malformed_request_parameters",
         401 => "authentication_invalid",
@@ -111,11 +132,19 @@ pub(super) fn of_status(status: StatusCode) -> Response<Full<Bytes>> {
 
 fn html(status: StatusCode) -> Response<Full<Bytes>> {
     let page = format!("<!DOCTYPE html><html><head><title>{status}</title></head></html>");
-    let mut response = response::content(status, "text/html; charset=UTF-8", page);
+    let mut response = response::json(status, page);
     let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=UTF-8"),
+    );
     headers.insert(SERVER, HeaderValue::from_static("cloudflare"));
     if let Ok(ray) = HeaderValue::try_from(format!("{:016x}-FRA", fastrand::u64(..))) {
-        headers.insert(HeaderName::from_static("cf-ray"), ray);
+        headers.insert("cf-ray", ray);
     }
     response
+}
+
+pub(super) fn disconnected() -> io::Error {
+    io::ErrorKind::ConnectionReset.into()
 }

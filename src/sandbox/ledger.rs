@@ -5,27 +5,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{Actor, ActorTokenId, ActorTokenStatus};
+use crate::{Actor, ActorToken, ActorTokenId, ActorTokenStatus, CreateActorToken};
 
 /// A snapshot of the tokens of a [`Sandbox`](super::Sandbox), in the order of their creation.
-///
-/// ```
-/// use clerk_actor_tokens::{Actor, Client, CreateActorToken, sandbox::Sandbox};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), clerk_actor_tokens::Error> {
-/// let sandbox = Sandbox::new();
-/// let client = Client::new(sandbox.clone());
-/// let token = client.create(CreateActorToken::new("user_1", Actor::new("user_2"))).await?;
-/// assert_eq!(sandbox.ledger().pending().count(), 1);
-///
-/// client.revoke(token.id()).await?;
-/// let ledger = sandbox.ledger();
-/// assert_eq!((ledger.pending().count(), ledger.revoked().count()), (0, 1));
-/// assert_eq!(ledger.minted().next().map(|entry| entry.id()), Some(token.id()));
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Clone, Debug)]
 pub struct Ledger {
     pub(super) entries: Vec<LedgerEntry>,
@@ -61,13 +43,10 @@ impl Ledger {
 #[derive(Clone)]
 pub struct LedgerEntry {
     pub(super) id: ActorTokenId,
-    pub(super) user_id: String,
-    pub(super) actor: Actor,
-    pub(super) session_max_duration: Option<Duration>,
+    pub(super) create: CreateActorToken,
     pub(super) status: ActorTokenStatus,
     pub(super) created_at: SystemTime,
     pub(super) updated_at: SystemTime,
-    pub(super) expires_at: SystemTime,
     /// Whether it had expired when the snapshot was taken.
     pub(super) has_expired: bool,
 }
@@ -82,19 +61,19 @@ impl LedgerEntry {
     /// Returns the user that the token signs in as.
     #[must_use]
     pub fn user_id(&self) -> &str {
-        &self.user_id
+        self.create.user_id()
     }
 
     /// Returns the actor, with all claims.
     #[must_use]
     pub fn actor(&self) -> &Actor {
-        &self.actor
+        self.create.actor()
     }
 
     /// Returns the longest duration of the session, if the create set it.
     #[must_use]
     pub fn session_max_duration(&self) -> Option<Duration> {
-        self.session_max_duration
+        self.create.session_life()
     }
 
     /// Returns the status of the token. An expired token stays pending.
@@ -112,13 +91,29 @@ impl LedgerEntry {
     /// Returns the time at which the token expires.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
-        self.expires_at
+        self.created_at + self.create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE)
     }
 
     /// Whether the token could be used: it was pending and not expired.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.status == ActorTokenStatus::Pending && !self.has_expired
+    }
+
+    /// Sets the last status and returns the token.
+    pub(super) fn end(&mut self, status: ActorTokenStatus, now: SystemTime) -> ActorToken {
+        (self.status, self.updated_at) = (status, now);
+        self.token()
+    }
+
+    /// Returns the token as the API shows it, without its credential.
+    pub(super) fn token(&self) -> ActorToken {
+        let token = ActorToken::new(self.id.clone(), self.status.clone());
+        let mut token = token.with_actor(self.actor().clone());
+        token.user_id = Some(self.user_id().to_owned());
+        token.created_at = Some(self.created_at);
+        token.updated_at = Some(self.updated_at);
+        token
     }
 }
 
@@ -128,7 +123,7 @@ impl fmt::Debug for LedgerEntry {
             .field("id", &self.id)
             .field("status", &self.status)
             .field("created_at", &self.created_at)
-            .field("expires_at", &self.expires_at)
+            .field("expires_at", &self.expires_at())
             .finish_non_exhaustive()
     }
 }

@@ -1,11 +1,12 @@
 //! The sandbox over TCP.
 
 use std::{
+    fmt,
     future::poll_fn,
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::Poll,
     time::Duration,
 };
@@ -20,10 +21,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::sleep,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tower_service::Service;
 
-use super::{Sandbox, SandboxTransport, transport::disconnected};
+use super::{Sandbox, SandboxTransport, fault::disconnected, lock};
 use crate::BaseUrl;
 
 /// How long the server waits after it could not accept a connection.
@@ -40,7 +41,24 @@ impl Sandbox {
     ///
     /// When the listener does not know its address.
     pub fn serve(&self, listener: TcpListener) -> impl Future<Output = io::Result<()>> + use<> {
-        self.serve_until(Shutdown::new(listener))
+        let sandbox = self.clone();
+        async move {
+            let front = format!("http://{}", listener.local_addr()?).into();
+            let transport = Sandbox { front, ..sandbox }.transport();
+            let closed = CancellationToken::new();
+            let _ends_connections = closed.clone().drop_guard();
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => {
+                        let connection = connection(transport.clone(), stream, closed.clone());
+                        tokio::spawn(closed.clone().run_until_cancelled_owned(connection));
+                    }
+                    // The peer disconnected before its turn.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                    Err(_) => sleep(PAUSE).await,
+                }
+            }
+        }
     }
 
     /// Serves on a free port of 127.0.0.1, in a task of the current runtime.
@@ -56,100 +74,35 @@ impl Sandbox {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let addr = listener.local_addr()?;
         let base_url = format!("http://{addr}").parse().map_err(io::Error::other)?;
-        let shutdown = Shutdown::new(listener);
-        let closed = shutdown.closed.clone();
-        tokio::spawn(closed.run_until_cancelled_owned(self.serve_until(shutdown.clone())));
+        let serving: Arc<Serving> = Arc::new(Mutex::new(Some(Box::pin(self.serve(listener)))));
+        let task = tokio::spawn({
+            let serving = Arc::clone(&serving);
+            poll_fn(move |cx| match &mut *lock(&serving) {
+                Some(future) => future.as_mut().poll(cx).map(drop),
+                None => Poll::Ready(()),
+            })
+        });
         Ok(SandboxServer {
             addr,
             base_url,
-            shutdown,
+            serving,
+            _task: AbortOnDropHandle::new(task),
         })
     }
-
-    fn serve_until(&self, shutdown: Shutdown) -> impl Future<Output = io::Result<()>> + use<> {
-        let sandbox = self.clone();
-        async move {
-            let addr = match &*shutdown.listener() {
-                Some(listener) => listener.local_addr()?,
-                None => return Ok(()),
-            };
-            let transport = sandbox.with_front(&format!("http://{addr}")).transport();
-            while let Some(accepted) = shutdown.accept().await {
-                match accepted {
-                    Ok(stream) => {
-                        let closed = shutdown.closed.clone();
-                        let connection = connection(transport.clone(), stream, closed.clone());
-                        tokio::spawn(closed.run_until_cancelled_owned(connection));
-                    }
-                    // The peer disconnected before its turn.
-                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                    Err(_) => sleep(PAUSE).await,
-                }
-            }
-            Ok(())
-        }
-    }
 }
 
-/// Closes the listener and ends all connections when a clone is dropped. That takes effect at once,
-/// although the tasks of the server may still run on other threads.
-#[derive(Clone, Debug)]
-struct Shutdown {
-    listener: Arc<Mutex<Option<TcpListener>>>,
-    closed: CancellationToken,
-}
-
-impl Shutdown {
-    fn new(listener: TcpListener) -> Self {
-        Self {
-            listener: Arc::new(Mutex::new(Some(listener))),
-            closed: CancellationToken::new(),
-        }
-    }
-
-    fn listener(&self) -> MutexGuard<'_, Option<TcpListener>> {
-        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Accepts a connection. Returns `None` once the listener is closed.
-    async fn accept(&self) -> Option<io::Result<TcpStream>> {
-        poll_fn(|cx| match &*self.listener() {
-            Some(listener) => listener
-                .poll_accept(cx)
-                .map_ok(|(stream, _)| stream)
-                .map(Some),
-            None => Poll::Ready(None),
-        })
-        .await
-    }
-}
-
-impl Drop for Shutdown {
-    fn drop(&mut self) {
-        *self.listener() = None;
-        self.closed.cancel();
-    }
-}
+/// The future of [`Sandbox::serve`], until it is dropped.
+type Serving = Mutex<Option<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>>;
 
 async fn connection(transport: SandboxTransport, stream: TcpStream, closed: CancellationToken) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let (mut transport, closed) = (transport.clone(), closed.clone());
-        async move {
-            // Checked before each poll, because an HTTP/2 stream has a task of its own.
-            let check = || {
-                if closed.is_cancelled() {
-                    return Err(disconnected());
-                }
-                Ok(())
-            };
-            check()?;
-            let mut response = transport.call(request);
-            poll_fn(|cx| {
-                check()?;
-                Pin::new(&mut response).poll(cx)
-            })
-            .await
-        }
+        let closed = closed.clone();
+        let mut response = (!closed.is_cancelled()).then(|| transport.clone().call(request));
+        // Checked before each poll, because an HTTP/2 stream has a task of its own.
+        poll_fn(move |cx| match &mut response {
+            Some(response) if !closed.is_cancelled() => Pin::new(response).poll(cx),
+            _ => Poll::Ready(Err(disconnected())),
+        })
     });
     // Faults break connections on purpose, so the error is ignored.
     let _ = auto::Builder::new(TokioExecutor::new())
@@ -177,13 +130,12 @@ async fn connection(transport: SandboxTransport, stream: TcpStream, closed: Canc
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 #[must_use = "the server ends when this is dropped"]
 pub struct SandboxServer {
     addr: SocketAddr,
     base_url: BaseUrl,
-    #[expect(dead_code, reason = "held for its destructor")]
-    shutdown: Shutdown,
+    serving: Arc<Serving>,
+    _task: AbortOnDropHandle<()>,
 }
 
 impl SandboxServer {
@@ -197,5 +149,20 @@ impl SandboxServer {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+}
+
+impl Drop for SandboxServer {
+    /// Drops the listener here, because the task may be running on another thread.
+    fn drop(&mut self) {
+        *lock(&self.serving) = None;
+    }
+}
+
+impl fmt::Debug for SandboxServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SandboxServer")
+            .field("addr", &self.addr)
+            .finish_non_exhaustive()
     }
 }

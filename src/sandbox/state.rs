@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    iter,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -27,7 +26,10 @@ pub(super) struct State {
     pub(super) known_users: Option<HashSet<String>>,
     pub(super) quota: Option<u32>,
     pub(super) impersonation: bool,
-    pub(super) rate_limit: Option<RateLimit>,
+    /// The most requests in each window of this length.
+    pub(super) rate_limit: Option<(u32, Duration)>,
+    /// The start of the window, and the number of requests in it.
+    window: (Instant, u32),
     pub(super) faults: VecDeque<Fault>,
     pub(super) faults_by: Option<Arc<FaultsBy>>,
     pub(super) requests: u64,
@@ -35,35 +37,35 @@ pub(super) struct State {
     minted: Vec<LedgerEntry>,
     by_id: HashMap<ActorTokenId, usize>,
     by_ticket: HashMap<String, usize>,
-    made_at: Instant,
-    /// The time of day at `made_at`, since the Unix epoch.
-    made_at_unix: Duration,
+    /// The start of the sandbox by tokio's clock, and by the system's.
+    started_at: (Instant, SystemTime),
 }
 
 impl State {
     pub(super) fn new() -> Self {
-        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
             key: SecretKey::new("sk_test_sandbox").expect("the constant is a key"),
             known_users: None,
             quota: None,
             impersonation: true,
             rate_limit: None,
+            window: (Instant::now(), 0),
             faults: VecDeque::new(),
             faults_by: None,
             requests: 0,
             minted: Vec::new(),
             by_id: HashMap::new(),
             by_ticket: HashMap::new(),
-            made_at: Instant::now(),
-            made_at_unix: unix.unwrap_or_default(),
+            started_at: (Instant::now(), SystemTime::now()),
         }
     }
 
     /// Returns the time in whole milliseconds, as on the wire. Tokio's clock moves it on, so that a
     /// paused clock does too.
     fn now(&self) -> SystemTime {
-        let now = self.made_at_unix + self.made_at.elapsed();
+        let (start, system_start) = self.started_at;
+        let now = (system_start + start.elapsed()).duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.unwrap_or_default();
         SystemTime::UNIX_EPOCH + Duration::new(now.as_secs(), now.subsec_millis() * 1_000_000)
     }
 
@@ -73,27 +75,35 @@ impl State {
         operation: &Operation,
         front: &str,
     ) -> Result<ActorToken, Error> {
-        if let Some(limit) = &mut self.rate_limit {
-            limit.count_request()?;
-        }
+        self.count_request()?;
         match operation {
-            Operation::Create(create) => {
-                body::validate(create)?;
-                self.check_create(create)?;
-                Ok(self.mint(create, front))
-            }
+            Operation::Create(create) => self.mint(create, front),
             Operation::Revoke(id) => self.revoke(id),
         }
     }
 
+    /// Counts a request, or refuses it until the next window.
+    fn count_request(&mut self) -> Result<(), Error> {
+        let Some((limit, per)) = self.rate_limit else {
+            return Ok(());
+        };
+        let (start, requests) = &mut self.window;
+        if start.elapsed() >= per {
+            (*start, *requests) = (Instant::now(), 0);
+        }
+        if *requests >= limit {
+            return Err(too_many_requests(per.saturating_sub(start.elapsed())));
+        }
+        *requests += 1;
+        Ok(())
+    }
+
     fn check_create(&self, create: &CreateActorToken) -> Result<(), Error> {
         if !self.impersonation {
-            let entry = ClerkError::new(
-                "unsupported_subscription_plan_features",
-                "unsupported plan features",
-                "The plan of this instance does not include impersonation.",
-            );
-            let entry = entry.with_meta("unsupported_features", json!(["impersonation"]));
+            let code = "unsupported_subscription_plan_features";
+            let sentence = "The plan of this instance does not include impersonation.";
+            let entry = ClerkError::new(code, "unsupported plan features", sentence)
+                .with_meta("unsupported_features", json!(["impersonation"]));
             return Err(refusal(StatusCode::PAYMENT_REQUIRED, entry));
         }
         let users = self.known_users.as_ref();
@@ -103,19 +113,20 @@ impl State {
         let used = self.minted.len();
         match self.quota {
             Some(limit) if used >= limit as usize => {
-                let entry = ClerkError::new(
-                    "impersonation_limit_exceeded",
-                    "impersonation limit exceeded",
-                    "The plan of this instance has no impersonations left.",
-                );
-                let entry = entry.with_meta("limit", limit).with_meta("used", used);
+                let code = "impersonation_limit_exceeded";
+                let sentence = "The plan of this instance has no impersonations left.";
+                let entry = ClerkError::new(code, "impersonation limit exceeded", sentence)
+                    .with_meta("limit", limit)
+                    .with_meta("used", used);
                 Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, entry))
             }
             _ => Ok(()),
         }
     }
 
-    fn mint(&mut self, create: &CreateActorToken, front: &str) -> ActorToken {
+    fn mint(&mut self, create: &CreateActorToken, front: &str) -> Result<ActorToken, Error> {
+        body::validate(create)?;
+        self.check_create(create)?;
         let id = format!("act_{}", random(27));
         let id: ActorTokenId = id.try_into().expect("letters and digits make an id");
         // Random, with the form and length of a small JWT.
@@ -123,23 +134,20 @@ impl State {
         let now = self.now();
         let entry = LedgerEntry {
             id: id.clone(),
-            user_id: create.user_id().into(),
-            actor: create.actor().clone(),
-            session_max_duration: create.session_life(),
+            create: create.clone(),
             status: ActorTokenStatus::Pending,
             created_at: now,
             updated_at: now,
-            expires_at: now + create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE),
             has_expired: false,
         };
-        let mut token = to_token(&entry);
-        token.expires_at = Some(entry.expires_at);
+        let mut token = entry.token();
+        token.expires_at = Some(entry.expires_at());
         let url = format!("{front}{}?ticket={ticket}", accept::PATH);
         token.ticket = Ticket::new(Some(&ticket), Some(&url));
         self.by_id.insert(id, self.minted.len());
         self.by_ticket.insert(ticket, self.minted.len());
         self.minted.push(entry);
-        token
+        Ok(token)
     }
 
     /// Revokes a token. An expired token is still pending and can be revoked.
@@ -150,7 +158,7 @@ impl State {
             return Err(not_found("No actor token was found with this id."));
         };
         if entry.status == ActorTokenStatus::Pending {
-            return Ok(set_status(entry, ActorTokenStatus::Revoked, now));
+            return Ok(entry.end(ActorTokenStatus::Revoked, now));
         }
         let sentence = format!(
             "Actor token cannot be revoked because its status is {}. Only pending tokens can be revoked.",
@@ -170,8 +178,8 @@ impl State {
         match entry.status {
             ActorTokenStatus::Revoked => Err(AcceptError::Revoked),
             ActorTokenStatus::Accepted => Err(AcceptError::AlreadyAccepted),
-            _ if now >= entry.expires_at => Err(AcceptError::Expired),
-            _ => Ok(set_status(entry, ActorTokenStatus::Accepted, now)),
+            _ if now >= entry.expires_at() => Err(AcceptError::Expired),
+            _ => Ok(entry.end(ActorTokenStatus::Accepted, now)),
         }
     }
 
@@ -179,31 +187,14 @@ impl State {
         let now = self.now();
         let mut entries = self.minted.clone();
         for entry in &mut entries {
-            entry.has_expired = now >= entry.expires_at;
+            entry.has_expired = now >= entry.expires_at();
         }
         Ledger { entries }
     }
 }
 
-fn set_status(entry: &mut LedgerEntry, status: ActorTokenStatus, now: SystemTime) -> ActorToken {
-    (entry.status, entry.updated_at) = (status, now);
-    to_token(entry)
-}
-
-/// Returns the token as the API shows it, without its credential.
-fn to_token(entry: &LedgerEntry) -> ActorToken {
-    let token = ActorToken::new(entry.id.clone(), entry.status.clone());
-    let mut token = token.with_actor(entry.actor.clone());
-    token.user_id = Some(entry.user_id.clone());
-    token.created_at = Some(entry.created_at);
-    token.updated_at = Some(entry.updated_at);
-    token
-}
-
 fn random(len: usize) -> String {
-    iter::repeat_with(fastrand::alphanumeric)
-        .take(len)
-        .collect()
+    (0..len).map(|_| fastrand::alphanumeric()).collect()
 }
 
 fn not_found(sentence: &str) -> Error {
@@ -211,33 +202,9 @@ fn not_found(sentence: &str) -> Error {
     refusal(StatusCode::NOT_FOUND, entry)
 }
 
-pub(super) fn too_many_requests() -> ClerkError {
-    ClerkError::new(
-        "too_many_requests",
-        "too many requests",
-        "Too many requests. Please try again later.",
-    )
-}
-
-/// A rate limit with windows of fixed length.
-pub(super) struct RateLimit {
-    pub(super) requests: u32,
-    pub(super) per: Duration,
-    pub(super) window_start: Instant,
-    pub(super) used: u32,
-}
-
-impl RateLimit {
-    /// Counts a request, or refuses it until the next window.
-    fn count_request(&mut self) -> Result<(), Error> {
-        if self.window_start.elapsed() >= self.per {
-            (self.window_start, self.used) = (Instant::now(), 0);
-        }
-        if self.used < self.requests {
-            self.used += 1;
-            return Ok(());
-        }
-        let wait = self.per.saturating_sub(self.window_start.elapsed());
-        Err(refusal(StatusCode::TOO_MANY_REQUESTS, too_many_requests()).try_again_in(wait))
-    }
+/// Returns the error of a request that may be sent again after this time.
+pub(super) fn too_many_requests(wait: Duration) -> Error {
+    let (code, message) = ("too_many_requests", "too many requests");
+    let entry = ClerkError::new(code, message, "Too many requests. Please try again later.");
+    refusal(StatusCode::TOO_MANY_REQUESTS, entry).try_again_in(wait)
 }

@@ -1,39 +1,30 @@
-//! Checks of a request's head: its route, the API version, the content type.
+//! Checks of a request's head: its route, the key, the API version, the content type.
+
+use std::hint::black_box;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{AsHeaderName, CONTENT_TYPE},
+    header::{AUTHORIZATION, CONTENT_TYPE},
     request::Parts,
 };
 
 use super::response::refusal;
-use crate::{ActorTokenId, ClerkError, Error};
-
-const VERSION_HEADER: HeaderName = HeaderName::from_static("clerk-api-version");
-const VERSION_PARAMETER: &str = "__clerk_api_version";
+use crate::{ActorTokenId, ClerkError, Error, SecretKey};
 
 /// The documented versions. Both operations are the same in all of them.
-const VERSIONS: [&str; 5] = [
-    "2021-02-05",
-    "2024-10-01",
-    "2025-04-10",
-    "2025-11-10",
-    "2026-05-12",
+const VERSIONS: [&[u8]; 5] = [
+    b"2021-02-05",
+    b"2024-10-01",
+    b"2025-04-10",
+    b"2025-11-10",
+    b"2026-05-12",
 ];
 
 /// The operation that a path names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(PartialEq)]
 pub(super) enum Route {
     Create,
     Revoke(ActorTokenId),
-}
-
-/// Returns the base path with one leading slash and no trailing one, or an empty path.
-pub(super) fn base_path(path: &str) -> String {
-    match path.trim_matches('/') {
-        "" => String::new(),
-        path => format!("/{path}"),
-    }
 }
 
 /// Returns the route of a request. Paths are compared as they are; nothing is percent-decoded.
@@ -61,30 +52,58 @@ fn route_of_path(path: &str) -> Option<Route> {
     id.parse().ok().map(Route::Revoke)
 }
 
-/// Checks that the request names no API version, or one that is documented.
+/// Checks that there is one `Authorization: Bearer …` with one of these keys. Two such headers are
+/// refused, because a proxy may have checked either of them.
+pub(super) fn check_key(keys: &[SecretKey], headers: &HeaderMap) -> Result<(), Error> {
+    let entry = match only_value(headers, AUTHORIZATION).and_then(bearer_key) {
+        // Every key is compared, so that the time does not show which one is similar.
+        Some(key) if keys.iter().filter(|it| is_equal(it, key)).count() > 0 => return Ok(()),
+        Some(_) => ClerkError::new(
+            "clerk_key_invalid",
+            "The provided Clerk Secret Key is invalid",
+            "The provided Clerk Secret Key is invalid. Make sure that it is the one of this API.",
+        ),
+        None => ClerkError::new(
+            "authorization_header_format_invalid",
+            "Invalid Authorization header format",
+            "Invalid Authorization header format. Must be \"Bearer <YOUR_API_KEY>\".",
+        ),
+    };
+    Err(refusal(StatusCode::UNAUTHORIZED, entry))
+}
+
+fn bearer_key(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, key) = value.split_at_checked(7)?;
+    let key = key.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !key.is_empty()).then_some(key)
+}
+
+/// Compares in a time that depends on the lengths only.
+fn is_equal(key: &SecretKey, presented: &[u8]) -> bool {
+    let key = key.expose().as_bytes();
+    let pairs = key.iter().zip(presented);
+    let difference = pairs.fold(0, |sum, (a, b)| black_box(sum | (a ^ b)));
+    key.len() == presented.len() && black_box(difference) == 0
+}
+
+/// Checks that the request names no API version, or once one that is documented.
 pub(super) fn check_version(head: &Parts) -> Result<(), Error> {
-    let headers = head.headers.get_all(VERSION_HEADER).iter();
+    let headers = head.headers.get_all("clerk-api-version").iter();
     let pairs = head.uri.query().unwrap_or_default().split('&');
     let parameters = pairs
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .filter(|(name, _)| *name == VERSION_PARAMETER)
+        .filter(|(name, _)| *name == "__clerk_api_version")
         .map(|(_, value)| value.as_bytes());
     let mut versions = headers.map(HeaderValue::as_bytes).chain(parameters);
-    let (message, sentence) = match (versions.next(), versions.next()) {
-        (None, _) => return Ok(()),
-        (Some(version), None) if VERSIONS.iter().any(|known| known.as_bytes() == version) => {
-            return Ok(());
-        }
-        (Some(_), None) => (
-            "unknown API version",
-            "The API version is not a documented one.",
-        ),
-        (Some(_), Some(_)) => (
-            "several API versions",
-            "The API version can be given once: in a header or in the query.",
-        ),
-    };
-    let entry = ClerkError::new("api_version_invalid", message, sentence);
+    let is_known = versions.next().is_none_or(|it| VERSIONS.contains(&it));
+    if is_known && versions.next().is_none() {
+        return Ok(());
+    }
+    let entry = ClerkError::new(
+        "api_version_invalid",
+        "invalid API version",
+        "The API version must be a documented one, given once: in a header or in the query.",
+    );
     Err(refusal(StatusCode::BAD_REQUEST, entry))
 }
 
@@ -101,7 +120,7 @@ pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 /// Returns the value of a header that occurs exactly once.
-pub(super) fn only_value(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&[u8]> {
+fn only_value(headers: &HeaderMap, name: HeaderName) -> Option<&[u8]> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     values.next().is_none().then_some(value.as_bytes())

@@ -28,15 +28,19 @@
 //! A guard refuses a request by returning [`Error::api`](crate::Error::api), in a
 //! [call layer](crate::ClientBuilder::call_layer) of the client or above the client. With a 5xx, it adds
 //! [`Error::not_sent`](crate::Error::not_sent). The headers of the request are in [`Inbound`].
-//! `examples/gateway.rs` serves such a gateway over HTTP.
+//!
+//! # Example
+//!
+//! A service behind a guard. `examples/gateway.rs` serves a guarded client over HTTP.
 //!
 //! ```
 //! use clerk_actor_tokens::{
-//!     ActorTokenRequest, ClerkError, ClerkErrors, ClientBuilder, Error, SecretKey,
-//!     sandbox::Sandbox, server::{ActorTokensApi, Inbound},
+//!     ActorToken, ActorTokenRequest, ActorTokenStatus, BoxError, ClerkError, ClerkErrors, Error,
+//!     Operation, SecretKey, server::{ActorTokensApi, Inbound},
 //! };
 //! use http::{Request, StatusCode};
-//! use tower::{ServiceExt, filter::FilterLayer};
+//! use http_body_util::{BodyExt, Empty};
+//! use tower::{Layer, ServiceExt, filter::FilterLayer};
 //!
 //! /// Refuses requests that do not name their operator.
 //! fn named(request: ActorTokenRequest) -> Result<ActorTokenRequest, Error> {
@@ -49,17 +53,28 @@
 //! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), clerk_actor_tokens::BoxError> {
-//! # let sandbox = Sandbox::new();
-//! let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
-//!     .call_layer(FilterLayer::new(named))
-//!     .build()?;
-//! let api = ActorTokensApi::new(client, SecretKey::new("sk_test_gateway")?);
+//! # async fn main() -> Result<(), BoxError> {
+//! let revoker = tower::service_fn(|request: ActorTokenRequest| async move {
+//!     match request.operation() {
+//!         Operation::Revoke(id) => Ok(ActorToken::new(id.clone(), ActorTokenStatus::Revoked)),
+//!         _ => Err(BoxError::from("only revokes are served here")),
+//!     }
+//! });
+//! let service = FilterLayer::new(named).layer(revoker);
+//! let api = ActorTokensApi::new(service, SecretKey::new("sk_test_gateway")?);
 //!
-//! let request = Request::post("/v1/actor_tokens/act_1/revoke")
-//!     .header("authorization", "Bearer sk_test_gateway")
-//!     .body(http_body_util::Empty::<bytes::Bytes>::new())?;
-//! assert_eq!(api.oneshot(request).await?.status(), 403);
+//! let revoke = || {
+//!     Request::post("/v1/actor_tokens/act_1/revoke")
+//!         .header("authorization", "Bearer sk_test_gateway")
+//! };
+//! let request = revoke().body(Empty::<bytes::Bytes>::new())?;
+//! assert_eq!(api.clone().oneshot(request).await?.status(), 403);
+//!
+//! let request = revoke().header("x-operator", "jo").body(Empty::<bytes::Bytes>::new())?;
+//! let response = api.oneshot(request).await?;
+//! assert_eq!(response.status(), 200);
+//! let body = response.into_body().collect().await?.to_bytes();
+//! assert_eq!(body, r#"{"object":"actor_token","id":"act_1","status":"revoked"}"#);
 //! # Ok(())
 //! # }
 //! ```
@@ -69,45 +84,12 @@
 //! The API itself is always ready. Only after a request was read and passed all checks, it waits until
 //! its own clone of the service is ready. So slow or refused requests hold no capacity of the service.
 //!
-//! # Example
-//!
-//! ```
-//! use clerk_actor_tokens::{
-//!     ActorToken, ActorTokenRequest, ActorTokenStatus, BoxError, Operation, SecretKey,
-//!     server::ActorTokensApi,
-//! };
-//! use http::Request;
-//! use http_body_util::{BodyExt, Empty};
-//! use tower::ServiceExt;
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), BoxError> {
-//! let revoker = tower::service_fn(|request: ActorTokenRequest| async move {
-//!     match request.operation() {
-//!         Operation::Revoke(id) => Ok(ActorToken::new(id.clone(), ActorTokenStatus::Revoked)),
-//!         _ => Err(BoxError::from("only revokes are served here")),
-//!     }
-//! });
-//! let api = ActorTokensApi::new(revoker, SecretKey::new("sk_test_gateway")?);
-//!
-//! let request = Request::post("/v1/actor_tokens/act_1/revoke")
-//!     .header("authorization", "Bearer sk_test_gateway")
-//!     .body(Empty::<bytes::Bytes>::new())?;
-//! let response = api.oneshot(request).await?;
-//! assert_eq!(response.status(), 200);
-//! let body = response.into_body().collect().await?.to_bytes();
-//! assert_eq!(body, r#"{"object":"actor_token","id":"act_1","status":"revoked"}"#);
-//! # Ok(())
-//! # }
-//! ```
-//!
 //! # Cancel safety
 //!
 //! Servers drop the response future when the peer disconnects. That drops the call of the service: over
 //! a [`Client`](crate::Client), a token that may still be minted is revoked. Once the response was
 //! returned, the token belongs to the caller. This service cannot know whether the response arrives.
 
-mod auth;
 pub(crate) mod body;
 mod head;
 mod inbound;
@@ -118,26 +100,26 @@ use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
 use http_body::Body;
 use http_body_util::Full;
-use pin_project_lite::pin_project;
-use tower::{ServiceExt, util::Oneshot};
+use tower::ServiceExt;
 use tower_service::Service;
 
+use self::head::Route;
 pub use self::inbound::Inbound;
-use self::{auth::Access, body::Collect, head::Route};
 use crate::{ActorToken, ActorTokenRequest, BoxError, Error, SecretKey};
 
 /// Serves Clerk's wire protocol from a `Service<ActorTokenRequest>`, see the [module](self).
 #[derive(Clone)]
 pub struct ActorTokensApi<S> {
     service: S,
-    access: Access,
+    /// The accepted keys. `None` accepts every caller.
+    keys: Option<Arc<[SecretKey]>>,
     base_path: Arc<str>,
 }
 
@@ -146,7 +128,7 @@ impl<S> ActorTokensApi<S> {
     /// client below it uses.
     #[must_use]
     pub fn new(service: S, key: SecretKey) -> Self {
-        Self::with_access(service, Access::with_key(key))
+        Self::unauthenticated(service).accept_key(key)
     }
 
     /// Serves **every caller**, without checking a key.
@@ -158,13 +140,9 @@ impl<S> ActorTokensApi<S> {
     /// Never expose it otherwise, not even in an internal network.
     #[must_use]
     pub fn unauthenticated(service: S) -> Self {
-        Self::with_access(service, Access::Open)
-    }
-
-    fn with_access(service: S, access: Access) -> Self {
         Self {
             service,
-            access,
+            keys: None,
             base_path: "/v1".into(),
         }
     }
@@ -173,7 +151,8 @@ impl<S> ActorTokensApi<S> {
     /// [`unauthenticated`](Self::unauthenticated) requires a key from then on.
     #[must_use]
     pub fn accept_key(mut self, key: SecretKey) -> Self {
-        self.access = self.access.and_key(key);
+        let keys = self.keys.iter().flat_map(|keys| keys.iter().cloned());
+        self.keys = Some(keys.chain([key]).collect());
         self
     }
 
@@ -181,14 +160,19 @@ impl<S> ActorTokensApi<S> {
     /// example where a router strips a prefix itself.
     #[must_use]
     pub fn base_path(mut self, path: &str) -> Self {
-        self.base_path = head::base_path(path).into();
+        self.base_path = match path.trim_matches('/') {
+            "" => "".into(),
+            path => format!("/{path}").into(),
+        };
         self
     }
 
     /// Checks the head of a request.
     fn admit(&self, head: &Parts) -> Result<Route, Error> {
         let route = head::route(&self.base_path, head)?;
-        self.access.check(&head.headers)?;
+        if let Some(keys) = &self.keys {
+            head::check_key(keys, &head.headers)?;
+        }
         head::check_version(head)?;
         if route == Route::Create {
             head::check_content_type(&head.headers)?;
@@ -199,109 +183,30 @@ impl<S> ActorTokensApi<S> {
 
 impl<S, B> Service<Request<B>> for ActorTokensApi<S>
 where
-    S: Service<ActorTokenRequest, Response = ActorToken, Error: Into<BoxError>> + Clone,
-    B: Body<Error: Into<BoxError>>,
+    S: Service<ActorTokenRequest, Response = ActorToken, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
-    type Future = ResponseFuture<S, B>;
+    type Future = ResponseFuture;
 
     /// Always ready, see the [module](self#readiness).
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let (head, body) = request.into_parts();
-        let admitted = self.admit(&head);
-        let state = match admitted.and_then(|route| Ok((route, body::collect(body)?))) {
-            Ok((route, body)) => State::Reading {
-                body,
-                next: Some((self.service.clone(), route, head)),
-            },
-            Err(error) => State::Refused { error: Some(error) },
+        let admitted = self.admit(&head).map(|route| (route, self.service.clone()));
+        let result = async move {
+            let (route, service) = admitted?;
+            let request = decode(route, head, &body::read(body).await?)?;
+            service.oneshot(request).await.map_err(Into::into)
         };
-        ResponseFuture { state }
-    }
-}
-
-impl<S> fmt::Debug for ActorTokensApi<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ActorTokensApi")
-            .field("access", &self.access)
-            .field("base_path", &self.base_path)
-            .finish_non_exhaustive()
-    }
-}
-
-pin_project! {
-    /// The response future of [`ActorTokensApi`].
-    pub struct ResponseFuture<S, B>
-    where
-        S: Service<ActorTokenRequest>,
-        B: Body<Error: Into<BoxError>>,
-    {
-        #[pin]
-        state: State<S, B>,
-    }
-}
-
-pin_project! {
-    #[project = StateProjection]
-    enum State<S, B>
-    where
-        S: Service<ActorTokenRequest>,
-        B: Body<Error: Into<BoxError>>,
-    {
-        Refused { error: Option<Error> },
-        Reading {
-            #[pin]
-            body: Collect<B>,
-            next: Option<(S, Route, Parts)>,
-        },
-        Calling {
-            #[pin]
-            call: Oneshot<S, ActorTokenRequest>,
-        },
-    }
-}
-
-impl<S, B> Future for ResponseFuture<S, B>
-where
-    S: Service<ActorTokenRequest, Response = ActorToken, Error: Into<BoxError>>,
-    B: Body<Error: Into<BoxError>>,
-{
-    type Output = Result<Response<Full<Bytes>>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = ready!(self.project().state.poll(cx));
-        Poll::Ready(Ok(response::of_result(result)))
-    }
-}
-
-impl<S, B> Future for State<S, B>
-where
-    S: Service<ActorTokenRequest, Response = ActorToken, Error: Into<BoxError>>,
-    B: Body<Error: Into<BoxError>>,
-{
-    type Output = Result<ActorToken, BoxError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            let call = match self.as_mut().project() {
-                StateProjection::Refused { error } => {
-                    let error = error.take().expect("polled after completion");
-                    return Poll::Ready(Err(error.into()));
-                }
-                StateProjection::Reading { body, next } => {
-                    let body = body::bytes(ready!(body.poll(cx)))?;
-                    let (service, route, head) = next.take().expect("polled after completion");
-                    service.oneshot(decode(route, head, &body)?)
-                }
-                StateProjection::Calling { call } => return call.poll(cx).map_err(Into::into),
-            };
-            self.set(State::Calling { call });
-        }
+        ResponseFuture(Box::pin(async { response::of_result(result.await) }))
     }
 }
 
@@ -317,11 +222,27 @@ fn decode(route: Route, head: Parts, body: &[u8]) -> Result<ActorTokenRequest, E
     Ok(request)
 }
 
-impl<S, B> fmt::Debug for ResponseFuture<S, B>
-where
-    S: Service<ActorTokenRequest>,
-    B: Body<Error: Into<BoxError>>,
-{
+impl<S> fmt::Debug for ActorTokensApi<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActorTokensApi")
+            .field("keys", &self.keys)
+            .field("base_path", &self.base_path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The response future of [`ActorTokensApi`].
+pub struct ResponseFuture(Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>);
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map(Ok)
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }

@@ -12,8 +12,8 @@ use super::super::*;
 
 /// Returns the status, and the code of an error.
 async fn result(request: Request<Full<Bytes>>) -> (u16, String) {
-    let answer = ask(recorded().1, request).await;
-    (answer.status, answer.code().to_owned())
+    let response = send(recorded().1, request).await;
+    (response.status, response.code().to_owned())
 }
 
 fn refused(status: u16, code: &str) -> (u16, String) {
@@ -23,7 +23,7 @@ fn refused(status: u16, code: &str) -> (u16, String) {
 async fn status_under(base_path: &str, path: &str) -> u16 {
     let (_, api) = recorded();
     let request = post(path, &[AUTH, JSON], BODY);
-    ask(api.base_path(base_path), request).await.status
+    send(api.base_path(base_path), request).await.status
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn code_with_bearer(values: &[&[u8]]) -> String {
         let value = HeaderValue::from_bytes(value).unwrap();
         request.headers_mut().append("authorization", value);
     }
-    ask(api, request).await.code().to_owned()
+    send(api, request).await.code().to_owned()
 }
 
 #[tokio::test]
@@ -164,15 +164,15 @@ async fn content_type_must_be_json_given_once() {
     ] {
         let mut headers = vec![AUTH];
         headers.extend(values.iter().map(|it| ("content-type", *it)));
-        let answer = result(post(CREATE, &headers, BODY)).await;
-        assert_eq!(answer.0, status, "{values:?}");
+        let response = result(post(CREATE, &headers, BODY)).await;
+        assert_eq!(response.0, status, "{values:?}");
     }
 }
 
 /// Returns the status of the response to a create with this body.
 async fn status_of_stream<S>(frames: S) -> u16
 where
-    S: Stream<Item = io::Result<Frame<Bytes>>>,
+    S: Stream<Item = io::Result<Frame<Bytes>>> + Send + 'static,
 {
     let (head, _) = create("").into_parts();
     let request = Request::from_parts(head, StreamBody::new(Box::pin(frames)));
@@ -287,7 +287,7 @@ async fn lifetimes_are_positive_integers_or_null() {
         assert_eq!(result(create(json("60"))).await.0, 200);
 
         let (recorder, api) = recorded();
-        assert_eq!(ask(api, create(json("null"))).await.status, 200);
+        assert_eq!(send(api, create(json("null"))).await.status, 200);
         let unset = Operation::Create(CreateActorToken::new("u", Actor::new("a")));
         assert_eq!(recorder.calls()[0].operation(), &unset);
     }
@@ -297,7 +297,7 @@ async fn lifetimes_are_positive_integers_or_null() {
 async fn claims_of_the_actor_are_kept_unchanged() {
     let json = r#"{"user_id":"u","actor":{"sub":"cli:a@b","n":18446744073709551615,"f":0.5,"i":-3,"o":{"é":[null,true]},"user_id":"x"}}"#;
     let (recorder, api) = recorded();
-    assert_eq!(ask(api, create(json)).await.status, 200);
+    assert_eq!(send(api, create(json)).await.status, 200);
     let calls = recorder.calls();
     let Operation::Create(create) = calls[0].operation() else {
         panic!("{:?}", calls[0])
@@ -316,7 +316,7 @@ async fn inbound_headers_hold_no_credentials_and_debug_shows_no_values() {
     ];
     let (recorder, _) = recorded();
     let api = ActorTokensApi::unauthenticated(recorder.clone());
-    assert_eq!(ask(api, post(REVOKE, &headers, "")).await.status, 200);
+    assert_eq!(send(api, post(REVOKE, &headers, "")).await.status, 200);
 
     let calls = recorder.calls();
     let inbound = calls[0].extensions().get::<Inbound>().unwrap();
