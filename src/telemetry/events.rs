@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::StatusCode;
 use tracing::{Level, Metadata, Span, field::Empty};
 
-use super::{ErrorType, TARGET, meter, names};
+use super::{TARGET, error_type, meter, names};
 use crate::{ActorTokenId, BoxError, Error, OperationKind, settle_end::SettleEnd};
 
 /// The name of the span in which a token is settled.
@@ -15,8 +15,7 @@ const SETTLE: &str = "settle";
 /// only the caller can resolve it; any other failure is an INFO.
 pub(crate) fn retrying(kind: OperationKind, error: &BoxError, attempt: u32, pause: Duration) {
     let error = error.downcast_ref::<Error>();
-    let error_type = ErrorType::of(error);
-    meter::retry(kind, error_type);
+    let error_type = error_type(error);
     macro_rules! event {
         ($level:ident, $message:literal) => {
             tracing::event!(
@@ -25,7 +24,7 @@ pub(crate) fn retrying(kind: OperationKind, error: &BoxError, attempt: u32, paus
                 clerk.operation = names(kind).operation,
                 attempt = i64::from(attempt),
                 pause_ms = milliseconds(pause),
-                "error.type" = error_type.as_str(),
+                "error.type" = &*error_type,
                 clerk.error.code = error.and_then(Error::code),
                 clerk.trace_id = error.and_then(Error::trace_id),
                 $message
@@ -37,6 +36,7 @@ pub(crate) fn retrying(kind: OperationKind, error: &BoxError, attempt: u32, paus
     } else {
         event!(INFO, "an attempt failed, trying again after a pause");
     }
+    meter::retry(kind, error_type);
 }
 
 /// Logs a rate limit after which no attempt follows, because operators have to know it. Any other last
@@ -95,6 +95,7 @@ pub(crate) fn settled(
     error: Option<&Error>,
 ) {
     meter::settled(end);
+    let error_type = error.map(|error| error_type(Some(error)));
     let id = id.map(ActorTokenId::as_str);
     let span = Span::current();
     let is_settle = |span: &Metadata<'_>| span.target() == TARGET && span.name() == SETTLE;
@@ -113,7 +114,7 @@ pub(crate) fn settled(
                 actor_token.id = id,
                 clerk.settle.end = end.as_str(),
                 exposed_until = exposed_until.map(unix_seconds),
-                "error.type" = error.map(|error| ErrorType::of(Some(error))).as_ref().map(ErrorType::as_str),
+                "error.type" = error_type.as_deref(),
                 $message
             )
         };

@@ -15,13 +15,14 @@ use crate::{ActorTokenRequest, BaseUrl, Operation, OperationKind, Payload, telem
 /// Nothing in it is secret, except what the caller put into the [`extensions`](Self::extensions).
 #[derive(Clone, Copy)]
 pub struct SpanContext<'a> {
-    kind: OperationKind,
+    pub(super) kind: OperationKind,
     span_name: &'static str,
     resend_count: Option<u32>,
-    server: Option<(&'a str, u16)>,
+    pub(super) server: Option<(&'a str, u16)>,
     actor_token_id: Option<&'a str>,
     extensions: &'a Extensions,
-    deadline: Option<Instant>,
+    /// Of the attempt's call.
+    pub(super) deadline: Option<Instant>,
 }
 
 impl<'a> SpanContext<'a> {
@@ -106,15 +107,6 @@ impl<'a> SpanContext<'a> {
     #[must_use]
     pub fn extensions(&self) -> &'a Extensions {
         self.extensions
-    }
-
-    pub(super) fn server(&self) -> Option<(&'a str, u16)> {
-        self.server
-    }
-
-    /// Returns the deadline of the attempt's call.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deadline
     }
 }
 
