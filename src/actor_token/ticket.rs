@@ -98,25 +98,3 @@ impl fmt::Debug for Ticket {
         f.write_str("Ticket([redacted])")
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_forms_are_kept_whatever_they_have_in_common() {
-        for (token, url) in [
-            (Some("eyJ"), Some("https://x/?ticket=eyJ")),
-            (Some("eyJ"), Some("https://x/")),
-            (Some("eyJ"), None),
-            (None, Some("https://x/")),
-            (Some("https://x/"), Some("https://x/")),
-        ] {
-            let ticket = Ticket::new(token, url).unwrap();
-            assert_eq!((ticket.expose_token(), ticket.expose_url()), (token, url));
-        }
-        for nothing in [None, Some("")] {
-            assert!(Ticket::new(nothing, nothing).is_none());
-        }
-    }
-}
