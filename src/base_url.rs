@@ -95,50 +95,46 @@ impl FromStr for BaseUrl {
     type Err = InvalidBaseUrl;
 
     fn from_str(url: &str) -> Result<Self, Self::Err> {
-        if url.is_empty() {
-            return Err(InvalidBaseUrl::Empty);
-        }
-        if url.len() > Self::MAX_LEN {
-            return Err(InvalidBaseUrl::TooLong);
-        }
-        if url.contains(char::is_whitespace) {
-            return Err(InvalidBaseUrl::WhiteSpace);
-        }
-        if url.contains('#') {
-            return Err(InvalidBaseUrl::Fragment);
-        }
-        let uri: Uri = url.parse().map_err(|_| InvalidBaseUrl::Syntax)?;
+        use InvalidBaseUrl as Invalid;
+
+        first_error([
+            (url.is_empty(), Invalid::Empty),
+            (url.len() > Self::MAX_LEN, Invalid::TooLong),
+            (url.contains(char::is_whitespace), Invalid::WhiteSpace),
+            (url.contains('#'), Invalid::Fragment),
+        ])?;
+        let uri: Uri = url.parse().map_err(|_| Invalid::Syntax)?;
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-            return Err(InvalidBaseUrl::NotAbsolute);
+            return Err(Invalid::NotAbsolute);
         };
-        if has_user_info(authority) {
-            return Err(InvalidBaseUrl::UserInfo);
-        }
-        if !is_host(authority.host()) {
-            return Err(InvalidBaseUrl::Host);
-        }
-        if !has_right_port(authority) {
-            return Err(InvalidBaseUrl::Port);
-        }
-        if *scheme == Scheme::HTTP && !is_loopback(authority.host()) {
-            return Err(InvalidBaseUrl::PlainHttp);
-        }
-        if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
-            return Err(InvalidBaseUrl::Scheme);
-        }
-        if uri.query().is_some() {
-            return Err(InvalidBaseUrl::Query);
-        }
+        let host = authority.host();
+        let (is_http, is_https) = (*scheme == Scheme::HTTP, *scheme == Scheme::HTTPS);
+        first_error([
+            (has_user_info(authority), Invalid::UserInfo),
+            (!is_host(host), Invalid::Host),
+            (!has_right_port(authority), Invalid::Port),
+            (is_http && !is_loopback(host), Invalid::PlainHttp),
+            (!is_http && !is_https, Invalid::Scheme),
+            (uri.query().is_some(), Invalid::Query),
+        ])?;
         let path = match uri.path().trim_end_matches('/') {
             "" => Self::DEFAULT_PATH,
             path if is_path(path) => path,
-            _ => return Err(InvalidBaseUrl::Path),
+            _ => return Err(Invalid::Path),
         };
         Ok(Self {
             path: path.into(),
             scheme: scheme.clone(),
             authority: authority.clone(),
         })
+    }
+}
+
+/// Returns the first error whose condition holds.
+fn first_error<const N: usize>(checks: [(bool, InvalidBaseUrl); N]) -> Result<(), InvalidBaseUrl> {
+    match checks.into_iter().find(|(is_wrong, _)| *is_wrong) {
+        Some((_, error)) => Err(error),
+        None => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clerk_actor_tokens::{
     Actor, ActorTokenId, ActorTokenStatus, BaseUrl, Body, BoxError, ClerkError, ClerkErrors,
-    CreateActorToken, Error, ErrorKind, InvalidRequest, OperationKind, SecretKey,
+    ClientBuilder, CreateActorToken, Error, ErrorKind, InvalidRequest, OperationKind, SecretKey,
     layer::{ApiHeadersLayer, BearerAuthLayer},
 };
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -236,4 +236,38 @@ async fn own_version_and_user_agent_are_kept_and_other_headers_replaced() {
     let kept = own.map(|name| headers[name] == "own");
     assert_eq!(kept, [true, true, false, false, false]);
     assert_eq!(headers.len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn debug_of_an_error_shows_flags_only_if_they_are_set() {
+    let plain = Error::api(StatusCode::NOT_FOUND, ClerkErrors::default());
+    let debug = format!("{plain:?}");
+    let flags = ["permanent", "settling", "out_of_budget"];
+    assert!(debug.starts_with("Error { kind: Api, outcome: Rejected, attempts: 0, status: 404"));
+    assert!(!flags.iter().any(|flag| debug.contains(flag)), "{debug}");
+
+    let transport = service_fn(|request: Request<Body>| async move {
+        let kind = request.body().kind();
+        let _taken = request.into_body().into_bytes();
+        if kind == OperationKind::Create {
+            std::future::pending::<()>().await;
+        }
+        let mut unavailable = Response::new(String::new());
+        *unavailable.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        Ok::<_, BoxError>(unavailable)
+    });
+    let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport).build();
+    let client = client.unwrap();
+    let settling = client.create(create()).await.unwrap_err();
+    let empty = CreateActorToken::new("", Actor::new("a"));
+    let permanent = client.create(empty).await.unwrap_err();
+    let mut last = None;
+    for _ in 0..6 {
+        last = client.revoke(&"act_1".parse().unwrap()).await.err();
+    }
+    for (error, flag) in [permanent, settling, last.unwrap()].iter().zip(flags) {
+        let debug = format!("{error:?}");
+        let shown = flags.map(|flag| debug.contains(&format!("{flag}: true")));
+        assert_eq!(shown, flags.map(|other| other == flag), "{debug}");
+    }
 }

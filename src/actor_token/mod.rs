@@ -1,14 +1,12 @@
 //! [`ActorToken`], the response to both operations.
 
-mod invalid;
-mod salvage;
 mod ticket;
 mod wire;
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
 pub(crate) use self::ticket::Guard;
-pub use self::{invalid::InvalidActorToken, ticket::Ticket};
+pub use self::{ticket::Ticket, wire::InvalidActorToken};
 use crate::{Actor, ActorTokenId, text::presentable};
 
 /// An actor token as the API describes it.

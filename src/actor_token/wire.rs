@@ -1,4 +1,4 @@
-//! [`Wire`], an actor token as JSON.
+//! An actor token as JSON: read, written, and salvaged from a response that is not one.
 
 use std::{
     borrow::Cow,
@@ -8,8 +8,8 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Value, value::RawValue};
 
-use super::{ActorToken, InvalidActorToken, Ticket};
-use crate::{Actor, lenient};
+use super::{ActorToken, Ticket};
+use crate::{Actor, ActorTokenId, lenient};
 
 /// The fields of an actor token. A field that is null, missing or of the wrong type is absent.
 #[derive(Default, Deserialize, Serialize)]
@@ -80,13 +80,12 @@ impl ActorToken {
     pub fn from_json(json: &[u8]) -> Result<Self, InvalidActorToken> {
         // A derived struct accepts an array of its fields as well.
         if json.trim_ascii_start().starts_with(b"[") {
-            return Err(InvalidActorToken::array());
+            return Err(InvalidActorToken(Reason::Array));
         }
-        let wire: Wire<'_> =
-            serde_json::from_slice(json).map_err(|error| InvalidActorToken::json(&error))?;
+        let wire: Wire<'_> = serde_json::from_slice(json).map_err(InvalidActorToken::json)?;
         let id = wire.id.and_then(|id| id.parse().ok());
         Ok(Self {
-            id: id.ok_or(InvalidActorToken::without_id())?,
+            id: id.ok_or(InvalidActorToken(Reason::Id))?,
             user_id: wire.user_id.map(Cow::into_owned),
             actor: wire.actor.map(Cow::into_owned),
             status: wire.status.as_deref().unwrap_or_default().into(),
@@ -116,6 +115,34 @@ impl ActorToken {
         // Strings, numbers and maps with string keys always encode.
         serde_json::to_vec(&wire).unwrap_or_default()
     }
+
+    /// Reads `response` as far as it is JSON and returns the first `id` and the first `user_id` in its
+    /// object. Nested ids, as in `actor`, do not count.
+    pub(crate) fn salvage(response: &[u8]) -> Option<Salvaged> {
+        // Invalid bytes, a byte order mark or an array around the object do not hide the id.
+        let response = String::from_utf8_lossy(response);
+        let object = response
+            .trim_start_matches(|c: char| c == '\u{feff}' || c == '[' || c.is_ascii_whitespace());
+        let (mut id, mut user_id) = (None, None);
+        // The error does not matter: the members before it were read.
+        let _ = lenient::members(object, |name, value| match name {
+            "id" => _ = id.get_or_insert_with(|| lenient::text(value)),
+            "user_id" => _ = user_id.get_or_insert_with(|| lenient::text(value)),
+            _ => {}
+        });
+        Some(Salvaged {
+            id: id??.parse().ok()?,
+            user_id: user_id
+                .flatten()
+                .filter(|user_id| !user_id.contains(char::REPLACEMENT_CHARACTER))
+                .map(Cow::into_owned),
+        })
+    }
+
+    /// Returns only the id.
+    pub(crate) fn salvage_id(response: &[u8]) -> Option<ActorTokenId> {
+        Self::salvage(response).map(|found| found.id)
+    }
 }
 
 fn to_time(millis: u64) -> Option<SystemTime> {
@@ -125,4 +152,43 @@ fn to_time(millis: u64) -> Option<SystemTime> {
 fn to_millis(time: SystemTime) -> Option<u64> {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     u64::try_from(since.as_millis()).ok()
+}
+
+/// The ids in a response that is not an actor token.
+pub(crate) struct Salvaged {
+    pub(crate) id: ActorTokenId,
+    pub(crate) user_id: Option<String>,
+}
+
+/// Why JSON could not be read as an actor token. The message does not repeat the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct InvalidActorToken(Reason);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Reason {
+    #[error("the response ends early, at line {line}, column {column}")]
+    Incomplete { line: usize, column: usize },
+    #[error("the response is not the JSON of a token, at line {line}, column {column}")]
+    Json { line: usize, column: usize },
+    #[error("the response is an array, not a token")]
+    Array,
+    #[error("the response has no valid id")]
+    Id,
+}
+
+impl InvalidActorToken {
+    /// Keeps only the position, because the text may be secret.
+    fn json(error: serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        Self(match error.is_eof() {
+            true => Reason::Incomplete { line, column },
+            false => Reason::Json { line, column },
+        })
+    }
+
+    /// Whether the response is a complete JSON object, and so comes from the API.
+    pub(crate) fn is_complete(self) -> bool {
+        matches!(self.0, Reason::Id)
+    }
 }

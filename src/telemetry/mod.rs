@@ -138,20 +138,10 @@ mod meter {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http::StatusCode;
 
     use super::*;
     use crate::{ClerkErrors, Outcome};
-
-    #[test]
-    fn attempt_name_is_method_and_template() {
-        for kind in [OperationKind::Create, OperationKind::Revoke] {
-            let names = names(kind);
-            assert_eq!(names.attempt, format!("{METHOD} {}", names.url_template));
-        }
-    }
 
     #[test]
     fn error_type_is_the_status_of_an_api_error_and_otherwise_a_word() {
@@ -162,13 +152,5 @@ mod tests {
         let late = late.with_status(StatusCode::NOT_FOUND);
         assert_eq!(error_type(Some(&late)), "timeout");
         assert_eq!(error_type(None), "foreign");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn future_dropped_at_its_deadline_timed_out() {
-        let now = Instant::now();
-        assert_eq!(interrupted(None), "cancelled");
-        assert_eq!(interrupted(Some(now + Duration::from_secs(1))), "cancelled");
-        assert_eq!(interrupted(Some(now)), "timeout");
     }
 }
