@@ -93,7 +93,8 @@ impl TraceCallLayer {
         self
     }
 
-    /// Makes the spans by `make`, as [`TraceLayer::make_span`](super::TraceLayer::make_span) does.
+    /// Makes the spans by `make`, with a name, level and fields of your own. A field of the [table](self) that
+    /// is known only at the end is recorded if the span declares it.
     ///
     /// ```
     /// use clerk_actor_tokens::layer::TraceCallLayer;

@@ -135,22 +135,3 @@ mod meter {
 
     pub(crate) fn settled(_: SettleEnd) {}
 }
-
-#[cfg(test)]
-mod tests {
-    use http::StatusCode;
-
-    use super::*;
-    use crate::{ClerkErrors, Outcome};
-
-    #[test]
-    fn error_type_is_the_status_of_an_api_error_and_otherwise_a_word() {
-        let limited = Error::api(StatusCode::TOO_MANY_REQUESTS, ClerkErrors::default());
-        assert_eq!(error_type(Some(&limited)), "429");
-        // The timeout expired while the body of a 404 was read.
-        let late = Error::new(ErrorKind::Timeout, Outcome::Rejected);
-        let late = late.with_status(StatusCode::NOT_FOUND);
-        assert_eq!(error_type(Some(&late)), "timeout");
-        assert_eq!(error_type(None), "foreign");
-    }
-}

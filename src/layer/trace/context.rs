@@ -1,4 +1,4 @@
-//! [`SpanContext`], what is known of a call or an attempt when its span begins.
+//! [`SpanContext`], the facts about a call or an attempt when its span begins.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::layer::{TraceCallLayer, TraceLayer};
 use crate::{ActorTokenRequest, BaseUrl, Operation, OperationKind, Payload, telemetry};
 
-/// What is known of a call or an attempt when its span begins, for spans of your own by
+/// The facts about a call or an attempt when its span begins, for spans of your own by
 /// [`TraceLayer::make_span`] or [`TraceCallLayer::make_span`].
 ///
 /// Nothing in it is secret, except what the caller put into the [`extensions`](Self::extensions).

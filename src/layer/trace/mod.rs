@@ -132,26 +132,9 @@ impl TraceLayer {
         self
     }
 
-    /// Makes the spans by `make`, with a name, level and fields of your own. A field of the
-    /// [table](self) that is known only at the end is recorded if the span declares it.
-    ///
-    /// ```
-    /// use clerk_actor_tokens::layer::TraceLayer;
-    /// use tracing::field::Empty;
-    ///
-    /// let layer = TraceLayer::new().make_span(|context| {
-    ///     tracing::debug_span!(
-    ///         "clerk",
-    ///         otel.name = context.span_name(),
-    ///         otel.kind = "client",
-    ///         otel.status_code = Empty,
-    ///         deployment.environment.name = "staging",
-    ///         http.response.status_code = Empty,
-    ///         "error.type" = Empty,
-    ///     )
-    /// });
-    /// # let _ = layer;
-    /// ```
+    /// Makes the spans by `make`, with a name, level and fields of your own, as in the example of
+    /// [`TraceCallLayer::make_span`](super::TraceCallLayer::make_span). A field of the [table](self) that is
+    /// known only at the end is recorded if the span declares it.
     #[must_use]
     pub fn make_span<F>(mut self, make: F) -> Self
     where
