@@ -22,11 +22,11 @@ pub(crate) struct ResponseHead {
 
 impl From<&response::Parts> for ResponseHead {
     fn from(parts: &response::Parts) -> Self {
-        let is_ok = parts.status == StatusCode::OK;
+        let headers = (parts.status != StatusCode::OK).then_some(&parts.headers);
         Self {
             status: parts.status,
-            retry_after: (!is_ok).then(|| retry_after(&parts.headers)).flatten(),
-            trace_id: (!is_ok).then(|| trace_id(&parts.headers)).flatten(),
+            retry_after: headers.and_then(retry_after),
+            trace_id: headers.and_then(trace_id),
         }
     }
 }
@@ -54,14 +54,8 @@ fn wait(value: &HeaderValue, headers: &HeaderMap) -> Option<Duration> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok().map(Duration::from_secs);
     }
-    let at = httpdate::parse_http_date(text).ok()?;
-    let now = headers
-        .get(DATE)
-        .and_then(date)
-        .unwrap_or_else(SystemTime::now);
-    Some(at.duration_since(now).unwrap_or_default())
-}
-
-fn date(value: &HeaderValue) -> Option<SystemTime> {
-    httpdate::parse_http_date(value.to_str().ok()?).ok()
+    let date = |text| httpdate::parse_http_date(text).ok();
+    let now = headers.get(DATE).and_then(|now| date(now.to_str().ok()?));
+    let now = now.unwrap_or_else(SystemTime::now);
+    Some(date(text)?.duration_since(now).unwrap_or_default())
 }

@@ -118,7 +118,7 @@ impl ActorToken {
             match &mut self.ticket {
                 Some(ticket) => {
                     guard.identify(&self.id);
-                    ticket.set_guard(guard);
+                    ticket.guard = Some(guard);
                 }
                 None => guard.claim(),
             }
@@ -128,7 +128,7 @@ impl ActorToken {
 
     /// Takes the guard out of the ticket, which reading the ticket would end.
     pub(crate) fn take_guard(&mut self) -> Option<Arc<dyn Guard>> {
-        self.ticket.as_mut()?.take_guard()
+        self.ticket.as_mut()?.guard.take()
     }
 }
 

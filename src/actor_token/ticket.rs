@@ -34,7 +34,7 @@ pub struct Ticket {
     text: SecretString,
     url_end: usize,
     token_start: usize,
-    guard: Option<Arc<dyn Guard>>,
+    pub(super) guard: Option<Arc<dyn Guard>>,
 }
 
 impl Ticket {
@@ -73,14 +73,6 @@ impl Ticket {
         if let Some(guard) = &self.guard {
             guard.claim();
         }
-    }
-
-    pub(super) fn set_guard(&mut self, guard: Arc<dyn Guard>) {
-        self.guard = Some(guard);
-    }
-
-    pub(super) fn take_guard(&mut self) -> Option<Arc<dyn Guard>> {
-        self.guard.take()
     }
 
     fn read<R: SliceIndex<str, Output = str>>(&self, range: R) -> Option<&str> {
