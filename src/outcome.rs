@@ -33,15 +33,23 @@ impl Outcome {
     pub fn is_without_effect(self) -> bool {
         self <= Self::Rejected
     }
+
+    /// Returns the outcome as one word, as in spans and metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSent => "not_sent",
+            Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
+            Self::Applied => "applied",
+        }
+    }
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotSent => "not sent",
-            Self::Rejected => "rejected",
-            Self::Unknown => "unknown",
-            Self::Applied => "applied",
+            _ => self.as_str(),
         })
     }
 }

@@ -1,13 +1,12 @@
-//! [`RetryConfig`], how often and how patiently a call is tried.
+//! [`RetryConfig`], how often a call is tried and how long it pauses in between.
 
 use std::time::Duration;
 
-/// How often and how patiently a call is tried.
+/// How often a call is tried and how long it pauses in between.
 ///
-/// What is retried follows from the evidence of each attempt, see
-/// [`RetryLayer`](crate::layer::RetryLayer); this type says how often, after which pauses, and up to
-/// which bounds. The pause before retry *n* is drawn evenly from zero to
-/// `initial_interval × exponent^(n−1)`, at most `max_interval`.
+/// [`RetryLayer`](crate::layer::RetryLayer) decides by the evidence of each attempt whether it is retried.
+/// The pause before retry *n* is drawn evenly from zero to `initial_interval × exponent^(n−1)`, at most
+/// `max_interval`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,70 +49,71 @@ impl Default for RetryConfig {
 }
 
 impl RetryConfig {
-    /// One attempt a call, never a second.
+    /// One attempt a call.
     #[must_use]
     pub fn disabled() -> Self {
         Self::default().max_attempts(1)
     }
 
-    /// **Dangerous.** The parameters that Clerk's Python SDK uses by default: pauses from 500 ms
-    /// growing by half up to 60 s, for up to an hour, after every 5xx, connection error and time-out,
-    /// creates included, and without a budget.
+    /// **Dangerous.** The defaults of Clerk's Python SDK: pauses from 500 ms growing by half up to 60 s, for
+    /// up to an hour, after every 5xx, connection error and timeout, creates included, and without a budget.
     ///
-    /// One create may so mint many tokens, all but the last of them live sign-in links that nobody
-    /// knows of; see [`replay_unknown_create`](Self::replay_unknown_create). It is here for who must
-    /// behave alike. The client's call time-out still bounds the whole, 30 s by default.
+    /// One create may so mint many live sign-in links, see
+    /// [`replay_unknown_create`](Self::replay_unknown_create). The call's timeout still applies, 30 s by
+    /// default.
     #[must_use]
     pub fn python_sdk() -> Self {
-        Self::default()
-            .max_attempts(u32::MAX)
-            .initial_interval(Duration::from_millis(500))
-            .max_interval(Duration::from_secs(60))
-            .exponent(1.5)
-            .max_elapsed(Duration::from_secs(3600))
-            .max_retry_after(Duration::from_secs(60))
-            .replay_unknown_create(true)
-            .budget(false)
+        Self {
+            max_attempts: u32::MAX,
+            initial_interval: Duration::from_millis(500),
+            max_interval: Duration::from_secs(60),
+            exponent: 1.5,
+            max_elapsed: Some(Duration::from_secs(3600)),
+            max_retry_after: Duration::from_secs(60),
+            replay_unknown_create: true,
+            budget: false,
+            ..Self::default()
+        }
     }
 
-    /// The most attempts of one call, the first included. Default: 3. Zero means one.
+    /// Sets the most attempts of one call, the first included. Default: 3. Zero means one.
     #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts.max(1);
         self
     }
 
-    /// The longest pause before the first retry. Default: 100 ms.
+    /// Sets the longest pause before the first retry. Default: 100 ms.
     #[must_use]
     pub fn initial_interval(mut self, interval: Duration) -> Self {
         self.initial_interval = interval;
         self
     }
 
-    /// The longest pause before any retry. Default: 5 s.
+    /// Sets the longest pause before any retry. Default: 5 s.
     #[must_use]
     pub fn max_interval(mut self, interval: Duration) -> Self {
         self.max_interval = interval;
         self
     }
 
-    /// By how much the longest pause grows from retry to retry. Default: 2. What is below one, or
-    /// not a number, means one.
+    /// Sets the factor by which the longest pause grows with each retry. Default: 2. A value below one and
+    /// NaN mean one.
     #[must_use]
     pub fn exponent(mut self, exponent: f64) -> Self {
-        self.exponent = if exponent >= 1.0 { exponent } else { 1.0 };
+        self.exponent = exponent.max(1.0);
         self
     }
 
-    /// No retry begins later than this after the call reached the retry layer. Default: none; the
-    /// call's time-out bounds it all the same.
+    /// Sets the time after which no retry begins, counted from when the call reached the retry layer.
+    /// Default: none; the call's timeout applies.
     #[must_use]
     pub fn max_elapsed(mut self, elapsed: Duration) -> Self {
         self.max_elapsed = Some(elapsed);
         self
     }
 
-    /// The longest `Retry-After` that is waited for; a longer one ends the call at once, with
+    /// Sets the longest `Retry-After` that is waited for. A longer one ends the call at once, with
     /// [`Error::retry_after`](crate::Error::retry_after) set. Default: 10 s.
     #[must_use]
     pub fn max_retry_after(mut self, wait: Duration) -> Self {
@@ -121,39 +121,38 @@ impl RetryConfig {
         self
     }
 
-    /// Whether an attempt that failed before anything was sent (refused, unresolved, connect
-    /// time-out) is retried. Default: true.
+    /// Sets whether an attempt is retried that failed before anything was sent: refused, unresolved, or a
+    /// connect timeout. Default: true.
     #[must_use]
     pub fn retry_connection_errors(mut self, retry: bool) -> Self {
         self.retry_connection_errors = retry;
         self
     }
 
-    /// **Dangerous.** Whether a create whose outcome is unknown is sent again. Default: false.
+    /// **Dangerous.** Sets whether a create whose outcome is unknown is sent again. Default: false.
     ///
-    /// Each such repeat may mint one more live sign-in link that nobody knows of. There is no
-    /// idempotency key and no way to list tokens: what was minted unseen stays usable until it
-    /// expires.
+    /// Each repeat may mint one more live sign-in link that no caller has. There is no idempotency key and no
+    /// way to list tokens, so such a token can be used until it expires.
     #[must_use]
     pub fn replay_unknown_create(mut self, replay: bool) -> Self {
         self.replay_unknown_create = replay;
         self
     }
 
-    /// Whether a create whose attempt timed out is tried again when the
-    /// [settle layer](crate::layer::SettleLayer) holds the lost attempt: should that still mint a
-    /// token, it is revoked. Default: false.
+    /// Sets whether a create whose attempt timed out is retried while the
+    /// [settle layer](crate::layer::SettleLayer) follows the lost attempt and revokes what it mints. Default:
+    /// false.
     ///
-    /// Until then two tokens may live at a time, and the lost one counts against the quota of the
-    /// plan. One whose answer is lost, too, is reported and lives until it expires.
+    /// Two tokens may then be live at a time, and the lost one counts against the quota of the plan. If its
+    /// response is lost as well, it is reported and lives until it expires.
     #[must_use]
     pub fn retry_settled_timeouts(mut self, retry: bool) -> Self {
         self.retry_settled_timeouts = retry;
         self
     }
 
-    /// Whether retries are taken from the budget that all clones of a client share: ten, and one more
-    /// for every ten successes. With nothing left, failures come through as they are, flagged by
+    /// Sets whether retries are taken from the budget that all clones of a client share: ten, and one more
+    /// for every ten successes. A call that fails while it is exhausted has
     /// [`Error::is_out_of_budget`](crate::Error::is_out_of_budget). Default: true.
     #[must_use]
     pub fn budget(mut self, budget: bool) -> Self {
@@ -163,17 +162,14 @@ impl RetryConfig {
 
     /// The longest pause before retry number `retry`, counted from one.
     pub(crate) fn ceiling(&self, retry: u32) -> Duration {
-        // Zero stays zero, whatever it grows by: times infinity it would be no number.
-        if self.initial_interval.is_zero() {
-            return Duration::ZERO;
+        let exponent = i32::try_from(retry.saturating_sub(1)).unwrap_or(i32::MAX);
+        let seconds = self.initial_interval.as_secs_f64() * self.exponent.powi(exponent);
+        match Duration::try_from_secs_f64(seconds) {
+            Ok(pause) => pause.min(self.max_interval),
+            // Zero times infinity is not a number.
+            Err(_) if self.initial_interval.is_zero() => Duration::ZERO,
+            Err(_) => self.max_interval,
         }
-        let factor = self
-            .exponent
-            .powi(i32::try_from(retry.saturating_sub(1)).unwrap_or(i32::MAX));
-        let seconds = self.initial_interval.as_secs_f64() * factor;
-        Duration::try_from_secs_f64(seconds)
-            .unwrap_or(Duration::MAX)
-            .min(self.max_interval)
     }
 }
 
@@ -182,25 +178,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ceilings_grow_up_to_the_cap() {
-        let config = RetryConfig::default();
-        let ceilings = [1, 2, 3, 7, 1000, u32::MAX].map(|retry| config.ceiling(retry).as_millis());
-        assert_eq!(ceilings, [100, 200, 400, 5000, 5000, 5000]);
-    }
-
-    #[test]
-    fn odd_numbers_are_survived() {
-        let nan = RetryConfig::default()
-            .exponent(f64::NAN)
-            .initial_interval(Duration::MAX);
-        assert_eq!(nan.ceiling(9), Duration::from_secs(5));
-        let zero = RetryConfig::default()
-            .initial_interval(Duration::ZERO)
-            .exponent(f64::INFINITY);
-        assert_eq!(
-            [1, 2, 9].map(|retry| zero.ceiling(retry)),
-            [Duration::ZERO; 3]
-        );
-        assert_eq!(RetryConfig::default().max_attempts(0).max_attempts, 1);
+    fn ceilings_grow_up_to_the_longest_pause() {
+        let default = RetryConfig::default();
+        let endless = default.clone().exponent(f64::NAN);
+        let endless = endless.initial_interval(Duration::MAX);
+        let zero = default.clone().initial_interval(Duration::ZERO);
+        let zero = zero.exponent(f64::INFINITY);
+        for (config, millis) in [
+            (default, [100, 200, 400, 5000, 5000, 5000]),
+            (endless, [5000; 6]),
+            (zero, [0; 6]),
+        ] {
+            let ceiling = |retry| config.ceiling(retry).as_millis();
+            assert_eq!([1, 2, 3, 7, 1000, u32::MAX].map(ceiling), millis);
+        }
     }
 }

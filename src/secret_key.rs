@@ -35,26 +35,23 @@ impl SecretKey {
     pub fn new(key: impl Into<String>) -> Result<Self, InvalidSecretKey> {
         let key = SecretString::from(key.into());
         let text = key.expose_secret();
-        if text.is_empty() {
-            return Err(InvalidSecretKey::Empty);
-        }
-        if text.len() > Self::MAX_LEN {
-            return Err(InvalidSecretKey::TooLong { bytes: text.len() });
-        }
         let scheme = text.get(.."bearer ".len()).unwrap_or_default();
-        if scheme.eq_ignore_ascii_case("bearer ") {
-            return Err(InvalidSecretKey::Scheme);
-        }
-        if let Some(position) = text.bytes().position(|byte| !byte.is_ascii_graphic()) {
-            return Err(InvalidSecretKey::Character { position });
-        }
-        if text.starts_with("pk_") {
-            return Err(InvalidSecretKey::Publishable);
-        }
-        if !text.starts_with(Self::PREFIX) {
-            return Err(InvalidSecretKey::Prefix);
-        }
-        Ok(Self(key))
+        let hidden = text.bytes().position(|byte| !byte.is_ascii_graphic());
+        Err(if text.is_empty() {
+            InvalidSecretKey::Empty
+        } else if text.len() > Self::MAX_LEN {
+            InvalidSecretKey::TooLong { bytes: text.len() }
+        } else if scheme.eq_ignore_ascii_case("bearer ") {
+            InvalidSecretKey::Scheme
+        } else if let Some(position) = hidden {
+            InvalidSecretKey::Character { position }
+        } else if text.starts_with("pk_") {
+            InvalidSecretKey::Publishable
+        } else if !text.starts_with(Self::PREFIX) {
+            InvalidSecretKey::Prefix
+        } else {
+            return Ok(Self(key));
+        })
     }
 
     /// Returns the key as text, to send or compare it.
@@ -108,38 +105,4 @@ pub enum InvalidSecretKey {
     /// The text does not begin like a secret key.
     #[error("a secret key begins with sk_")]
     Prefix,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_that_is_no_key_is_refused_and_not_repeated() {
-        let keys = [
-            "",
-            " ",
-            " sk_test_marker",
-            "sk_test_marker\n",
-            "sk_test marker",
-            "sk_test_é_marker",
-            "Bearer sk_test_marker",
-            "bearer sk_test_marker",
-            "pk_test_marker",
-            "eyJmarker",
-            "sk_test_\0marker",
-        ];
-        for key in keys {
-            let error = SecretKey::new(key).expect_err(key);
-            assert!(!format!("{error} {error:?}").contains("marker"), "{error}");
-        }
-        assert!(SecretKey::new("s".repeat(1 << 20)).is_err());
-    }
-
-    #[test]
-    fn debug_shows_nothing_of_the_key() {
-        let key = SecretKey::new("sk_test_marker").unwrap();
-        assert!(!format!("{key:?} {key:#?}").contains("marker"));
-        assert_eq!(key.expose(), "sk_test_marker");
-    }
 }

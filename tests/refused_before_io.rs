@@ -48,6 +48,7 @@ async fn invalid(request: impl Into<ActorTokenRequest>, says: &str) {
 #[test]
 fn ids_that_could_leave_their_place_in_the_path_do_not_exist() {
     let ten_megabytes = "marker".repeat(10_000_000 / 6);
+    let one_too_many = "a".repeat(129);
     for (id, says) in [
         ("", "empty"),
         (".", "byte 0"),
@@ -70,6 +71,7 @@ fn ids_that_could_leave_their_place_in_the_path_do_not_exist() {
         ("@evil", "byte 0"),
         ("http://evil/", "byte 4"),
         (&ten_megabytes, "at most 128"),
+        (&one_too_many, "at most 128"),
     ] {
         let error = ActorTokenId::try_from(id).unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
@@ -126,6 +128,7 @@ fn keys_that_cannot_be_keys_do_not_exist() {
         ("Bearer sk_test_marker", "without \"Bearer\""),
         ("bearer sk_test_marker", "without \"Bearer\""),
         ("pk_test_marker", "publishable"),
+        ("eyJmarker", "begins with sk_"),
         (&megabyte, "at most 1024"),
     ] {
         let error = SecretKey::new(key).unwrap_err();
@@ -136,8 +139,11 @@ fn keys_that_cannot_be_keys_do_not_exist() {
 
 #[test]
 fn base_urls_that_would_lead_the_key_astray_do_not_exist() {
+    let long = format!("https://a/{}", "b".repeat(2048));
+    let long_label = format!("https://{}.marker.example/", "a".repeat(64));
     for (url, says) in [
         ("", "empty"),
+        (&long, "at most 2048"),
         ("marker.example", "scheme"),
         ("marker.example/v1", "not a URL"),
         ("/marker", "scheme"),
@@ -155,12 +161,25 @@ fn base_urls_that_would_lead_the_key_astray_do_not_exist() {
         ("https://api.clerk.com:99999/marker", ""),
         ("https://api.clerk.com:/marker", "port"),
         ("https://api.clerk.com:marker/v1", ""),
+        ("https://api.clerk.com:+80/marker", ""),
+        ("https://marker[]9999/", ""),
+        ("https://[]/marker", ""),
+        ("https://[1.2.3.4]/marker", ""),
+        ("https://[::1]marker/", ""),
+        ("https://marker..b/", "neither a name"),
+        ("https://.marker/", "neither a name"),
+        ("https://marker!b/", "neither a name"),
+        ("https://:443/marker", ""),
+        (&long_label, "neither a name"),
+        ("https://api.clerk.com/./marker", "path"),
         ("https://api.clerk.com/../marker", "path"),
         ("https://api.clerk.com/v1/..", "path"),
         ("https://api.clerk.com/%2E%2e/marker", "path"),
         ("https://api.clerk.com//marker", "path"),
         ("https://api.clerk.com/v1\\marker", ""),
         ("https://api.clerk.com/ marker", "white space"),
+        (" https://api.clerk.com/marker", "white space"),
+        ("https://api.clerk.com/\u{a0}marker", "white space"),
         ("https://marker.exämple/", ""),
         ("https://api.clerk.com/\r\nmarker", "white space"),
     ] {

@@ -1,14 +1,12 @@
 //! [`ActorToken`], the response to both operations.
 
-mod invalid;
-mod salvage;
 mod ticket;
 mod wire;
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
 pub(crate) use self::ticket::Guard;
-pub use self::{invalid::InvalidActorToken, ticket::Ticket};
+pub use self::{ticket::Ticket, wire::InvalidActorToken};
 use crate::{Actor, ActorTokenId, text::presentable};
 
 /// An actor token as the API describes it.
@@ -120,7 +118,7 @@ impl ActorToken {
             match &mut self.ticket {
                 Some(ticket) => {
                     guard.identify(&self.id);
-                    ticket.set_guard(guard);
+                    ticket.guard = Some(guard);
                 }
                 None => guard.claim(),
             }
@@ -130,7 +128,7 @@ impl ActorToken {
 
     /// Takes the guard out of the ticket, which reading the ticket would end.
     pub(crate) fn take_guard(&mut self) -> Option<Arc<dyn Guard>> {
-        self.ticket.as_mut()?.take_guard()
+        self.ticket.as_mut()?.guard.take()
     }
 }
 

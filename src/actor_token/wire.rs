@@ -1,4 +1,4 @@
-//! [`Wire`], an actor token as JSON.
+//! An actor token as JSON: read, written, and salvaged from a response that is not one.
 
 use std::{
     borrow::Cow,
@@ -12,8 +12,8 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{ActorToken, InvalidActorToken, Ticket};
-use crate::Actor;
+use super::{ActorToken, Ticket};
+use crate::{Actor, ActorTokenId, lenient};
 
 /// The fields of an actor token. A field that is null, missing or of the wrong type is absent.
 #[derive(Default, Deserialize, Serialize)]
@@ -130,13 +130,12 @@ impl ActorToken {
     pub fn from_json(json: &[u8]) -> Result<Self, InvalidActorToken> {
         // A derived struct accepts an array of its fields as well.
         if json.trim_ascii_start().starts_with(b"[") {
-            return Err(InvalidActorToken::array());
+            return Err(InvalidActorToken(Reason::Array));
         }
-        let wire: Wire<'_> =
-            serde_json::from_slice(json).map_err(|error| InvalidActorToken::json(&error))?;
+        let wire: Wire<'_> = serde_json::from_slice(json).map_err(InvalidActorToken::json)?;
         let id = wire.id.and_then(|id| id.parse().ok());
         Ok(Self {
-            id: id.ok_or(InvalidActorToken::without_id())?,
+            id: id.ok_or(InvalidActorToken(Reason::Id))?,
             user_id: wire.user_id.map(Cow::into_owned),
             actor: wire.actor.map(Cow::into_owned),
             status: wire.status.as_deref().unwrap_or_default().into(),
@@ -166,6 +165,34 @@ impl ActorToken {
         // Strings, numbers and maps with string keys always encode.
         serde_json::to_vec(&wire).unwrap_or_default()
     }
+
+    /// Reads `response` as far as it is JSON and returns the first `id` and the first `user_id` in its
+    /// object. Nested ids, as in `actor`, do not count.
+    pub(crate) fn salvage(response: &[u8]) -> Option<Salvaged> {
+        // Invalid bytes, a byte order mark or an array around the object do not hide the id.
+        let response = String::from_utf8_lossy(response);
+        let object = response
+            .trim_start_matches(|c: char| c == '\u{feff}' || c == '[' || c.is_ascii_whitespace());
+        let (mut id, mut user_id) = (None, None);
+        // The error does not matter: the members before it were read.
+        let _ = lenient::members(object, |name, value| match name {
+            "id" => _ = id.get_or_insert_with(|| lenient::text(value)),
+            "user_id" => _ = user_id.get_or_insert_with(|| lenient::text(value)),
+            _ => {}
+        });
+        Some(Salvaged {
+            id: id??.parse().ok()?,
+            user_id: user_id
+                .flatten()
+                .filter(|user_id| !user_id.contains(char::REPLACEMENT_CHARACTER))
+                .map(Cow::into_owned),
+        })
+    }
+
+    /// Returns only the id.
+    pub(crate) fn salvage_id(response: &[u8]) -> Option<ActorTokenId> {
+        Self::salvage(response).map(|found| found.id)
+    }
 }
 
 fn to_time(millis: u64) -> Option<SystemTime> {
@@ -177,145 +204,41 @@ fn to_millis(time: SystemTime) -> Option<u64> {
     u64::try_from(since.as_millis()).ok()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ActorTokenStatus;
+/// The ids in a response that is not an actor token.
+pub(crate) struct Salvaged {
+    pub(crate) id: ActorTokenId,
+    pub(crate) user_id: Option<String>,
+}
 
-    const FULL: &str = r#"{"object":"actor_token","id":"act_1","user_id":"user_1","actor":{"sub":"user_2","reason":"r"},"status":"pending","token":"eyJ","url":"https://x/v1/tickets/accept?ticket=eyJ","created_at":1700000000123,"updated_at":1700000000456}"#;
+/// Why JSON could not be read as an actor token. The message does not repeat the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct InvalidActorToken(Reason);
 
-    fn read(json: &str) -> ActorToken {
-        ActorToken::from_json(json.as_bytes()).expect(json)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Reason {
+    #[error("the response ends early, at line {line}, column {column}")]
+    Incomplete { line: usize, column: usize },
+    #[error("the response is not the JSON of a token, at line {line}, column {column}")]
+    Json { line: usize, column: usize },
+    #[error("the response is an array, not a token")]
+    Array,
+    #[error("the response has no valid id")]
+    Id,
+}
+
+impl InvalidActorToken {
+    /// Keeps only the position, because the text may be secret.
+    fn json(error: serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        Self(match error.is_eof() {
+            true => Reason::Incomplete { line, column },
+            false => Reason::Json { line, column },
+        })
     }
 
-    fn refused(json: impl AsRef<[u8]>) -> String {
-        let token = ActorToken::from_json(json.as_ref());
-        token.expect_err("it was accepted").to_string()
-    }
-
-    fn brackets(levels: usize) -> String {
-        "[".repeat(levels) + &"]".repeat(levels)
-    }
-
-    #[test]
-    fn full_token_is_read_and_written_in_full() {
-        let token = read(FULL);
-        assert_eq!(token.id().as_str(), "act_1");
-        assert_eq!(token.user_id(), Some("user_1"));
-        let actor = Actor::new("user_2").claim("reason", "r");
-        assert_eq!(token.actor(), Some(&actor));
-        assert_eq!(token.status(), &ActorTokenStatus::Pending);
-        assert_eq!(token.ticket().unwrap().expose_token(), Some("eyJ"));
-        assert_eq!(token.created_at(), to_time(1_700_000_000_123));
-        assert_eq!(String::from_utf8(token.expose_json()).unwrap(), FULL);
-        let shown = format!("{token:?}");
-        assert!(!shown.contains("eyJ"), "{shown}");
-        assert!(!shown.contains("user_"), "{shown}");
-    }
-
-    #[test]
-    fn escapes_and_spaces_are_read() {
-        let token = read("{ \"i\\u0064\" : \"act_\\u0031\",\n\"token\":\"\\ud83d\\ude00\" } ");
-        assert_eq!(token.id().as_str(), "act_1");
-        assert_eq!(token.ticket().unwrap().expose_token(), Some("😀"));
-    }
-
-    #[test]
-    fn id_alone_is_enough() {
-        let token = read(r#"{"id":"act_1"}"#);
-        assert_eq!(token.status(), &ActorTokenStatus::Other(String::new()));
-        assert!(token.ticket().is_none() && token.user_id().is_none() && token.actor().is_none());
-        assert!(token.created_at().is_none() && token.updated_at().is_none());
-    }
-
-    #[test]
-    fn unknown_field_or_one_of_another_type_is_absent() {
-        let wrong = ["null", "-1", "1.5", "true", "{}", "[\"x\"]", "{\"x\":{}}"];
-        for field in "user_id status url created_at updated_at actor new".split(' ') {
-            for odd in wrong {
-                let json = format!(r#"{{"{field}":{odd},"id":"act_1","token":"t"}}"#);
-                let token = String::from_utf8(read(&json).expose_json()).unwrap();
-                let bare = r#"{"object":"actor_token","id":"act_1","status":"","token":"t"}"#;
-                assert_eq!(token, bare, "{json}");
-            }
-        }
-        for time in [r#""1""#, "1e3", "18446744073709551616"] {
-            let json = format!(r#"{{"created_at":{time},"id":"a","updated_at":7}}"#);
-            let token = read(&json);
-            assert_eq!((token.created_at(), token.updated_at()), (None, to_time(7)));
-        }
-        read(&format!(r#"{{"new":{},"id":"a"}}"#, brackets(100_000)));
-    }
-
-    #[test]
-    fn token_and_url_may_be_null_absent_or_empty() {
-        for fields in [r#""token":null,"url":null"#, r#""token":"","url":"""#] {
-            let token = read(&format!(r#"{{"id":"a",{fields}}}"#));
-            assert!(token.ticket().is_none());
-        }
-        let half = read(r#"{"id":"a","token":"","url":"https://x"}"#);
-        let ticket = half.ticket().unwrap();
-        assert_eq!(ticket.expose_url(), Some("https://x"));
-        assert_eq!(ticket.expose_token(), None);
-    }
-
-    #[test]
-    fn unknown_status_is_kept_and_made_presentable() {
-        let token = read(r#"{"id":"a","status":"paused"}"#);
-        assert_eq!(token.status(), &ActorTokenStatus::Other("paused".into()));
-        let hostile = read("{\"id\":\"a\",\"status\":\"\u{61c}sk_test_marker\\u001b\"}");
-        assert_eq!(hostile.status().as_str(), "sk_[redacted]");
-    }
-
-    #[test]
-    fn other_json_is_refused_and_not_shown() {
-        for json in [
-            "",
-            "null",
-            "[]",
-            "\"marker\"",
-            "7",
-            "{}",
-            r#" ["act_1","marker"]"#,
-            r#"{"id":7,"token":"marker"}"#,
-            r#"{"id":"../marker"}"#,
-            r#"{"id":"a","id":"b","token":"marker"}"#,
-            r#"{"id":"a","token":"marker","token":"b"}"#,
-            r#"{"id":"a"} "marker""#,
-            r#"{"id":"a","created_at":NaN,"token":"marker"}"#,
-            r#"{"id":"a","created_at":1e400,"token":"marker"}"#,
-            r#"{"id":"a","status":"\ud800","token":"marker"}"#,
-            r#"{"\ud800":1,"id":"a","token":"marker"}"#,
-            "\u{feff}{\"id\":\"a\",\"token\":\"marker\"}",
-        ] {
-            let error = refused(json);
-            assert!(!error.contains("marker"), "{error}");
-        }
-        refused(b"{\"id\":\"a\",\"token\":\"\xff\"}");
-        refused("[".repeat(100_000));
-    }
-
-    #[test]
-    fn incomplete_json_is_refused_wherever_it_ends() {
-        for cut in 1..FULL.len() {
-            assert!(refused(&FULL[..cut]).contains("ends early"), "{cut}");
-        }
-    }
-
-    #[test]
-    fn unreadable_credential_or_actor_is_refused_with_its_line() {
-        for (field, value) in [
-            ("token", r#""marker\ud800""#.to_owned()),
-            ("url", r#""marker\ud800""#.to_owned()),
-            ("actor", brackets(100_000)),
-            ("actor", format!(r#"{{"sub":"a","c":{}}}"#, brackets(1000))),
-            ("actor", r#"{"sub":"marker\ud800"}"#.into()),
-            ("actor", r#"{"sub":7,"marker":"\udc00"}"#.into()),
-            ("actor", r#"{"sub":"a","n":1e400}"#.into()),
-            ("actor", "1e400".into()),
-        ] {
-            let error = refused(format!("{{\"id\":\"a\",\n\"{field}\":{value},\"new\":1}}"));
-            assert!(error.contains("JSON of a token, at line 2"), "{error}");
-        }
+    /// Whether the response is a complete JSON object, and so comes from the API.
+    pub(crate) fn is_complete(self) -> bool {
+        matches!(self.0, Reason::Id)
     }
 }

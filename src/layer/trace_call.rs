@@ -51,26 +51,19 @@
 //! Dropping the future drops the call inside the span and closes the span, with `error.type` =
 //! `cancelled` and the outcome as far as it is known.
 
-use std::{
-    fmt,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+use std::task::{Context, Poll};
 
-use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing::{Instrument, Level, Span, instrument::Instrumented};
+use tracing::{Level, Span};
 
+pub use super::trace::ResponseFuture;
 use super::trace::{
     SpanContext,
+    future::SpanGuard,
     span::{self, MakeSpan},
 };
-use crate::{
-    ActorToken, ActorTokenRequest, Error, OperationKind,
-    call::CallWatch,
-    telemetry::{CallMeter, ErrorType, METERED, OK, interrupted, outcome},
-};
+use crate::{ActorToken, ActorTokenRequest, Error};
 
 /// Layer of [`TraceCall`].
 #[derive(Clone, Debug, Default)]
@@ -100,7 +93,8 @@ impl TraceCallLayer {
         self
     }
 
-    /// Makes the spans by `make`, as [`TraceLayer::make_span`](super::TraceLayer::make_span) does.
+    /// Makes the spans by `make`, with a name, level and fields of your own. A field of the [table](self) that
+    /// is known only at the end is recorded if the span declares it.
     ///
     /// ```
     /// use clerk_actor_tokens::layer::TraceCallLayer;
@@ -163,112 +157,13 @@ where
     }
 
     fn call(&mut self, mut request: ActorTokenRequest) -> Self::Future {
+        if !self.make_span.is_on() {
+            return ResponseFuture::new(self.inner.call(request), Span::none(), None);
+        }
         let context = SpanContext::of_call(&request);
         let span = self.make_span.make(&context, span::call_span);
-        let guard = SpanGuard::begin(&span, &mut request);
+        let guard = SpanGuard::of_call(&span, &mut request);
         let inner = span.in_scope(|| self.inner.call(request));
-        ResponseFuture {
-            inner: Some(inner.instrument(span)),
-            guard,
-        }
-    }
-}
-
-pin_project! {
-    /// Response future of [`TraceCall`].
-    pub struct ResponseFuture<F> {
-        // Dropped before the guard, because that ends the attempts whose outcome the guard records.
-        #[pin]
-        inner: Option<Instrumented<F>>,
-        guard: Option<Box<SpanGuard>>,
-    }
-}
-
-impl<F> Future for ResponseFuture<F>
-where
-    F: Future<Output = Result<ActorToken, Error>>,
-{
-    type Output = Result<ActorToken, Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let inner = this.inner.as_mut().as_pin_mut();
-        let inner = inner.expect("polled after it was ready");
-        let result = ready!(inner.poll(cx));
-        // The span ends here, because a caller may keep this future after it is ready.
-        this.inner.set(None);
-        if let Some(guard) = this.guard.take() {
-            guard.end(&result);
-        }
-        Poll::Ready(result)
-    }
-}
-
-impl<F> fmt::Debug for ResponseFuture<F> {
-    /// Shows nothing of the future below, which may hold a token.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("guard", &self.guard)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Records in span and metrics how a call ended. Dropped before that, it records a cancellation.
-#[derive(Debug)]
-struct SpanGuard {
-    span: Span,
-    kind: OperationKind,
-    meter: CallMeter,
-    call: CallWatch,
-    ended: bool,
-}
-
-impl SpanGuard {
-    /// Returns a guard if the span is enabled or calls are measured.
-    fn begin(span: &Span, request: &mut ActorTokenRequest) -> Option<Box<Self>> {
-        (METERED || !span.is_disabled()).then(|| {
-            let kind = request.operation().kind();
-            Box::new(Self {
-                span: span.clone(),
-                kind,
-                meter: CallMeter::begin(kind),
-                call: request.watch(),
-                ended: false,
-            })
-        })
-    }
-
-    fn end(mut self, result: &Result<ActorToken, Error>) {
-        self.ended = true;
-        self.record_attempts(self.call.attempts());
-        match result {
-            Ok(token) => {
-                span::record_id(&self.span, self.kind, token.id());
-                self.span.record("clerk.outcome", OK);
-                self.meter.end(OK, None);
-            }
-            Err(error) => {
-                span::record_failure(&self.span, self.kind, Some(error));
-                let error_type = ErrorType::of(Some(error));
-                self.meter.end(outcome(error.outcome()), Some(error_type));
-            }
-        }
-    }
-
-    fn record_attempts(&self, attempts: u32) {
-        self.span.record("clerk.attempts", i64::from(attempts));
-    }
-}
-
-impl Drop for SpanGuard {
-    fn drop(&mut self) {
-        if !self.ended {
-            let why = interrupted(None);
-            let outcome = outcome(self.call.outcome());
-            self.record_attempts(self.call.attempts());
-            span::record_error_type(&self.span, why);
-            self.span.record("clerk.outcome", outcome);
-            self.meter.end(outcome, Some(why));
-        }
+        ResponseFuture::new(inner, span, guard)
     }
 }

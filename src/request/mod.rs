@@ -2,14 +2,13 @@
 
 mod actor;
 mod create_actor_token;
-mod invalid;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
-pub use self::{actor::Actor, create_actor_token::CreateActorToken, invalid::InvalidRequest};
+pub use self::{actor::Actor, create_actor_token::CreateActorToken};
 use crate::{
     ActorTokenId, BaseUrl, OperationKind, RetryConfig,
     call::{CallOptions, CallRecord, CallWatch},
@@ -199,4 +198,45 @@ impl fmt::Debug for ActorTokenRequest {
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
+}
+
+/// Why a request was refused before any I/O. Messages name the field but do not repeat its value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidRequest {
+    /// The id of the user to sign in as is empty.
+    #[error("user_id is empty: pass the id of the user to sign in as")]
+    EmptyUserId,
+    /// The actor's `sub` is empty.
+    #[error("actor.sub is empty: pass the id of the actor")]
+    EmptySub,
+    /// A claim of the actor is named `sub` and would shadow the actor's own.
+    #[error("actor has a claim named \"sub\", which would replace the actor's own")]
+    ShadowedSub,
+    /// The actor's claims are nested too deeply.
+    #[error("actor has claims nested deeper than {limit} levels")]
+    DeepClaims {
+        /// The deepest nesting that is allowed.
+        limit: usize,
+    },
+    /// A lifetime is not 1 to 2³¹−1 whole seconds.
+    #[error("{field} must be whole seconds, at least 1 and at most {max}", max = i32::MAX)]
+    Lifetime {
+        /// The name of the field in the JSON.
+        field: &'static str,
+    },
+    /// The encoded request is too large.
+    #[error("the request body has {bytes} bytes, the limit is {limit}")]
+    TooLarge {
+        /// The size of the encoded body in bytes.
+        bytes: usize,
+        /// The largest size that is allowed, in bytes.
+        limit: usize,
+    },
+    /// A header that only the stack may set.
+    #[error("the header {name} is set by the client itself and cannot be passed with a call")]
+    ReservedHeader {
+        /// The name of the header.
+        name: HeaderName,
+    },
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::StatusCode;
 use tracing::{Level, Metadata, Span, field::Empty};
 
-use super::{ErrorType, TARGET, meter, names};
+use super::{TARGET, error_type, meter, names};
 use crate::{ActorTokenId, BoxError, Error, OperationKind, settle_end::SettleEnd};
 
 /// The name of the span in which a token is settled.
@@ -15,8 +15,7 @@ const SETTLE: &str = "settle";
 /// only the caller can resolve it; any other failure is an INFO.
 pub(crate) fn retrying(kind: OperationKind, error: &BoxError, attempt: u32, pause: Duration) {
     let error = error.downcast_ref::<Error>();
-    let error_type = ErrorType::of(error);
-    meter::retry(kind, error_type);
+    let error_type = error_type(error);
     macro_rules! event {
         ($level:ident, $message:literal) => {
             tracing::event!(
@@ -25,7 +24,7 @@ pub(crate) fn retrying(kind: OperationKind, error: &BoxError, attempt: u32, paus
                 clerk.operation = names(kind).operation,
                 attempt = i64::from(attempt),
                 pause_ms = milliseconds(pause),
-                "error.type" = error_type.as_str(),
+                "error.type" = &*error_type,
                 clerk.error.code = error.and_then(Error::code),
                 clerk.trace_id = error.and_then(Error::trace_id),
                 $message
@@ -37,6 +36,7 @@ pub(crate) fn retrying(kind: OperationKind, error: &BoxError, attempt: u32, paus
     } else {
         event!(INFO, "an attempt failed, trying again after a pause");
     }
+    meter::retry(kind, error_type);
 }
 
 /// Logs a rate limit after which no attempt follows, because operators have to know it. Any other last
@@ -95,6 +95,7 @@ pub(crate) fn settled(
     error: Option<&Error>,
 ) {
     meter::settled(end);
+    let error_type = error.map(|error| error_type(Some(error)));
     let id = id.map(ActorTokenId::as_str);
     let span = Span::current();
     let is_settle = |span: &Metadata<'_>| span.target() == TARGET && span.name() == SETTLE;
@@ -113,7 +114,7 @@ pub(crate) fn settled(
                 actor_token.id = id,
                 clerk.settle.end = end.as_str(),
                 exposed_until = exposed_until.map(unix_seconds),
-                "error.type" = error.map(|error| ErrorType::of(Some(error))).as_ref().map(ErrorType::as_str),
+                "error.type" = error_type.as_deref(),
                 $message
             )
         };
@@ -136,55 +137,4 @@ pub(crate) fn settled(
 fn unix_seconds(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-#[path = "../../tests/support/capture.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
-mod capture;
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{capture::Capture, *};
-
-    #[test]
-    fn settled_token_is_an_error_event_unless_it_was_revoked() {
-        use SettleEnd::{Accepted, Foreign, NotRevoked, Revoked, Unknown};
-
-        let (capture, _guard) = Capture::begin();
-        let id = "act_1".parse().unwrap();
-        let until = Some(UNIX_EPOCH + Duration::from_secs(1_700_000_000));
-        settled(Revoked, Some(&id), None, None);
-        settled(NotRevoked, Some(&id), until, None);
-        settled(Unknown, None, until, None);
-        settled(Accepted, Some(&id), None, None);
-        settled(Foreign, Some(&id), until, None);
-
-        let logged = capture.events().into_iter().map(|event| {
-            let field = |name| event.field(name).to_owned();
-            (event.level, field("actor_token.id"), field("exposed_until"))
-        });
-        let (id, until) = ("act_1".to_owned(), "1700000000".to_owned());
-        let none = String::new;
-        assert_eq!(
-            logged.collect::<Vec<_>>(),
-            [
-                (Level::INFO, id.clone(), none()),
-                (Level::ERROR, id.clone(), until.clone()),
-                (Level::ERROR, none(), until.clone()),
-                (Level::ERROR, id.clone(), none()),
-                (Level::ERROR, id, until),
-            ]
-        );
-    }
-
-    #[test]
-    fn settling_span_is_no_child_of_the_current_span() {
-        let (capture, _guard) = Capture::begin();
-        tracing::info_span!("attempt").in_scope(|| drop(settling_span()));
-        let settle = &capture.named("settle")[0];
-        assert_eq!((settle.parent, settle.closed), (None, true));
-    }
 }

@@ -1,13 +1,15 @@
 //! Measures calls and attempts by the facade of the crate `metrics`.
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 use metrics::{
-    Gauge, Label, SharedString, Unit, counter, describe_counter, describe_gauge,
-    describe_histogram, gauge, histogram,
+    Gauge, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
 };
 use tokio::time::Instant;
 
-use super::{ErrorType, METHOD, names};
+use super::{METHOD, names};
 use crate::{OperationKind, settle_end::SettleEnd};
 
 const DURATION: &str = "http.client.request.duration";
@@ -68,79 +70,86 @@ pub fn describe_metrics() {
     counter!(ORPHANS_POSSIBLE).increment(0);
 }
 
-/// Counts a call. The call is in flight until this is dropped.
+/// Counts a call or an attempt, and measures the duration of an attempt.
 #[derive(Debug)]
-pub(crate) struct CallMeter {
+pub(crate) struct Meter {
     kind: OperationKind,
-    // Kept, so that the same gauge goes down that went up, even under another recorder.
-    in_flight: Gauge,
+    level: Level,
 }
 
-impl CallMeter {
-    pub(crate) fn begin(kind: OperationKind) -> Self {
+#[derive(Debug)]
+enum Level {
+    /// The call is in flight until the meter is dropped. The gauge is kept, so that the one that went up
+    /// goes down, even under another recorder.
+    Call { in_flight: Gauge },
+    Attempt {
+        server: Option<(String, u16)>,
+        begun: Instant,
+    },
+}
+
+impl Meter {
+    pub(crate) fn call(kind: OperationKind) -> Self {
         let in_flight = gauge!(CALLS_IN_FLIGHT, "operation" => names(kind).operation);
         in_flight.increment(1.0);
-        Self { kind, in_flight }
+        let level = Level::Call { in_flight };
+        Self { kind, level }
     }
 
-    pub(crate) fn end(&self, outcome: &'static str, error_type: Option<ErrorType>) {
-        let mut labels = vec![
-            Label::from_static_parts("operation", names(self.kind).operation),
-            Label::from_static_parts("outcome", outcome),
-        ];
-        labels.extend(error_type.map(|word| Label::new("error.type", text(word))));
-        counter!(CALLS, labels).increment(1);
-    }
-}
-
-impl Drop for CallMeter {
-    fn drop(&mut self) {
-        self.in_flight.decrement(1.0);
-    }
-}
-
-/// Counts an attempt and measures its duration.
-#[derive(Debug)]
-pub(crate) struct AttemptMeter {
-    kind: OperationKind,
-    server: Option<(String, u16)>,
-    begun: Instant,
-}
-
-impl AttemptMeter {
-    pub(crate) fn begin(kind: OperationKind, server: Option<(&str, u16)>) -> Self {
-        Self {
-            kind,
+    pub(crate) fn attempt(kind: OperationKind, server: Option<(&str, u16)>) -> Self {
+        let level = Level::Attempt {
             server: server.map(|(host, port)| (host.to_owned(), port)),
             begun: Instant::now(),
-        }
+        };
+        Self { kind, level }
     }
 
     pub(crate) fn end(
         &self,
         outcome: &'static str,
         status: Option<StatusCode>,
-        error_type: Option<ErrorType>,
+        error_type: Option<Cow<'static, str>>,
     ) {
         let names = names(self.kind);
-        counter!(ATTEMPTS, "operation" => names.operation, "outcome" => outcome).increment(1);
-        let mut labels = vec![
-            Label::from_static_parts("http.request.method", METHOD),
-            Label::from_static_parts("url.template", names.url_template),
+        let error_type = error_type.map(|error_type| Label::new("error.type", error_type));
+        let mut count = vec![
+            Label::from_static_parts("operation", names.operation),
+            Label::from_static_parts("outcome", outcome),
         ];
-        let status = status.map(|status| text(ErrorType::Status(status)));
-        if let Some((address, port)) = self.server.clone() {
-            labels.push(Label::new("server.address", address));
-            labels.push(Label::new("server.port", port.to_string()));
+        match &self.level {
+            Level::Call { .. } => {
+                count.extend(error_type);
+                counter!(CALLS, count).increment(1);
+            }
+            Level::Attempt { server, begun } => {
+                counter!(ATTEMPTS, count).increment(1);
+                let mut labels = vec![
+                    Label::from_static_parts("http.request.method", METHOD),
+                    Label::from_static_parts("url.template", names.url_template),
+                ];
+                if let Some((address, port)) = server {
+                    labels.push(Label::new("server.address", address.clone()));
+                    labels.push(Label::new("server.port", port.to_string()));
+                }
+                let status = status.map(|status| status.as_str().to_owned());
+                labels.extend(status.map(|status| Label::new("http.response.status_code", status)));
+                labels.extend(error_type);
+                histogram!(DURATION, labels).record(begun.elapsed());
+            }
         }
-        labels.extend(status.map(|status| Label::new("http.response.status_code", status)));
-        labels.extend(error_type.map(|word| Label::new("error.type", text(word))));
-        histogram!(DURATION, labels).record(self.begun.elapsed());
     }
 }
 
-pub(crate) fn retry(kind: OperationKind, reason: ErrorType) {
-    counter!(RETRIES, "operation" => names(kind).operation, "reason" => text(reason)).increment(1);
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if let Level::Call { in_flight } = &self.level {
+            in_flight.decrement(1.0);
+        }
+    }
+}
+
+pub(crate) fn retry(kind: OperationKind, reason: Cow<'static, str>) {
+    counter!(RETRIES, "operation" => names(kind).operation, "reason" => reason).increment(1);
 }
 
 pub(crate) fn retry_budget_left(retries: impl FnOnce() -> f64) {
@@ -151,12 +160,5 @@ pub(crate) fn settled(end: SettleEnd) {
     counter!(SETTLED, "end" => end.as_str()).increment(1);
     if !end.is_safe() {
         counter!(ORPHANS_POSSIBLE).increment(1);
-    }
-}
-
-fn text(error_type: ErrorType) -> SharedString {
-    match error_type {
-        ErrorType::Status(status) => SharedString::from(status.as_str().to_owned()),
-        ErrorType::Word(word) => SharedString::const_str(word),
     }
 }

@@ -7,16 +7,17 @@ mod events;
 #[cfg(feature = "metrics")]
 mod meter;
 
-use http::StatusCode;
+use std::borrow::Cow;
+
 use tokio::time::Instant;
 
 #[cfg(feature = "metrics")]
 pub use self::meter::describe_metrics;
 pub(crate) use self::{
     events::{rate_limited, retrying, settled, settling_span},
-    meter::{AttemptMeter, CallMeter, retry_budget_left},
+    meter::{Meter, retry_budget_left},
 };
-use crate::{Error, ErrorKind, OperationKind, Outcome};
+use crate::{Error, ErrorKind, OperationKind};
 
 /// Whether calls and attempts are measured.
 pub(crate) const METERED: bool = cfg!(feature = "metrics");
@@ -58,137 +59,79 @@ pub(crate) fn names(kind: OperationKind) -> Names {
     }
 }
 
-pub(crate) fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::NotSent => "not_sent",
-        Outcome::Rejected => "rejected",
-        Outcome::Unknown => "unknown",
-        Outcome::Applied => "applied",
-    }
-}
-
-/// Why a call or an attempt failed, as one of few values; OpenTelemetry's `error.type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ErrorType {
-    /// The API responded with this status.
-    Status(StatusCode),
-    Word(&'static str),
-}
-
-impl ErrorType {
-    /// Returns the type of an error; `None` stands for one that is not an [`Error`].
-    pub(crate) fn of(error: Option<&Error>) -> Self {
-        let Some(error) = error else {
-            return Self::Word("foreign");
-        };
-        Self::Word(match (error.kind(), error.status()) {
-            (ErrorKind::Api | ErrorKind::UnexpectedStatus, Some(status)) => {
-                return Self::Status(status);
-            }
-            (ErrorKind::Api, None) => "api",
-            (ErrorKind::UnexpectedStatus, None) => "unexpected_status",
-            (ErrorKind::InvalidRequest, _) => "invalid_request",
-            (ErrorKind::Key, _) => "key",
-            (ErrorKind::Connect, _) => "connect",
-            (ErrorKind::Overloaded, _) => "overloaded",
-            (ErrorKind::Runtime, _) => "runtime",
-            (ErrorKind::Timeout, _) => "timeout",
-            (ErrorKind::Transport, _) => "transport",
-            (ErrorKind::AlreadyAccepted, _) => "already_accepted",
-            (ErrorKind::AlreadyRevoked, _) => "already_revoked",
-            (ErrorKind::UnreadableAnswer, _) => "unreadable_answer",
-            (ErrorKind::Foreign, _) => "foreign",
-        })
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        match self {
-            Self::Status(status) => status.as_str(),
-            Self::Word(word) => word,
+/// Returns why a call or an attempt failed, as one of few values: the status of an API error, otherwise a
+/// word. `None` stands for an error that is not an [`Error`].
+pub(crate) fn error_type(error: Option<&Error>) -> Cow<'static, str> {
+    let Some(error) = error else {
+        return "foreign".into();
+    };
+    let word = match error.kind() {
+        ErrorKind::Api => "api",
+        ErrorKind::UnexpectedStatus => "unexpected_status",
+        ErrorKind::InvalidRequest => "invalid_request",
+        ErrorKind::Key => "key",
+        ErrorKind::Connect => "connect",
+        ErrorKind::Overloaded => "overloaded",
+        ErrorKind::Runtime => "runtime",
+        ErrorKind::Timeout => "timeout",
+        ErrorKind::Transport => "transport",
+        ErrorKind::AlreadyAccepted => "already_accepted",
+        ErrorKind::AlreadyRevoked => "already_revoked",
+        ErrorKind::UnreadableAnswer => "unreadable_answer",
+        ErrorKind::Foreign => "foreign",
+    };
+    match (error.kind(), error.status()) {
+        (ErrorKind::Api | ErrorKind::UnexpectedStatus, Some(status)) => {
+            status.as_str().to_owned().into()
         }
+        _ => word.into(),
     }
 }
 
 /// Returns why a future is dropped before it is ready: a panic, the call's deadline, or a cancellation.
-pub(crate) fn interrupted(deadline: Option<Instant>) -> ErrorType {
-    ErrorType::Word(if std::thread::panicking() {
+pub(crate) fn interrupted(deadline: Option<Instant>) -> &'static str {
+    if std::thread::panicking() {
         "panic"
     } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
         "timeout"
     } else {
         "cancelled"
-    })
+    }
 }
 
 /// Without the feature `metrics` nothing is measured.
 #[cfg(not(feature = "metrics"))]
 mod meter {
+    use std::borrow::Cow;
+
     use http::StatusCode;
 
-    use super::ErrorType;
     use crate::{OperationKind, settle_end::SettleEnd};
 
     #[derive(Debug)]
-    pub(crate) struct CallMeter;
+    pub(crate) struct Meter;
 
-    impl CallMeter {
-        pub(crate) fn begin(_: OperationKind) -> Self {
+    impl Meter {
+        pub(crate) fn call(_: OperationKind) -> Self {
             Self
         }
 
-        pub(crate) fn end(&self, _: &'static str, _: Option<ErrorType>) {}
-    }
-
-    #[derive(Debug)]
-    pub(crate) struct AttemptMeter;
-
-    impl AttemptMeter {
-        pub(crate) fn begin(_: OperationKind, _: Option<(&str, u16)>) -> Self {
+        pub(crate) fn attempt(_: OperationKind, _: Option<(&str, u16)>) -> Self {
             Self
         }
 
-        pub(crate) fn end(&self, _: &'static str, _: Option<StatusCode>, _: Option<ErrorType>) {}
+        pub(crate) fn end(
+            &self,
+            _: &'static str,
+            _: Option<StatusCode>,
+            _: Option<Cow<'static, str>>,
+        ) {
+        }
     }
 
-    pub(crate) fn retry(_: OperationKind, _: ErrorType) {}
+    pub(crate) fn retry(_: OperationKind, _: Cow<'static, str>) {}
 
     pub(crate) fn retry_budget_left(_: impl FnOnce() -> f64) {}
 
     pub(crate) fn settled(_: SettleEnd) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::ClerkErrors;
-
-    #[test]
-    fn attempt_name_is_method_and_template() {
-        for kind in [OperationKind::Create, OperationKind::Revoke] {
-            let names = names(kind);
-            assert_eq!(names.attempt, format!("{METHOD} {}", names.url_template));
-        }
-    }
-
-    #[test]
-    fn error_type_is_the_status_of_an_api_error_and_otherwise_a_word() {
-        let limited = Error::api(StatusCode::TOO_MANY_REQUESTS, ClerkErrors::default());
-        assert_eq!(ErrorType::of(Some(&limited)).as_str(), "429");
-        // The timeout expired while the body of a 404 was read.
-        let late = Error::new(ErrorKind::Timeout, Outcome::Rejected);
-        let late = late.with_status(StatusCode::NOT_FOUND);
-        assert_eq!(ErrorType::of(Some(&late)).as_str(), "timeout");
-        assert_eq!(ErrorType::of(None).as_str(), "foreign");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn future_dropped_at_its_deadline_timed_out() {
-        let now = Instant::now();
-        assert_eq!(interrupted(None).as_str(), "cancelled");
-        let later = now + Duration::from_secs(1);
-        assert_eq!(interrupted(Some(later)).as_str(), "cancelled");
-        assert_eq!(interrupted(Some(now)).as_str(), "timeout");
-    }
 }

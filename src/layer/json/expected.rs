@@ -81,7 +81,7 @@ impl Expected {
 fn about_another_user(id: ActorTokenId) -> Error {
     unreadable("the response is about another user")
         .with_actor_token_id(Some(id))
-        .with_foreign_token()
+        .with_foreign_token(true)
 }
 
 fn unreadable(why: &str) -> Error {

@@ -1,4 +1,4 @@
-//! [`SpanContext`], what is known of a call or an attempt when its span begins.
+//! [`SpanContext`], the facts about a call or an attempt when its span begins.
 
 use std::fmt;
 
@@ -9,19 +9,20 @@ use tokio::time::Instant;
 use crate::layer::{TraceCallLayer, TraceLayer};
 use crate::{ActorTokenRequest, BaseUrl, Operation, OperationKind, Payload, telemetry};
 
-/// What is known of a call or an attempt when its span begins, for spans of your own by
+/// The facts about a call or an attempt when its span begins, for spans of your own by
 /// [`TraceLayer::make_span`] or [`TraceCallLayer::make_span`].
 ///
 /// Nothing in it is secret, except what the caller put into the [`extensions`](Self::extensions).
 #[derive(Clone, Copy)]
 pub struct SpanContext<'a> {
-    kind: OperationKind,
+    pub(super) kind: OperationKind,
     span_name: &'static str,
     resend_count: Option<u32>,
-    server: Option<(&'a str, u16)>,
+    pub(super) server: Option<(&'a str, u16)>,
     actor_token_id: Option<&'a str>,
     extensions: &'a Extensions,
-    deadline: Option<Instant>,
+    /// Of the attempt's call.
+    pub(super) deadline: Option<Instant>,
 }
 
 impl<'a> SpanContext<'a> {
@@ -106,15 +107,6 @@ impl<'a> SpanContext<'a> {
     #[must_use]
     pub fn extensions(&self) -> &'a Extensions {
         self.extensions
-    }
-
-    pub(super) fn server(&self) -> Option<(&'a str, u16)> {
-        self.server
-    }
-
-    /// Returns the deadline of the attempt's call.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deadline
     }
 }
 

@@ -77,30 +77,22 @@
 //! one [disabled](TraceLayer::disabled).
 
 mod context;
+pub(super) mod future;
 pub(super) mod span;
 
 use std::{
-    fmt,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
-use http::{HeaderMap, Request, Response, StatusCode};
-use pin_project_lite::pin_project;
-use tokio::time::Instant;
+use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing::{Instrument, Level, Span, instrument::Instrumented};
+use tracing::{Level, Span};
 
-pub use self::context::SpanContext;
-use self::{context::Servers, span::MakeSpan};
-use super::decode_error;
-use crate::{
-    BaseUrl, BoxError, Error, OperationKind, Payload,
-    response_head::trace_id,
-    telemetry::{AttemptMeter, ErrorType, METERED, OK, interrupted, outcome},
-};
+use self::{context::Servers, future::SpanGuard, span::MakeSpan};
+pub use self::{context::SpanContext, future::ResponseFuture};
+use crate::{BaseUrl, BoxError, Payload};
 
 /// Layer of [`Trace`].
 #[derive(Clone, Debug, Default)]
@@ -140,26 +132,9 @@ impl TraceLayer {
         self
     }
 
-    /// Makes the spans by `make`, with a name, level and fields of your own. A field of the
-    /// [table](self) that is known only at the end is recorded if the span declares it.
-    ///
-    /// ```
-    /// use clerk_actor_tokens::layer::TraceLayer;
-    /// use tracing::field::Empty;
-    ///
-    /// let layer = TraceLayer::new().make_span(|context| {
-    ///     tracing::debug_span!(
-    ///         "clerk",
-    ///         otel.name = context.span_name(),
-    ///         otel.kind = "client",
-    ///         otel.status_code = Empty,
-    ///         deployment.environment.name = "staging",
-    ///         http.response.status_code = Empty,
-    ///         "error.type" = Empty,
-    ///     )
-    /// });
-    /// # let _ = layer;
-    /// ```
+    /// Makes the spans by `make`, with a name, level and fields of your own, as in the example of
+    /// [`TraceCallLayer::make_span`](super::TraceCallLayer::make_span). A field of the [table](self) that is
+    /// known only at the end is recorded if the span declares it.
     #[must_use]
     pub fn make_span<F>(mut self, make: F) -> Self
     where
@@ -218,125 +193,13 @@ where
     }
 
     fn call(&mut self, request: Request<Payload>) -> Self::Future {
+        if !self.config.make_span.is_on() {
+            return ResponseFuture::new(self.inner.call(request), Span::none(), None);
+        }
         let context = SpanContext::of_attempt(&request, &self.config.servers);
         let span = self.config.make_span.make(&context, span::attempt_span);
-        let guard = SpanGuard::begin(&span, &context);
+        let guard = SpanGuard::of_attempt(&span, &context);
         let inner = span.in_scope(|| self.inner.call(request));
-        ResponseFuture {
-            inner: Some(inner.instrument(span)),
-            guard,
-        }
-    }
-}
-
-pin_project! {
-    /// Response future of [`Trace`].
-    pub struct ResponseFuture<F> {
-        // Dropped before the guard, inside the span.
-        #[pin]
-        inner: Option<Instrumented<F>>,
-        guard: Option<Box<SpanGuard>>,
-    }
-}
-
-impl<F, B, E> Future for ResponseFuture<F>
-where
-    F: Future<Output = Result<Response<B>, E>>,
-    E: Into<BoxError>,
-{
-    type Output = Result<Response<B>, BoxError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let inner = this.inner.as_mut().as_pin_mut();
-        let inner = inner.expect("polled after it was ready");
-        let result = ready!(inner.poll(cx)).map_err(Into::into);
-        // The span ends here, because a caller may keep this future after it is ready.
-        this.inner.set(None);
-        if let Some(guard) = this.guard.take() {
-            guard.end(&result);
-        }
-        Poll::Ready(result)
-    }
-}
-
-impl<F> fmt::Debug for ResponseFuture<F> {
-    /// Shows nothing of the future below, which may hold a response.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("guard", &self.guard)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Records in span and metrics how an attempt ended. Dropped before that, it records a cancellation.
-#[derive(Debug)]
-struct SpanGuard {
-    span: Span,
-    kind: OperationKind,
-    meter: AttemptMeter,
-    /// The call's.
-    deadline: Option<Instant>,
-    ended: bool,
-}
-
-impl SpanGuard {
-    /// Returns a guard if the span is enabled or attempts are measured.
-    fn begin(span: &Span, context: &SpanContext<'_>) -> Option<Box<Self>> {
-        (METERED || !span.is_disabled()).then(|| {
-            Box::new(Self {
-                span: span.clone(),
-                kind: context.kind(),
-                meter: AttemptMeter::begin(context.kind(), context.server()),
-                deadline: context.deadline(),
-                ended: false,
-            })
-        })
-    }
-
-    fn end<B>(mut self, result: &Result<Response<B>, BoxError>) {
-        self.ended = true;
-        match result {
-            Ok(response) => self.responded(response.status(), response.headers()),
-            Err(error) => self.failed(error.downcast_ref()),
-        }
-    }
-
-    /// Records a response, which is a refusal if there is no
-    /// [`DecodeErrorLayer`](super::DecodeErrorLayer) below.
-    fn responded(&self, status: StatusCode, headers: &HeaderMap) {
-        let refused = status.is_client_error() || status.is_server_error();
-        let error_type = refused.then_some(ErrorType::Status(status));
-        let outcome = match refused {
-            true => outcome(decode_error::outcome_of_status(status)),
-            false => OK,
-        };
-        if !self.span.is_disabled() {
-            self.span.record("clerk.trace_id", trace_id(headers));
-            self.span.record("clerk.outcome", outcome);
-            let status = i64::from(status.as_u16());
-            self.span.record("http.response.status_code", status);
-            if let Some(error_type) = error_type {
-                span::record_error_type(&self.span, error_type);
-            }
-        }
-        self.meter.end(outcome, Some(status), error_type);
-    }
-
-    fn failed(&self, error: Option<&Error>) {
-        span::record_failure(&self.span, self.kind, error);
-        let outcome = error.map_or("unknown", |error| outcome(error.outcome()));
-        let status = error.and_then(Error::status);
-        self.meter.end(outcome, status, Some(ErrorType::of(error)));
-    }
-}
-
-impl Drop for SpanGuard {
-    fn drop(&mut self) {
-        if !self.ended {
-            let why = interrupted(self.deadline);
-            span::record_error_type(&self.span, why);
-            self.meter.end("cut", None, Some(why));
-        }
+        ResponseFuture::new(inner, span, guard)
     }
 }

@@ -1,14 +1,11 @@
-//! How the span of a call or an attempt begins, and what is recorded in it at the end.
+//! How the span of a call or an attempt begins.
 
 use std::{fmt, sync::Arc};
 
-use tracing::{Level, Span, field::Empty, span};
+use tracing::{Level, Span, field::Empty, level_filters::LevelFilter, span};
 
 use super::SpanContext;
-use crate::{
-    ActorTokenId, Error, OperationKind,
-    telemetry::{ErrorType, METHOD, TARGET, names, outcome},
-};
+use crate::telemetry::{METERED, METHOD, TARGET, names};
 
 /// How the span of a call or an attempt begins.
 #[derive(Clone)]
@@ -24,6 +21,16 @@ impl MakeSpan {
         F: Fn(&SpanContext<'_>) -> Span + Send + Sync + 'static,
     {
         Self::By(Arc::new(make))
+    }
+
+    /// Returns whether spans or metrics can be on. If not, no context is built.
+    pub(crate) fn is_on(&self) -> bool {
+        let is_traced = match self {
+            Self::None => false,
+            Self::At(level) => *level <= LevelFilter::current(),
+            Self::By(_) => true,
+        };
+        METERED || is_traced
     }
 
     /// Makes a span, one at a level by `default`.
@@ -109,36 +116,4 @@ pub(crate) fn attempt_span(level: Level, context: &SpanContext<'_>) -> Span {
         clerk.error.code = Empty,
         clerk.trace_id = Empty
     )
-}
-
-// A field that the span does not declare is not recorded.
-
-/// Records the id of a token that was minted. The span of a revoke has the id from the beginning, and a
-/// field that is recorded twice is exported twice.
-pub(crate) fn record_id(span: &Span, kind: OperationKind, id: &ActorTokenId) {
-    if kind == OperationKind::Create {
-        span.record("actor_token.id", id.as_str());
-    }
-}
-
-/// Records a failure; `None` stands for an error that is not an [`Error`].
-pub(crate) fn record_failure(span: &Span, kind: OperationKind, error: Option<&Error>) {
-    record_error_type(span, ErrorType::of(error));
-    let Some(error) = error else {
-        return;
-    };
-    let status = error.status().map(|status| i64::from(status.as_u16()));
-    span.record("clerk.outcome", outcome(error.outcome()));
-    span.record("http.response.status_code", status);
-    span.record("clerk.error.code", error.code());
-    span.record("clerk.trace_id", error.trace_id());
-    // The error of a create has an id only if a token was minted.
-    if let Some(id) = error.actor_token_id() {
-        record_id(span, kind, id);
-    }
-}
-
-pub(crate) fn record_error_type(span: &Span, error_type: ErrorType) {
-    span.record("error.type", error_type.as_str());
-    span.record("otel.status_code", "ERROR");
 }

@@ -1,13 +1,10 @@
 //! [`KeySource`], where the secret key of an attempt comes from.
 
-mod cached;
-
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use http::HeaderValue;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
-use self::cached::Cached;
 use crate::{BoxError, SecretKey};
 
 /// Reads the secret key, from a vault or a file that changes.
@@ -57,71 +54,92 @@ pub trait KeyProvider: Send + Sync + 'static {
 /// Where the secret key of an attempt comes from: a fixed [`SecretKey`], a [`RotatingKey`] that can be
 /// replaced at run time, or, by [`KeySource::provider`], a [`KeyProvider`].
 #[derive(Clone)]
-pub struct KeySource(Kind);
-
-#[derive(Clone)]
-enum Kind {
-    Fixed(HeaderValue),
-    Rotating(RotatingKey),
-    Provided(Arc<Cached>),
+pub struct KeySource {
+    /// The header value; `None` until the provider reads the key.
+    value: Arc<watch::Sender<Option<HeaderValue>>>,
+    provider: Option<Arc<Provider>>,
 }
+
+struct Provider {
+    read: Box<dyn Fn() -> KeyFuture + Send + Sync>,
+    /// Locked by the one call that reads the key. If that call is dropped, the next one reads it.
+    reading: Mutex<()>,
+}
+
+type KeyFuture = Pin<Box<dyn Future<Output = Result<SecretKey, BoxError>> + Send>>;
 
 impl KeySource {
     /// Reads the key from `provider`, and caches it until the API refuses it.
     pub fn provider(provider: impl KeyProvider) -> Self {
-        Self(Kind::Provided(Arc::new(Cached::new(provider))))
+        let provider = Arc::new(provider);
+        let read = move || -> KeyFuture {
+            let provider = Arc::clone(&provider);
+            Box::pin(async move { provider.key().await })
+        };
+        Self {
+            value: Arc::default(),
+            provider: Some(Arc::new(Provider {
+                read: Box::new(read),
+                reading: Mutex::default(),
+            })),
+        }
     }
 
     /// Returns the header value, unless the provider has to read the key first.
     pub(crate) fn current(&self) -> Option<HeaderValue> {
-        match &self.0 {
-            Kind::Fixed(value) => Some(value.clone()),
-            Kind::Rotating(key) => Some(key.current()),
-            Kind::Provided(cached) => cached.current(),
-        }
+        self.value.borrow().clone()
     }
 
     /// Returns the header value. The provider reads the key if it is not cached.
     pub(crate) async fn fetch(self) -> Result<HeaderValue, BoxError> {
-        match self.0 {
-            Kind::Fixed(value) => Ok(value),
-            Kind::Rotating(key) => Ok(key.current()),
-            Kind::Provided(cached) => cached.fetch().await,
+        let Some(provider) = &self.provider else {
+            return self.current().ok_or_else(|| "there is no key".into());
+        };
+        let _reading = provider.reading.lock().await;
+        if let Some(value) = self.current() {
+            return Ok(value);
         }
+        let value = bearer(&(provider.read)().await?);
+        self.value.send_replace(Some(value.clone()));
+        Ok(value)
     }
 
-    /// Notes that the API refused `value`. Returns whether another attempt may have another key.
-    pub(crate) fn refuse(&self, value: &HeaderValue) -> bool {
-        match &self.0 {
-            Kind::Fixed(_) => false,
-            Kind::Rotating(key) => key.current() != value,
-            Kind::Provided(cached) => {
-                cached.forget(value);
-                true
-            }
+    /// Notes that the API refused `refused`, which a provider drops from its cache unless another key
+    /// has replaced it. Returns whether another attempt may have another key.
+    pub(crate) fn refuse(&self, refused: &HeaderValue) -> bool {
+        let is_current = |value: &Option<HeaderValue>| value.as_ref() == Some(refused);
+        if self.provider.is_none() {
+            return !is_current(&self.value.borrow());
         }
+        self.value.send_if_modified(|value| {
+            let is_current = is_current(value);
+            if is_current {
+                *value = None;
+            }
+            is_current
+        });
+        true
     }
 }
 
 impl fmt::Debug for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Kind::Fixed(_) => "KeySource::Fixed",
-            Kind::Rotating(_) => "KeySource::Rotating",
-            Kind::Provided(_) => "KeySource::Provided",
-        })
+        f.write_str("KeySource([redacted])")
     }
 }
 
 impl From<SecretKey> for KeySource {
     fn from(key: SecretKey) -> Self {
-        Self(Kind::Fixed(bearer(&key)))
+        RotatingKey::new(key).into()
     }
 }
 
 impl From<RotatingKey> for KeySource {
     fn from(key: RotatingKey) -> Self {
-        Self(Kind::Rotating(key))
+        Self {
+            value: key.value,
+            provider: None,
+        }
     }
 }
 
@@ -143,7 +161,7 @@ impl From<RotatingKey> for KeySource {
 /// ```
 #[derive(Clone)]
 pub struct RotatingKey {
-    value: Arc<watch::Sender<HeaderValue>>,
+    value: Arc<watch::Sender<Option<HeaderValue>>>,
 }
 
 impl RotatingKey {
@@ -151,17 +169,13 @@ impl RotatingKey {
     #[must_use]
     pub fn new(key: SecretKey) -> Self {
         Self {
-            value: Arc::new(watch::Sender::new(bearer(&key))),
+            value: Arc::new(watch::Sender::new(Some(bearer(&key)))),
         }
     }
 
     /// Uses `key` for all attempts from now on.
     pub fn replace(&self, key: SecretKey) {
-        self.value.send_replace(bearer(&key));
-    }
-
-    fn current(&self) -> HeaderValue {
-        self.value.borrow().clone()
+        self.value.send_replace(Some(bearer(&key)));
     }
 }
 

@@ -1,0 +1,239 @@
+//! The future that [`Trace`](super::Trace) and [`TraceCall`](crate::layer::TraceCall) share, and the
+//! guard in it.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tracing::{Instrument, Span, instrument::Instrumented};
+
+use super::SpanContext;
+use crate::{
+    ActorToken, ActorTokenId, ActorTokenRequest, BoxError, Error, OperationKind,
+    call::CallWatch,
+    layer::decode_error::outcome_of_status,
+    response_head::trace_id,
+    telemetry::{METERED, Meter, OK, error_type, interrupted},
+};
+
+pin_project! {
+    /// Response future of [`Trace`](super::Trace) and [`TraceCall`](crate::layer::TraceCall).
+    pub struct ResponseFuture<F> {
+        // Dropped inside the span and before the guard, because that ends the attempts whose outcome
+        // the guard records.
+        #[pin]
+        inner: Option<Instrumented<F>>,
+        guard: Option<Box<SpanGuard>>,
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    pub(crate) fn new(inner: F, span: Span, guard: Option<Box<SpanGuard>>) -> Self {
+        Self {
+            inner: Some(inner.instrument(span)),
+            guard,
+        }
+    }
+}
+
+impl<F, T, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<T, E>>,
+    T: Traced,
+    E: Into<T::Error>,
+{
+    type Output = Result<T, T::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let inner = this.inner.as_mut().as_pin_mut();
+        let inner = inner.expect("polled after it was ready");
+        let result = ready!(inner.poll(cx)).map_err(Into::into);
+        // The span ends here, because a caller may keep this future after it is ready.
+        this.inner.set(None);
+        if let Some(guard) = this.guard.take() {
+            guard.end(&result);
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl<F> fmt::Debug for ResponseFuture<F> {
+    /// Shows nothing of the future below, which may hold a token or a response.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("guard", &self.guard)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The response of a call or of an attempt.
+pub trait Traced {
+    /// The error in place of the response.
+    type Error;
+
+    /// Records the response.
+    fn record(&self, guard: &SpanGuard);
+
+    /// Returns the error if it is one of this crate.
+    fn typed(error: &Self::Error) -> Option<&Error>;
+}
+
+impl Traced for ActorToken {
+    type Error = Error;
+
+    fn record(&self, guard: &SpanGuard) {
+        guard.record_id(self.id());
+        guard.span.record("clerk.outcome", OK);
+        guard.meter.end(OK, None, None);
+    }
+
+    fn typed(error: &Error) -> Option<&Error> {
+        Some(error)
+    }
+}
+
+impl<B> Traced for Response<B> {
+    type Error = BoxError;
+
+    /// Records a response, which is a refusal if there is no
+    /// [`DecodeErrorLayer`](crate::layer::DecodeErrorLayer) below.
+    fn record(&self, guard: &SpanGuard) {
+        let status = self.status();
+        let refused = status.is_client_error() || status.is_server_error();
+        let outcome = match refused {
+            true => outcome_of_status(status).as_str(),
+            false => OK,
+        };
+        let span = &guard.span;
+        if !span.is_disabled() {
+            span.record("clerk.trace_id", trace_id(self.headers()));
+            span.record("clerk.outcome", outcome);
+            span.record("http.response.status_code", i64::from(status.as_u16()));
+        }
+        let error_type = refused.then(|| Cow::Owned(status.as_str().to_owned()));
+        if let Some(error_type) = &error_type {
+            guard.record_error_type(error_type);
+        }
+        guard.meter.end(outcome, Some(status), error_type);
+    }
+
+    fn typed(error: &BoxError) -> Option<&Error> {
+        error.downcast_ref()
+    }
+}
+
+/// Records in span and metrics how a call or an attempt ended. Dropped before that, it records a
+/// cancellation.
+#[derive(Debug)]
+pub struct SpanGuard {
+    span: Span,
+    kind: OperationKind,
+    meter: Meter,
+    /// Of a call.
+    watch: Option<CallWatch>,
+    /// Of an attempt: that of its call.
+    deadline: Option<Instant>,
+    ended: bool,
+}
+
+// A field that the span does not declare is not recorded.
+impl SpanGuard {
+    pub(crate) fn of_call(span: &Span, request: &mut ActorTokenRequest) -> Option<Box<Self>> {
+        let kind = request.operation().kind();
+        Self::begin(span, || Self {
+            span: span.clone(),
+            kind,
+            meter: Meter::call(kind),
+            watch: Some(request.watch()),
+            deadline: None,
+            ended: false,
+        })
+    }
+
+    pub(super) fn of_attempt(span: &Span, context: &SpanContext<'_>) -> Option<Box<Self>> {
+        Self::begin(span, || Self {
+            span: span.clone(),
+            kind: context.kind,
+            meter: Meter::attempt(context.kind, context.server),
+            watch: None,
+            deadline: context.deadline,
+            ended: false,
+        })
+    }
+
+    /// Returns a guard if the span is enabled or calls are measured.
+    fn begin(span: &Span, guard: impl FnOnce() -> Self) -> Option<Box<Self>> {
+        (METERED || !span.is_disabled()).then(|| Box::new(guard()))
+    }
+
+    fn end<T: Traced>(mut self, result: &Result<T, T::Error>) {
+        self.ended = true;
+        self.record_attempts();
+        match result {
+            Ok(response) => response.record(&self),
+            Err(error) => self.failed(T::typed(error)),
+        }
+    }
+
+    /// Records a failure; `None` stands for an error that is not an [`Error`].
+    fn failed(&self, error: Option<&Error>) {
+        let error_type = error_type(error);
+        self.record_error_type(&error_type);
+        let Some(error) = error else {
+            return self.meter.end("unknown", None, Some(error_type));
+        };
+        let (outcome, status) = (error.outcome().as_str(), error.status());
+        self.span.record("clerk.outcome", outcome);
+        let number = status.map(|status| i64::from(status.as_u16()));
+        self.span.record("http.response.status_code", number);
+        self.span.record("clerk.error.code", error.code());
+        self.span.record("clerk.trace_id", error.trace_id());
+        // The error of a create has an id only if a token was minted.
+        if let Some(id) = error.actor_token_id() {
+            self.record_id(id);
+        }
+        self.meter.end(outcome, status, Some(error_type));
+    }
+
+    /// Records the id of a token that was minted. The span of a revoke has the id from the beginning,
+    /// and a field that is recorded twice is exported twice.
+    fn record_id(&self, id: &ActorTokenId) {
+        if self.kind == OperationKind::Create {
+            self.span.record("actor_token.id", id.as_str());
+        }
+    }
+
+    fn record_attempts(&self) {
+        if let Some(watch) = &self.watch {
+            self.span
+                .record("clerk.attempts", i64::from(watch.attempts()));
+        }
+    }
+
+    fn record_error_type(&self, error_type: &str) {
+        self.span.record("error.type", error_type);
+        self.span.record("otel.status_code", "ERROR");
+    }
+}
+
+impl Drop for SpanGuard {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let why = interrupted(self.deadline);
+        let outcome = self.watch.as_ref().map(|watch| watch.outcome().as_str());
+        self.record_attempts();
+        self.record_error_type(why);
+        self.span.record("clerk.outcome", outcome);
+        self.meter
+            .end(outcome.unwrap_or("cut"), None, Some(why.into()));
+    }
+}

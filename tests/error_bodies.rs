@@ -1,0 +1,238 @@
+//! The error body and the `Retry-After` of a response are read as far as they can be read.
+
+mod support {
+    pub(crate) mod answer;
+    pub(crate) mod scripted;
+}
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use clerk_actor_tokens::{
+    Actor, ActorTokenStatus, ClerkError, ClerkErrors, ClientBuilder, CreateActorToken, Error,
+    RetryConfig, SecretKey,
+};
+use futures_util::FutureExt;
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use support::{answer::answer, scripted::Scripted};
+
+/// The error of a create with this response.
+fn failed(headers: &[(&str, &str)], body: impl Into<Bytes>) -> Error {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_time().build().unwrap();
+    let _entered = runtime.enter();
+    let transport = Scripted::new([answer(422, headers, body)]);
+    let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport.clone())
+        .max_response_bytes(1 << 22)
+        .retry(RetryConfig::disabled())
+        .build()
+        .unwrap();
+    let create = CreateActorToken::new("user_1", Actor::new("user_2"));
+    let ended = client.create(create).now_or_never();
+    assert_eq!(transport.sent().len(), 1);
+    ended.expect("it is ready at once").unwrap_err()
+}
+
+fn read(body: impl Into<Bytes>) -> ClerkErrors {
+    failed(&[], body)
+        .clerk_errors()
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// The text as it is kept when it came over the network.
+fn presentable(text: String) -> String {
+    ActorTokenStatus::from(&*text).as_str().to_owned()
+}
+
+fn read_meta(meta: &Value) -> Map<String, Value> {
+    let body = json!({"errors": [{"meta": meta}]});
+    read(body.to_string()).errors.remove(0).meta
+}
+
+#[test]
+fn full_body_is_read() {
+    let errors = read(
+        r#"{"errors":[{"message":"is missing","long_message":"actor.sub must be included.","code":"form_param_missing","meta":{"param_name":"actor.sub"}}],"clerk_trace_id":"t1"}"#,
+    );
+    let error = ClerkError::new(
+        "form_param_missing",
+        "is missing",
+        "actor.sub must be included.",
+    );
+    assert_eq!(errors.errors, [error.with_meta("param_name", "actor.sub")]);
+    assert_eq!(errors.clerk_trace_id.as_deref(), Some("t1"));
+    assert_eq!(errors.errors[0].to_string(), "actor.sub must be included.");
+}
+
+#[test]
+fn partial_or_wrong_entries_are_empty() {
+    let errors = read(r#"{"errors":[{},7,null,{"code":7,"message":null,"meta":[]}]}"#).errors;
+    assert_eq!(errors, [(); 4].map(|()| ClerkError::default()));
+    assert_eq!(errors[0].to_string(), "no message");
+}
+
+#[test]
+fn unreadable_members_do_not_hide_the_code_and_the_trace_id() {
+    let deep = "[".repeat(500) + &"]".repeat(500);
+    for odd in [b"1e400", &br#""\ud800""#[..], deep.as_bytes()] {
+        for name in ["odd", "message", "long_message", "meta", r"\ud800"] {
+            let odd = [b"\"", name.as_bytes(), b"\":", odd].concat();
+            let body = [
+                b"{",
+                &odd[..],
+                br#","errors":[7,1e400,{"#,
+                &odd,
+                br#","c\u006fde":"a"}],"clerk_trace_id":"t"}"#,
+            ];
+            let errors = read(body.concat());
+            let entries = ["", "", "a"].map(|code| ClerkError::new(code, "", ""));
+            assert_eq!(errors.errors, entries);
+            assert_eq!(errors.clerk_trace_id.as_deref(), Some("t"));
+        }
+    }
+    let garbled = read(&b"{\"errors\":[{\"message\":\"a\xff\"}],\"clerk_trace_id\":1e400}"[..]);
+    assert_eq!(garbled.errors, [ClerkError::new("", "a\u{fffd}", "")]);
+}
+
+#[test]
+fn last_of_two_members_counts() {
+    let errors = read(
+        r#"{"errors":[{"code":"a","code":"b"}],"clerk_trace_id":"t","errors":[{"code":"c"},{}],"clerk_trace_id":"u"}"#,
+    );
+    assert_eq!((errors.code(), errors.errors.len()), (Some("c"), 2));
+    assert_eq!(errors.clerk_trace_id.as_deref(), Some("u"));
+}
+
+#[test]
+fn trace_id_is_kept_without_errors() {
+    for value in ["{}", "null", "7", "1e400", r#""\ud800""#, "[]"] {
+        for name in ["errors", "other"] {
+            let errors = read(format!(r#"{{"{name}":{value},"clerk_trace_id":"t"}}"#));
+            assert_eq!(errors.clerk_trace_id.as_deref(), Some("t"));
+            assert!(errors.errors.is_empty());
+        }
+    }
+}
+
+#[test]
+fn blank_trace_id_is_absent() {
+    for blank in ["", " ", r"\u0007\n", r"\u200b "] {
+        let errors = read(format!(r#"{{"errors":[],"clerk_trace_id":"{blank}"}}"#));
+        assert_eq!(errors.clerk_trace_id, None, "{blank}");
+    }
+}
+
+#[test]
+fn body_without_errors_and_trace_id_is_empty() {
+    for body in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "<html>",
+        r#"{"errors":{}}"#,
+        r#"{"errors":null}"#,
+        r#"{"errors":1e400}"#,
+        r#"{"errors":{},"clerk_trace_id":""}"#,
+        r#"[[{"code":"x"}],"t"]"#,
+        r#"[{"errors":[{"code":"x"}]}]"#,
+        r#"{"errors":[{"code":"x"}]} x"#,
+        r#"{"errors":[{"code":"x"}]"#,
+    ] {
+        assert_eq!(read(body), ClerkErrors::default(), "{body}");
+    }
+}
+
+#[test]
+fn errors_are_capped() {
+    for entry in ["{}", r#"{"message":1e400}"#] {
+        let entries = vec![entry; 100_000].join(",");
+        assert_eq!(
+            read(format!(r#"{{"errors":[{entries}]}}"#)).errors.len(),
+            32
+        );
+    }
+}
+
+#[test]
+fn meta_is_kept_up_to_a_kibibyte() {
+    for (len, kept) in [(0, true), (198, true), (199, false), (400, false)] {
+        let meta = json!({"a": "\"\\".repeat(200), "b": ["é", "x".repeat(len), 1.5]});
+        assert_eq!(meta.to_string().len(), 826 + len);
+        let expected = meta.as_object().filter(|_| kept).cloned();
+        assert_eq!(read_meta(&meta), expected.unwrap_or_default(), "{len}");
+    }
+}
+
+#[test]
+fn meta_is_cleaned_and_capped() {
+    let many: Map<_, _> = (10..50).map(|n| (n.to_string(), n.into())).collect();
+    let meta = read_meta(&json!({
+        "sk_a": "\u{1b}sk_b",
+        "deep": [[[[1], [[1]]]]],
+        "list": vec![7; 40],
+        "map": many,
+    }));
+    assert_eq!(meta["sk_[redacted]"], "sk_[redacted]");
+    assert_eq!(meta["deep"], json!([[[[1], [null]]]]));
+    assert_eq!(meta["list"], json!(vec![7; 32]));
+    assert_eq!(meta["map"].as_object().unwrap().len(), 32);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn any_texts_are_read_and_made_presentable(texts in any::<[String; 5]>()) {
+        let [code, message, long_message, name, value] = texts;
+        let body = json!({"errors": [{
+            "meta": {(&name): value},
+            "long_message": long_message,
+            "message": message,
+            "code": code,
+        }]});
+        let [code, message, long, name, value] =
+            [code, message, long_message, name, value].map(presentable);
+        let error = ClerkError::new(code, message, long).with_meta(name, value);
+        prop_assert_eq!(read(body.to_string()).errors, [error]);
+    }
+}
+
+#[test]
+fn retry_after_is_the_largest_of_the_readable_values() {
+    let digits = "9".repeat(1 << 20);
+    let wait = |values: &[&str]| {
+        let mut headers = vec![("date", "Sun, 06 Nov 1994 08:49:37 GMT")];
+        headers.extend(values.iter().map(|value| ("retry-after", *value)));
+        failed(&headers, "").retry_after()
+    };
+    for (values, seconds) in [
+        (&["0"][..], Some(0)),
+        (&["5"], Some(5)),
+        (&["Sun, 06 Nov 1994 08:49:47 GMT"], Some(10)),
+        (&["Sunday, 06-Nov-94 08:49:47 GMT"], Some(10)),
+        (&["Sun Nov  6 08:49:47 1994"], Some(10)),
+        (&["Sun, 06 Nov 1994 08:49:00 GMT"], Some(0)),
+        (&["1", "x", "7", "3"], Some(7)),
+        (&["-5"], None),
+        (&["+5"], None),
+        (&["5.5"], None),
+        (&["5;q=1"], None),
+        (&[""], None),
+        (&["soon"], None),
+        (&["18446744073709551616"], None),
+        (&[&digits], None),
+        (&["Wed, 30 Feb 1994 08:49:37 GMT"], None),
+        (&[], None),
+    ] {
+        assert_eq!(
+            wait(values),
+            seconds.map(Duration::from_secs),
+            "{seconds:?}"
+        );
+    }
+    let never = wait(&["Fri, 31 Dec 9999 23:59:59 GMT"]);
+    assert!(never.unwrap() > Duration::from_secs(1 << 30));
+}

@@ -1,0 +1,63 @@
+//! A token that was not returned is an ERROR event, unless it was revoked.
+
+mod support {
+    pub(crate) mod answer;
+    #[allow(dead_code, reason = "not all of it is needed here")]
+    pub(crate) mod capture;
+}
+
+use std::time::Duration;
+
+use clerk_actor_tokens::{
+    Actor, Body, BoxError, ClientBuilder, CreateActorToken, OperationKind, SecretKey,
+};
+use http::Request;
+use support::{answer::answer, capture::Capture};
+use tower::service_fn;
+use tracing::Level;
+
+#[tokio::test(start_paused = true)]
+async fn settled_token_is_an_error_event_unless_it_was_revoked() {
+    const MINTED: &str = r#"{"id":"act_1","user_id":"user_1"}"#;
+    const FOREIGN: &str = r#"{"id":"act_1","user_id":"user_9"}"#;
+    const ACCEPTED: &str = r#"{"errors":[{"code":"actor_token_cannot_be_revoked_code","message":"its status is accepted."}]}"#;
+    let (error, info) = (Level::ERROR, Level::INFO);
+    for (minted, revoke, level, end, id, is_exposed) in [
+        (MINTED, (200, MINTED), info, "revoked", "act_1", false),
+        (MINTED, (404, ""), error, "not_revoked", "act_1", true),
+        ("", (404, ""), error, "unknown", "", true),
+        (MINTED, (400, ACCEPTED), error, "accepted", "act_1", false),
+        (FOREIGN, (404, ""), error, "foreign", "act_1", true),
+    ] {
+        let (capture, _guard) = Capture::begin();
+        let transport = service_fn(move |request: Request<Body>| async move {
+            let kind = request.body().kind();
+            let _sent = request.into_body().into_bytes();
+            if kind == OperationKind::Revoke {
+                return Ok::<_, BoxError>(answer(revoke.0, &[], revoke.1));
+            }
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            Ok(answer(200, &[], minted))
+        });
+        let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport)
+            .attempt_timeout(Duration::from_secs(1))
+            .build()
+            .unwrap();
+        let create = CreateActorToken::new("user_1", Actor::new("user_2"));
+        assert!(client.create(create).await.unwrap_err().is_timeout());
+        client.drain(Duration::from_secs(60)).await;
+
+        let [event] = &capture.events()[..] else {
+            panic!("{end}: {:?}", capture.events());
+        };
+        let field = |name| event.field(name);
+        assert_eq!((event.level, field("clerk.settle.end")), (level, end));
+        assert_eq!(field("actor_token.id"), id, "{end}");
+        let seconds = field("exposed_until").parse::<u64>();
+        assert_eq!(
+            seconds.is_ok_and(|it| it > 1_700_000_000),
+            is_exposed,
+            "{end}"
+        );
+    }
+}
