@@ -58,8 +58,8 @@ fn millis<'de, D: Deserializer<'de>>(json: D) -> Result<Option<u64>, D::Error> {
 }
 
 fn actor<'de, 'a, D: Deserializer<'de>>(json: D) -> Result<Option<Cow<'a, Actor>>, D::Error> {
-    let actor = serde_json::from_value(Value::deserialize(json)?);
-    Ok(actor.ok().map(Cow::Owned))
+    let value = Value::deserialize(json)?;
+    Ok(Actor::from_value(value).map(Cow::Owned))
 }
 
 /// A value of any type, of which only strings and whole numbers matter.
@@ -132,7 +132,11 @@ impl ActorToken {
         if json.trim_ascii_start().starts_with(b"[") {
             return Err(InvalidActorToken(Reason::Array));
         }
-        let wire: Wire<'_> = serde_json::from_slice(json).map_err(InvalidActorToken::json)?;
+        let wire: Wire<'_> = match std::str::from_utf8(json) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(json),
+        }
+        .map_err(InvalidActorToken::json)?;
         let id = wire.id.and_then(|id| id.parse().ok());
         Ok(Self {
             id: id.ok_or(InvalidActorToken(Reason::Id))?,

@@ -39,6 +39,17 @@ impl Actor {
         }
     }
 
+    /// Returns the actor that a JSON value describes, if it is an object with a `sub`.
+    pub(crate) fn from_value(value: Value) -> Option<Self> {
+        let Value::Object(mut claims) = value else {
+            return None;
+        };
+        match claims.remove("sub")? {
+            Value::String(sub) => Some(Self { sub, claims }),
+            _ => None,
+        }
+    }
+
     /// Adds a claim and replaces an earlier one of the same name.
     #[must_use]
     pub fn claim(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
