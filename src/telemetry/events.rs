@@ -66,9 +66,13 @@ fn milliseconds(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Returns the span of a token that is settled in the background. It follows from the current span and
-/// is no child of it, because that one may end first.
+/// Returns the span of a token that is settled in the background: the current one, if it is such a span.
+/// A new one follows from the current span and is no child of it, because that one may end first.
 pub(crate) fn settling_span() -> Span {
+    let current = Span::current();
+    if is_settling(&current) {
+        return current;
+    }
     let span = tracing::span!(
         target: TARGET,
         parent: None,
@@ -81,7 +85,7 @@ pub(crate) fn settling_span() -> Span {
         clerk.settle.end = Empty
     );
     if !span.is_disabled() {
-        span.follows_from(Span::current());
+        span.follows_from(current);
     }
     span
 }
@@ -98,8 +102,7 @@ pub(crate) fn settled(
     let error_type = error.map(|error| error_type(Some(error)));
     let id = id.map(ActorTokenId::as_str);
     let span = Span::current();
-    let is_settle = |span: &Metadata<'_>| span.target() == TARGET && span.name() == SETTLE;
-    if span.metadata().is_some_and(is_settle) {
+    if is_settling(&span) {
         span.record("actor_token.id", id);
         span.record("clerk.settle.end", end.as_str());
         if !end.is_safe() {
@@ -131,6 +134,11 @@ pub(crate) fn settled(
         SettleEnd::Unknown => event!(ERROR, "a token may have been minted and was not returned"),
         SettleEnd::Foreign => event!(ERROR, "a create returned a token of another user"),
     }
+}
+
+fn is_settling(span: &Span) -> bool {
+    let is_ours = |it: &Metadata<'_>| it.target() == TARGET && it.name() == SETTLE;
+    span.metadata().is_some_and(is_ours)
 }
 
 /// Seconds since 1970.
