@@ -174,14 +174,13 @@ fn futures_are_sent_and_shown_if_those_below_are() {
     future::<layer::json::ResponseFuture<ReadyAttempt>>();
     future::<layer::trace::ResponseFuture<ReadyAttempt>>();
     future::<layer::trace_call::ResponseFuture<ReadyCall>>();
+    future::<layer::timeout::ResponseFuture<ReadyCall>>();
     future::<layer::typed_error::ResponseFuture<ReadyCall>>();
 
     fn sent<T: Future + Send + Debug + 'static>() {}
     sent::<layer::bearer_auth::ResponseFuture<Wire>>();
     sent::<layer::retry::ResponseFuture<Attempts>>();
     sent::<layer::settle::ResponseFuture>();
-    sent::<layer::timeout::ResponseFuture<Call, ActorTokenRequest>>();
-    sent::<layer::timeout::ResponseFuture<Settled, Request<Body>>>();
     sent::<client::ResponseFuture>();
 }
 

@@ -145,46 +145,49 @@ async fn provider_is_asked_once_by_concurrent_calls() {
 #[tokio::test]
 async fn call_dropped_while_it_reads_the_key_does_not_block_others() {
     let api = Api::accepting("Bearer sk_2");
-    let vault = Vault::holding(9);
-    let client = api.client(KeySource::provider(vault.clone()), RetryConfig::default());
+    let provider = Provider::of_keys(9);
+    let client = api.client(
+        KeySource::provider(provider.clone()),
+        RetryConfig::default(),
+    );
     let mut dropped = Box::pin(client.create(create()));
     assert!(futures_util::poll!(&mut dropped).is_pending());
     drop(dropped);
     client.create(create()).await.unwrap();
-    assert_eq!((vault.asked(), api.shown().len()), (2, 1));
+    assert_eq!((provider.asked(), api.received().len()), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn late_refusal_of_the_old_key_does_not_drop_the_new_one() {
     let api = Api::accepting("Bearer sk_2");
-    let vault = Vault::holding(9);
+    let provider = Provider::of_keys(9);
     let late = Arc::new(Semaphore::new(0));
     let transport = service_fn({
         let (api, late) = (api.clone(), Arc::clone(&late));
         move |request: Request<Body>| {
-            let answer = api.answer(&request);
-            let is_late = api.shown().len() == 1;
+            let response = api.respond(request);
+            let is_late = api.received().len() == 1;
             let late = Arc::clone(&late);
             async move {
                 if is_late {
                     late.acquire().await?.forget();
                 }
-                Ok::<_, BoxError>(answer)
+                Ok::<_, BoxError>(response)
             }
         }
     });
-    let client = ClientBuilder::over(KeySource::provider(vault.clone()), transport).build();
+    let client = ClientBuilder::over(KeySource::provider(provider.clone()), transport).build();
     let client = client.unwrap();
     let mut first = Box::pin(client.create(create()));
-    while api.shown().is_empty() {
+    while api.received().is_empty() {
         assert!(futures_util::poll!(&mut first).is_pending());
     }
     client.create(create()).await.unwrap();
     late.add_permits(1);
     first.await.unwrap();
     let [old, new] = ["Bearer sk_1", "Bearer sk_2"];
-    assert_eq!(api.shown(), [old, old, new, new]);
-    assert_eq!(vault.asked(), 2);
+    assert_eq!(api.received(), [old, old, new, new]);
+    assert_eq!(provider.asked(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -351,19 +351,17 @@ mod tests {
             Ok::<_, BoxError>(request.deadline.map(|it| it - Instant::now()))
         });
         let seen = TimeoutLayer::new(CALL).layer(seen);
-        assert_eq!(seen.clone().oneshot(call()).await.unwrap(), Some(CALL));
+        assert_eq!(seen.oneshot(call()).await.unwrap(), Some(CALL));
         let request = call().timeout(Duration::MAX);
-        assert_eq!(seen.clone().oneshot(request).await.unwrap(), None);
+        assert_eq!(seen.oneshot(request).await.unwrap(), None);
         let within = TimeoutLayer::new(ATTEMPT).layer(seen);
         assert_eq!(within.oneshot(call()).await.unwrap(), Some(ATTEMPT));
     }
 
     #[tokio::test]
     async fn request_without_any_time_is_refused_before_it_is_sent() {
-        let never = service_fn(|_: ActorTokenRequest| async {
-            unreachable!("the request was sent");
-            #[allow(unreachable_code)]
-            Ok::<(), BoxError>(())
+        let never = service_fn(|_| -> std::future::Ready<Result<(), BoxError>> {
+            unreachable!("the request was sent")
         });
         let never = TimeoutLayer::new(CALL).layer(never);
         let request = call().timeout(Duration::ZERO);
