@@ -3,13 +3,11 @@
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
+    Calls,
     in_flight::{Caller, in_flight},
     layers,
     stack::{self, Operation},
 };
-
-/// Makes a given number of calls.
-pub(crate) type Calls = Box<dyn FnMut(&Runtime, u64)>;
 
 /// One thing that is counted.
 #[derive(Clone, Copy)]

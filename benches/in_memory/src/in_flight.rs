@@ -17,8 +17,8 @@ use tokio::runtime::Runtime;
 use tower_service::Service;
 
 use crate::{
+    Calls,
     answers::{ADMIN_ID, BASE_URL, LIFE_SECONDS, MINTED, SECRET_KEY, USER_ID},
-    case::Calls,
     floor,
     stack::{builder, create},
     transport::{Gated, InMemory},

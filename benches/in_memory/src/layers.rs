@@ -17,8 +17,8 @@ use tower_layer::{Identity, Layer};
 use tower_service::Service;
 
 use crate::{
+    Calls,
     answers::{BASE_URL, MINTED},
-    case::Calls,
     stack::{builder, create, encoded, token_id},
     transport::{BeginAttempts, InMemory, InOnePiece},
 };

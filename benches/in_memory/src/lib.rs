@@ -12,6 +12,9 @@ mod layers;
 mod stack;
 mod transport;
 
+/// Makes a given number of calls.
+type Calls = Box<dyn FnMut(&tokio::runtime::Runtime, u64)>;
+
 pub use self::{
     case::{Case, Kind, cases, find, runtime},
     in_flight::{Caller, InFlight},

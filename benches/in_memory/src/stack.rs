@@ -15,10 +15,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
+    Calls,
     answers::{
         ADMIN_ID, BASE_URL, LIFE_SECONDS, MINTED, REFUSED, REVOKED, SECRET_KEY, TOKEN_ID, USER_ID,
     },
-    case::Calls,
     floor,
     transport::InMemory,
 };
