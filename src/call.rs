@@ -227,7 +227,7 @@ impl CallState {
         CallSummary {
             outcome: self.outcome(),
             attempts: u32::try_from(self.attempts()).unwrap_or(u32::MAX),
-            is_settling: self.iter().any(AttemptState::is_followed),
+            is_settling: self.iter().any(|attempt| attempt.followed),
             lost: self.lost.clone(),
             lifetime: self.lifetime,
         }
@@ -255,10 +255,6 @@ impl AttemptState {
             }
         }
         self.phase == Phase::Withdrawn
-    }
-
-    fn is_followed(&self) -> bool {
-        self.followed && matches!(self.phase, Phase::Taken | Phase::Ended(_))
     }
 }
 
@@ -301,29 +297,18 @@ impl Attempt {
         self.with(|state| matches!(state.phase, Phase::Ended(_)))
     }
 
-    /// Notes that Settle follows the attempt, which its caller gave up.
-    pub(crate) fn follow(&self) {
+    /// Notes whether Settle follows the attempt, which its caller gave up after it was sent.
+    pub(crate) fn set_followed(&self, followed: bool) {
         self.with(|state| {
-            state.followed = true;
+            state.followed = followed;
             if let Some(outer) = &state.outer {
-                outer.follow();
+                outer.set_followed(followed);
             }
         });
     }
 
-    /// Notes that Settle follows the attempt no longer.
-    pub(crate) fn unfollow(&self) {
-        self.with(|state| {
-            state.followed = false;
-            if let Some(outer) = &state.outer {
-                outer.unfollow();
-            }
-        });
-    }
-
-    /// Returns whether the attempt may take effect and Settle follows it.
     pub(crate) fn is_followed(&self) -> bool {
-        self.with(|state| state.is_followed())
+        self.with(|state| state.followed)
     }
 
     /// Notes the head of the response, which is known even if the body never ends.

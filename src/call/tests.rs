@@ -134,14 +134,13 @@ fn first_lost_token_is_kept() {
 fn followed_attempt_is_settling_until_settle_stops() {
     let record = call();
     let attempt = record.begin_attempt();
-    attempt.follow();
-    assert!(!attempt.is_followed(), "it was not sent");
     assert!(attempt.take());
+    attempt.set_followed(true);
     assert!(attempt.is_followed() && record.summary().is_settling);
     // A timeout ends the attempt for its caller, not for Settle.
     attempt.end(Outcome::Unknown);
     assert!(attempt.is_followed() && record.summary().is_settling);
-    attempt.unfollow();
+    attempt.set_followed(false);
     assert!(!attempt.is_followed() && !record.summary().is_settling);
 }
 
@@ -195,11 +194,11 @@ mod inside_an_outer_record {
         assert_eq!((inner.attempts(), outer.attempts()), (1, 1));
         assert!(attempt.take());
         assert_eq!(outer.outcome(), Outcome::Unknown);
-        attempt.follow();
+        attempt.set_followed(true);
         assert!(outer.summary().is_settling);
         attempt.end(Outcome::Rejected);
         assert_eq!(outer.outcome(), Outcome::Rejected);
-        attempt.unfollow();
+        attempt.set_followed(false);
         assert!(!outer.summary().is_settling);
     }
 

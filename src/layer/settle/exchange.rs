@@ -134,7 +134,7 @@ fn follow(mut exchange: BoxExchange) {
         Arc::clone(obligation.settler()),
         obligation.runtime().clone(),
     );
-    exchange.attempt.follow();
+    exchange.attempt.set_followed(true);
     let (cut, grace) = (settler.cut(), settler.grace());
     settler.spawn(&runtime, async move {
         let response = poll_fn(|cx| exchange.as_mut().project().future.poll(cx));
@@ -153,7 +153,7 @@ fn follow(mut exchange: BoxExchange) {
             }
         }
         exchange.attempt.end(Outcome::Unknown);
-        exchange.attempt.unfollow();
+        exchange.attempt.set_followed(false);
     });
 }
 

@@ -223,10 +223,10 @@ impl Obligation {
                 None => Verdict::Unknown,
             };
         };
-        if let Some(attempt) = attempt {
+        let is_foreign = found.user_id.is_some_and(|it| !self.is_for(&it));
+        if let Some(attempt) = attempt.filter(|_| !is_foreign) {
             attempt.record().note_lost(&found.id);
         }
-        let is_foreign = found.user_id.is_some_and(|it| !self.is_for(&it));
         self.identify(found.id, is_foreign);
         if is_foreign {
             Verdict::Foreign
