@@ -10,6 +10,7 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::Value;
 
 use super::{ActorToken, Ticket};
 use crate::{Actor, ActorTokenId, lenient};
@@ -111,6 +112,8 @@ impl<'de> Visitor<'de> for FieldVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        // An actor that cannot be read is refused, even if it is not an object.
+        while self.reads_actor && seq.next_element::<Value>()?.is_some() {}
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Field::Other)
     }
