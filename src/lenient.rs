@@ -17,12 +17,12 @@ pub(crate) fn value<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
     serde_json::from_str(raw.get()).ok()
 }
 
+/// A text. Borrowed unless it contains escapes; a bare `Cow` would always be owned.
+#[derive(Deserialize)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
 /// Returns the text, or `None` if the value is not a readable string.
 pub(crate) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    /// Borrowed unless it contains escapes; a bare `Cow` would always be owned.
-    #[derive(Deserialize)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
     value(raw).map(|Text(text)| text)
 }
 

@@ -44,76 +44,86 @@ struct Wire<'a> {
 }
 
 fn text<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Cow<'de, str>>, D::Error> {
-    match json.deserialize_any(ScalarVisitor)? {
-        Scalar::Text(text) => Ok(Some(text)),
+    match json.deserialize_any(FieldVisitor { reads_actor: false })? {
+        Field::Text(text) => Ok(Some(text)),
         _ => Ok(None),
     }
 }
 
 fn millis<'de, D: Deserializer<'de>>(json: D) -> Result<Option<u64>, D::Error> {
-    match json.deserialize_any(ScalarVisitor)? {
-        Scalar::Number(millis) => Ok(Some(millis)),
+    match json.deserialize_any(FieldVisitor { reads_actor: false })? {
+        Field::Number(millis) => Ok(Some(millis)),
         _ => Ok(None),
     }
 }
 
 fn actor<'de, 'a, D: Deserializer<'de>>(json: D) -> Result<Option<Cow<'a, Actor>>, D::Error> {
-    let value = Value::deserialize(json)?;
-    Ok(Actor::from_value(value).map(Cow::Owned))
+    match json.deserialize_any(FieldVisitor { reads_actor: true })? {
+        Field::Actor(actor) => Ok(actor.map(Cow::Owned)),
+        _ => Ok(None),
+    }
 }
 
-/// A value of any type, of which only strings and whole numbers matter.
-enum Scalar<'a> {
+/// A value of any type, of which only strings, whole numbers and the actor matter.
+enum Field<'a> {
     Text(Cow<'a, str>),
     Number(u64),
+    Actor(Option<Actor>),
     Other,
 }
 
-struct ScalarVisitor;
+struct FieldVisitor {
+    reads_actor: bool,
+}
 
-impl<'de> Visitor<'de> for ScalarVisitor {
-    type Value = Scalar<'de>;
+impl<'de> Visitor<'de> for FieldVisitor {
+    type Value = Field<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Scalar::Text(Cow::Borrowed(text)))
+        Ok(Field::Text(Cow::Borrowed(text)))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Scalar::Text(Cow::Owned(text.to_owned())))
+        Ok(Field::Text(Cow::Owned(text.to_owned())))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Scalar::Number(number))
+        Ok(Field::Number(number))
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Scalar::Other)
+        Ok(Field::Other)
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Scalar::Other)
+        Ok(Field::Other)
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Scalar::Other)
+        Ok(Field::Other)
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Scalar::Other)
+        Ok(Field::Other)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        // An actor that cannot be read is refused, even if it is not an object.
+        while self.reads_actor && seq.next_element::<Value>()?.is_some() {}
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Other)
+        Ok(Field::Other)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        if self.reads_actor {
+            return Actor::read(map).map(Field::Actor);
+        }
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Other)
+        Ok(Field::Other)
     }
 }
 

@@ -46,13 +46,17 @@
 
 use std::{
     fmt,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use pin_project_lite::pin_project;
-use tokio::{runtime::Handle, time::Instant};
+use tokio::{
+    runtime::Handle,
+    task::coop::unconstrained,
+    time::{Instant, Sleep},
+};
 use tower::{ServiceExt, util::Oneshot};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -118,9 +122,11 @@ where
         } else if Handle::try_current().is_err() {
             no_runtime().into()
         } else {
-            let inner = request.call(&mut self.inner, limit);
+            let end = Instant::now().checked_add(limit);
             return ResponseFuture {
-                inner: Some(tokio::time::timeout(limit, inner)),
+                inner: Some(request.call(&mut self.inner, end)),
+                end,
+                sleep: None,
                 refusal: None,
                 timed_out,
             };
@@ -129,6 +135,8 @@ where
         self.inner = self.inner.clone();
         ResponseFuture {
             inner: None,
+            end: None,
+            sleep: None,
             refusal: Some(refusal),
             timed_out,
         }
@@ -141,7 +149,7 @@ pub trait Timed: sealed::Timed {}
 impl<R: sealed::Timed> Timed for R {}
 
 mod sealed {
-    use super::{Context, Duration, Poll, Scope, Service};
+    use super::{Context, Duration, Instant, Poll, Scope, Service};
 
     pub trait Timed: Sized {
         const SCOPE: Scope;
@@ -156,8 +164,8 @@ mod sealed {
         where
             S: Service<Self>;
 
-        /// Calls the inner service with a request that has so much time from now on.
-        fn call<S>(self, inner: &mut S, limit: Duration) -> Self::Inner<S>
+        /// Calls the inner service with a request that must end by then.
+        fn call<S>(self, inner: &mut S, end: Option<Instant>) -> Self::Inner<S>
         where
             S: Service<Self> + Clone;
     }
@@ -179,12 +187,11 @@ impl sealed::Timed for ActorTokenRequest {
         Poll::Ready(Ok(()))
     }
 
-    fn call<S>(mut self, inner: &mut S, limit: Duration) -> Self::Inner<S>
+    fn call<S>(mut self, inner: &mut S, end: Option<Instant>) -> Self::Inner<S>
     where
         S: Service<Self> + Clone,
     {
-        let deadline = Instant::now().checked_add(limit);
-        self.deadline = self.deadline.into_iter().chain(deadline).min();
+        self.deadline = self.deadline.into_iter().chain(end).min();
         inner.clone().oneshot(self)
     }
 }
@@ -206,7 +213,7 @@ impl sealed::Timed for http::Request<Body> {
         inner.poll_ready(cx)
     }
 
-    fn call<S>(self, inner: &mut S, _: Duration) -> Self::Inner<S>
+    fn call<S>(self, inner: &mut S, _: Option<Instant>) -> Self::Inner<S>
     where
         S: Service<Self> + Clone,
     {
@@ -218,7 +225,13 @@ pin_project! {
     /// The future of [`Timeout`].
     pub struct ResponseFuture<F> {
         #[pin]
-        inner: Option<tokio::time::Timeout<F>>,
+        inner: Option<F>,
+        // None if the limit is no bound.
+        end: Option<Instant>,
+        // Made when the inner future is pending. To make it with the future takes 300 instructions more
+        // for a response that is there at once.
+        #[pin]
+        sleep: Option<Sleep>,
         refusal: Option<BoxError>,
         timed_out: TimedOut,
     }
@@ -232,15 +245,23 @@ where
     type Output = Result<T, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         let Some(inner) = this.inner.as_pin_mut() else {
             let refusal = this.refusal.take().expect("polled after it was ready");
             return Poll::Ready(Err(refusal));
         };
-        Poll::Ready(match ready!(inner.poll(cx)) {
-            Ok(result) => result.map_err(Into::into),
-            Err(_) => Err((*this.timed_out).into()),
-        })
+        if let Poll::Ready(result) = inner.poll(cx) {
+            return Poll::Ready(result.map_err(Into::into));
+        }
+        if this.sleep.is_none() {
+            this.sleep.set(this.end.map(tokio::time::sleep_until));
+        }
+        let Some(sleep) = this.sleep.as_pin_mut() else {
+            return Poll::Pending;
+        };
+        // An inner future that uses up its budget must not keep the time from running out.
+        ready!(pin!(unconstrained(sleep)).poll(cx));
+        Poll::Ready(Err((*this.timed_out).into()))
     }
 }
 

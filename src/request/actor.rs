@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::MapAccess};
 use serde_json::{Map, Value};
 
 use super::InvalidRequest;
+use crate::lenient::Text;
 
 /// The person or program that signs in as a user: an object with a `sub` and any other claims.
 ///
@@ -39,15 +40,20 @@ impl Actor {
         }
     }
 
-    /// Returns the actor that a JSON value describes, if it is an object with a `sub`.
-    pub(crate) fn from_value(value: Value) -> Option<Self> {
-        let Value::Object(mut claims) = value else {
-            return None;
-        };
-        match claims.remove("sub")? {
-            Value::String(sub) => Some(Self { sub, claims }),
-            _ => None,
+    /// Reads the members of a JSON object. Returns `None` if it has no text as `sub`. A `sub` among the
+    /// claims would cost 600 instructions to insert and to remove.
+    pub(crate) fn read<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
+        let (mut sub, mut claims) = (None, Map::new());
+        while let Some(Text(name)) = map.next_key()? {
+            match &*name {
+                "sub" => sub = Some(map.next_value()?),
+                _ => _ = claims.insert(name.into_owned(), map.next_value()?),
+            }
         }
+        Ok(match sub {
+            Some(Value::String(sub)) => Some(Self { sub, claims }),
+            _ => None,
+        })
     }
 
     /// Adds a claim and replaces an earlier one of the same name.

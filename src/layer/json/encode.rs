@@ -52,7 +52,7 @@ pub(super) fn encode(
         deadline,
         record,
     } = request;
-    if !trusts_headers {
+    if !trusts_headers && !headers.is_empty() {
         check_headers(&headers)?;
     }
     let record = record.unwrap_or_default();

@@ -12,8 +12,8 @@ use std::{
 use http::{Response, StatusCode};
 use pin_project_lite::pin_project;
 
-use super::obligation::{Collected, Obligation, TokenGuard, Verdict};
-use crate::{BoxError, Outcome, TokenResponse, call::Attempt};
+use super::obligation::{Collected, TokenGuard};
+use crate::{BoxError, Outcome, TokenResponse, actor_token::Guard, call::Attempt};
 
 type BoxExchange = Pin<Box<Exchange<dyn Future<Output = Collected> + Send>>>;
 
@@ -27,34 +27,33 @@ pub struct ResponseFuture {
 }
 
 pin_project! {
-    /// An inner future, and the obligation of the token that it may mint. Dropped, it settles the
-    /// token.
+    /// An inner future, and the guard of the token that it may mint. Dropped, it settles the token.
     struct Exchange<F: ?Sized> {
         attempt: Attempt,
         // None for a revoke, and once the exchange has ended.
-        obligation: Option<Obligation>,
+        guard: Option<Arc<TokenGuard>>,
         #[pin]
         future: F,
     }
 
     impl<F: ?Sized> PinnedDrop for Exchange<F> {
         fn drop(this: Pin<&mut Self>) {
-            if let Some(obligation) = this.project().obligation.take() {
-                obligation.settle();
+            if let Some(guard) = this.project().guard.take() {
+                guard.settle();
             }
         }
     }
 }
 
 impl ResponseFuture {
-    pub(super) fn new<F>(attempt: Attempt, obligation: Option<Obligation>, future: F) -> Self
+    pub(super) fn new<F>(attempt: Attempt, guard: Option<Arc<TokenGuard>>, future: F) -> Self
     where
         F: Future<Output = Collected> + Send + 'static,
     {
         Self {
             exchange: Some(Box::pin(Exchange {
                 attempt,
-                obligation,
+                guard,
                 future,
             })),
             refusal: None,
@@ -84,19 +83,18 @@ impl Future for ResponseFuture {
         let polled = exchange.as_mut().project().future.poll(cx);
         this.polling = false;
         let result = ready!(polled);
-        let obligation = exchange.as_mut().project().obligation.take();
+        let guard = exchange.as_mut().project().guard.take();
         this.exchange = None;
-        let Some(mut obligation) = obligation else {
+        let Some(guard) = guard else {
             return Poll::Ready(result.map(|response| response.map(TokenResponse::new)));
         };
-        obligation.learn(&result);
+        guard.learn(&result);
         Poll::Ready(match result {
             Ok(response) if response.status() == StatusCode::OK => {
-                let guard = Arc::new(TokenGuard::new(obligation));
                 Ok(response.map(|bytes| TokenResponse::guarded(bytes, guard)))
             }
             result => {
-                obligation.settle();
+                guard.settle();
                 result.map(|response| response.map(TokenResponse::new))
             }
         })
@@ -105,7 +103,7 @@ impl Future for ResponseFuture {
 
 impl Drop for ResponseFuture {
     fn drop(&mut self) {
-        let Some(mut exchange) = self.exchange.take() else {
+        let Some(exchange) = self.exchange.take() else {
             return;
         };
         // A future that panicked is not polled again.
@@ -115,11 +113,7 @@ impl Drop for ResponseFuture {
             }
             return;
         }
-        let obligation = exchange.as_mut().project().obligation;
-        if obligation
-            .as_mut()
-            .is_some_and(|it| it.judge() == Verdict::Pending)
-        {
+        if exchange.guard.as_ref().is_some_and(|it| it.is_pending()) {
             follow(exchange);
         }
     }
@@ -127,13 +121,9 @@ impl Drop for ResponseFuture {
 
 /// Waits in the background for the response of a create whose caller is gone.
 fn follow(mut exchange: BoxExchange) {
-    let Some(obligation) = &exchange.obligation else {
+    let Some((settler, runtime)) = exchange.guard.as_ref().and_then(|it| it.background()) else {
         return;
     };
-    let (settler, runtime) = (
-        Arc::clone(obligation.settler()),
-        obligation.runtime().clone(),
-    );
     exchange.attempt.set_followed(true);
     let (cut, grace) = (settler.cut(), settler.grace());
     settler.spawn(&runtime, async move {
@@ -141,15 +131,15 @@ fn follow(mut exchange: BoxExchange) {
         let response = tokio::time::timeout(grace, response);
         let response = cut.run_until_cancelled(response).await;
         let is_cut = response.is_none();
-        if let Some(mut obligation) = exchange.as_mut().project().obligation.take() {
+        if let Some(guard) = exchange.as_mut().project().guard.take() {
             if let Some(Ok(result)) = &response {
-                obligation.learn(result);
+                guard.learn(result);
             }
             if is_cut {
-                // There is no time left to revoke the token, so it is reported.
-                drop(obligation);
+                // There is no time left to revoke the token.
+                guard.report();
             } else {
-                obligation.settle();
+                guard.settle();
             }
         }
         exchange.attempt.end(Outcome::Unknown);

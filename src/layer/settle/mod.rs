@@ -86,13 +86,10 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use self::settler::{Config, Revokes, Shared};
 pub use self::{
     event::{DrainReport, SettleCounts, SettleEvent},
     exchange::ResponseFuture,
-};
-use self::{
-    obligation::Obligation,
-    settler::{Config, Revokes, Shared},
 };
 pub(crate) use self::{
     obligation::{Origin, TokenGuard, without_body_headers},
@@ -273,11 +270,11 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let body = request.body();
         let is_settled = body.kind() == OperationKind::Create && self.settler.is_enabled();
-        let obligation = is_settled.then(|| Obligation::of_create(&self.settler, &request));
-        match obligation.transpose() {
-            Ok(obligation) => {
+        let guard = is_settled.then(|| TokenGuard::of_create(&self.settler, &request));
+        match guard.transpose() {
+            Ok(guard) => {
                 let attempt = request.body().attempt_handle().clone();
-                ResponseFuture::new(attempt, obligation, self.inner.call(request))
+                ResponseFuture::new(attempt, guard, self.inner.call(request))
             }
             Err(error) => {
                 // Releases the reserved readiness, such as a concurrency permit.

@@ -118,10 +118,7 @@ pub(crate) fn without_body_headers(mut headers: HeaderMap) -> HeaderMap {
 
 impl Obligation {
     /// Begins the obligation of a create, or refuses it before anything is sent.
-    pub(super) fn of_create(
-        settler: &Arc<Settler>,
-        request: &Request<Body>,
-    ) -> Result<Self, Error> {
+    fn of_create(settler: &Arc<Settler>, request: &Request<Body>) -> Result<Self, Error> {
         let runtime = Handle::try_current().map_err(|_| no_runtime())?;
         let permit = settler.admit()?;
         let body = request.body();
@@ -167,16 +164,8 @@ impl Obligation {
         }
     }
 
-    pub(super) fn settler(&self) -> &Arc<Settler> {
-        &self.settler
-    }
-
-    pub(super) fn runtime(&self) -> &Handle {
-        &self.runtime
-    }
-
     /// Learns how the exchange ended.
-    pub(super) fn learn(&mut self, result: &Collected) {
+    fn learn(&mut self, result: &Collected) {
         let Evidence::Exchange(attempt) = &self.evidence else {
             return;
         };
@@ -201,7 +190,7 @@ impl Obligation {
     }
 
     /// Judges the evidence. A body that was not sent by now never will be.
-    pub(super) fn judge(&mut self) -> Verdict {
+    fn judge(&mut self) -> Verdict {
         let (response, attempt) = match &self.evidence {
             Evidence::Token {
                 is_foreign: true, ..
@@ -246,12 +235,12 @@ impl Obligation {
     }
 
     /// Ends the obligation: no token was minted, or the caller has it.
-    pub(super) fn discharge(mut self) {
+    fn discharge(&mut self) {
         self.ended = true;
     }
 
     /// Revokes the token in the background, or reports it. A token that has expired is left alone.
-    pub(super) fn settle(mut self) {
+    fn settle(mut self) {
         match self.judge() {
             Verdict::Revoke if self.has_expired() => self.discharge(),
             Verdict::Revoke => {
@@ -356,11 +345,18 @@ impl Drop for Obligation {
 }
 
 /// The [`Guard`] of a token: owns its obligation until the token is claimed.
+///
+/// It is made with its obligation when a create begins, because to move one takes 60 instructions.
 pub(crate) struct TokenGuard(Mutex<Option<Obligation>>);
 
 impl TokenGuard {
-    pub(super) fn new(obligation: Obligation) -> Self {
-        Self(Mutex::new(Some(obligation)))
+    /// Begins the obligation of a create, or refuses it before anything is sent.
+    pub(super) fn of_create(
+        settler: &Arc<Settler>,
+        request: &Request<Body>,
+    ) -> Result<Arc<Self>, Error> {
+        let obligation = Obligation::of_create(settler, request)?;
+        Ok(Arc::new(Self(Mutex::new(Some(obligation)))))
     }
 
     /// Guards a token that no Settle layer guards.
@@ -371,7 +367,40 @@ impl TokenGuard {
         lifetime: Duration,
         origin: Origin,
     ) -> Self {
-        Self::new(Obligation::of_token(settler, runtime, id, lifetime, origin))
+        let obligation = Obligation::of_token(settler, runtime, id, lifetime, origin);
+        Self(Mutex::new(Some(obligation)))
+    }
+
+    /// Learns how the exchange ended.
+    pub(super) fn learn(&self, result: &Collected) {
+        self.with(|obligation| obligation.learn(result));
+    }
+
+    /// Returns whether a token may exist of which the rest of the response will say more.
+    pub(super) fn is_pending(&self) -> bool {
+        self.with(|obligation| obligation.judge() == Verdict::Pending)
+            .unwrap_or(false)
+    }
+
+    /// Returns what follows the exchange in the background, and where.
+    pub(super) fn background(&self) -> Option<(Arc<Settler>, Handle)> {
+        self.with(|obligation| (Arc::clone(&obligation.settler), obligation.runtime.clone()))
+    }
+
+    /// Reports the token without revoking it.
+    pub(super) fn report(&self) {
+        drop(self.take());
+    }
+
+    /// Changes the obligation, unless it has ended.
+    fn with<T>(&self, change: impl FnOnce(&mut Obligation) -> T) -> Option<T> {
+        let mut obligation = self.lock();
+        obligation.as_mut().filter(|it| !it.ended).map(change)
+    }
+
+    /// Takes the obligation, unless it has ended.
+    fn take(&self) -> Option<Obligation> {
+        self.lock().take_if(|it| !it.ended)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Obligation>> {
@@ -381,44 +410,46 @@ impl TokenGuard {
 
 impl Guard for TokenGuard {
     fn identify(&self, id: &ActorTokenId) {
-        if let Some(obligation) = &mut *self.lock() {
+        self.with(|obligation| {
             obligation.identify(id.clone(), false);
             // The create is no longer in flight.
             obligation.permit = None;
-        }
+        });
     }
 
     fn claim(&self) {
-        let obligation = self.lock().take();
-        if let Some(obligation) = obligation {
+        // What the caller put there is dropped now, and outside of the lock.
+        let extensions = self.with(|obligation| {
             obligation.discharge();
-        }
+            mem::take(&mut obligation.origin.extensions)
+        });
+        drop(extensions);
     }
 
     fn settle(&self) {
-        let obligation = self.lock().take();
-        if let Some(obligation) = obligation {
+        if let Some(obligation) = self.take() {
             obligation.settle();
         }
     }
 
     fn revoke_request(&self) -> Option<ActorTokenRequest> {
-        let obligation = self.lock();
-        let live = obligation.as_ref().filter(|it| !it.has_expired());
-        live.and_then(Obligation::revoke_request)
+        self.with(|obligation| match obligation.has_expired() {
+            true => None,
+            false => obligation.revoke_request(),
+        })?
     }
 }
 
 impl Drop for TokenGuard {
     fn drop(&mut self) {
-        let obligation = self.lock().take();
-        if let Some(obligation) = obligation {
-            let is_delivered = matches!(obligation.evidence, Evidence::Token { .. });
-            if is_delivered && !obligation.settler.revokes_unread() {
-                obligation.discharge();
-            } else {
-                obligation.settle();
-            }
+        let Some(mut obligation) = self.take() else {
+            return;
+        };
+        let is_delivered = matches!(obligation.evidence, Evidence::Token { .. });
+        if is_delivered && !obligation.settler.revokes_unread() {
+            obligation.discharge();
+        } else {
+            obligation.settle();
         }
     }
 }
