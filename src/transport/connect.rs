@@ -1,55 +1,32 @@
-//! [`ConnectTimeout`], which limits the time to connect: name resolution, TCP and TLS together.
+//! [`limited`], which limits the time to connect: name resolution, TCP and TLS together.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::time::Duration;
 
 use http::Uri;
 use tokio::runtime::Handle;
+use tower::util::{BoxCloneSyncService, MapFutureLayer};
+use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::BoxError;
 
-/// A connector with a time limit.
-#[derive(Clone, Debug)]
-pub(super) struct ConnectTimeout<C> {
-    inner: C,
+/// Adds a time limit to a connector.
+pub(super) fn limited<C>(
+    connector: C,
     limit: Duration,
-}
-
-impl<C> ConnectTimeout<C> {
-    pub(super) fn new(inner: C, limit: Duration) -> Self {
-        Self { inner, limit }
-    }
-}
-
-impl<C> Service<Uri> for ConnectTimeout<C>
+) -> BoxCloneSyncService<Uri, C::Response, BoxError>
 where
-    C: Service<Uri>,
-    C::Error: Into<BoxError>,
-    C::Future: Send + 'static,
+    C: Service<Uri, Future: Send> + Clone + Send + Sync + 'static,
+    BoxError: From<C::Error>,
 {
-    type Response = C::Response;
-    type Error = BoxError;
-    // hyper-util's client requires `Unpin`.
-    type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let (connecting, limit) = (self.inner.call(uri), self.limit);
-        Box::pin(async move {
-            Handle::try_current()?;
-            match tokio::time::timeout(limit, connecting).await {
-                Ok(connected) => connected.map_err(Into::into),
-                Err(_) => Err(ConnectTimedOut { limit }.into()),
-            }
-        })
-    }
+    let limited = MapFutureLayer::new(move |connecting: C::Future| async move {
+        Handle::try_current()?;
+        match tokio::time::timeout(limit, connecting).await {
+            Ok(connected) => connected.map_err(BoxError::from),
+            Err(_) => Err(ConnectTimedOut { limit }.into()),
+        }
+    });
+    BoxCloneSyncService::new(limited.layer(connector))
 }
 
 /// The time to connect ran out.
@@ -61,35 +38,19 @@ pub(crate) struct ConnectTimedOut {
 
 #[cfg(test)]
 mod tests {
-    use std::future::{Pending, pending};
+    use std::{future::pending, net::SocketAddr, vec};
 
     use hyper_util::client::legacy::connect::{HttpConnector, dns::Name};
 
     use super::*;
 
-    /// Never resolves anything.
-    #[derive(Clone)]
-    struct Hanging;
-
-    impl Service<Name> for Hanging {
-        type Response = std::vec::IntoIter<std::net::SocketAddr>;
-        type Error = BoxError;
-        type Future = Pending<Result<Self::Response, BoxError>>;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, _: Name) -> Self::Future {
-            pending()
-        }
-    }
-
     #[tokio::test(start_paused = true)]
     async fn name_that_never_resolves_fails_at_the_limit() {
         let limit = Duration::from_secs(3);
         let begun = tokio::time::Instant::now();
-        let mut connector = ConnectTimeout::new(HttpConnector::new_with_resolver(Hanging), limit);
+        let resolver =
+            tower::service_fn(|_: Name| pending::<Result<vec::IntoIter<SocketAddr>, BoxError>>());
+        let mut connector = limited(HttpConnector::new_with_resolver(resolver), limit);
         let connecting = connector.call(Uri::from_static("http://api.clerk.com"));
         let error = connecting.await.map(drop).unwrap_err();
         assert_eq!(error.to_string(), "connecting took longer than 3s");

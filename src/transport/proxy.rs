@@ -12,24 +12,17 @@
 //! # }
 //! ```
 
-use std::{
-    fmt, io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{fmt, io, sync::Arc};
 
 use http::{Uri, uri::Scheme};
-use hyper_util::{
-    client::{
-        legacy::connect::{HttpConnector, proxy::Tunnel},
-        proxy::matcher::{Intercept, Matcher},
-    },
-    rt::TokioIo,
+use hyper_util::client::{
+    legacy::connect::{HttpConnector, proxy::Tunnel},
+    proxy::matcher::{Intercept, Matcher},
 };
-use tokio::net::TcpStream;
+use tower::ServiceExt;
 use tower_service::Service;
 
+use super::Tcp;
 use crate::{BoxError, base_url};
 
 /// A proxy for HTTPS connections, for [`TransportConfig::proxy`](super::TransportConfig::proxy).
@@ -166,53 +159,39 @@ impl NoTunnel {
     }
 }
 
-/// Connects by TCP, through the proxy if there is one for the host.
-#[derive(Clone)]
-pub(super) struct MaybeProxied {
-    tcp: HttpConnector,
+/// Returns a connector by TCP, through the proxy if there is one for the host.
+pub(super) fn through(
     proxy: Option<Proxy>,
+    tcp: HttpConnector,
+) -> impl Service<Uri, Response = Tcp, Error = BoxError, Future: Send> + Clone {
+    tower::service_fn(move |host: Uri| {
+        let intercept = proxy.as_ref().and_then(|proxy| proxy.intercept(&host));
+        connect(tcp.clone(), intercept, host)
+    })
 }
 
-impl MaybeProxied {
-    pub(super) fn new(tcp: HttpConnector, proxy: Option<Proxy>) -> Self {
-        Self { tcp, proxy }
+async fn connect(
+    tcp: HttpConnector,
+    intercept: Option<Intercept>,
+    host: Uri,
+) -> Result<Tcp, BoxError> {
+    let Some(intercept) = intercept else {
+        return Ok(tcp.oneshot(host).await?);
+    };
+    let proxy = intercept.uri().clone();
+    if !is_supported(&proxy) {
+        let scheme = proxy.scheme_str().unwrap_or_default().to_owned();
+        return Err(NoTunnel::Unsupported(scheme).into());
     }
-}
-
-impl Service<Uri> for MaybeProxied {
-    type Response = TokioIo<TcpStream>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.tcp.poll_ready(cx).map_err(Into::into)
+    if !has_right_port(&proxy) {
+        return Err(NoTunnel::Port.into());
     }
-
-    fn call(&mut self, host: Uri) -> Self::Future {
-        // The instance that was polled ready.
-        let next = self.tcp.clone();
-        let mut tcp = std::mem::replace(&mut self.tcp, next);
-        let intercept = self.proxy.as_ref().and_then(|proxy| proxy.intercept(&host));
-        Box::pin(async move {
-            let Some(intercept) = intercept else {
-                return Ok(tcp.call(host).await?);
-            };
-            let proxy = intercept.uri().clone();
-            if !is_supported(&proxy) {
-                let scheme = proxy.scheme_str().unwrap_or_default().to_owned();
-                return Err(NoTunnel::Unsupported(scheme).into());
-            }
-            if !has_right_port(&proxy) {
-                return Err(NoTunnel::Port.into());
-            }
-            let mut tunnel = Tunnel::new(proxy, tcp);
-            if let Some(auth) = intercept.basic_auth() {
-                tunnel = tunnel.with_auth(auth.clone());
-            }
-            let connected = tunnel.call(host).await;
-            connected.map_err(|error| NoTunnel::of(error.into()).into())
-        })
+    let mut tunnel = Tunnel::new(proxy, tcp);
+    if let Some(auth) = intercept.basic_auth() {
+        tunnel = tunnel.with_auth(auth.clone());
     }
+    let connected = tunnel.oneshot(host).await;
+    connected.map_err(|error| NoTunnel::of(error.into()).into())
 }
 
 #[cfg(test)]

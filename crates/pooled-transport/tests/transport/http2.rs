@@ -8,7 +8,7 @@ use pooled_transport::Builder;
 use tokio::time::timeout;
 use tower::Service;
 
-use crate::world::{URI, World, exchange, request, settle, try_exchange};
+use crate::world::{Signal, URI, World, exchange, request, settle, try_exchange};
 
 const HEAD: &str = "http://127.0.0.1/head";
 
@@ -46,12 +46,12 @@ async fn goaway_retires_the_connection_and_its_responses_go_on() {
     let transport = world.transport();
     let gated = transport.clone().call(request("http://127.0.0.1/gated"));
     let response = gated.await.unwrap();
-    world.go_away().await;
+    world.signal(Signal::GoAway).await;
     for _ in 0..3 {
         exchange(&transport, URI).await;
         assert_eq!((world.connected(), world.open()), (2, 2));
     }
-    world.finish_bodies().await;
+    world.signal(Signal::FinishBodies).await;
     let body = response.into_body().collect().await.unwrap();
     assert_eq!(body.to_bytes(), "ok");
     settle().await;
@@ -67,7 +67,7 @@ async fn silent_connection_loses_the_requests_in_flight_and_no_other() {
         for connected in [1, 2, 3] {
             exchange(&transport, URI).await;
             assert_eq!(world.connected(), connected);
-            world.fall_silent().await;
+            world.signal(Signal::FallSilent).await;
             tokio::time::sleep(Duration::from_secs(idle)).await;
             let lost = timeout(LIMIT, try_exchange(&transport, URI)).await;
             let error = lost.expect("the silence was not noticed").unwrap_err();
@@ -96,9 +96,9 @@ async fn connection_that_replies_to_pings_is_kept_for_a_slow_response() {
 async fn keep_alive_can_be_disabled() {
     let world = World::http2();
     let builder = Builder::new().http2_keep_alive_interval(None);
-    let transport = builder.build(world.clone());
+    let transport = world.transport_of(builder);
     exchange(&transport, URI).await;
-    world.fall_silent().await;
+    world.signal(Signal::FallSilent).await;
     let lost = try_exchange(&transport, URI);
     assert!(timeout(Duration::from_secs(600), lost).await.is_err());
 }
