@@ -1,32 +1,49 @@
-//! [`limited`], which limits the time to connect: name resolution, TCP and TLS together.
+//! [`ConnectTimeout`], which limits the time to connect: name resolution, TCP and TLS together.
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use http::Uri;
 use tokio::runtime::Handle;
-use tower::util::{BoxCloneSyncService, MapFutureLayer};
-use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::BoxError;
 
-/// Adds a time limit to a connector.
-pub(super) fn limited<C>(
-    connector: C,
-    limit: Duration,
-) -> BoxCloneSyncService<Uri, C::Response, BoxError>
+/// A connector with a time limit.
+#[derive(Clone, Debug)]
+pub(super) struct ConnectTimeout<C> {
+    pub(super) inner: C,
+    pub(super) limit: Duration,
+}
+
+impl<C> Service<Uri> for ConnectTimeout<C>
 where
-    C: Service<Uri, Future: Send> + Clone + Send + Sync + 'static,
-    BoxError: From<C::Error>,
+    C: Service<Uri>,
+    C::Error: Into<BoxError>,
+    C::Future: Send + 'static,
 {
-    let limited = MapFutureLayer::new(move |connecting: C::Future| async move {
-        Handle::try_current()?;
-        match tokio::time::timeout(limit, connecting).await {
-            Ok(connected) => connected.map_err(BoxError::from),
-            Err(_) => Err(ConnectTimedOut { limit }.into()),
-        }
-    });
-    BoxCloneSyncService::new(limited.layer(connector))
+    type Response = C::Response;
+    type Error = BoxError;
+    // hyper-util's client requires `Unpin`.
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (connecting, limit) = (self.inner.call(uri), self.limit);
+        Box::pin(async move {
+            Handle::try_current()?;
+            match tokio::time::timeout(limit, connecting).await {
+                Ok(connected) => connected.map_err(Into::into),
+                Err(_) => Err(ConnectTimedOut { limit }.into()),
+            }
+        })
+    }
 }
 
 /// The time to connect ran out.
@@ -50,7 +67,8 @@ mod tests {
         let begun = tokio::time::Instant::now();
         let resolver =
             tower::service_fn(|_: Name| pending::<Result<vec::IntoIter<SocketAddr>, BoxError>>());
-        let mut connector = limited(HttpConnector::new_with_resolver(resolver), limit);
+        let inner = HttpConnector::new_with_resolver(resolver);
+        let mut connector = ConnectTimeout { inner, limit };
         let connecting = connector.call(Uri::from_static("http://api.clerk.com"));
         let error = connecting.await.map(drop).unwrap_err();
         assert_eq!(error.to_string(), "connecting took longer than 3s");

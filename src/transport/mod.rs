@@ -13,13 +13,10 @@ mod tls;
 
 use std::time::Duration;
 
-use http::Uri;
-use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::connect::HttpConnector;
-use tower::util::BoxCloneSyncService;
-use tower_service::Service;
 
 pub(crate) use self::connect::ConnectTimedOut;
+use self::connect::ConnectTimeout;
 #[cfg(feature = "proxy")]
 pub(crate) use self::proxy::NoTunnel;
 #[cfg(feature = "proxy")]
@@ -28,8 +25,6 @@ pub use self::{
     client::HyperTransport, config::TransportConfig, pool::PooledTransport, tls::TlsError,
 };
 
-use crate::BoxError;
-
 /// How long an HTTP/2 connection may be silent while a response is awaited, before it is probed by a ping.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -37,8 +32,12 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// of an attempt, so that the next attempt goes over another connection.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 
-type Tcp = <HttpConnector as Service<Uri>>::Response;
-type Connector = BoxCloneSyncService<Uri, MaybeHttpsStream<Tcp>, BoxError>;
+#[cfg(feature = "proxy")]
+type Tcp = proxy::MaybeProxied;
+#[cfg(not(feature = "proxy"))]
+type Tcp = HttpConnector;
+
+type Connector = ConnectTimeout<hyper_rustls::HttpsConnector<Tcp>>;
 
 /// Returns a connector for TCP, and for TLS if the URI says so, with a limit on the time to connect.
 fn connector(config: &TransportConfig) -> Result<Connector, TlsError> {
@@ -48,11 +47,15 @@ fn connector(config: &TransportConfig) -> Result<Connector, TlsError> {
     // It is divided among the addresses of a host, so that a dead one leaves time for the next.
     tcp.set_connect_timeout(Some(config.connect_timeout));
     #[cfg(feature = "proxy")]
-    let tcp = proxy::through(config.proxy.clone(), tcp);
-    let tls = hyper_rustls::HttpsConnectorBuilder::new()
+    let tcp = Tcp {
+        tcp,
+        proxy: config.proxy.clone(),
+    };
+    let inner = hyper_rustls::HttpsConnectorBuilder::new()
         .with_tls_config(tls::config(&config.root_certificates)?)
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(tcp);
-    Ok(connect::limited(tls, config.connect_timeout))
+    let limit = config.connect_timeout;
+    Ok(ConnectTimeout { inner, limit })
 }

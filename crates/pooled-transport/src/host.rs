@@ -13,9 +13,9 @@ use http_body::Body;
 use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1, http2},
-    rt::{Read, Write},
+    rt::{Executor, Read, Write},
 };
-use hyper_util::{client::legacy::connect::Connection, rt::TokioExecutor};
+use hyper_util::client::legacy::connect::Connection;
 use tokio::{
     runtime::Handle,
     sync::{Notify, Semaphore},
@@ -82,6 +82,17 @@ pub(crate) enum Sender<B> {
     Http2(http2::SendRequest<B>),
 }
 
+/// Boxes hyper's tasks for HTTP/2, because tokio copies a task several times. A create takes 102,000 instead
+/// of 105,800 instructions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BoxingExecutor;
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for BoxingExecutor {
+    fn execute(&self, future: F) {
+        tokio::spawn(Box::pin(future));
+    }
+}
+
 /// A connect in progress.
 pub(crate) type Connecting<B> = Pin<Box<dyn Future<Output = Result<Sender<B>, Error>> + Send>>;
 
@@ -123,7 +134,7 @@ impl<B: Send + 'static> Host<B> {
         &self,
         mut connector: C,
         uri: Uri,
-        http2: http2::Builder<TokioExecutor>,
+        http2: http2::Builder<BoxingExecutor>,
     ) -> Connecting<B>
     where
         C: Service<Uri, Response: Connection + Read + Write + Unpin + Send> + Send + 'static,
@@ -146,7 +157,9 @@ impl<B: Send + 'static> Host<B> {
                     sender.ready().await.map_err(ended)?;
                     Ok(Sender::Http2(sender))
                 } else {
-                    let (mut sender, connection) = http1::handshake(io).await.map_err(ended)?;
+                    // One buffer for head and body: 400 instructions less for a create, 800 with TLS.
+                    let http1 = http1::Builder::new().writev(false).handshake(io);
+                    let (mut sender, connection) = http1.await.map_err(ended)?;
                     tokio::spawn(connection);
                     sender.ready().await.map_err(ended)?;
                     Ok(Sender::Http1(sender))

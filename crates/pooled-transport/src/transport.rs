@@ -14,16 +14,13 @@ use hyper::{
     client::conn::http2,
     rt::{Read, Write},
 };
-use hyper_util::{
-    client::legacy::connect::Connection,
-    rt::{TokioExecutor, TokioTimer},
-};
+use hyper_util::{client::legacy::connect::Connection, rt::TokioTimer};
 use tower_service::Service;
 
 use crate::{
     BoxError, ResponseBody,
     error::{Error, Kind},
-    host::{Checkout, Sender},
+    host::{BoxingExecutor, Checkout, Sender},
     pool::Pool,
     target::origin,
 };
@@ -56,7 +53,7 @@ pub struct PooledTransport<C, B> {
 struct Inner<C, B> {
     connector: C,
     pool: Arc<Pool<B>>,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<BoxingExecutor>,
     before_send: Option<BeforeSend<B>>,
 }
 
@@ -75,13 +72,13 @@ impl<C, B: Send + 'static> PooledTransport<C, B> {
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder<B> {
     idle_timeout: Duration,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<BoxingExecutor>,
     before_send: Option<BeforeSend<B>>,
 }
 
 impl<B> Default for Builder<B> {
     fn default() -> Self {
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let mut http2 = http2::Builder::new(BoxingExecutor);
         http2
             .timer(TokioTimer::new())
             .keep_alive_interval(Duration::from_secs(5))
