@@ -369,3 +369,32 @@ async fn proxy_is_read_from_the_environment_when_configured() {
     let plain = plain.proxy(Proxy::from_env()).build().unwrap();
     create(&plain).await.unwrap();
 }
+
+#[test]
+fn invalid_uri_of_a_proxy_is_refused_and_not_shown() {
+    for uri in [
+        "",
+        "http://",
+        "http:// marker",
+        "https://marker:marker@proxy:3128",
+        "socks5://marker@proxy",
+        "ftp://marker",
+        "/marker",
+        "http://proxy:99999",
+        "http://marker:marker@proxy:99999",
+        "http://proxy:0",
+        "proxy:65536",
+        "http://proxy:",
+    ] {
+        let error = Proxy::to(uri).expect_err(uri);
+        assert!(!format!("{error:?} {error}").contains("marker"));
+    }
+    for uri in [
+        "http://proxy",
+        "proxy:3128",
+        "http://marker:marker@[::1]:3128/",
+    ] {
+        let shown = format!("{:?}", Proxy::to(uri).expect(uri));
+        assert!(!shown.contains("marker"), "{shown}");
+    }
+}

@@ -1,19 +1,6 @@
 //! [`HyperTransport`], over hyper-util's client.
-//!
-//! ```
-//! # fn build() -> Result<(), Box<dyn std::error::Error>> {
-//! use clerk_actor_tokens::{Client, SecretKey, transport::{HyperTransport, TransportConfig}};
-//!
-//! let transport = HyperTransport::new(&TransportConfig::default())?;
-//! let client = Client::builder(SecretKey::new("sk_test_key")?)
-//!     .transport(transport)
-//!     .build()?;
-//! # Ok(())
-//! # }
-//! ```
 
 use std::{
-    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -43,7 +30,7 @@ use crate::{Body, BoxError};
 /// between two `block_on`, it does not notice either that a connection ended, and a call over it may fail.
 ///
 /// A response with status 421 retires its connection.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct HyperTransport {
     client: legacy::Client<Connector, Body>,
 }
@@ -66,12 +53,6 @@ impl HyperTransport {
     }
 }
 
-impl fmt::Debug for HyperTransport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HyperTransport").finish_non_exhaustive()
-    }
-}
-
 impl Service<Request<Body>> for HyperTransport {
     type Response = Response<ResponseBody>;
     type Error = BoxError;
@@ -91,6 +72,7 @@ impl Service<Request<Body>> for HyperTransport {
 
 pin_project! {
     /// The exchange of a request for the head of its response.
+    #[derive(Debug)]
     pub struct ResponseFuture {
         #[pin]
         inner: legacy::ResponseFuture,
@@ -110,11 +92,5 @@ impl Future for ResponseFuture {
             }
         }
         Poll::Ready(Ok(response.map(ResponseBody::from)))
-    }
-}
-
-impl fmt::Debug for ResponseFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }

@@ -15,14 +15,8 @@ use crate::BoxError;
 /// A connector with a time limit.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectTimeout<C> {
-    inner: C,
-    limit: Duration,
-}
-
-impl<C> ConnectTimeout<C> {
-    pub(super) fn new(inner: C, limit: Duration) -> Self {
-        Self { inner, limit }
-    }
+    pub(super) inner: C,
+    pub(super) limit: Duration,
 }
 
 impl<C> Service<Uri> for ConnectTimeout<C>
@@ -61,35 +55,20 @@ pub(crate) struct ConnectTimedOut {
 
 #[cfg(test)]
 mod tests {
-    use std::future::{Pending, pending};
+    use std::{future::pending, net::SocketAddr, vec};
 
     use hyper_util::client::legacy::connect::{HttpConnector, dns::Name};
 
     use super::*;
 
-    /// Never resolves anything.
-    #[derive(Clone)]
-    struct Hanging;
-
-    impl Service<Name> for Hanging {
-        type Response = std::vec::IntoIter<std::net::SocketAddr>;
-        type Error = BoxError;
-        type Future = Pending<Result<Self::Response, BoxError>>;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, _: Name) -> Self::Future {
-            pending()
-        }
-    }
-
     #[tokio::test(start_paused = true)]
     async fn name_that_never_resolves_fails_at_the_limit() {
         let limit = Duration::from_secs(3);
         let begun = tokio::time::Instant::now();
-        let mut connector = ConnectTimeout::new(HttpConnector::new_with_resolver(Hanging), limit);
+        let resolver =
+            tower::service_fn(|_: Name| pending::<Result<vec::IntoIter<SocketAddr>, BoxError>>());
+        let inner = HttpConnector::new_with_resolver(resolver);
+        let mut connector = ConnectTimeout { inner, limit };
         let connecting = connector.call(Uri::from_static("http://api.clerk.com"));
         let error = connecting.await.map(drop).unwrap_err();
         assert_eq!(error.to_string(), "connecting took longer than 3s");

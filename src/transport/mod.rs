@@ -47,11 +47,15 @@ fn connector(config: &TransportConfig) -> Result<Connector, TlsError> {
     // It is divided among the addresses of a host, so that a dead one leaves time for the next.
     tcp.set_connect_timeout(Some(config.connect_timeout));
     #[cfg(feature = "proxy")]
-    let tcp = Tcp::new(tcp, config.proxy.clone());
-    let tls = hyper_rustls::HttpsConnectorBuilder::new()
+    let tcp = Tcp {
+        tcp,
+        proxy: config.proxy.clone(),
+    };
+    let inner = hyper_rustls::HttpsConnectorBuilder::new()
         .with_tls_config(tls::config(&config.root_certificates)?)
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(tcp);
-    Ok(ConnectTimeout::new(tls, config.connect_timeout))
+    let limit = config.connect_timeout;
+    Ok(ConnectTimeout { inner, limit })
 }

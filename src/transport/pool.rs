@@ -1,9 +1,6 @@
 //! [`PooledTransport`], the default transport.
 
-use std::{
-    fmt,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use http_body::Body as _;
@@ -37,7 +34,7 @@ use crate::{Body, BoxError, Withdrawn};
 /// # Cancel safety
 ///
 /// A cancelled exchange closes its HTTP/1.1 connection, or resets its HTTP/2 stream.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct PooledTransport {
     inner: pooled_transport::PooledTransport<Connector, Body>,
 }
@@ -63,20 +60,10 @@ impl PooledTransport {
 /// send it over HTTP/1.1 without polling it.
 fn check_not_withdrawn(request: &Request<Body>) -> Result<(), BoxError> {
     let body = request.body();
-    let may_be_sent = if body.is_empty() {
-        body.is_end_stream()
-    } else {
-        body.may_be_sent()
-    };
-    may_be_sent
-        .then_some(())
-        .ok_or_else(|| Withdrawn::new().into())
-}
-
-impl fmt::Debug for PooledTransport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PooledTransport").finish_non_exhaustive()
+    if body.is_empty() && body.is_end_stream() || !body.is_empty() && body.may_be_sent() {
+        return Ok(());
     }
+    Err(Withdrawn::new().into())
 }
 
 impl Service<Request<Body>> for PooledTransport {

@@ -1,48 +1,41 @@
 //! [`Error`], why an exchange failed.
 
-use std::fmt;
-
 use crate::BoxError;
 
 /// Why an exchange failed. Its source is the error of hyper, of the connector, or of tokio.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind}")]
 pub struct Error {
     kind: Kind,
     source: Option<BoxError>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Kind {
-    /// The request cannot be sent by HTTP/1.1 or HTTP/2, or its URI is not absolute.
+    #[error("not a request with an absolute URI for HTTP/1.1 or HTTP/2")]
     Request,
-    /// There is no tokio runtime.
+    #[error("no tokio runtime to connect on")]
     Runtime,
-    /// The check before sending refused the request.
+    /// The check of [`Builder::before_send`](crate::Builder::before_send) failed.
+    #[error("the request was refused before it was sent")]
     Refused,
-    /// The connector failed.
+    #[error("could not connect")]
     Connect,
-    /// The connection ended before it could be used.
+    #[error("the connection ended before it could be used")]
     Handshake,
     /// hyper returned the request before it wrote any of it.
+    #[error("the connection ended before the request was sent")]
     Unsent,
-    /// The exchange failed after the request was handed to the connection.
+    #[error("the connection failed before the response arrived")]
     Exchange,
-    /// The response body is incomplete.
+    #[error("the connection failed before the response body was complete")]
     Body,
 }
 
 impl Error {
     pub(crate) fn new(kind: Kind, source: impl Into<BoxError>) -> Self {
-        Self {
-            kind,
-            source: Some(source.into()),
-        }
-    }
-
-    pub(crate) fn request() -> Self {
-        Self {
-            kind: Kind::Request,
-            source: None,
-        }
+        let source = Some(source.into());
+        Self { kind, source }
     }
 
     /// Returns whether the connector failed, so that nothing was sent.
@@ -58,32 +51,8 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            Kind::Request => "not a request with an absolute URI for HTTP/1.1 or HTTP/2",
-            Kind::Runtime => "no tokio runtime to connect on",
-            Kind::Refused => "the request was refused before it was sent",
-            Kind::Connect => "could not connect",
-            Kind::Handshake => "the connection ended before it could be used",
-            Kind::Unsent => "the connection ended before the request was sent",
-            Kind::Exchange => "the connection failed before the response arrived",
-            Kind::Body => "the connection failed before the response body was complete",
-        })
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.kind)
-            .field("source", &self.source)
-            .finish()
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|error| error as _)
+impl From<Kind> for Error {
+    fn from(kind: Kind) -> Self {
+        Self { kind, source: None }
     }
 }

@@ -6,12 +6,16 @@ use std::{
     time::Duration,
 };
 
+use http::Uri;
 use tokio::{
     runtime::{Handle, Id},
     task::JoinHandle,
 };
 
-use crate::{Error, error::Kind, host::Host, target::Origin};
+use crate::{
+    error::{Error, Kind},
+    host::Host,
+};
 
 /// How often idle connections are checked while there are any.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -22,9 +26,9 @@ pub(crate) struct Pool<B> {
     runtimes: Mutex<HashMap<Id, RuntimePool<B>>>,
 }
 
-/// The connections that one runtime drives. They end with it.
+/// The connections that one runtime drives, by scheme and authority. They end with it.
 struct RuntimePool<B> {
-    hosts: HashMap<Origin, Arc<Host<B>>>,
+    hosts: HashMap<Uri, Arc<Host<B>>>,
     /// The task that drops idle connections. It is finished if its runtime is gone.
     sweeper: JoinHandle<()>,
 }
@@ -37,8 +41,8 @@ impl<B: Send + 'static> Pool<B> {
         })
     }
 
-    /// Returns the connections of the current runtime to `origin`, and the runtime.
-    pub(crate) fn host(self: &Arc<Self>, origin: &Origin) -> Result<(Id, Arc<Host<B>>), Error> {
+    /// Returns the connections of the current runtime to `origin`.
+    pub(crate) fn host(self: &Arc<Self>, origin: &Uri) -> Result<Arc<Host<B>>, Error> {
         let current = Handle::try_current().map_err(|error| Error::new(Kind::Runtime, error))?;
         let id = current.id();
         let mut runtimes = self.lock();
@@ -50,11 +54,11 @@ impl<B: Send + 'static> Pool<B> {
             sweeper: current.spawn(sweep(Arc::downgrade(self), id)),
         });
         if let Some(host) = pool.hosts.get(origin) {
-            return Ok((id, Arc::clone(host)));
+            return Ok(Arc::clone(host));
         }
-        let host = Arc::new(Host::new(id, origin.host()?, self.idle_timeout));
+        let host = Arc::new(Host::new(current, origin, self.idle_timeout)?);
         pool.hosts.insert(origin.clone(), Arc::clone(&host));
-        Ok((id, host))
+        Ok(host)
     }
 
     /// Drops idle connections of a runtime. Returns whether it still has any.
@@ -89,15 +93,12 @@ async fn sweep<B: Send + 'static>(pool: Weak<Pool<B>>, runtime: Id) {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
-
     use super::*;
 
     #[test]
     fn pool_of_a_runtime_that_is_gone_is_removed() {
         let pool = Pool::<()>::new(Duration::from_secs(30));
-        let request = Request::get("http://127.0.0.1").body(()).unwrap();
-        let origin = Origin::of(&request).unwrap();
+        let origin = Uri::from_static("http://127.0.0.1/");
         let begin = || {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = runtime.enable_time().start_paused(true).build().unwrap();

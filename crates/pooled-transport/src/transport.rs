@@ -8,23 +8,21 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, StatusCode, Uri, Version};
+use http::{Request, Response, StatusCode, Uri, Version, header::HOST};
 use http_body::Body;
 use hyper::{
-    body::Incoming,
-    client::conn::TrySendError,
+    client::conn::http2,
     rt::{Read, Write},
 };
-use hyper_util::client::legacy::connect::Connection;
+use hyper_util::{client::legacy::connect::Connection, rt::TokioTimer};
 use tower_service::Service;
 
 use crate::{
     BoxError, ResponseBody,
-    connect::{Connecting, KeepAlive, connect},
     error::{Error, Kind},
-    host::{Checkout, Host, Sender},
+    host::{BoxingExecutor, Checkout, Sender},
     pool::Pool,
-    target::{Origin, to_absolute_form, to_origin_form},
+    target::origin,
 };
 
 /// A pool of connections that all clones share: for each tokio runtime and each scheme, host and port, one
@@ -35,13 +33,14 @@ use crate::{
 /// that. A response with status 421 retires its connection. Redirects are not followed, nothing is
 /// decompressed, and a connector that leads through a proxy must do so by a tunnel.
 ///
-/// The time to connect is bounded by the connector only.
+/// The runtime on which an exchange was first polled drives its connection. The time to connect is bounded by
+/// the connector only.
 ///
 /// # Errors
 ///
 /// A request that hyper returns unsent, because its pooled connection had ended, goes over another
-/// connection, without a clone. Any other failure is an [`Error`], also outside of a tokio runtime. A
-/// runtime without I/O or timers panics.
+/// connection, without a clone. Any other failure is an [`Error`], also outside of a tokio runtime, and if
+/// the runtime ended. A runtime without I/O or timers panics.
 ///
 /// # Cancel safety
 ///
@@ -54,7 +53,7 @@ pub struct PooledTransport<C, B> {
 struct Inner<C, B> {
     connector: C,
     pool: Arc<Pool<B>>,
-    keep_alive: KeepAlive,
+    http2: http2::Builder<BoxingExecutor>,
     before_send: Option<BeforeSend<B>>,
 }
 
@@ -69,21 +68,24 @@ impl<C, B: Send + 'static> PooledTransport<C, B> {
 }
 
 /// Configures a [`PooledTransport`].
+#[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder<B> {
     idle_timeout: Duration,
-    keep_alive: KeepAlive,
+    http2: http2::Builder<BoxingExecutor>,
     before_send: Option<BeforeSend<B>>,
 }
 
 impl<B> Default for Builder<B> {
     fn default() -> Self {
+        let mut http2 = http2::Builder::new(BoxingExecutor);
+        http2
+            .timer(TokioTimer::new())
+            .keep_alive_interval(Duration::from_secs(5))
+            .keep_alive_timeout(Duration::from_secs(3));
         Self {
             idle_timeout: Duration::from_secs(30),
-            keep_alive: KeepAlive {
-                interval: Some(Duration::from_secs(5)),
-                timeout: Duration::from_secs(3),
-            },
+            http2,
             before_send: None,
         }
     }
@@ -104,14 +106,14 @@ impl<B: Send + 'static> Builder<B> {
     /// How long an HTTP/2 connection with requests in flight may be silent before it is probed by a ping.
     /// `None`: never. Default: 5 s.
     pub fn http2_keep_alive_interval(mut self, interval: Option<Duration>) -> Self {
-        self.keep_alive.interval = interval;
+        self.http2.keep_alive_interval(interval);
         self
     }
 
     /// How long the peer may take to reply to that ping. After it the connection is closed, and its requests
     /// fail. Default: 3 s.
     pub fn http2_keep_alive_timeout(mut self, limit: Duration) -> Self {
-        self.keep_alive.timeout = limit;
+        self.http2.keep_alive_timeout(limit);
         self
     }
 
@@ -129,7 +131,7 @@ impl<B: Send + 'static> Builder<B> {
             inner: Arc::new(Inner {
                 connector,
                 pool: Pool::new(self.idle_timeout),
-                keep_alive: self.keep_alive,
+                http2: self.http2,
                 before_send: self.before_send,
             }),
         }
@@ -149,25 +151,38 @@ where
         self: Arc<Self>,
         mut request: Request<B>,
     ) -> Result<Response<ResponseBody>, Error> {
-        let origin = Origin::of(&request)?;
-        let (uri, target) = (request.uri().clone(), origin.uri()?);
+        let origin = origin(&request)?;
+        let uri = request.uri().clone();
         loop {
-            let (runtime, host) = self.pool.host(&origin)?;
-            let connect = || -> Connecting<B> {
-                let (connector, target) = (self.connector.clone(), target.clone());
-                Box::pin(connect(connector, target, runtime, self.keep_alive))
-            };
-            let Some(Checkout { sender, reused }) = host.checkout(connect).await? else {
-                continue;
-            };
+            let host = self.pool.host(&origin)?;
+            let connect =
+                || host.connect(self.connector.clone(), origin.clone(), self.http2.clone());
+            let Checkout {
+                mut sender,
+                number,
+                reused,
+            } = host.checkout(connect).await?;
             if let Err(refused) = self.check(&request, &sender) {
                 host.give_back(sender);
                 return Err(refused);
             }
-            let is_http1 = matches!(sender, Sender::Http1(_));
-            let host_was_missing = is_http1 && to_origin_form(&mut request, &host.name);
-            let mut failure = match send(&host, sender, request).await {
-                Ok(response) => return Ok(response.map(ResponseBody::from)),
+            if let Sender::Http1(_) = sender {
+                *request.uri_mut() = uri
+                    .path_and_query()
+                    .cloned()
+                    .map_or_else(Uri::default, Uri::from);
+                let headers = request.headers_mut();
+                headers.entry(HOST).or_insert_with(|| host.header.clone());
+            }
+            let mut failure = match sender.send(request).await {
+                Ok(response) => {
+                    if response.status() == StatusCode::MISDIRECTED_REQUEST {
+                        host.retire(number);
+                    } else {
+                        host.give_back(sender);
+                    }
+                    return Ok(response.map(ResponseBody::from));
+                }
                 Err(failure) => failure,
             };
             request = match failure.take_message() {
@@ -175,49 +190,19 @@ where
                 Some(_) => return Err(Error::new(Kind::Unsent, failure.into_error())),
                 None => return Err(Error::new(Kind::Exchange, failure.into_error())),
             };
-            to_absolute_form(&mut request, &uri, host_was_missing);
+            host.retire(number);
+            *request.uri_mut() = uri.clone();
         }
     }
 
     fn check(&self, request: &Request<B>, sender: &Sender<B>) -> Result<(), Error> {
         if request.version() == Version::HTTP_2 && matches!(sender, Sender::Http1(_)) {
-            return Err(Error::request());
+            return Err(Kind::Request.into());
         }
-        match self.before_send {
-            Some(check) => check(request).map_err(|error| Error::new(Kind::Refused, error)),
-            None => Ok(()),
-        }
+        self.before_send
+            .map_or(Ok(()), |check| check(request))
+            .map_err(|error| Error::new(Kind::Refused, error))
     }
-}
-
-/// Sends the request, and decides whether the connection is used again.
-async fn send<B>(
-    host: &Arc<Host<B>>,
-    sender: Sender<B>,
-    request: Request<B>,
-) -> Result<Response<Incoming>, TrySendError<Request<B>>>
-where
-    B: Body + Send + 'static,
-{
-    let (result, sender) = match sender {
-        Sender::Http1(mut sender) => {
-            let result = sender.try_send_request(request).await;
-            (result, Sender::Http1(sender))
-        }
-        Sender::Http2 { mut sender, number } => {
-            let result = sender.try_send_request(request).await;
-            (result, Sender::Http2 { sender, number })
-        }
-    };
-    match &result {
-        Ok(response) if response.status() != StatusCode::MISDIRECTED_REQUEST => {
-            host.give_back(sender);
-        }
-        // An HTTP/1.1 connection has ended, and of an HTTP/2 connection perhaps this stream only.
-        Err(failure) if failure.message().is_none() => {}
-        Ok(_) | Err(_) => host.retire(sender),
-    }
-    result
 }
 
 impl<C, B> Service<Request<B>> for PooledTransport<C, B>
@@ -254,15 +239,6 @@ impl<C, B> Clone for PooledTransport<C, B> {
 impl<C, B> fmt::Debug for PooledTransport<C, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PooledTransport").finish_non_exhaustive()
-    }
-}
-
-impl<B> fmt::Debug for Builder<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("idle_timeout", &self.idle_timeout)
-            .field("keep_alive", &self.keep_alive)
-            .finish_non_exhaustive()
     }
 }
 

@@ -9,34 +9,22 @@ use tower::Service;
 use crate::world::{URI, World, exchange, request, settle};
 
 #[tokio::test(start_paused = true)]
-async fn connect_of_a_cancelled_request_is_used_by_another() {
-    for world in World::both() {
+async fn connect_of_a_cancelled_request_is_used_by_a_waiting_and_by_the_next_request() {
+    for (http2, is_next) in [(false, false), (false, true), (true, false), (true, true)] {
+        let world = World::new(http2);
         let transport = world.transport();
         let permits = world.hold_connecting();
         let mut other = pin!(exchange(&transport, URI));
         {
             let mut cancelled = pin!(exchange(&transport, URI));
             assert!(poll!(cancelled.as_mut()).is_pending());
-            assert!(poll!(other.as_mut()).is_pending());
+            assert!(is_next || poll!(other.as_mut()).is_pending());
         }
         permits.add_permits(1);
+        if is_next {
+            settle().await;
+        }
         other.await;
-        assert_eq!((world.connected(), world.requests().len()), (1, 1));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn connect_of_a_cancelled_request_is_kept_for_the_next() {
-    for world in World::both() {
-        let transport = world.transport();
-        let permits = world.hold_connecting();
-        {
-            let mut cancelled = pin!(exchange(&transport, URI));
-            assert!(poll!(cancelled.as_mut()).is_pending());
-        }
-        permits.add_permits(1);
-        settle().await;
-        exchange(&transport, URI).await;
         assert_eq!((world.connected(), world.requests().len()), (1, 1));
     }
 }
@@ -81,7 +69,7 @@ async fn request_that_is_dropped_before_the_head_leaves_no_http1_connection() {
 async fn response_that_is_not_read_to_its_end_closes_its_http1_connection() {
     for world in World::both() {
         let transport = world.transport();
-        let uri = "http://127.0.0.1/endless";
+        let uri = "http://127.0.0.1/gated";
         drop(transport.clone().call(request(uri)).await.unwrap());
         settle().await;
         assert_eq!(world.open(), usize::from(world.http2));

@@ -7,42 +7,40 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::ready;
 use http::{Request, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use pooled_transport::{Builder, PooledTransport, ResponseBody};
 use tokio::io::AsyncReadExt;
-use tower::{Service, ServiceExt, service_fn};
+use tower::{Service, ServiceExt};
 
 use crate::world::{
-    RequestBody, Stream, URI, World, exchange, failing_request, request, settle, try_exchange,
+    RequestBody, Signal, Stream, URI, World, connector, exchange, failing_request, request, settle,
+    try_exchange,
 };
 
-#[tokio::test]
-async fn failure_of_the_connector_is_a_connect_error_with_its_source() {
-    let connector = service_fn(|_| async {
-        Err::<hyper_util::rt::TokioIo<Stream<tokio::io::DuplexStream>>, _>(io::Error::other(
-            "no route",
-        ))
-    });
-    let error = try_exchange(&PooledTransport::new(connector), URI)
-        .await
-        .unwrap_err();
+#[tokio::test(start_paused = true)]
+async fn failure_of_the_connector_is_a_connect_error_at_the_time_of_the_connector() {
+    let transport = PooledTransport::new(connector(async || {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        Err(io::Error::other("no route"))
+    }));
+    let begun = tokio::time::Instant::now();
+    let error = try_exchange(&transport, URI).await.unwrap_err();
     assert!(error.is_connect() && !error.may_have_been_sent());
     assert_eq!(error.source().unwrap().to_string(), "no route");
+    assert_eq!(begun.elapsed(), Duration::from_secs(3));
 }
 
 #[tokio::test(start_paused = true)]
 async fn peer_that_closes_at_once_fails_the_request_before_it_is_sent() {
     for http2 in [false, true] {
-        let connector = service_fn(move |_| async move {
-            let (client, server) = tokio::io::duplex(1 << 16);
-            drop(server);
-            Ok::<_, io::Error>(Stream::new(client, http2))
-        });
-        let error = try_exchange(&PooledTransport::new(connector), URI)
-            .await
-            .unwrap_err();
+        let transport = PooledTransport::new(connector(move || {
+            let (client, _) = tokio::io::duplex(1 << 16);
+            ready(Ok(Stream::new(client, http2)))
+        }));
+        let error = try_exchange(&transport, URI).await.unwrap_err();
         assert!(!error.may_have_been_sent(), "{error:?}");
         assert!(error.source().unwrap().is::<hyper::Error>());
     }
@@ -52,14 +50,11 @@ async fn peer_that_closes_at_once_fails_the_request_before_it_is_sent() {
 async fn request_whose_body_fails_is_not_sent_by_http1() {
     let (client, mut server) = tokio::io::duplex(1 << 16);
     let client = Arc::new(Mutex::new(Some(client)));
-    let connector = service_fn(move |_| {
+    let transport = PooledTransport::new(connector(move || {
         let client = client.lock().unwrap().take().expect("one connection");
-        async move { Ok::<_, io::Error>(Stream::new(client, false)) }
-    });
-    let error = PooledTransport::new(connector)
-        .oneshot(failing_request())
-        .await;
-    assert!(error.is_err());
+        async move { Ok(Stream::new(client, false)) }
+    }));
+    assert!(transport.oneshot(failing_request()).await.is_err());
     let mut received = Vec::new();
     server.read_to_end(&mut received).await.unwrap();
     assert!(received.is_empty());
@@ -91,7 +86,7 @@ async fn check_before_sending_refuses_the_request_and_keeps_the_connection() {
                 _ => Ok(()),
             }
         });
-        let transport = builder.build(world.clone());
+        let transport = world.transport_of(builder);
         exchange(&transport, URI).await;
         let refused = transport
             .clone()
@@ -119,30 +114,14 @@ async fn http2_request_over_an_http1_connection_is_refused() {
 async fn response_body_that_breaks_off_is_an_error() {
     for world in World::both() {
         let transport = world.transport();
-        let response = transport.clone().call(request("http://127.0.0.1/endless"));
+        let response = transport.clone().call(request("http://127.0.0.1/gated"));
         let mut body = response.await.unwrap().into_body();
         assert!(body.frame().await.unwrap().is_ok());
-        world.hang_up().await;
+        world.signal(Signal::HangUp).await;
         let error = body.frame().await.unwrap().unwrap_err();
         assert!(error.may_have_been_sent());
         assert!(error.source().unwrap().is::<hyper::Error>());
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn connector_bounds_the_time_to_connect() {
-    let connector = service_fn(|_| async {
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        Err::<hyper_util::rt::TokioIo<Stream<tokio::io::DuplexStream>>, _>(io::Error::from(
-            io::ErrorKind::TimedOut,
-        ))
-    });
-    let begun = tokio::time::Instant::now();
-    let error = try_exchange(&PooledTransport::new(connector), URI)
-        .await
-        .unwrap_err();
-    assert!(error.is_connect());
-    assert_eq!(begun.elapsed(), Duration::from_secs(3));
 }
 
 #[tokio::test]

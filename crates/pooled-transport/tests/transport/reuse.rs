@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use pooled_transport::Builder;
 use tower::Service;
 
-use crate::world::{URI, World, exchange, request, settle, try_exchange};
+use crate::world::{Signal, URI, World, exchange, request, settle, try_exchange};
 
 pub(crate) const IDLE: Duration = Duration::from_secs(30);
 /// How late an idle connection may be closed.
@@ -20,24 +20,14 @@ pub(crate) async fn after(time: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sequential_requests_use_one_connection() {
+async fn connection_is_used_again_until_it_was_idle_for_too_long() {
     for world in World::both() {
         let transport = world.transport();
         for _ in 0..10 {
             exchange(&transport, URI).await;
-            after(IDLE / 2).await;
+            after(IDLE - Duration::from_secs(1)).await;
+            assert_eq!((world.connected(), world.open()), (1, 1), "{}", world.http2);
         }
-        assert_eq!((world.connected(), world.open()), (1, 1), "{}", world.http2);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn idle_connection_is_closed_after_the_idle_timeout() {
-    for world in World::both() {
-        let transport = world.transport();
-        exchange(&transport, URI).await;
-        after(IDLE - Duration::from_secs(1)).await;
-        assert_eq!(world.open(), 1);
         after(SWEEP + Duration::from_secs(1)).await;
         assert_eq!(world.open(), 0, "HTTP/2: {}", world.http2);
         // No task is left, and the pool can be used again.
@@ -45,6 +35,10 @@ async fn idle_connection_is_closed_after_the_idle_timeout() {
         assert_eq!(metrics.num_alive_tasks(), 0, "HTTP/2: {}", world.http2);
         exchange(&transport, URI).await;
         assert_eq!((world.connected(), world.open()), (2, 1));
+        // The clock jumps, so that no other task runs in between.
+        tokio::time::advance(IDLE).await;
+        exchange(&transport, URI).await;
+        assert_eq!(world.connected(), 3, "HTTP/2: {}", world.http2);
         drop(transport);
         after(SWEEP).await;
         assert_eq!(world.open(), 0);
@@ -55,7 +49,7 @@ async fn idle_connection_is_closed_after_the_idle_timeout() {
 async fn idle_timeout_can_be_configured() {
     for world in World::both() {
         let builder = Builder::new().idle_timeout(Duration::from_secs(2));
-        let transport = builder.build(world.clone());
+        let transport = world.transport_of(builder);
         for connected in 1..4 {
             exchange(&transport, URI).await;
             assert_eq!(world.connected(), connected);
@@ -67,43 +61,27 @@ async fn idle_timeout_can_be_configured() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connection_that_was_idle_for_too_long_is_not_used_before_it_is_closed() {
-    for world in World::both() {
-        let transport = world.transport();
-        exchange(&transport, URI).await;
-        // The clock jumps, so that no other task runs in between.
-        tokio::time::advance(IDLE).await;
-        exchange(&transport, URI).await;
-        assert_eq!(world.connected(), 2, "HTTP/2: {}", world.http2);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn idle_connection_that_the_peer_closed_is_not_used() {
-    for world in World::both() {
+async fn request_goes_over_another_connection_when_the_peer_closed_the_idle_one() {
+    for (world, is_noticed) in [
+        (World::http1(), true),
+        (World::http2(), true),
+        // hyper returns the request unsent.
+        (World::http1(), false),
+    ] {
         let transport = world.transport();
         for connected in 1..4 {
             exchange(&transport, URI).await;
             assert_eq!(world.connected(), connected, "HTTP/2: {}", world.http2);
-            world.hang_up().await;
+            settle().await;
+            world.signal_unnoticed(Signal::HangUp);
+            if is_noticed {
+                settle().await;
+            }
         }
-        assert_eq!(world.requests().len(), 3);
+        let requests = world.requests();
+        assert_eq!(requests.len(), 3);
+        assert!(requests.windows(2).all(|pair| pair[0] == pair[1]));
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn request_that_was_not_sent_goes_over_another_connection() {
-    let world = World::http1();
-    let transport = world.transport();
-    for connected in 1..4 {
-        exchange(&transport, URI).await;
-        assert_eq!(world.connected(), connected);
-        settle().await;
-        world.hang_up_unnoticed();
-    }
-    let requests = world.requests();
-    assert_eq!(requests.len(), 3);
-    assert!(requests.windows(2).all(|pair| pair[0] == pair[1]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,7 +93,7 @@ async fn unused_connections_that_ended_do_not_fail_the_next_request() {
     let permits = world.hold_connecting();
     let mut waiting = pin!(join_all((0..2).map(|_| exchange(&transport, URI))));
     assert!(poll!(waiting.as_mut()).is_pending());
-    world.finish_bodies().await;
+    world.signal(Signal::FinishBodies).await;
     for response in responses {
         response.unwrap().into_body().collect().await.unwrap();
     }
@@ -123,7 +101,7 @@ async fn unused_connections_that_ended_do_not_fail_the_next_request() {
     permits.add_permits(100);
     settle().await;
     assert_eq!((world.requests().len(), world.open()), (4, 4));
-    world.hang_up().await;
+    world.signal(Signal::HangUp).await;
     exchange(&transport, URI).await;
 }
 
@@ -149,7 +127,7 @@ async fn waiting_request_takes_a_connection_that_becomes_idle() {
     let permits = world.hold_connecting();
     let mut waiting = pin!(exchange(&transport, URI));
     assert!(poll!(waiting.as_mut()).is_pending());
-    world.finish_bodies().await;
+    world.signal(Signal::FinishBodies).await;
     response.into_body().collect().await.unwrap();
     waiting.await;
     assert_eq!(world.connected(), 1);

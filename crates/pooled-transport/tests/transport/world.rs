@@ -1,10 +1,10 @@
-//! Servers without sockets: a connection is a pipe to a server in the same process.
+//! Servers in the same process: a connection is a pipe, or a socket for a server on another runtime.
 
 use std::{
     convert::Infallible,
     future::pending,
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -13,58 +13,38 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{
+    StreamExt,
+    future::ready,
+    stream::{self, iter, once},
+};
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
-use hyper::{
-    body::Incoming,
-    server::conn::{http1, http2},
-    service::service_fn,
-};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     client::legacy::connect::{Connected, Connection},
     rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
 };
 use pooled_transport::{Builder, Error, PooledTransport};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
-    sync::{Notify, Semaphore},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    runtime::Handle,
+    sync::{Semaphore, watch},
 };
-use tower::Service;
+use tower::{Service, util::BoxCloneSyncService};
 
 pub(crate) const URI: &str = "http://127.0.0.1/path?a=b";
 
-pub(crate) type Transport = PooledTransport<World, RequestBody>;
-
+pub(crate) type Connector = BoxCloneSyncService<Uri, TokioIo<Stream>, io::Error>;
 /// A request body that cannot be cloned.
-#[derive(Debug, Default)]
-pub(crate) struct RequestBody {
-    bytes: Option<Bytes>,
-    fails: bool,
-}
-
-impl http_body::Body for RequestBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.fails {
-            return Poll::Ready(Some(Err(io::Error::other("withdrawn"))));
-        }
-        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        http_body::SizeHint::with_exact(self.bytes.as_ref().map_or(0, |it| it.len() as u64))
-    }
-}
+pub(crate) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
+pub(crate) type Transport = PooledTransport<Connector, RequestBody>;
 
 /// All servers, and what they saw.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) http2: bool,
     seen: Arc<Seen>,
@@ -77,22 +57,35 @@ struct Seen {
     requests: Mutex<Vec<(Uri, HeaderMap)>>,
     /// Connecting takes one of these permits.
     permits: Mutex<Option<Arc<Semaphore>>>,
-    hang_up: Notify,
-    go_away: Notify,
-    silence: Notify,
-    finish: Notify,
+    signals: watch::Sender<Signal>,
+}
+
+/// What the server does with its open connections.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(crate) enum Signal {
+    #[default]
+    None,
+    HangUp,
+    /// Sends GOAWAY over HTTP/2.
+    GoAway,
+    /// From now on nothing arrives, not even the end of the connection.
+    FallSilent,
+    /// Ends the bodies of all responses to `/gated`.
+    FinishBodies,
 }
 
 impl World {
+    pub(crate) fn new(http2: bool) -> Self {
+        let seen = Arc::default();
+        Self { http2, seen }
+    }
+
     pub(crate) fn http1() -> Self {
-        Self::default()
+        Self::new(false)
     }
 
     pub(crate) fn http2() -> Self {
-        Self {
-            http2: true,
-            ..Self::default()
-        }
+        Self::new(true)
     }
 
     pub(crate) fn both() -> [Self; 2] {
@@ -100,7 +93,51 @@ impl World {
     }
 
     pub(crate) fn transport(&self) -> Transport {
-        Builder::new().build(self.clone())
+        PooledTransport::new(self.connector())
+    }
+
+    pub(crate) fn transport_of(&self, builder: Builder<RequestBody>) -> Transport {
+        builder.build(self.connector())
+    }
+
+    fn connector(&self) -> Connector {
+        let world = self.clone();
+        connector(move || {
+            let world = world.clone();
+            async move {
+                world.connect().await;
+                let (client, server) = tokio::io::duplex(1 << 16);
+                let http2 = world.http2;
+                tokio::spawn(world.serve(server));
+                Ok(Stream::new(client, http2))
+            }
+        })
+    }
+
+    /// Connects by TCP, to a server that runs on `remote`.
+    pub(crate) fn transport_to(&self, remote: Handle) -> Transport {
+        let world = self.clone();
+        PooledTransport::new(connector(move || {
+            let (world, remote) = (world.clone(), remote.clone());
+            async move {
+                world.connect().await;
+                let listener = TcpListener::bind("127.0.0.1:0").await?;
+                let client = TcpStream::connect(listener.local_addr()?).await?;
+                let server = listener.accept().await?.0.into_std()?;
+                let http2 = world.http2;
+                remote
+                    .spawn(async move { world.serve(TcpStream::from_std(server).unwrap()).await });
+                Ok(Stream::new(client, http2))
+            }
+        }))
+    }
+
+    async fn connect(&self) {
+        let permits = self.seen.permits.lock().unwrap().clone();
+        if let Some(permits) = permits {
+            permits.acquire().await.unwrap().forget();
+        }
+        self.seen.connected.fetch_add(1, Ordering::SeqCst);
     }
 
     /// The number of connections so far.
@@ -124,89 +161,64 @@ impl World {
         permits
     }
 
-    /// Closes all connections at the server, and lets the client notice.
-    pub(crate) async fn hang_up(&self) {
-        self.hang_up_unnoticed();
+    /// Signals all open connections, and lets the client notice.
+    pub(crate) async fn signal(&self, signal: Signal) {
+        self.signal_unnoticed(signal);
         settle().await;
     }
 
-    /// Closes all connections at the server, before the client can notice.
-    pub(crate) fn hang_up_unnoticed(&self) {
-        self.seen.hang_up.notify_waiters();
+    /// Signals all open connections, before the client can notice.
+    pub(crate) fn signal_unnoticed(&self, signal: Signal) {
+        self.seen.signals.send_replace(signal);
     }
 
-    /// Sends GOAWAY on all HTTP/2 connections.
-    pub(crate) async fn go_away(&self) {
-        self.seen.go_away.notify_waiters();
-        settle().await;
-    }
-
-    /// From now on nothing arrives over the open connections, not even their end.
-    pub(crate) async fn fall_silent(&self) {
-        self.seen.silence.notify_waiters();
-        settle().await;
-    }
-
-    /// Ends the bodies of all responses to `/gated`.
-    pub(crate) async fn finish_bodies(&self) {
-        self.seen.finish.notify_waiters();
-        settle().await;
-    }
-
-    async fn serve(self, stream: DuplexStream) {
-        self.seen.open.fetch_add(1, Ordering::SeqCst);
-        let stream = TokioIo::new(stream);
-        let seen = Arc::clone(&self.seen);
-        let service = service_fn(move |request| respond(Arc::clone(&seen), request));
-        let seen = Arc::clone(&self.seen);
-        let mut serving: Pin<Box<dyn Future<Output = ()> + Send>> = if self.http2 {
-            let server = http2::Builder::new(TokioExecutor::new());
-            let mut connection = Box::pin(server.serve_connection(stream, service));
-            Box::pin(async move {
-                tokio::select! {
-                    _ = &mut connection => return,
-                    () = seen.go_away.notified() => connection.as_mut().graceful_shutdown(),
+    async fn serve(self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let seen = &self.seen;
+        seen.open.fetch_add(1, Ordering::SeqCst);
+        let service = service_fn(|request| respond(Arc::clone(seen), request));
+        let server = auto::Builder::new(TokioExecutor::new());
+        let mut signals = seen.signals.subscribe();
+        {
+            let mut serving = pin!(server.serve_connection(TokioIo::new(io), service));
+            while tokio::select! {
+                biased;
+                _ = signals.changed() => true,
+                _ = serving.as_mut() => false,
+            } {
+                let signal = *signals.borrow_and_update();
+                match signal {
+                    Signal::HangUp => break,
+                    Signal::GoAway => serving.as_mut().graceful_shutdown(),
+                    Signal::FallSilent => pending().await,
+                    Signal::None | Signal::FinishBodies => {}
                 }
-                drop(connection.await);
-            })
-        } else {
-            let connection = http1::Builder::new().serve_connection(stream, service);
-            Box::pin(async move { drop(connection.await) })
-        };
-        tokio::select! {
-            biased;
-            () = self.seen.hang_up.notified() => {}
-            () = self.seen.silence.notified() => pending().await,
-            () = &mut serving => {}
+            }
         }
-        self.seen.open.fetch_sub(1, Ordering::SeqCst);
+        seen.open.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-type Body = UnsyncBoxBody<Bytes, Infallible>;
-
-/// `/head` has no response, the body of `/endless` does not end, that of `/gated` ends on request, and `/421`
-/// has that status.
-async fn respond(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
+/// `/head` has no response, the body of `/gated` ends on request, and `/421` has that status.
+async fn respond(
+    seen: Arc<Seen>,
+    request: Request<Incoming>,
+) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, hyper::Error> {
     let (parts, body) = request.into_parts();
-    if body.collect().await.is_err() {
-        return Err(io::Error::other("the request is incomplete"));
-    }
+    body.collect().await?;
     let path = parts.uri.path().to_owned();
     let requests = &seen.requests;
     requests.lock().unwrap().push((parts.uri, parts.headers));
-    let begun = |rest: Pin<Box<dyn Future<Output = ()> + Send>>| {
-        let frame = Ok(Frame::data(Bytes::from_static(b"ok")));
-        let frames = stream::iter([frame])
-            .chain(stream::once(rest).filter_map(|()| std::future::ready(None)));
-        StreamBody::new(frames).boxed_unsync()
-    };
     let mut response = Response::new(match path.as_str() {
         "/head" => pending().await,
-        "/endless" => begun(Box::pin(pending())),
         "/gated" => {
-            let seen = Arc::clone(&seen);
-            begun(Box::pin(async move { seen.finish.notified().await }))
+            let mut signals = seen.signals.subscribe();
+            let finished = async move {
+                let finished = signals.wait_for(|it| *it == Signal::FinishBodies).await;
+                finished.map(drop)
+            };
+            let begun = iter([Ok(Frame::data(Bytes::from_static(b"ok")))]);
+            let rest = stream::pending().take_until(Box::pin(finished));
+            StreamBody::new(begun.chain(rest)).boxed_unsync()
         }
         _ => Full::from("ok").boxed_unsync(),
     });
@@ -216,114 +228,86 @@ async fn respond(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response
     Ok(response)
 }
 
-impl Service<Uri> for World {
-    type Response = TokioIo<Stream<DuplexStream>>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let world = self.clone();
-        Box::pin(async move {
-            let permits = world.seen.permits.lock().unwrap().clone();
-            if let Some(permits) = permits {
-                permits.acquire().await.unwrap().forget();
-            }
-            world.seen.connected.fetch_add(1, Ordering::SeqCst);
-            let (client, server) = tokio::io::duplex(1 << 16);
-            let http2 = world.http2;
-            tokio::spawn(world.serve(server));
-            Ok(Stream::new(client, http2))
-        })
-    }
+pub(crate) fn connector<F>(connect: impl Fn() -> F + Clone + Send + Sync + 'static) -> Connector
+where
+    F: Future<Output = io::Result<TokioIo<Stream>>> + Send + 'static,
+{
+    BoxCloneSyncService::new(tower::service_fn(move |_: Uri| connect()))
 }
 
+trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<I: AsyncRead + AsyncWrite + Unpin + Send> Io for I {}
+
 /// The client's end of a connection.
-pub(crate) struct Stream<I> {
-    io: I,
+pub(crate) struct Stream {
+    io: Box<dyn Io>,
     http2: bool,
 }
 
-impl<I> Stream<I> {
-    pub(crate) fn new(io: I, http2: bool) -> TokioIo<Self> {
+impl Stream {
+    pub(crate) fn new(
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        http2: bool,
+    ) -> TokioIo<Self> {
+        let io = Box::new(io);
         TokioIo::new(Self { io, http2 })
     }
 }
 
-impl<I> Connection for Stream<I> {
+impl Connection for Stream {
     fn connected(&self) -> Connected {
-        let connected = Connected::new();
         if self.http2 {
-            connected.negotiated_h2()
+            Connected::new().negotiated_h2()
         } else {
-            connected
+            Connected::new()
         }
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Stream<I> {
+impl AsyncRead for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
+        pin!(&mut self.io).poll_read(cx, buffer)
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Stream<I> {
+impl AsyncWrite for Stream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        pin!(&mut self.io).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        pin!(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        pin!(&mut self.io).poll_shutdown(cx)
     }
 }
 
 pub(crate) fn request(uri: &str) -> Request<RequestBody> {
-    let bytes = Some(Bytes::from_static(b"request"));
-    let body = RequestBody {
-        bytes,
-        fails: false,
-    };
-    Request::post(uri).body(body).unwrap()
+    let body = Full::from("request").map_err(|never| match never {});
+    Request::post(uri).body(body.boxed_unsync()).unwrap()
 }
 
 /// A request whose body fails when it is polled.
 pub(crate) fn failing_request() -> Request<RequestBody> {
-    let mut request = request(URI);
-    request.body_mut().fails = true;
-    request
+    let body = StreamBody::new(once(ready(Err(io::Error::other("withdrawn")))));
+    Request::post(URI).body(body.boxed_unsync()).unwrap()
 }
 
 /// Sends one request and reads its response to the end.
-pub(crate) async fn try_exchange<C>(
-    transport: &PooledTransport<C, RequestBody>,
-    uri: &str,
-) -> Result<StatusCode, Error>
-where
-    PooledTransport<C, RequestBody>: Service<
-            Request<RequestBody>,
-            Response = Response<pooled_transport::ResponseBody>,
-            Error = Error,
-        >,
-{
+pub(crate) async fn try_exchange(transport: &Transport, uri: &str) -> Result<StatusCode, Error> {
     let response = transport.clone().call(request(uri)).await?;
     let status = response.status();
-    let body = response.into_body().collect().await?;
-    assert_eq!(body.to_bytes(), "ok");
+    assert_eq!(response.into_body().collect().await?.to_bytes(), "ok");
     Ok(status)
 }
 
