@@ -36,7 +36,8 @@ fn check(id: &str) -> Result<(), InvalidActorTokenId> {
     if id.len() > ActorTokenId::MAX_LEN {
         return Err(InvalidActorTokenId::TooLong { bytes: id.len() });
     }
-    let forbidden = |byte: u8| !(byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    let forbidden =
+        |byte: u8| !matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
     match id.bytes().position(forbidden) {
         Some(position) => Err(InvalidActorTokenId::Character { position }),
         None => Ok(()),

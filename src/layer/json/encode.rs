@@ -63,7 +63,7 @@ pub(super) fn encode(
             let bytes = encode_create(&create)?;
             let lifetime = create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE);
             record.set_lifetime(lifetime);
-            let user_id = create.into_user_id();
+            let user_id = Some(create.into_user_id());
             (
                 CREATE.clone(),
                 bytes,
