@@ -39,7 +39,10 @@ fn check(id: &str) -> Result<(), InvalidActorTokenId> {
     let forbidden =
         |byte: u8| !matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
     // To look at all characters at once takes 150 instructions less than to look for the first.
-    if !id.bytes().fold(false, |found, byte| found | forbidden(byte)) {
+    if !id
+        .bytes()
+        .fold(false, |found, byte| found | forbidden(byte))
+    {
         return Ok(());
     }
     match id.bytes().position(forbidden) {
