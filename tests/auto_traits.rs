@@ -172,6 +172,7 @@ fn futures_are_sent_and_shown_if_those_below_are() {
     future::<layer::collect_body::ResponseFuture<ReadyWire, Full<Bytes>>>();
     future::<layer::decode_error::ResponseFuture<ReadyAttempt>>();
     future::<layer::json::ResponseFuture<ReadyAttempt>>();
+    future::<layer::timeout::ResponseFuture<ReadyAttempt>>();
     future::<layer::trace::ResponseFuture<ReadyAttempt>>();
     future::<layer::trace_call::ResponseFuture<ReadyCall>>();
     future::<layer::typed_error::ResponseFuture<ReadyCall>>();
@@ -180,8 +181,6 @@ fn futures_are_sent_and_shown_if_those_below_are() {
     sent::<layer::bearer_auth::ResponseFuture<Wire>>();
     sent::<layer::retry::ResponseFuture<Attempts>>();
     sent::<layer::settle::ResponseFuture>();
-    sent::<layer::timeout::ResponseFuture<Call, ActorTokenRequest>>();
-    sent::<layer::timeout::ResponseFuture<Settled, Request<Body>>>();
     sent::<client::ResponseFuture>();
 }
 
