@@ -36,7 +36,15 @@ fn check(id: &str) -> Result<(), InvalidActorTokenId> {
     if id.len() > ActorTokenId::MAX_LEN {
         return Err(InvalidActorTokenId::TooLong { bytes: id.len() });
     }
-    let forbidden = |byte: u8| !(byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    let forbidden =
+        |byte: u8| !matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    // To look at all characters at once takes 150 instructions less than to look for the first.
+    if !id
+        .bytes()
+        .fold(false, |found, byte| found | forbidden(byte))
+    {
+        return Ok(());
+    }
     match id.bytes().position(forbidden) {
         Some(position) => Err(InvalidActorTokenId::Character { position }),
         None => Ok(()),

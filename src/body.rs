@@ -38,6 +38,11 @@ pub enum OperationKind {
 /// ```
 #[derive(Clone)]
 pub struct Payload {
+    // Shared, so that a request is small: it is moved from layer to layer.
+    parts: Arc<PayloadParts>,
+}
+
+struct PayloadParts {
     bytes: Bytes,
     kind: OperationKind,
     options: Option<Arc<CallOptions>>,
@@ -60,65 +65,66 @@ impl Payload {
         record: Arc<CallRecord>,
     ) -> Self {
         Self {
-            bytes,
-            kind,
-            options,
-            deadline,
-            record,
+            parts: Arc::new(PayloadParts {
+                bytes,
+                kind,
+                options,
+                deadline,
+                record,
+            }),
         }
     }
 
     /// Returns which operation the request is.
     #[must_use]
     pub fn kind(&self) -> OperationKind {
-        self.kind
+        self.parts.kind
     }
 
     /// Returns when the call's time is over, if it has a timeout. A layer that waits must not wait
     /// longer.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.parts.deadline
     }
 
     /// Returns how many attempts of the call have begun.
     #[must_use]
     pub fn attempts(&self) -> u32 {
-        self.record.attempts()
+        self.parts.record.attempts()
     }
 
     /// Returns the encoded bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.parts.bytes
     }
 
     /// Begins an attempt of the call and returns its body.
     #[must_use]
     pub fn begin_attempt(self) -> Body {
         Body {
-            attempt: self.record.begin_attempt(),
-            bytes: Some(self.bytes),
-            kind: self.kind,
-            options: self.options,
-            deadline: self.deadline,
+            attempt: self.parts.record.begin_attempt().index(),
+            payload: self,
+            rewritten: None,
+            is_taken: false,
         }
     }
 
     pub(crate) fn options(&self) -> Option<&CallOptions> {
-        self.options.as_deref()
+        self.parts.options.as_deref()
     }
 
     pub(crate) fn record(&self) -> &Arc<CallRecord> {
-        &self.record
+        &self.parts.record
     }
 }
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Payload")
-            .field("kind", &self.kind)
-            .field("len", &self.bytes.len())
+            .field("kind", &self.kind())
+            .field("len", &self.as_bytes().len())
             .finish_non_exhaustive()
     }
 }
@@ -143,12 +149,13 @@ impl fmt::Debug for Payload {
 /// assert_eq!(format!("{body:?}"), "Body { kind: Create, len: 45, .. }");
 /// ```
 pub struct Body {
-    attempt: Attempt,
-    /// Taken when the body is polled.
-    bytes: Option<Bytes>,
-    kind: OperationKind,
-    options: Option<Arc<CallOptions>>,
-    deadline: Option<Instant>,
+    payload: Payload,
+    /// The index of the attempt in the record of its call.
+    attempt: u32,
+    /// The bytes that a layer put in place of those of the payload.
+    rewritten: Option<Box<Bytes>>,
+    /// The bytes are taken when the body is polled.
+    is_taken: bool,
 }
 
 /// The error of a [`Body`] that was withdrawn before it was sent: its attempt has ended, and nothing
@@ -187,20 +194,21 @@ impl Body {
     /// ```
     #[must_use]
     pub fn with_bytes(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.bytes = Some(bytes.into());
+        self.rewritten = Some(Box::new(bytes.into()));
+        self.is_taken = false;
         self
     }
 
     /// Returns which operation the request is.
     #[must_use]
     pub fn kind(&self) -> OperationKind {
-        self.kind
+        self.payload.kind()
     }
 
     /// Returns the number of this attempt within its call, counted from one.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.attempt.number()
+        self.attempt_handle().number()
     }
 
     /// Returns the number of bytes that are left to send.
@@ -218,7 +226,7 @@ impl Body {
     /// Returns the bytes that are left to send, without taking them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.as_deref().unwrap_or_default()
+        self.left().map(|bytes| &**bytes).unwrap_or_default()
     }
 
     /// Takes the bytes, which counts as sending them.
@@ -234,39 +242,45 @@ impl Body {
     /// `false` drops the request.
     #[must_use]
     pub fn may_be_sent(&self) -> bool {
-        !self.attempt.is_withdrawn()
+        !self.attempt_handle().is_withdrawn()
     }
 
     pub(crate) fn options(&self) -> Option<&CallOptions> {
-        self.options.as_deref()
+        self.payload.options()
     }
 
     /// Returns the bytes that are left to send, without taking them.
     pub(crate) fn bytes(&self) -> Bytes {
-        self.bytes.clone().unwrap_or_default()
+        self.left().cloned().unwrap_or_default()
     }
 
-    pub(crate) fn attempt_handle(&self) -> &Attempt {
-        &self.attempt
+    pub(crate) fn attempt_handle(&self) -> Attempt {
+        self.payload.record().attempt(self.attempt)
+    }
+
+    /// Returns the bytes; `None` once they are taken.
+    fn left(&self) -> Option<&Bytes> {
+        let bytes = self.rewritten.as_deref();
+        (!self.is_taken).then(|| bytes.unwrap_or(&self.payload.parts.bytes))
     }
 
     /// Takes the bytes; `None` if they were taken before.
     fn take(&mut self) -> Result<Option<Bytes>, Withdrawn> {
-        if self.bytes.is_some() && !self.take_attempt() {
+        let bytes = self.left().cloned();
+        if bytes.is_some() && !self.take_attempt() {
             return Err(Withdrawn::new());
         }
-        Ok(self.bytes.take())
+        self.is_taken = true;
+        Ok(bytes)
     }
 
     /// After the call's deadline nothing is sent, so that a process that was stopped cannot send late.
     fn take_attempt(&self) -> bool {
-        if self
-            .deadline
-            .is_some_and(|deadline| deadline <= Instant::now())
-        {
-            self.attempt.withdraw();
+        let (attempt, deadline) = (self.attempt_handle(), self.payload.deadline());
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            attempt.withdraw();
         }
-        self.attempt.take()
+        attempt.take()
     }
 }
 
@@ -285,7 +299,7 @@ impl http_body::Body for Body {
     /// Takes an empty body. hyper asks this instead of polling an empty body, directly before it writes
     /// the head, so this is the last moment to withdraw it.
     fn is_end_stream(&self) -> bool {
-        match &self.bytes {
+        match self.left() {
             None => true,
             Some(bytes) => bytes.is_empty() && self.take_attempt(),
         }
@@ -299,7 +313,7 @@ impl http_body::Body for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body")
-            .field("kind", &self.kind)
+            .field("kind", &self.kind())
             .field("len", &self.len())
             .finish_non_exhaustive()
     }
@@ -316,7 +330,7 @@ mod tests {
     #[tokio::test]
     async fn polling_a_body_takes_it() {
         let body = Body::new(OperationKind::Create, "{}");
-        let attempt = body.attempt_handle().clone();
+        let attempt = body.attempt_handle();
         assert!(!body.is_end_stream());
         assert_eq!(attempt.record().outcome(), Outcome::NotSent);
         assert_eq!(body.collect().await.unwrap().to_bytes(), "{}");
@@ -327,7 +341,7 @@ mod tests {
     #[test]
     fn asking_an_empty_body_for_its_end_takes_it() {
         let body = Body::new(OperationKind::Revoke, "");
-        let attempt = body.attempt_handle().clone();
+        let attempt = body.attempt_handle();
         assert!(body.is_end_stream());
         assert!(!attempt.withdraw());
     }
@@ -364,7 +378,7 @@ mod tests {
         let payload = Payload::new(OperationKind::Create, "{}");
         let (one, two) = (payload.clone().begin_attempt(), payload.begin_attempt());
         assert_eq!((one.attempt(), two.attempt()), (1, 2));
-        let first = one.attempt_handle().clone();
+        let first = one.attempt_handle();
         assert!(two.into_bytes().is_ok());
         assert!(first.withdraw());
         assert_eq!(first.record().outcome(), Outcome::Unknown);

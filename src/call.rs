@@ -135,6 +135,14 @@ impl CallRecord {
         }
     }
 
+    /// Returns the attempt with this index, which has begun.
+    pub(crate) fn attempt(self: &Arc<Self>, index: u32) -> Attempt {
+        Attempt {
+            record: Arc::clone(self),
+            index,
+        }
+    }
+
     /// Notes how long a token lives that this call mints.
     pub(crate) fn set_lifetime(&self, lifetime: Duration) {
         self.with_outer(|state| state.lifetime = Some(lifetime));
@@ -181,7 +189,7 @@ impl CallRecord {
 
     /// Returns how many attempts have begun.
     pub(crate) fn attempts(&self) -> u32 {
-        u32::try_from(self.lock().attempts()).unwrap_or(u32::MAX)
+        self.lock().attempts()
     }
 
     fn with_outer(&self, change: impl Fn(&mut CallState)) {
@@ -199,8 +207,9 @@ impl CallRecord {
 }
 
 impl CallState {
-    fn attempts(&self) -> usize {
-        usize::from(self.first.is_some()) + self.later.len()
+    fn attempts(&self) -> u32 {
+        let later = u32::try_from(self.later.len()).unwrap_or(u32::MAX);
+        later.saturating_add(self.first.is_some().into())
     }
 
     fn iter(&self) -> impl Iterator<Item = &AttemptState> {
@@ -226,7 +235,7 @@ impl CallState {
     fn summary(&self) -> CallSummary {
         CallSummary {
             outcome: self.outcome(),
-            attempts: u32::try_from(self.attempts()).unwrap_or(u32::MAX),
+            attempts: self.attempts(),
             is_settling: self.iter().any(|attempt| attempt.followed),
             lost: self.lost.clone(),
             lifetime: self.lifetime,
@@ -262,7 +271,7 @@ impl AttemptState {
 #[derive(Clone)]
 pub(crate) struct Attempt {
     record: Arc<CallRecord>,
-    index: usize,
+    index: u32,
 }
 
 impl Attempt {
@@ -335,9 +344,13 @@ impl Attempt {
         self.with(|state| state.received.take())
     }
 
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
     /// Returns the number of the attempt within its call, counted from one.
     pub(crate) fn number(&self) -> u32 {
-        u32::try_from(self.index).map_or(u32::MAX, |index| index.saturating_add(1))
+        self.index.saturating_add(1)
     }
 
     pub(crate) fn record(&self) -> &Arc<CallRecord> {
@@ -348,7 +361,7 @@ impl Attempt {
         let state = &mut *self.record.lock();
         let attempt = match self.index {
             0 => state.first.as_mut(),
-            index => state.later.get_mut(index - 1),
+            index => state.later.get_mut(index as usize - 1),
         };
         change(attempt.expect("an attempt is never removed from its record"))
     }

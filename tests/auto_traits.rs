@@ -172,6 +172,7 @@ fn futures_are_sent_and_shown_if_those_below_are() {
     future::<layer::collect_body::ResponseFuture<ReadyWire, Full<Bytes>>>();
     future::<layer::decode_error::ResponseFuture<ReadyAttempt>>();
     future::<layer::json::ResponseFuture<ReadyAttempt>>();
+    future::<layer::timeout::ResponseFuture<ReadyAttempt>>();
     future::<layer::trace::ResponseFuture<ReadyAttempt>>();
     future::<layer::trace_call::ResponseFuture<ReadyCall>>();
     future::<layer::timeout::ResponseFuture<ReadyCall>>();

@@ -113,7 +113,7 @@ impl ActorToken {
 
     /// Hands the token's guard to its ticket. A token without a ticket cannot be used by who finds it,
     /// so it needs no guard.
-    pub(crate) fn guarded_by(mut self, guard: Option<Arc<dyn Guard>>) -> Self {
+    pub(crate) fn set_guard(&mut self, guard: Option<Arc<dyn Guard>>) {
         if let Some(guard) = guard {
             match &mut self.ticket {
                 Some(ticket) => {
@@ -123,7 +123,6 @@ impl ActorToken {
                 None => guard.claim(),
             }
         }
-        self
     }
 
     /// Takes the guard out of the ticket, which reading the ticket would end.

@@ -138,6 +138,14 @@ impl ActorToken {
     /// When the text is not one JSON object that serde_json can read, when it has no valid `id`, or when
     /// one of the token's fields occurs twice.
     pub fn from_json(json: &[u8]) -> Result<Self, InvalidActorToken> {
+        Self::read(json, &mut None)
+    }
+
+    /// Reads a token from JSON. If it is for this user, the id is moved and not copied.
+    pub(crate) fn read(
+        json: &[u8],
+        expected_user: &mut Option<String>,
+    ) -> Result<Self, InvalidActorToken> {
         // A derived struct accepts an array of its fields as well.
         if json.trim_ascii_start().starts_with(b"[") {
             return Err(InvalidActorToken(Reason::Array));
@@ -150,7 +158,10 @@ impl ActorToken {
         let id = wire.id.and_then(|id| id.parse().ok());
         Ok(Self {
             id: id.ok_or(InvalidActorToken(Reason::Id))?,
-            user_id: wire.user_id.map(Cow::into_owned),
+            user_id: wire.user_id.map(|user_id| {
+                let expected = expected_user.take_if(|it| *it == user_id);
+                expected.unwrap_or_else(|| user_id.into_owned())
+            }),
             actor: wire.actor.map(Cow::into_owned),
             status: wire.status.as_deref().unwrap_or_default().into(),
             ticket: Ticket::new(wire.token.as_deref(), wire.url.as_deref()),

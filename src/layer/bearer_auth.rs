@@ -139,7 +139,7 @@ where
             let ready = std::mem::replace(&mut self.inner, clone);
             State::Asking {
                 key: Box::pin(source.clone().fetch()),
-                waiting: Some((ready, request)),
+                waiting: Some(Box::new((ready, request))),
             }
         };
         ResponseFuture {
@@ -174,7 +174,8 @@ pin_project! {
         // The key provider is asked.
         Asking {
             key: Pin<Box<dyn Future<Output = Result<HeaderValue, BoxError>> + Send>>,
-            waiting: Option<(S, Request<Body>)>,
+            // Boxed, so that the future of a key that is known is small.
+            waiting: Option<Box<(S, Request<Body>)>>,
         },
         Sent {
             #[pin]
@@ -212,7 +213,8 @@ where
                 }
                 StateProj::Asking { key, waiting } => {
                     let key = ready!(key.as_mut().poll(cx)).map_err(no_key)?;
-                    let (mut service, request) = waiting.take().expect("polled after it was ready");
+                    let waiting = waiting.take().expect("polled after it was ready");
+                    let (mut service, request) = *waiting;
                     send(&mut service, request, key)
                 }
                 StateProj::Sent { future, key } => {

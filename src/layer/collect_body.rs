@@ -107,7 +107,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let attempt = request.body().attempt_handle().clone();
+        let attempt = request.body().attempt_handle();
         ResponseFuture {
             state: State::Head {
                 future: self.inner.call(request),

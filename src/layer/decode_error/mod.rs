@@ -106,10 +106,7 @@ where
 
     fn call(&mut self, request: Request<Payload>) -> Self::Future {
         let request = request.map(Payload::begin_attempt);
-        let (attempt, kind) = (
-            request.body().attempt_handle().clone(),
-            request.body().kind(),
-        );
+        let (attempt, kind) = (request.body().attempt_handle(), request.body().kind());
         ResponseFuture {
             inner: Some(self.inner.call(request)),
             attempt,

@@ -11,30 +11,43 @@ use crate::{
 
 /// The token that the response must describe.
 pub(super) enum Expected {
-    Minted { user_id: String, lifetime: Duration },
-    Revoked { id: ActorTokenId },
+    Minted {
+        /// Moved into the token that names this user.
+        user_id: Option<String>,
+        lifetime: Duration,
+    },
+    Revoked {
+        id: ActorTokenId,
+    },
 }
 
 impl Expected {
     /// Reads the token in a 200 and checks that it is the expected one.
-    pub(super) fn decode(self, body: &[u8]) -> Result<ActorToken, BoxError> {
-        let mut token = match ActorToken::from_json(body) {
+    pub(super) fn decode(mut self, body: &[u8]) -> Result<ActorToken, BoxError> {
+        let read = match &mut self {
+            Self::Minted { user_id, .. } => ActorToken::read(body, user_id),
+            Self::Revoked { .. } => ActorToken::from_json(body),
+        };
+        let mut token = match read {
             Ok(token) => token,
             Err(error) => return Err(self.undecodable(error, body).into()),
         };
         match self {
-            Self::Minted { user_id, lifetime } => match token.user_id() {
-                Some(found) if found == user_id => {
-                    let minted = token.created_at.unwrap_or_else(SystemTime::now);
-                    token.expires_at = minted.checked_add(lifetime);
-                    Ok(token)
-                }
-                Some(_) => Err(about_another_user(token.id).into()),
-                None => {
-                    let error = unreadable("the response does not name its user");
-                    Err(error.with_actor_token_id(Some(token.id)).into())
-                }
-            },
+            Self::Minted {
+                user_id: None,
+                lifetime,
+            } => {
+                let minted = token.created_at.unwrap_or_else(SystemTime::now);
+                token.expires_at = minted.checked_add(lifetime);
+                Ok(token)
+            }
+            Self::Minted { .. } if token.user_id().is_some() => {
+                Err(about_another_user(token.id).into())
+            }
+            Self::Minted { .. } => {
+                let error = unreadable("the response does not name its user");
+                Err(error.with_actor_token_id(Some(token.id)).into())
+            }
             Self::Revoked { id } if token.id == id => Ok(token),
             Self::Revoked { .. } => Err(unreadable("the response is about another token").into()),
         }
@@ -51,7 +64,7 @@ impl Expected {
             };
         };
         match (self, salvaged.user_id) {
-            (Self::Minted { user_id, .. }, Some(found)) if found != user_id => {
+            (Self::Minted { user_id, .. }, Some(found)) if user_id.as_ref() != Some(&found) => {
                 about_another_user(salvaged.id)
             }
             _ => unusable.with_actor_token_id(Some(salvaged.id)),

@@ -163,10 +163,12 @@ where
             Ok(response) => {
                 // Dropped with an undecodable response, the guard revokes or reports the token.
                 let (bytes, guard) = response.into_body().into_parts();
-                expected.decode(&bytes).map(|token| {
+                let mut token = expected.decode(&bytes);
+                if let Ok(token) = &mut token {
                     record.note_applied();
-                    token.guarded_by(guard)
-                })
+                    token.set_guard(guard);
+                }
+                token
             }
             Err(error) => expected
                 .converge(error.into(), &record)

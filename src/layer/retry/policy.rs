@@ -42,9 +42,7 @@ impl fmt::Debug for Classifier {
 /// call beside the settings of all.
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
-    config: Arc<RetryConfig>,
-    classifier: Option<Classifier>,
-    budget: Arc<Budget>,
+    settings: Arc<Settings>,
     /// How many attempts of this call were retried.
     retries: u32,
     /// A create was retried although an earlier attempt may have had an effect.
@@ -55,12 +53,22 @@ pub(super) struct Policy {
     begun: Option<Instant>,
 }
 
+#[derive(Clone, Debug)]
+struct Settings {
+    config: Arc<RetryConfig>,
+    classifier: Option<Classifier>,
+    budget: Arc<Budget>,
+}
+
 impl Policy {
     pub(super) fn new(config: RetryConfig, classifier: Option<Classifier>) -> Self {
-        Self {
+        let settings = Settings {
             config: Arc::new(config),
             classifier,
             budget: Arc::default(),
+        };
+        Self {
+            settings: Arc::new(settings),
             retries: 0,
             accepts_doubt: false,
             key_renewed: false,
@@ -69,17 +77,17 @@ impl Policy {
     }
 
     pub(super) fn set_classifier(&mut self, classifier: Classifier) {
-        self.classifier = Some(classifier);
+        Arc::make_mut(&mut self.settings).classifier = Some(classifier);
     }
 
-    fn config(&self, payload: &Payload) -> Arc<RetryConfig> {
+    fn config<'a>(&'a self, payload: &'a Payload) -> &'a Arc<RetryConfig> {
         let own = payload.options().and_then(|options| options.retry.as_ref());
-        Arc::clone(own.unwrap_or(&self.config))
+        own.unwrap_or(&self.settings.config)
     }
 
     /// Returns when the next attempt begins; `None` if the call fails with `error`.
     fn next_attempt(&mut self, payload: &Payload, error: &mut BoxError) -> Option<Instant> {
-        let config = self.config(payload);
+        let config = Arc::clone(self.config(payload));
         if self.retries.saturating_add(1) >= config.max_attempts {
             return None;
         }
@@ -107,7 +115,7 @@ impl Policy {
         if end.into_iter().chain(payload.deadline()).any(|it| at >= it) {
             return None;
         }
-        let is_allowed = !config.budget || self.budget.withdraw();
+        let is_allowed = !config.budget || self.settings.budget.withdraw();
         self.note_budget(&config);
         if !is_allowed {
             if let Some(error) = error.downcast_mut::<Error>() {
@@ -134,7 +142,7 @@ impl Policy {
 
     /// Returns the verdict of the user's classifier, if there is one.
     fn classified(&self, verdict: Verdict, error: &BoxError, kind: OperationKind) -> Verdict {
-        match (&self.classifier, error.downcast_ref::<Error>()) {
+        match (&self.settings.classifier, error.downcast_ref::<Error>()) {
             (Some(Classifier(classify)), Some(error)) => classify(error, kind, verdict),
             _ => verdict,
         }
@@ -159,7 +167,7 @@ impl Policy {
 
     fn note_budget(&self, config: &RetryConfig) {
         if config.budget {
-            telemetry::retry_budget_left(|| self.budget.left());
+            telemetry::retry_budget_left(|| self.settings.budget.left());
         }
     }
 }
@@ -174,8 +182,8 @@ impl<T> tower::retry::Policy<Request<Payload>, T, BoxError> for Policy {
     ) -> Option<Sleep> {
         match result {
             Ok(_) => {
-                self.budget.deposit();
-                self.note_budget(&self.config(request.body()));
+                self.settings.budget.deposit();
+                self.note_budget(self.config(request.body()));
                 None
             }
             Err(error) => {

@@ -273,7 +273,7 @@ where
         let guard = is_settled.then(|| TokenGuard::of_create(&self.settler, &request));
         match guard.transpose() {
             Ok(guard) => {
-                let attempt = request.body().attempt_handle().clone();
+                let attempt = request.body().attempt_handle();
                 ResponseFuture::new(attempt, guard, self.inner.call(request))
             }
             Err(error) => {

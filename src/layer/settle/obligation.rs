@@ -127,7 +127,7 @@ impl Obligation {
         Ok(Self {
             settler: Arc::clone(settler),
             runtime,
-            evidence: Evidence::Exchange(attempt.clone()),
+            evidence: Evidence::Exchange(attempt),
             body: body.bytes(),
             lifetime: lifetime.unwrap_or(CreateActorToken::DEFAULT_LIFE),
             origin: Origin {
