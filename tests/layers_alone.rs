@@ -1,0 +1,141 @@
+//! Timeout and CollectBody, each used alone.
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    future::{pending, ready},
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use clerk_actor_tokens::{
+    ActorTokenRequest, Body, BoxError, OperationKind, Payload, TokenResponse,
+    layer::{
+        CollectBodyLayer, JsonLayer, TimeoutLayer,
+        timeout::{Scope, TimedOut},
+    },
+};
+use http::{Request, Response};
+use http_body::{Body as HttpBody, Frame};
+use tokio::time::Instant;
+use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
+
+const ATTEMPT: Duration = Duration::from_secs(10);
+const CALL: Duration = Duration::from_secs(30);
+
+fn call() -> ActorTokenRequest {
+    ActorTokenRequest::revoke("act_1".parse().unwrap())
+}
+
+fn attempt() -> Request<Body> {
+    Request::new(Body::new(OperationKind::Revoke, ""))
+}
+
+/// Returns which timeout ended the future, and after how long.
+async fn end<T>(future: impl Future<Output = Result<T, BoxError>>) -> (Scope, Duration) {
+    let begun = Instant::now();
+    let error = future.await.map(drop).unwrap_err();
+    (
+        error.downcast::<TimedOut>().unwrap().scope(),
+        begun.elapsed(),
+    )
+}
+
+fn endless_attempt() -> impl Future<Output = Result<(), BoxError>> {
+    let endless = service_fn(|_| pending::<Result<(), BoxError>>());
+    TimeoutLayer::new(ATTEMPT).layer(endless).oneshot(attempt())
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_of_two_nested_deadlines_holds() {
+    let of_call = TimeoutLayer::new(CALL);
+    let one = of_call.layer(service_fn(|_| endless_attempt()));
+    assert_eq!(end(one.oneshot(call())).await, (Scope::Attempt, ATTEMPT));
+    let many = of_call.layer(service_fn(|_| async {
+        while endless_attempt().await.is_err() {}
+        Ok::<_, BoxError>(())
+    }));
+    assert_eq!(end(many.oneshot(call())).await, (Scope::Call, CALL));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_the_readiness_of_a_call_is_bounded() {
+    let full = ConcurrencyLimit::new(service_fn(|_| async { Ok::<_, BoxError>(()) }), 0);
+    let bounded = TimeoutLayer::new(CALL).layer(full);
+    assert_eq!(end(bounded.oneshot(call())).await, (Scope::Call, CALL));
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadline_is_that_of_the_request_or_of_an_outer_timeout() {
+    let seen = Arc::<Mutex<Vec<_>>>::default();
+    let deadlines = Arc::clone(&seen);
+    let attempts = service_fn(move |request: Request<Payload>| {
+        let left = request.body().deadline().map(|it| it - Instant::now());
+        deadlines.lock().unwrap().push(left);
+        ready(Err::<Response<TokenResponse>, _>(BoxError::from("seen")))
+    });
+    let timed = TimeoutLayer::new(CALL).layer(JsonLayer::new().layer(attempts));
+    let within = TimeoutLayer::new(ATTEMPT).layer(timed.clone());
+    let requests = [call(), call().timeout(Duration::MAX)];
+    for request in requests {
+        timed.clone().oneshot(request).await.unwrap_err();
+    }
+    within.oneshot(call()).await.unwrap_err();
+    assert_eq!(*seen.lock().unwrap(), [Some(CALL), None, Some(ATTEMPT)]);
+}
+
+#[tokio::test]
+async fn request_without_any_time_is_refused_before_it_is_sent() {
+    let never = service_fn(|_| -> std::future::Ready<Result<(), BoxError>> {
+        unreachable!("the request was sent")
+    });
+    let never = TimeoutLayer::new(CALL).layer(never);
+    let request = call().timeout(Duration::ZERO);
+    assert_eq!(end(never.oneshot(request)).await.0, Scope::Call);
+}
+
+#[test]
+fn call_outside_of_a_runtime_is_an_error() {
+    let never = service_fn(|_| pending::<Result<(), BoxError>>());
+    let mut call = Box::pin(TimeoutLayer::new(CALL).layer(never).oneshot(call()));
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(matches!(call.as_mut().poll(cx), Poll::Ready(Err(_))));
+}
+
+/// Frames of a body; `None` is one that is not there yet. The end is known with the last frame.
+struct Frames(VecDeque<Option<&'static str>>);
+
+impl HttpBody for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.0.pop_front().expect("polled after its end was known") {
+            Some(data) => Poll::Ready(Some(Ok(Frame::data(data.into())))),
+            None => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[test]
+fn body_is_not_polled_after_its_end_is_known() {
+    let mut frames = Some(Frames([Some("a"), None, Some("b")].into()));
+    let exchange = service_fn(|_| ready(Ok::<_, BoxError>(Response::new(frames.take().unwrap()))));
+    let mut attempt = Box::pin(CollectBodyLayer::default().layer(exchange).call(attempt()));
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(attempt.as_mut().poll(cx).is_pending());
+    let Poll::Ready(Ok(response)) = attempt.as_mut().poll(cx) else {
+        panic!("no response");
+    };
+    assert_eq!(response.body(), "ab");
+}
