@@ -1,6 +1,6 @@
 //! [`Expected`], the token that the response to an operation must describe.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -18,17 +18,13 @@ pub(super) enum Expected {
 impl Expected {
     /// Reads the token in a 200 and checks that it is the expected one.
     pub(super) fn decode(self, body: &[u8]) -> Result<ActorToken, BoxError> {
-        let mut token = match ActorToken::from_json(body) {
+        let token = match ActorToken::from_json(body) {
             Ok(token) => token,
             Err(error) => return Err(self.undecodable(error, body).into()),
         };
         match self {
             Self::Minted { user_id, lifetime } => match token.user_id() {
-                Some(found) if found == user_id => {
-                    let minted = token.created_at.unwrap_or_else(SystemTime::now);
-                    token.expires_at = minted.checked_add(lifetime);
-                    Ok(token)
-                }
+                Some(found) if found == user_id => Ok(token.living_for(lifetime)),
                 Some(_) => Err(about_another_user(token.id).into()),
                 None => {
                     let error = unreadable("the response does not name its user");
