@@ -49,7 +49,7 @@ use std::{
 };
 
 use http::{
-    HeaderName, HeaderValue, Request, Response, StatusCode,
+    HeaderValue, Request, Response, StatusCode,
     header::{AUTHORIZATION, CONTENT_LENGTH},
 };
 use pin_project_lite::pin_project;
@@ -80,19 +80,8 @@ impl Config {
         }
         let headers = request.headers();
         // They frame the message or name its recipient: only the transport may set them.
-        let is_framing = |name: &&HeaderName| {
-            matches!(
-                name.as_str(),
-                "connection"
-                    | "expect"
-                    | "host"
-                    | "te"
-                    | "trailer"
-                    | "transfer-encoding"
-                    | "upgrade"
-            )
-        };
-        if let Some(name) = headers.keys().find(is_framing) {
+        let mut framing = "connection expect host te trailer transfer-encoding upgrade".split(' ');
+        if let Some(name) = framing.find(|name| headers.contains_key(*name)) {
             return Err(refused(&format!("a layer has set the header {name}")));
         }
         let is_length = |value: &HeaderValue| match request.body().len() {
