@@ -68,8 +68,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .call_layer(FilterLayer::new(named))
         .call_layer(ConcurrencyLimitLayer::new(64))
         .build()?;
-    let key = SecretKey::new("sk_test_gateway")?;
-    let api = ActorTokensApi::new(client.clone(), key.clone());
+    let key = SecretKey::new("sk_test_q8Zt3vN0cXwL5rYd")?;
+    let api = ActorTokensApi::new(client.clone(), key.clone())?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let base_url = format!("http://{}/v1", listener.local_addr()?).parse()?;
     println!("gateway  at {base_url}");

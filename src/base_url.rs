@@ -29,12 +29,48 @@ pub struct BaseUrl {
     scheme: Scheme,
     authority: Authority,
     /// Begins with a slash and does not end with one.
-    path: String,
+    pub(crate) path: String,
 }
 
 impl BaseUrl {
-    const DEFAULT_PATH: &str = "/v1";
+    pub(crate) const DEFAULT_PATH: &str = "/v1";
     const MAX_LEN: usize = 2048;
+
+    /// Reads a base URL. Without a path it gets `path`.
+    pub(crate) fn with_default_path(url: &str, path: &str) -> Result<Self, InvalidBaseUrl> {
+        use InvalidBaseUrl as Invalid;
+
+        first_error([
+            (url.is_empty(), Invalid::Empty),
+            (url.len() > Self::MAX_LEN, Invalid::TooLong),
+            (url.contains(char::is_whitespace), Invalid::WhiteSpace),
+            (url.contains('#'), Invalid::Fragment),
+        ])?;
+        let uri: Uri = url.parse().map_err(|_| Invalid::Syntax)?;
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return Err(Invalid::NotAbsolute);
+        };
+        let host = authority.host();
+        let (is_http, is_https) = (*scheme == Scheme::HTTP, *scheme == Scheme::HTTPS);
+        first_error([
+            (has_user_info(authority), Invalid::UserInfo),
+            (!is_host(host), Invalid::Host),
+            (!has_right_port(authority), Invalid::Port),
+            (is_http && !is_loopback(host), Invalid::PlainHttp),
+            (!is_http && !is_https, Invalid::Scheme),
+            (uri.query().is_some(), Invalid::Query),
+        ])?;
+        let path = match uri.path().trim_end_matches('/') {
+            "" => path,
+            path if is_path(path) => path,
+            _ => return Err(Invalid::Path),
+        };
+        Ok(Self {
+            path: path.into(),
+            scheme: scheme.clone(),
+            authority: authority.clone(),
+        })
+    }
 
     /// Returns whether `other` has the same scheme, host and port. A missing port is the scheme's default.
     #[must_use]
@@ -99,38 +135,7 @@ impl FromStr for BaseUrl {
     type Err = InvalidBaseUrl;
 
     fn from_str(url: &str) -> Result<Self, Self::Err> {
-        use InvalidBaseUrl as Invalid;
-
-        first_error([
-            (url.is_empty(), Invalid::Empty),
-            (url.len() > Self::MAX_LEN, Invalid::TooLong),
-            (url.contains(char::is_whitespace), Invalid::WhiteSpace),
-            (url.contains('#'), Invalid::Fragment),
-        ])?;
-        let uri: Uri = url.parse().map_err(|_| Invalid::Syntax)?;
-        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-            return Err(Invalid::NotAbsolute);
-        };
-        let host = authority.host();
-        let (is_http, is_https) = (*scheme == Scheme::HTTP, *scheme == Scheme::HTTPS);
-        first_error([
-            (has_user_info(authority), Invalid::UserInfo),
-            (!is_host(host), Invalid::Host),
-            (!has_right_port(authority), Invalid::Port),
-            (is_http && !is_loopback(host), Invalid::PlainHttp),
-            (!is_http && !is_https, Invalid::Scheme),
-            (uri.query().is_some(), Invalid::Query),
-        ])?;
-        let path = match uri.path().trim_end_matches('/') {
-            "" => Self::DEFAULT_PATH,
-            path if is_path(path) => path,
-            _ => return Err(Invalid::Path),
-        };
-        Ok(Self {
-            path: path.into(),
-            scheme: scheme.clone(),
-            authority: authority.clone(),
-        })
+        Self::with_default_path(url, Self::DEFAULT_PATH)
     }
 }
 

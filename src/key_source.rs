@@ -2,7 +2,9 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
+use bytes::Bytes;
 use http::HeaderValue;
+use secrecy::zeroize::Zeroizing;
 use tokio::sync::{Mutex, watch};
 
 use crate::{BoxError, SecretKey};
@@ -191,9 +193,11 @@ impl fmt::Debug for RotatingKey {
     }
 }
 
-/// Returns `Bearer sk_…`, marked sensitive so that `Debug` does not show it.
+/// Returns `Bearer sk_…`, marked sensitive so that `Debug` does not show it, and wiped when its last
+/// clone is dropped.
 fn bearer(key: &SecretKey) -> HeaderValue {
-    let value = HeaderValue::try_from(["Bearer ", key.expose()].concat());
+    let text = Zeroizing::new(["Bearer ", key.expose()].concat().into_bytes());
+    let value = HeaderValue::from_maybe_shared(Bytes::from_owner(text));
     // Never the default, because a `SecretKey` is visible ASCII.
     let mut value = value.unwrap_or(HeaderValue::from_static("Bearer"));
     value.set_sensitive(true);

@@ -40,13 +40,15 @@ pub(crate) fn trace_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Returns how long to wait: seconds, or a date relative to the response's `Date`. Of several values
-/// the largest counts; invalid values are ignored.
+/// the largest counts. Invalid values, zero and dates in the past are ignored, so that a response cannot
+/// make a retry follow without a pause.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers
         .get_all(RETRY_AFTER)
         .iter()
         .filter_map(|value| wait(value, headers))
         .max()
+        .filter(|wait| !wait.is_zero())
 }
 
 fn wait(value: &HeaderValue, headers: &HeaderMap) -> Option<Duration> {

@@ -58,13 +58,14 @@ impl RetryConfig {
     /// **Dangerous.** The defaults of Clerk's Python SDK: pauses from 500 ms growing by half up to 60 s, for
     /// up to an hour, after every 5xx, connection error and timeout, creates included, and without a budget.
     ///
-    /// One create may so mint many live sign-in links, see
-    /// [`replay_unknown_create`](Self::replay_unknown_create). The call's timeout still applies, 30 s by
-    /// default.
+    /// One create may so mint several live sign-in links, see
+    /// [`replay_unknown_create`](Self::replay_unknown_create). Unlike the SDK, a call makes at most 10
+    /// attempts. Their pauses take up to 37 s, so with the call's default timeout of 30 s this number is
+    /// rarely reached; with a longer one, it bounds how many links a create can mint.
     #[must_use]
     pub fn python_sdk() -> Self {
         Self {
-            max_attempts: u32::MAX,
+            max_attempts: 10,
             initial_interval: Duration::from_millis(500),
             max_interval: Duration::from_secs(60),
             exponent: 1.5,

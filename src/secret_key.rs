@@ -2,12 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 
 /// A Clerk secret key (`sk_test_…`, `sk_live_…`), never shown.
 ///
-/// `Debug` prints `SecretKey([redacted])`, there is no `Display`, and each copy is wiped from memory
-/// when it is dropped.
+/// `Debug` prints `SecretKey([redacted])`, and there is no `Display`. The text is wiped from memory when
+/// it is dropped, here and in the header value that a client sends. A client does not wipe what the
+/// transport copies into the buffers of its connections.
 ///
 /// ```
 /// use clerk_actor_tokens::SecretKey;
@@ -23,6 +24,7 @@ impl SecretKey {
     /// The beginning of every secret key.
     pub(crate) const PREFIX: &str = "sk_";
 
+    const PREFIXES: [&str; 3] = ["sk_test_", "sk_live_", Self::PREFIX];
     const MAX_LEN: usize = 1024;
 
     /// Takes a key as Clerk's dashboard shows it, without `Bearer`.
@@ -30,28 +32,42 @@ impl SecretKey {
     /// # Errors
     ///
     /// When the text cannot be a secret key: it is empty, longer than 1024 bytes, a publishable key
-    /// (`pk_…`) or a whole header value, has a character that is not visible ASCII, or does not begin
-    /// with `sk_`.
+    /// (`pk_…`) or a whole header value, has another character than `A-Z a-z 0-9 - . _ ~ + / =`, does not
+    /// begin with `sk_`, or ends after `sk_`, `sk_test_` or `sk_live_`.
     pub fn new(key: impl Into<String>) -> Result<Self, InvalidSecretKey> {
-        let key = SecretString::from(key.into());
+        // Wiped with its spare capacity, which the boxed text does not have.
+        let given = Zeroizing::new(key.into());
+        let key = SecretString::from(given.as_str());
         let text = key.expose_secret();
         let scheme = text.get(.."bearer ".len()).unwrap_or_default();
-        let hidden = text.bytes().position(|byte| !byte.is_ascii_graphic());
+        // The characters of a bearer token by RFC 6750. None of them ends a key in `text::presentable`.
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+        let odd = text.bytes().position(|byte| !allowed(byte));
         Err(if text.is_empty() {
             InvalidSecretKey::Empty
         } else if text.len() > Self::MAX_LEN {
             InvalidSecretKey::TooLong { bytes: text.len() }
         } else if scheme.eq_ignore_ascii_case("bearer ") {
             InvalidSecretKey::Scheme
-        } else if let Some(position) = hidden {
+        } else if let Some(position) = odd {
             InvalidSecretKey::Character { position }
         } else if text.starts_with("pk_") {
             InvalidSecretKey::Publishable
         } else if !text.starts_with(Self::PREFIX) {
             InvalidSecretKey::Prefix
+        } else if Self::PREFIXES.contains(&text) {
+            InvalidSecretKey::Unfinished
         } else {
             return Ok(Self(key));
         })
+    }
+
+    /// Returns whether the key is too long to be guessed.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_strong(&self) -> bool {
+        let mut prefixes = Self::PREFIXES.iter();
+        let secret = prefixes.find_map(|it| self.expose().strip_prefix(it));
+        secret.is_some_and(|it| it.len() >= 16)
     }
 
     /// Returns the key as text, to send or compare it.
@@ -88,9 +104,9 @@ pub enum InvalidSecretKey {
         /// The length of the text in bytes.
         bytes: usize,
     },
-    /// White space, a line break, or another character that is not visible ASCII.
+    /// White space, a line break, or another character that no key has.
     #[error(
-        "the secret key has white space or a character that is not visible ASCII at byte {position}"
+        "a secret key has characters from A-Z a-z 0-9 - . _ ~ + / = only, this text has another at byte {position}"
     )]
     Character {
         /// The position of the first such character, in bytes from the start.
@@ -105,4 +121,10 @@ pub enum InvalidSecretKey {
     /// The text does not begin like a secret key.
     #[error("a secret key begins with sk_")]
     Prefix,
+    /// The text ends after the prefix, as a template does whose variable is empty.
+    #[error("the secret key ends after its prefix: is a variable empty?")]
+    Unfinished,
+    /// The key is too short for a service that accepts it.
+    #[error("a key that a service accepts has at least 16 characters after its prefix")]
+    Weak,
 }

@@ -5,8 +5,8 @@ use crate::SecretKey;
 /// The longest text that is kept, in characters.
 const MAX_CHARS: usize = 500;
 
-/// Returns `text` without control and direction-changing characters, with secret keys masked. If it is
-/// longer than 500 characters, the rest is replaced by an `…`.
+/// Returns `text` without control and invisible characters, with secret keys masked. If it is longer than
+/// 500 characters, the rest is replaced by an `…`.
 pub(crate) fn presentable(text: impl AsRef<str>) -> String {
     let text = text.as_ref();
     let mut kept = String::with_capacity(text.len());
@@ -26,9 +26,19 @@ pub(crate) fn presentable(text: impl AsRef<str>) -> String {
     kept
 }
 
+/// Returns whether `c` is a control character or cannot be seen. An invisible character could reorder
+/// text, or split a key so that it is not masked.
+///
+/// The ranges are general category Cf and `Default_Ignorable_Code_Point` of Unicode 16, to which the line
+/// separators and the blank of Braille are added. A test compares them with `regex-syntax`.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{2060}'..='\u{2064}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(u32::from(c),
+            0xad | 0x34f | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x890..=0x891 | 0x8e2
+            | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f
+            | 0x2028..=0x202e | 0x2060..=0x206f | 0x2800 | 0x3164 | 0xfe00..=0xfe0f | 0xfeff
+            | 0xffa0 | 0xfff0..=0xfffb | 0x110bd | 0x110cd | 0x13430..=0x1343f
+            | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff)
 }
 
 /// Masks the keys in `text`. Characters were removed at the byte offsets `gaps`.

@@ -157,6 +157,29 @@ fn errors_are_capped() {
 }
 
 #[test]
+fn debug_of_an_error_has_at_most_16_kib() {
+    let text = "\u{10ffff}\"".repeat(400);
+    let entry = json!({"code": text, "message": text, "long_message": text, "meta": {"a": vec![Value::Null; 32]}});
+    let body = json!({"errors": vec![entry; 32], "clerk_trace_id": text});
+    let error = failed(&[], body.to_string());
+    assert_eq!(error.clerk_errors().unwrap().errors.len(), 32);
+    for shown in [format!("{error:?}"), format!("{error:#?}")] {
+        assert!(shown.starts_with("Error {"), "{shown}");
+        assert!(shown.ends_with('…'), "{shown}");
+        assert!((16_000..=16_384).contains(&shown.len()), "{}", shown.len());
+    }
+}
+
+#[test]
+fn trace_id_in_a_header_is_made_presentable() {
+    for name in ["clerk-trace-id", "cf-ray"] {
+        let error = failed(&[(name, "a sk_test_1")], "");
+        assert_eq!(error.trace_id(), Some("a sk_[redacted]"));
+        assert!(!format!("{error} {error:?}").contains("sk_test_1"));
+    }
+}
+
+#[test]
 fn meta_is_kept_up_to_a_kibibyte() {
     for (len, kept) in [(0, true), (198, true), (199, false), (400, false)] {
         let meta = json!({"a": "\"\\".repeat(200), "b": ["é", "x".repeat(len), 1.5]});
@@ -209,12 +232,14 @@ fn retry_after_is_the_largest_of_the_readable_values() {
         failed(&headers, "").retry_after()
     };
     for (values, seconds) in [
-        (&["0"][..], Some(0)),
-        (&["5"], Some(5)),
+        (&["5"][..], Some(5)),
+        // Zero and a date that has passed ask for no pause.
+        (&["0"], None),
+        (&["Sun, 06 Nov 1994 08:49:00 GMT"], None),
+        (&["0", "2"], Some(2)),
         (&["Sun, 06 Nov 1994 08:49:47 GMT"], Some(10)),
         (&["Sunday, 06-Nov-94 08:49:47 GMT"], Some(10)),
         (&["Sun Nov  6 08:49:47 1994"], Some(10)),
-        (&["Sun, 06 Nov 1994 08:49:00 GMT"], Some(0)),
         (&["1", "x", "7", "3"], Some(7)),
         (&["-5"], None),
         (&["+5"], None),

@@ -12,7 +12,7 @@ use clerk_actor_tokens::{
 };
 use http::{Request, Response, StatusCode, header::AUTHORIZATION};
 use tokio::sync::Semaphore;
-use tower::service_fn;
+use tower::{service_fn, util::MapResponseLayer};
 
 /// A transport that accepts one key and records every key that it receives.
 #[derive(Clone)]
@@ -212,6 +212,37 @@ async fn call_after_401_asks_the_provider_again_and_is_retried_once() {
         (Some("clerk_key_invalid"), Outcome::Rejected)
     );
     assert_eq!(never.received().len(), 2);
+}
+
+#[tokio::test]
+async fn stale_key_mark_of_an_earlier_exchange_does_not_repeat_a_call() {
+    let keys = RotatingKey::new(key("sk_1"));
+    let earlier = Arc::new(Mutex::new(http::Extensions::new()));
+    let transport = service_fn({
+        let (keys, earlier) = (keys.clone(), Arc::clone(&earlier));
+        move |request: Request<Body>| {
+            let _taken = request.into_body().into_bytes();
+            keys.replace(key("sk_2"));
+            let mut refusal = Response::new(String::new());
+            *refusal.status_mut() = StatusCode::UNAUTHORIZED;
+            *refusal.extensions_mut() = earlier.lock().unwrap().clone();
+            async move { Ok::<_, BoxError>(refusal) }
+        }
+    });
+    let kept = Arc::clone(&earlier);
+    let client = ClientBuilder::over(keys, transport)
+        .wire_layer(MapResponseLayer::new(move |response: Response<String>| {
+            kept.lock().unwrap().extend(response.extensions().clone());
+            response
+        }))
+        .build()
+        .unwrap();
+    // The first call replaces the key, so it is repeated once.
+    assert_eq!(client.create(create()).await.unwrap_err().attempts(), 2);
+    assert!(!earlier.lock().unwrap().is_empty());
+    assert_eq!(client.create(create()).await.unwrap_err().attempts(), 1);
+    let id = "act_1".parse().unwrap();
+    assert_eq!(client.revoke(&id).await.unwrap_err().attempts(), 1);
 }
 
 #[tokio::test]

@@ -181,10 +181,14 @@ async fn content_type_is_ignored() {
 
 #[tokio::test]
 async fn expiry_is_counted_from_created_at() {
-    let body =
-        r#"{"id":"act_1","user_id":"user_subject","status":"revoked","created_at":1700000000123}"#;
-    let created = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
-    let transport = Scripted::new([(); 3].map(|()| answer(200, &[], body)));
+    let now = SystemTime::now();
+    let millis = now.duration_since(SystemTime::UNIX_EPOCH).unwrap() - Duration::from_secs(60);
+    let millis = u64::try_from(millis.as_millis()).unwrap();
+    let created = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+    let body = format!(
+        r#"{{"id":"act_1","user_id":"user_subject","status":"revoked","created_at":{millis}}}"#
+    );
+    let transport = Scripted::new([(); 3].map(|()| answer(200, &[], body.clone())));
     let client = client(&transport);
 
     let token = client.create(create()).await.unwrap();
@@ -202,6 +206,25 @@ async fn expiry_is_counted_from_created_at() {
     let before = SystemTime::now();
     let token = minted(r#"{"id":"act_1","user_id":"user_subject"}"#).await;
     assert!(token.expires_at().unwrap() >= before + hour);
+}
+
+#[tokio::test]
+async fn created_at_by_which_a_fresh_token_is_expired_does_not_count() {
+    // In seconds, years ago, and an hour and a second ago.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = u64::try_from(now.unwrap().as_millis()).unwrap();
+    let hour = Duration::from_secs(3600);
+    for millis in [1_700_000_000, 1_700_000_000_123, now - 3_601_000] {
+        let body = format!(r#"{{"id":"act_1","user_id":"user_subject","created_at":{millis}}}"#);
+        let before = SystemTime::now();
+        let token = minted(body).await;
+        let expires_at = token.expires_at().unwrap();
+        assert!(expires_at >= before + hour, "{millis}");
+        assert!(expires_at <= SystemTime::now() + hour, "{millis}");
+        // It is passed on as it came.
+        let created = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        assert_eq!(token.created_at(), Some(created));
+    }
 }
 
 #[tokio::test]

@@ -191,6 +191,40 @@ fn budget_gauge_ignores_the_retries_of_settling() {
     assert_eq!(all["clerk.actor_tokens.retry_budget"], [8.1]);
 }
 
+#[test]
+fn token_that_may_be_live_is_counted_as_a_possible_orphan() {
+    let minted = || {
+        let ticket = r#","token":"eyJ","url":"https://clerk.example/?ticket=eyJ"}"#;
+        answer(200, &[], MINTED.replace('}', ticket))
+    };
+    let accepted = r#"{"errors":[{"code":"actor_token_cannot_be_revoked_code","long_message":"Actor token cannot be revoked because its status is accepted."}]}"#;
+    for (answers, end, orphans) in [
+        (vec![minted(), answer(200, &[], REVOKED)], "revoked", 0.0),
+        (vec![minted(), answer(403, &[], "")], "not_revoked", 1.0),
+        (vec![minted(), answer(400, &[], accepted)], "accepted", 1.0),
+        (vec![answer(503, &[], "")], "unknown", 1.0),
+    ] {
+        let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
+        let all = while_recording(|_| async move {
+            describe_metrics();
+            let transport = service_fn(move |request: Request<Body>| {
+                let _taken = request.into_body().into_bytes();
+                let answer = answers.lock().unwrap().pop_front();
+                ready(Ok::<_, BoxError>(answer.expect("as many as are sent")))
+            });
+            let client = ClientBuilder::over(key(), transport).build().unwrap();
+            drop(client.send(create()).await);
+            client.drain(S * 600).await;
+        });
+        assert_eq!(all[&format!("clerk.actor_tokens.settled end={end}")], [1.0]);
+        assert_eq!(
+            all["clerk.actor_tokens.orphans_possible"],
+            [orphans],
+            "{end}"
+        );
+    }
+}
+
 const IN_FLIGHT: &str = "clerk.actor_tokens.calls_in_flight operation=create";
 
 #[test]

@@ -33,8 +33,8 @@ fn token(status: &str) -> Value {
         "actor": { "sub": "user_admin", "reason": { "ticket": 4711 } },
         "token": "eyJ",
         "url": "https://clerk.example.com/v1/tickets/accept?ticket=eyJ",
-        "created_at": 1_700_000_000_123_i64,
-        "updated_at": 1_700_000_000_456_i64,
+        "created_at": 4_100_000_000_123_i64,
+        "updated_at": 4_100_000_000_456_i64,
     })
 }
 

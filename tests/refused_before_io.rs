@@ -9,12 +9,13 @@ mod support {
 use std::time::Duration;
 
 use clerk_actor_tokens::{
-    Actor, ActorTokenId, ActorTokenRequest, BaseUrl, ClientBuilder, CreateActorToken, Error,
+    Actor, ActorTokenId, ActorTokenRequest, BaseUrl, Body, ClientBuilder, CreateActorToken, Error,
     ErrorKind, Outcome, SecretKey,
 };
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Request, header::CONTENT_LENGTH};
 use serde_json::Value;
 use support::{answer::answer, scripted::Scripted, shown::shown};
+use tower::util::MapRequestLayer;
 
 fn key() -> SecretKey {
     SecretKey::new("sk_test_refused").unwrap()
@@ -125,6 +126,17 @@ fn keys_that_cannot_be_keys_do_not_exist() {
         ("sk_test_marker\r\nx: y", "byte 14"),
         ("sk_test_marker\0", "byte 14"),
         ("sk_test_é_marker", "byte 8"),
+        ("sk_test_\"marker", "byte 8"),
+        ("sk_test_marker'", "byte 14"),
+        ("sk_test_marker,x", "byte 14"),
+        ("sk_test_marker;x", "byte 14"),
+        ("sk_test_<marker>", "byte 8"),
+        ("sk_test_(marker)", "byte 8"),
+        ("sk_test_marker`", "byte 14"),
+        ("sk_test_marker:x", "byte 14"),
+        ("sk_", "after its prefix"),
+        ("sk_test_", "after its prefix"),
+        ("sk_live_", "after its prefix"),
         ("Bearer sk_test_marker", "without \"Bearer\""),
         ("bearer sk_test_marker", "without \"Bearer\""),
         ("pk_test_marker", "publishable"),
@@ -261,6 +273,128 @@ async fn base_urls_of_a_call_that_lead_elsewhere_are_refused() {
     ] {
         let request = ActorTokenRequest::create(create()).base_url(url.parse().unwrap());
         invalid(request, "another host").await;
+    }
+}
+
+#[tokio::test]
+async fn base_url_of_a_call_with_another_scheme_is_refused() {
+    for (own, base) in [
+        ("http://127.0.0.1:8080", "https://127.0.0.1:8080"),
+        ("https://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://localhost", "https://localhost"),
+    ] {
+        for request in both() {
+            let transport = Scripted::new([]);
+            let client = ClientBuilder::over(key(), transport.clone())
+                .base_url(base.parse().unwrap())
+                .build()
+                .unwrap();
+            let request = request.base_url(own.parse().unwrap());
+            let error = client.send(request).await.unwrap_err();
+            assert!(error.to_string().contains("another host"), "{error}");
+            assert_eq!(
+                (transport.sent().len(), error.outcome()),
+                (0, Outcome::NotSent)
+            );
+        }
+    }
+}
+
+fn both() -> [ActorTokenRequest; 2] {
+    let id = "act_1".parse().unwrap();
+    [
+        ActorTokenRequest::create(create()),
+        ActorTokenRequest::revoke(id),
+    ]
+}
+
+/// The error of a call whose wire layer changes the request, unless it was sent.
+async fn changed<F>(request: ActorTokenRequest, change: F) -> Option<Error>
+where
+    F: Fn(&mut Request<Body>) + Clone + Send + Sync + 'static,
+{
+    let transport = Scripted::new([answer(
+        200,
+        &[],
+        r#"{"id":"act_1","user_id":"marker_user"}"#,
+    )]);
+    let layer = MapRequestLayer::new(move |mut request: Request<Body>| {
+        change(&mut request);
+        request
+    });
+    let client = ClientBuilder::over(key(), transport.clone())
+        .wire_layer(layer)
+        .build()
+        .unwrap();
+    let error = client.send(request).await.err();
+    assert_eq!(transport.sent().len(), usize::from(error.is_none()));
+    error
+}
+
+#[tokio::test]
+async fn request_that_a_layer_sends_elsewhere_is_refused() {
+    for uri in [
+        "https://marker.example/v1/actor_tokens",
+        "http://api.clerk.com/v1/actor_tokens",
+        "https://api.clerk.com:444/v1/actor_tokens",
+        "https://api.clerk.com.marker.example/",
+        "https://marker@api.clerk.com/",
+        "/v1/actor_tokens",
+    ] {
+        for request in both() {
+            let error = changed(request, |request| *request.uri_mut() = uri.parse().unwrap()).await;
+            let error = error.expect(uri);
+            let facts = (error.kind(), error.outcome(), error.is_permanent());
+            assert_eq!(facts, (ErrorKind::InvalidRequest, Outcome::NotSent, true));
+            assert!(error.to_string().contains("its host"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn framing_that_a_layer_sets_is_refused() {
+    for (name, value) in [
+        ("connection", "marker"),
+        ("content-length", "marker"),
+        ("content-length", "999999"),
+        ("content-length", "+0"),
+        ("content-length", "-1"),
+        ("content-length", ""),
+        ("expect", "100-continue"),
+        ("host", "marker.example"),
+        ("te", "trailers"),
+        ("trailer", "marker"),
+        ("transfer-encoding", "chunked"),
+        ("upgrade", "h2c"),
+    ] {
+        for request in both() {
+            let value = HeaderValue::from_static(value);
+            let error = changed(request, move |request| {
+                request.headers_mut().insert(name, value.clone());
+            });
+            let error = error.await.expect(name);
+            let facts = (error.kind(), error.outcome(), error.is_permanent());
+            assert_eq!(facts, (ErrorKind::InvalidRequest, Outcome::NotSent, true));
+            assert!(error.to_string().contains(name), "{error}");
+            assert!(!shown(&error).contains("marker"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn content_length_of_the_body_is_sent_once() {
+    for request in both() {
+        let set = |request: &mut Request<Body>| {
+            let length = request.body().len().into();
+            request.headers_mut().insert(CONTENT_LENGTH, length);
+        };
+        assert!(changed(request.clone(), set).await.is_none());
+        let twice = move |request: &mut Request<Body>| {
+            set(request);
+            let length = request.body().len().into();
+            request.headers_mut().append(CONTENT_LENGTH, length);
+        };
+        assert!(changed(request, twice).await.is_some());
     }
 }
 

@@ -3,15 +3,18 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use clerk_actor_tokens::{
-    Actor, ActorTokenId, ActorTokenRequest, ActorTokenStatus, Body, BoxError, Client,
-    ClientBuilder, CreateActorToken, ErrorKind, KeyProvider, KeySource, OperationKind, Outcome,
-    RetryConfig, SecretKey,
+    Actor, ActorTokenId, ActorTokenRequest, ActorTokenStatus, Body, BoxError, ClerkErrors, Client,
+    ClientBuilder, CreateActorToken, Error, ErrorKind, KeyProvider, KeySource, OperationKind,
+    Outcome, RetryConfig, SecretKey,
     layer::retry::Verdict,
     sandbox::{Fault, Sandbox},
 };
@@ -243,6 +246,57 @@ async fn only_the_dangerous_preset_sends_an_unknown_create_again() {
         .await
         .unwrap();
     assert_eq!(sandbox.ledger().minted().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn python_sdk_preset_makes_ten_attempts_with_backoff_whatever_retry_after_says() {
+    for retry_after in ["0", "Sun, 06 Nov 1994 08:49:37 GMT"] {
+        let requests = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&requests);
+        let transport = tower::service_fn(move |request: Request<Body>| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let _taken = request.into_body().into_bytes();
+            let response = Response::builder().status(503);
+            let response = response.header("retry-after", retry_after);
+            std::future::ready(response.body(String::new()))
+        });
+        let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport)
+            .retry(RetryConfig::python_sdk())
+            .call_timeout(Duration::from_secs(60))
+            .build()
+            .unwrap();
+        let begun = Instant::now();
+        let error = client.create(create()).await.unwrap_err();
+        assert_eq!((error.attempts(), error.retry_after()), (10, None));
+        assert_eq!(requests.swap(0, Ordering::SeqCst), 10);
+        client.revoke(&unknown_id()).await.unwrap_err();
+        assert_eq!(requests.load(Ordering::SeqCst), 10);
+        // Eighteen pauses of up to 0.5 s to 12.8 s.
+        let took = begun.elapsed();
+        assert!(took > Duration::from_secs(1), "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn zero_of_a_layer_counts_as_no_time_to_wait() {
+    for wait in [Duration::ZERO, Duration::from_millis(1)] {
+        let sandbox = Sandbox::new();
+        let refuse = move |_: Request<Body>| async move {
+            let busy = Error::api(StatusCode::TOO_MANY_REQUESTS, ClerkErrors::default());
+            Err::<Response<String>, BoxError>(busy.try_again_in(wait).into())
+        };
+        let retry = RetryConfig::default().initial_interval(Duration::from_secs(1000));
+        let retry = retry.max_interval(Duration::from_secs(1000));
+        let client = ClientBuilder::over(sandbox.secret_key(), tower::service_fn(refuse))
+            .retry(retry)
+            .call_timeout(Duration::MAX)
+            .build()
+            .unwrap();
+        let begun = Instant::now();
+        client.revoke(&unknown_id()).await.unwrap_err();
+        let is_backoff = begun.elapsed() > Duration::from_secs(1);
+        assert_eq!(is_backoff, wait.is_zero(), "{wait:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,8 +10,8 @@ use std::{
 use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorToken, ActorTokenRequest, ActorTokenStatus, Body, BoxError, ClerkError,
-    ClerkErrors, Client, ClientBuilder, CreateActorToken, Error, ErrorKind, Operation, Outcome,
-    RetryConfig, SecretKey,
+    ClerkErrors, Client, ClientBuilder, CreateActorToken, Error, ErrorKind, InvalidSecretKey,
+    Operation, Outcome, RetryConfig, SecretKey,
     layer::TimeoutLayer,
     sandbox::{Fault, Sandbox},
     server::{ActorTokensApi, Inbound},
@@ -29,7 +29,7 @@ const CREATE: &str = "/v1/actor_tokens";
 const REVOKE: &str = "/v1/actor_tokens/act_1/revoke";
 
 fn key() -> SecretKey {
-    SecretKey::new("sk_test_gateway").unwrap()
+    SecretKey::new("sk_test_gateway_0123456789").unwrap()
 }
 
 struct Received {
@@ -78,7 +78,7 @@ fn post(path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Request
     request.body(Full::new(body.into())).unwrap()
 }
 
-const AUTH: (&str, &str) = ("authorization", "Bearer sk_test_gateway");
+const AUTH: (&str, &str) = ("authorization", "Bearer sk_test_gateway_0123456789");
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 fn create(body: impl Into<Bytes>) -> Request<Full<Bytes>> {
@@ -114,14 +114,17 @@ impl Service<ActorTokenRequest> for Recorder {
 
 fn recorded() -> (Recorder, ActorTokensApi<Recorder>) {
     let recorder = Recorder::default();
-    (recorder.clone(), ActorTokensApi::new(recorder, key()))
+    (
+        recorder.clone(),
+        ActorTokensApi::new(recorder, key()).unwrap(),
+    )
 }
 
 #[tokio::test]
 async fn checks_run_in_order_and_refused_request_does_not_reach_the_service() {
     let (recorder, api) = recorded();
     let (wrong, no_version) = (
-        ("authorization", "Bearer sk_test_other"),
+        ("authorization", "Bearer sk_test_other_0123456789ab"),
         ("clerk-api-version", "2020-01-01"),
     );
     let get = Request::get(CREATE).body(Full::default()).unwrap();
@@ -323,17 +326,65 @@ async fn inbound_headers_are_an_extension_and_are_not_forwarded() {
 #[tokio::test]
 async fn added_keys_are_accepted_and_without_a_key_every_caller() {
     let revoke = |bearer: &str| post(REVOKE, &[("authorization", bearer)], "");
-    let other = || SecretKey::new("sk_test_other").unwrap();
-    let api = ActorTokensApi::new(Recorder::default(), key()).accept_key(other());
-    for bearer in ["Bearer sk_test_gateway", "Bearer sk_test_other"] {
+    let other = || SecretKey::new("sk_test_other_0123456789ab").unwrap();
+    let api = ActorTokensApi::new(Recorder::default(), key())
+        .unwrap()
+        .accept_key(other())
+        .unwrap();
+    for bearer in [
+        "Bearer sk_test_gateway_0123456789",
+        "Bearer sk_test_other_0123456789ab",
+    ] {
         assert_eq!(send(api.clone(), revoke(bearer)).await.status, 200);
     }
     assert!(!format!("{api:?}").contains("sk_test"));
 
     let open = ActorTokensApi::unauthenticated(Recorder::default());
     assert_eq!(send(open.clone(), post(REVOKE, &[], "")).await.status, 200);
-    let closed = open.accept_key(other());
+    let closed = open.accept_key(other()).unwrap();
     assert_eq!(send(closed, post(REVOKE, &[], "")).await.status, 401);
+}
+
+#[test]
+fn key_that_could_be_guessed_is_not_accepted() {
+    let open = || ActorTokensApi::unauthenticated(Recorder::default());
+    for (text, characters) in [
+        ("sk_test_gateway", 7),
+        ("sk_live_0123456789abcde", 15),
+        ("sk_0123456789abcde", 15),
+        ("sk_0123456789abcdef", 16),
+        ("sk_test_0123456789abcdef", 16),
+    ] {
+        let key = || SecretKey::new(text).unwrap();
+        let made = [
+            ActorTokensApi::new(Recorder::default(), key()),
+            open().accept_key(key()),
+        ];
+        for made in made {
+            let Err(error) = made else {
+                assert!(characters >= 16, "{text}");
+                continue;
+            };
+            assert!(characters < 16, "{text}");
+            assert_eq!(error, InvalidSecretKey::Weak);
+            let says = "a key that a service accepts has at least 16 characters after its prefix";
+            assert_eq!(error.to_string(), says);
+        }
+    }
+}
+
+#[tokio::test]
+async fn name_of_an_unknown_field_is_made_presentable() {
+    let (_, api) = recorded();
+    let name = "a\u{202e}\u{1b}[1m sk_test_marker";
+    let body = json!({"user_id": "u", "actor": {"sub": "a"}, name: 1});
+    let response = send(api, create(body.to_string())).await;
+    assert!(response.is(422, "form_param_unknown"));
+    let entry = &response.body["errors"][0];
+    let shown = "a[1m sk_[redacted]";
+    assert_eq!(entry["meta"]["param_name"], shown);
+    let sentence = format!("{shown} is not a parameter of this request.");
+    assert_eq!(entry["long_message"], sentence);
 }
 
 #[tokio::test]
@@ -363,7 +414,7 @@ where
         async move { Err::<ActorToken, _>(error) }
     });
     send(
-        ActorTokensApi::new(service, key()),
+        ActorTokensApi::new(service, key()).unwrap(),
         post(REVOKE, &[AUTH], ""),
     )
     .await
@@ -439,7 +490,7 @@ async fn error_of_poll_ready_is_a_500() {
     }
 
     let response = send(
-        ActorTokensApi::new(Broken, key()),
+        ActorTokensApi::new(Broken, key()).unwrap(),
         post(REVOKE, &[AUTH], ""),
     )
     .await;
@@ -453,7 +504,7 @@ async fn timeout_of_a_timeout_layer_is_a_504() {
     });
     let service = TimeoutLayer::new(Duration::from_secs(1)).layer(never);
     let response = send(
-        ActorTokensApi::new(service, key()),
+        ActorTokensApi::new(service, key()).unwrap(),
         post(REVOKE, &[AUTH], ""),
     )
     .await;
@@ -466,7 +517,7 @@ fn gateway(sandbox: &Sandbox) -> ActorTokensApi<Client> {
         .retry(RetryConfig::disabled())
         .build()
         .unwrap();
-    ActorTokensApi::new(client, key())
+    ActorTokensApi::new(client, key()).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -474,7 +525,11 @@ async fn a_401_about_the_key_of_the_client_is_a_502() {
     let sandbox = Sandbox::new();
     let wrong = SecretKey::new("sk_test_wrong").unwrap();
     let client = ClientBuilder::over(wrong, sandbox.transport()).build();
-    let response = send(ActorTokensApi::new(client.unwrap(), key()), create(BODY)).await;
+    let response = send(
+        ActorTokensApi::new(client.unwrap(), key()).unwrap(),
+        create(BODY),
+    )
+    .await;
     assert!(response.is(502, "bad_gateway"));
     assert_eq!(sandbox.requests(), 1);
 }
@@ -520,7 +575,7 @@ async fn guard_that_refuses_with_a_5xx_and_not_sent_is_forwarded() {
         (error.outcome(), error.exposed_until()),
         (Outcome::NotSent, None)
     );
-    let response = send(ActorTokensApi::new(client, key()), create(BODY)).await;
+    let response = send(ActorTokensApi::new(client, key()).unwrap(), create(BODY)).await;
     assert!(response.is(503, "closed"));
     assert_eq!(response.headers["retry-after"], "60");
     assert_eq!(sandbox.requests(), 0);
@@ -616,7 +671,7 @@ async fn timeout_before_anything_was_sent_states_that_nothing_has_changed() {
         std::future::pending::<Result<Response<Full<Bytes>>, BoxError>>().await
     });
     let client = ClientBuilder::over(key(), connecting).build().unwrap();
-    let response = send(ActorTokensApi::new(client, key()), create(BODY)).await;
+    let response = send(ActorTokensApi::new(client, key()).unwrap(), create(BODY)).await;
     assert!(response.is(504, "gateway_timeout"));
     assert_eq!(
         response.body["errors"][0]["long_message"],
@@ -635,7 +690,7 @@ async fn error_of_a_guard_in_a_client_is_forwarded() {
         .call_layer(FilterLayer::new(refuse))
         .build()
         .unwrap();
-    let response = send(ActorTokensApi::new(client, key()), create(BODY)).await;
+    let response = send(ActorTokensApi::new(client, key()).unwrap(), create(BODY)).await;
     assert!(response.is(403, "operator_missing"));
     assert_eq!(sandbox.requests(), 0);
 }
@@ -648,7 +703,7 @@ async fn foreign_error_in_a_client_before_anything_was_sent_is_a_503() {
         .call_layer(FilterLayer::new(refuse))
         .build()
         .unwrap();
-    let response = send(ActorTokensApi::new(client, key()), create(BODY)).await;
+    let response = send(ActorTokensApi::new(client, key()).unwrap(), create(BODY)).await;
     assert!(response.is(503, "service_unavailable"));
     let text = response.body.to_string();
     assert!(
@@ -667,7 +722,7 @@ async fn request_that_the_client_finds_invalid_is_a_422() {
         }))
         .build()
         .unwrap();
-    let response = send(ActorTokensApi::new(client, key()), create(BODY)).await;
+    let response = send(ActorTokensApi::new(client, key()).unwrap(), create(BODY)).await;
     assert!(response.is(422, "form_param_value_invalid"));
     assert_eq!(sandbox.requests(), 0);
 }
@@ -681,7 +736,7 @@ async fn foreign_error_after_the_token_was_minted_is_a_502() {
         }))
         .build()
         .unwrap();
-    let response = send(ActorTokensApi::new(client, key()), create(BODY)).await;
+    let response = send(ActorTokensApi::new(client, key()).unwrap(), create(BODY)).await;
     assert!(response.is(502, "bad_gateway"));
     assert!(!response.body.to_string().contains("marker"));
     assert_eq!(sandbox.ledger().minted().len(), 1);
@@ -697,7 +752,7 @@ async fn connection_that_is_refused_is_a_503() {
         .retry(RetryConfig::disabled())
         .build()
         .unwrap();
-    let response = send(ActorTokensApi::new(client, key()), create(BODY)).await;
+    let response = send(ActorTokensApi::new(client, key()).unwrap(), create(BODY)).await;
     assert!(response.is(503, "service_unavailable"));
 }
 
@@ -710,7 +765,7 @@ async fn a_4xx_after_an_attempt_with_unknown_outcome_is_a_502() {
     sandbox.inject(Fault::DisconnectBefore);
     sandbox.inject(Fault::Status(StatusCode::FORBIDDEN));
     let response = send(
-        ActorTokensApi::new(client, key()),
+        ActorTokensApi::new(client, key()).unwrap(),
         post(REVOKE, &[AUTH], ""),
     )
     .await;
@@ -793,7 +848,7 @@ impl Service<ActorTokenRequest> for Strict {
 async fn instance_polled_ready_is_called_and_refused_request_clones_none() {
     let service = Strict::default();
     let clones = Arc::clone(&service.clones);
-    let mut api = ActorTokensApi::new(service, key());
+    let mut api = ActorTokensApi::new(service, key()).unwrap();
     let Ok(refused) = api.call(post(REVOKE, &[], "")).await;
     assert_eq!(
         (refused.status().as_u16(), *clones.lock().unwrap()),
@@ -812,7 +867,7 @@ async fn token_of_a_dropped_request_is_revoked_and_a_returned_token_is_not() {
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .build()
         .unwrap();
-    let api = ActorTokensApi::new(client.clone(), key());
+    let api = ActorTokensApi::new(client.clone(), key()).unwrap();
     let body = r#"{"user_id":"user_1","actor":{"sub":"user_2"}}"#;
     assert_eq!(send(api.clone(), create(body)).await.status, 200);
 

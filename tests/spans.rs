@@ -136,6 +136,20 @@ async fn successful_call_has_a_span_with_a_child_for_its_attempt() {
 }
 
 #[tokio::test]
+async fn trace_id_in_a_span_is_made_presentable() {
+    for (status, body) in [(200, MINTED), (422, "")] {
+        let (capture, _guard) = Capture::begin();
+        let headers = [("clerk-trace-id", "a sk_test_marker")];
+        let client = scripted([answer(status, &headers, body)]);
+        if let Ok(token) = client.send(create()).await {
+            kept(Ok(token));
+        }
+        let (_, attempts) = checked(&capture);
+        assert_eq!(attempts[0].field("clerk.trace_id"), "a sk_[redacted]");
+    }
+}
+
+#[tokio::test]
 async fn revoke_span_has_the_template_as_its_name_and_the_id() {
     let (capture, _guard) = Capture::begin();
     let client = scripted([answer(200, &[], REVOKED)]);

@@ -5,9 +5,15 @@ use std::time::Duration;
 use clerk_actor_tokens::{
     Actor, ActorTokenId, ActorTokenStatus, BaseUrl, Body, BoxError, ClerkError, ClerkErrors,
     ClientBuilder, CreateActorToken, Error, ErrorKind, InvalidRequest, OperationKind, SecretKey,
-    layer::{ApiHeadersLayer, BearerAuthLayer},
+    layer::{ApiHeadersLayer, ApiVersion, BearerAuthLayer},
 };
 use http::{HeaderMap, Request, Response, StatusCode};
+use proptest::{
+    prelude::{ProptestConfig, any},
+    prop_assert_eq, prop_assume, proptest,
+    sample::{Index, select},
+};
+use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, HirKind};
 use serde_json::Value;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
@@ -173,6 +179,7 @@ fn text_from_the_network_is_stripped_and_keys_in_it_are_masked() {
             "key 'sk_[redacted]' and sk_[redacted] are wrong",
         ),
         ("sk_a:b%c$d~e is", "sk_[redacted] is"),
+        ("sk_test_a%2Bb%3D", "sk_[redacted]"),
         ("sk_[redacted]", "sk_[redacted]"),
         // A key of a known kind is masked inside a word, too.
         ("Bearer%20sk_live_a b", "Bearer%20sk_[redacted] b"),
@@ -193,6 +200,87 @@ fn text_from_the_network_is_stripped_and_keys_in_it_are_masked() {
     }
     let long = presentable(&"é".repeat(10_000));
     assert_eq!(long, "é".repeat(500) + "…");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn every_accepted_key_that_a_peer_echoes_is_masked(
+        key in "sk_(test_|live_)?[A-Za-z0-9._~+/=-]{1,40}",
+        hidden in select(vec!["", "\u{200b}", "\u{180e}", "\u{2800}", "\u{3164}", "\u{fe0f}", "\u{e0041}", "\0"]),
+        at in any::<Index>(),
+        before in select(vec!["", "the key ", "Bearer ", "'", "\"", "(", "<", "key=", "x\u{200b}"]),
+        after in select(vec!["", " is wrong", "'", "\"", "`", ",", ";", ")", ">", "<"]),
+    ) {
+        prop_assume!(SecretKey::new(&*key).is_ok());
+        let (one, two) = key.split_at(at.index(key.len()));
+        let echoed = format!("{before}{one}{hidden}{two}{after}");
+        let before = before.replace('\u{200b}', "");
+        prop_assert_eq!(presentable(&echoed), format!("{before}sk_[redacted]{after}"));
+    }
+}
+
+#[test]
+fn key_has_the_characters_of_a_bearer_token_only() {
+    for c in '\0'..='\u{ff}' {
+        let allowed = c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
+        let key = SecretKey::new(format!("sk_test_a{c}b"));
+        assert_eq!(key.is_ok(), allowed, "{}", c.escape_unicode());
+    }
+}
+
+#[test]
+fn invisible_characters_are_removed_and_all_others_kept() {
+    let class = regex_syntax::parse(r"[\p{Cf}\p{Default_Ignorable_Code_Point}\p{Cc}]").unwrap();
+    let HirKind::Class(Class::Unicode(class)) = class.kind() else {
+        panic!("it is no class");
+    };
+    let mut ranges = class.ranges().to_vec();
+    // The line separators, and the blank of Braille.
+    ranges.extend(
+        [('\u{2028}', '\u{2029}'), ('\u{2800}', '\u{2800}')]
+            .map(|(a, b)| ClassUnicodeRange::new(a, b)),
+    );
+    let class = ClassUnicode::new(ranges);
+    let mut next = class.ranges().iter().peekable();
+    for c in '\0'..=char::MAX {
+        while next.peek().is_some_and(|range| range.end() < c) {
+            next.next();
+        }
+        let is_invisible = next.peek().is_some_and(|range| range.start() <= c);
+        let kept = presentable(&format!("a{c}b"));
+        assert_eq!(kept == "ab", is_invisible, "{}", c.escape_unicode());
+    }
+}
+
+#[test]
+fn api_version_is_a_date() {
+    for date in ["2021-02-05", "2026-05-12"] {
+        assert_eq!(date.parse::<ApiVersion>().unwrap().as_str(), date);
+    }
+    for other in [
+        "",
+        "latest",
+        "v1",
+        "1",
+        "2026-5-12",
+        "2026-05-1",
+        "2026-05-123",
+        "2026/05/12",
+        "20260512",
+        "2026-05-1x",
+        " 2026-05-12",
+        "2026-05-12\n",
+        "-026-05-12",
+        "२०२६-०५-१२",
+    ] {
+        let error = other.parse::<ApiVersion>().expect_err(other);
+        assert_eq!(
+            error.to_string(),
+            "an API version is a date like 2026-05-12"
+        );
+    }
 }
 
 /// The headers below the layer, of a request with these headers of its own.

@@ -3,7 +3,11 @@
 mod ticket;
 mod wire;
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 pub(crate) use self::ticket::Guard;
 pub use self::{ticket::Ticket, wire::InvalidActorToken};
@@ -23,6 +27,8 @@ pub struct ActorToken {
     pub(crate) created_at: Option<SystemTime>,
     pub(crate) updated_at: Option<SystemTime>,
     pub(crate) expires_at: Option<SystemTime>,
+    /// How long the token lives from its mint on, which does not depend on the API's clock.
+    pub(crate) lifetime: Option<Duration>,
 }
 
 /// The state of an actor token.
@@ -53,6 +59,7 @@ impl ActorToken {
             created_at: None,
             updated_at: None,
             expires_at: None,
+            lifetime: None,
         }
     }
 
@@ -98,10 +105,21 @@ impl ActorToken {
         self.updated_at
     }
 
-    /// When the token expires, computed from the request. Absent after a revoke.
+    /// When the token expires, computed from the request and `created_at`, or from the time of the
+    /// response if the token would have expired before that. Absent after a revoke.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
+    }
+
+    /// Notes how long the token lives, which the API has just minted.
+    pub(crate) fn living_for(mut self, lifetime: Duration) -> Self {
+        let now = SystemTime::now();
+        let end = |minted: SystemTime| minted.checked_add(lifetime);
+        let end_by_api = self.created_at.and_then(end).filter(|end| *end > now);
+        self.expires_at = end_by_api.or_else(|| end(now));
+        self.lifetime = Some(lifetime);
+        self
     }
 
     /// Sets the actor.

@@ -168,6 +168,7 @@ impl ActorToken {
             created_at: wire.created_at.and_then(to_time),
             updated_at: wire.updated_at.and_then(to_time),
             expires_at: None,
+            lifetime: None,
         })
     }
 

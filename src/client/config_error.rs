@@ -24,9 +24,12 @@ pub enum ConfigError {
     /// `CLERK_API_URL` is not a base URL.
     #[error("CLERK_API_URL: {0}")]
     BaseUrl(InvalidBaseUrl),
-    /// `CLERK_API_VERSION` is not an API version.
-    #[error("CLERK_API_VERSION: {0}")]
+    /// `CLERK_API_VERSION` is neither a date nor the path of the API.
+    #[error("CLERK_API_VERSION: {0}, or the path of the API, like v1")]
     ApiVersion(InvalidApiVersion),
+    /// `CLERK_API_VERSION` is a path, and `CLERK_API_URL` has another one.
+    #[error("CLERK_API_VERSION is not the path of CLERK_API_URL: set one of the two")]
+    ApiVersionPath,
     /// The default transport cannot be set up.
     #[cfg(feature = "transport")]
     #[error("could not set up the transport")]

@@ -3,7 +3,7 @@
 use std::env::{self, VarError};
 
 use super::{Client, ClientBuilder, ConfigError, Layers};
-use crate::{SecretKey, transport::TransportConfig};
+use crate::{BaseUrl, SecretKey, transport::TransportConfig};
 
 impl Client {
     /// Builds a client from the environment, see [`ClientBuilder::from_env`].
@@ -18,23 +18,41 @@ impl Client {
 
 impl ClientBuilder<Layers, TransportConfig> {
     /// Begins with the environment variables `CLERK_SECRET_KEY`, and `CLERK_API_URL` and
-    /// `CLERK_API_VERSION` if they are set.
+    /// `CLERK_API_VERSION` if they are set. An empty variable counts as not set.
+    ///
+    /// `CLERK_API_VERSION` is one of two things. A date such as `2026-05-12` is the
+    /// [version of the API](Self::api_version). `v1`, which is Clerk's default of the variable, is the
+    /// path of a base URL that has none.
     ///
     /// # Errors
     ///
-    /// When `CLERK_SECRET_KEY` is not set, or the value of a variable is invalid.
+    /// When `CLERK_SECRET_KEY` is not set, the value of a variable is invalid, or `CLERK_API_URL` has
+    /// another path than `CLERK_API_VERSION` says.
     pub fn from_env() -> Result<Self, ConfigError> {
         let key = variable("CLERK_SECRET_KEY")?.ok_or(ConfigError::Missing {
             variable: "CLERK_SECRET_KEY",
         })?;
         let mut builder = Self::new(SecretKey::new(key).map_err(ConfigError::SecretKey)?);
-        if let Some(url) = variable("CLERK_API_URL")? {
-            builder = builder.base_url(url.parse().map_err(ConfigError::BaseUrl)?);
+        let url = variable("CLERK_API_URL")?;
+        let url = url.as_deref().unwrap_or("https://api.clerk.com");
+        let version = variable("CLERK_API_VERSION")?;
+        // `v1` becomes `/v1`.
+        let digits = version.as_ref().and_then(|it| it.strip_prefix('v'));
+        let is_path = digits.is_some_and(|it| it.parse::<u32>().is_ok() && !it.starts_with('+'));
+        let path = match version {
+            Some(version) if is_path => Some(format!("/{version}")),
+            Some(version) => {
+                builder = builder.api_version(version.parse().map_err(ConfigError::ApiVersion)?);
+                None
+            }
+            None => None,
+        };
+        let default = path.as_deref().unwrap_or(BaseUrl::DEFAULT_PATH);
+        let base_url = BaseUrl::with_default_path(url, default).map_err(ConfigError::BaseUrl)?;
+        match path {
+            Some(path) if path != base_url.path => Err(ConfigError::ApiVersionPath),
+            _ => Ok(builder.base_url(base_url)),
         }
-        if let Some(version) = variable("CLERK_API_VERSION")? {
-            builder = builder.api_version(version.parse().map_err(ConfigError::ApiVersion)?);
-        }
-        Ok(builder)
     }
 }
 

@@ -1,10 +1,6 @@
 //! [`Lease`], a token that is revoked when it is dropped.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, sync::Arc};
 
 use http::HeaderMap;
 use tokio::runtime::Handle;
@@ -74,7 +70,7 @@ impl Lease {
         let guard = token.take_guard().unwrap_or_else(|| {
             let settler = Arc::clone(client.settler());
             let id = token.id().clone();
-            let lifetime = lifetime(&token).unwrap_or(requested);
+            let lifetime = token.lifetime.unwrap_or(requested);
             Arc::new(TokenGuard::of_token(settler, runtime, id, lifetime, origin))
         });
         Ok(Self {
@@ -135,12 +131,6 @@ impl Lease {
         }
         result
     }
-}
-
-/// Returns how long a token lives from its mint on, which does not depend on the API's clock.
-fn lifetime(token: &ActorToken) -> Option<Duration> {
-    let minted = token.created_at().unwrap_or_else(SystemTime::now);
-    token.expires_at()?.duration_since(minted).ok()
 }
 
 impl Drop for Lease {

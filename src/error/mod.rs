@@ -333,17 +333,35 @@ impl fmt::Display for Error {
 }
 
 impl fmt::Debug for Error {
+    /// Shows at most 16 KiB, sources included.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = match f.alternate() {
+            true => format!("{:#?}", Fields(self)),
+            false => format!("{:?}", Fields(self)),
+        };
+        // Leaves room for a character that is cut, and for the `…`.
+        match shown.as_bytes().get(..16 * 1024 - 6) {
+            Some(start) => write!(f, "{}…", String::from_utf8_lossy(start)),
+            None => f.write_str(&shown),
+        }
+    }
+}
+
+struct Fields<'a>(&'a Error);
+
+impl fmt::Debug for Fields<'_> {
     /// Shows what is set only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fn set<T: fmt::Debug>(value: &Option<T>) -> Option<&dyn fmt::Debug> {
             value.as_ref().map(|value| value as _)
         }
 
-        let details = &*self.details;
+        let Self(error) = self;
+        let details = &*error.details;
         let mut debug = f.debug_struct("Error");
         debug
-            .field("kind", &self.kind)
-            .field("outcome", &self.outcome)
+            .field("kind", &error.kind)
+            .field("outcome", &error.outcome)
             .field("attempts", &details.attempts);
         for (name, value) in [
             ("permanent", set(&details.permanent.then_some(true))),
@@ -351,7 +369,7 @@ impl fmt::Debug for Error {
             ("out_of_budget", set(&details.out_of_budget.then_some(true))),
             ("status", set(&details.status)),
             ("clerk_errors", set(&details.clerk_errors)),
-            ("trace_id", set(&self.trace_id())),
+            ("trace_id", set(&error.trace_id())),
             ("retry_after", set(&details.retry_after)),
             ("actor_token_id", set(&details.actor_token_id)),
             ("exposed_until", set(&details.exposed_until)),

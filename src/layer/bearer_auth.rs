@@ -4,7 +4,9 @@
 //!
 //! Lowest of all layers, directly above the transport: no layer above it can see or log the key. It
 //! replaces any `Authorization` header of a request, and it sends the key to the base authority only: a
-//! request to another host is refused before any I/O.
+//! request to another host is refused before any I/O. So is a request whose layers have set a header that
+//! is the transport's, such as `host` or `transfer-encoding`, or a `content-length` that is not the length
+//! of the body: it could reach another host, or be read as two requests.
 //!
 //! Every attempt takes the key from its [`KeySource`], so that a rotated key is used. When the API
 //! responds with 401 and the source may have another key by now, retry repeats the attempt, once a
@@ -46,7 +48,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri, header::AUTHORIZATION};
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_LENGTH},
+};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -67,8 +72,27 @@ struct Config {
 }
 
 impl Config {
-    fn may_see_the_key(&self, uri: &Uri) -> bool {
-        self.bases.iter().any(|base| base.is_authority_of(uri))
+    /// Returns why the request must not be sent with the key.
+    fn check(&self, request: &Request<Body>) -> Result<(), Error> {
+        let is_ours = |base: &BaseUrl| base.is_authority_of(request.uri());
+        if !self.bases.iter().any(is_ours) {
+            return Err(refused("its host is not one that the secret key is for"));
+        }
+        let headers = request.headers();
+        // They frame the message or name its recipient: only the transport may set them.
+        let mut framing = "connection expect host te trailer transfer-encoding upgrade".split(' ');
+        if let Some(name) = framing.find(|name| headers.contains_key(*name)) {
+            return Err(refused(&format!("a layer has set the header {name}")));
+        }
+        let is_length = |value: &HeaderValue| match request.body().len() {
+            0 => value == "0",
+            length => *value == length.to_string(),
+        };
+        let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+        if !lengths.next().is_none_or(is_length) || lengths.next().is_some() {
+            return Err(refused("a layer has set a wrong content-length"));
+        }
+        Ok(())
     }
 }
 
@@ -126,10 +150,9 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let source = &self.config.source;
-        let state = if !self.config.may_see_the_key(request.uri()) {
+        let state = if let Err(error) = self.config.check(&request) {
             // Releases the reserved readiness, such as a concurrency permit.
             self.inner = self.inner.clone();
-            let error = refused("its host is not one that the secret key is for");
             State::Refused { error: Some(error) }
         } else if let Some(key) = source.current() {
             send(&mut self.inner, request, key)
@@ -219,6 +242,8 @@ where
                 }
                 StateProj::Sent { future, key } => {
                     let mut response = ready!(future.poll(cx)).map_err(Into::into)?;
+                    // A transport may return the extensions of an earlier exchange.
+                    response.extensions_mut().remove::<StaleKey>();
                     if response.status() == StatusCode::UNAUTHORIZED && this.source.refuse(key) {
                         response.extensions_mut().insert(StaleKey);
                     }

@@ -40,7 +40,7 @@ impl Sandbox {
     pub fn transport(&self) -> SandboxTransport {
         SandboxTransport {
             sandbox: self.clone(),
-            api: ActorTokensApi::new(self.clone(), self.secret_key()),
+            api: ActorTokensApi::unauthenticated(self.clone()).accept_any_key(self.secret_key()),
         }
     }
 

@@ -61,11 +61,11 @@
 //!     }
 //! });
 //! let service = FilterLayer::new(named).layer(revoker);
-//! let api = ActorTokensApi::new(service, SecretKey::new("sk_test_gateway")?);
+//! let api = ActorTokensApi::new(service, SecretKey::new("sk_test_q8Zt3vN0cXwL5rYd")?)?;
 //!
 //! let revoke = || {
 //!     Request::post("/v1/actor_tokens/act_1/revoke")
-//!         .header("authorization", "Bearer sk_test_gateway")
+//!         .header("authorization", "Bearer sk_test_q8Zt3vN0cXwL5rYd")
 //! };
 //! let request = revoke().body(Empty::<bytes::Bytes>::new())?;
 //! assert_eq!(api.clone().oneshot(request).await?.status(), 403);
@@ -112,7 +112,7 @@ use tower_service::Service;
 
 use self::head::Route;
 pub use self::inbound::Inbound;
-use crate::{ActorToken, ActorTokenRequest, BoxError, Error, SecretKey};
+use crate::{ActorToken, ActorTokenRequest, BoxError, Error, InvalidSecretKey, SecretKey};
 
 /// Serves Clerk's wire protocol from a `Service<ActorTokenRequest>`, see the [module](self).
 #[derive(Clone)]
@@ -126,8 +126,11 @@ pub struct ActorTokensApi<S> {
 impl<S> ActorTokensApi<S> {
     /// Serves `service` to callers that present `key`. This is a key of the gateway, not the key that a
     /// client below it uses.
-    #[must_use]
-    pub fn new(service: S, key: SecretKey) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When the key has fewer than 16 characters after its prefix, because it could be guessed.
+    pub fn new(service: S, key: SecretKey) -> Result<Self, InvalidSecretKey> {
         Self::unauthenticated(service).accept_key(key)
     }
 
@@ -149,8 +152,19 @@ impl<S> ActorTokensApi<S> {
 
     /// Accepts this key as well, for key rotation or for one key per client. An API that was
     /// [`unauthenticated`](Self::unauthenticated) requires a key from then on.
-    #[must_use]
-    pub fn accept_key(mut self, key: SecretKey) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When the key has fewer than 16 characters after its prefix, because it could be guessed.
+    pub fn accept_key(self, key: SecretKey) -> Result<Self, InvalidSecretKey> {
+        match key.is_strong() {
+            true => Ok(self.accept_any_key(key)),
+            false => Err(InvalidSecretKey::Weak),
+        }
+    }
+
+    /// Accepts this key as well, however short it is.
+    pub(crate) fn accept_any_key(mut self, key: SecretKey) -> Self {
         let keys = self.keys.iter().flat_map(|keys| keys.iter().cloned());
         self.keys = Some(keys.chain([key]).collect());
         self

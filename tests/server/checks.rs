@@ -61,7 +61,10 @@ async fn other_methods_than_post_are_refused() {
 
 /// Returns the code of the response to a revoke with these `Authorization` headers.
 async fn code_with_bearer(values: &[&[u8]]) -> String {
-    let api = recorded().1.accept_key(SecretKey::new("sk_1").unwrap());
+    let api = recorded()
+        .1
+        .accept_key(SecretKey::new("sk_1_0123456789abcdef").unwrap())
+        .unwrap();
     let mut request = post(REVOKE, &[], "");
     for value in values {
         let value = HeaderValue::from_bytes(value).unwrap();
@@ -73,19 +76,19 @@ async fn code_with_bearer(values: &[&[u8]]) -> String {
 #[tokio::test]
 async fn accepted_keys_pass_and_others_are_invalid() {
     for value in [
-        "Bearer sk_test_gateway",
-        "bearer sk_1",
-        "BEARER  sk_test_gateway",
-        "Bearer sk_1 ",
+        "Bearer sk_test_gateway_0123456789",
+        "bearer sk_1_0123456789abcdef",
+        "BEARER  sk_test_gateway_0123456789",
+        "Bearer sk_1_0123456789abcdef ",
     ] {
         assert_eq!(code_with_bearer(&[value.as_bytes()]).await, "", "{value}");
     }
     for value in [
         "Bearer sk_2",
-        "Bearer sk_11",
+        "Bearer sk_1_0123456789abcdef1",
         "Bearer sk_",
         "Bearer SK_1",
-        "Bearer sk_1, Bearer sk_1",
+        "Bearer sk_1_0123456789abcdef, Bearer sk_1_0123456789abcdef",
     ] {
         let code = code_with_bearer(&[value.as_bytes()]).await;
         assert_eq!(code, "clerk_key_invalid", "{value}");
@@ -95,14 +98,14 @@ async fn accepted_keys_pass_and_others_are_invalid() {
 
 #[tokio::test]
 async fn anything_but_one_bearer_header_is_a_format_error() {
-    let good = b"Bearer sk_1".as_slice();
+    let good = b"Bearer sk_1_0123456789abcdef".as_slice();
     for values in [
         &[][..],
         &[b"".as_slice()],
         &[b"Bearer"],
         &[b"Bearer "],
-        &[b"sk_1"],
-        &[b"Basic sk_1"],
+        &[b"sk_1_0123456789abcdef"],
+        &[b"Basic sk_1_0123456789abcdef"],
         &[good, good],
     ] {
         let code = code_with_bearer(values).await;

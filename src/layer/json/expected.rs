@@ -1,6 +1,6 @@
 //! [`Expected`], the token that the response to an operation must describe.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -28,7 +28,7 @@ impl Expected {
             Self::Minted { user_id, .. } => ActorToken::read(body, user_id),
             Self::Revoked { .. } => ActorToken::from_json(body),
         };
-        let mut token = match read {
+        let token = match read {
             Ok(token) => token,
             Err(error) => return Err(self.undecodable(error, body).into()),
         };
@@ -36,11 +36,7 @@ impl Expected {
             Self::Minted {
                 user_id: None,
                 lifetime,
-            } => {
-                let minted = token.created_at.unwrap_or_else(SystemTime::now);
-                token.expires_at = minted.checked_add(lifetime);
-                Ok(token)
-            }
+            } => Ok(token.living_for(lifetime)),
             Self::Minted { .. } if token.user_id().is_some() => {
                 Err(about_another_user(token.id).into())
             }

@@ -160,8 +160,8 @@ impl Policy {
     /// Returns the `Retry-After`, or a backoff with full jitter; `None` if `Retry-After` is too long.
     fn pause(&self, error: &BoxError, config: &RetryConfig) -> Option<Duration> {
         match error.downcast_ref::<Error>().and_then(Error::retry_after) {
-            Some(wait) => (wait <= config.max_retry_after).then_some(wait),
-            None => Some(config.ceiling(self.retries + 1).mul_f64(fastrand::f64())),
+            Some(wait) if !wait.is_zero() => (wait <= config.max_retry_after).then_some(wait),
+            _ => Some(config.ceiling(self.retries + 1).mul_f64(fastrand::f64())),
         }
     }
 

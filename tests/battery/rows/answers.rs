@@ -1,10 +1,17 @@
 //! Bodies of a 200 and the result of each, over any protocol.
 
+use std::time::{Duration, SystemTime};
+
+use clerk_actor_tokens::ActorToken;
+
 use crate::harness::{
-    checks::{Check, field, salvaged},
+    checks::{Check, check, field, salvaged},
     gzip,
     run::{AP, End, OK, UN},
+    script::Op,
 };
+
+const S: Duration = Duration::from_secs(1);
 
 /// A response with status 200, and how a create and a revoke must end with it.
 pub(crate) struct Answer {
@@ -58,11 +65,32 @@ pub(crate) fn all() -> Vec<Answer> {
         let body = format!(r#"{{"id":"act_1","user_id":"user_1",{odd}}}"#);
         all.push(Answer::new(*odd, body, OK));
     }
+    for created_at in ["1700000000", "1700000000000", "0"] {
+        let name = format!("created_at {created_at}, long ago");
+        let body = format!(r#"{{"id":"act_1","user_id":"user_1","created_at":{created_at}}}"#);
+        all.push(Answer::new(name, body, OK).also(expires_in_an_hour()));
+    }
     let paused = r#"{"id":"act_1","user_id":"user_1","status":"paused"}"#;
     all.push(Answer::new("an unknown status", paused, OK).also(field("status", Some("paused"))));
     all.extend(deep());
     all.extend(compressed());
     all
+}
+
+/// A minted token expires about an hour from now; of a revoked one no expiry is known.
+fn expires_in_an_hour() -> Check {
+    check(|run| {
+        let now = SystemTime::now();
+        let right = |token: &ActorToken| match (run.op, token.expires_at()) {
+            (Op::Create, Some(at)) => at > now + 3500 * S && at <= now + 3600 * S,
+            (Op::Revoke, None) => true,
+            _ => false,
+        };
+        match run.results.iter().flatten().all(right) {
+            true => Ok(()),
+            false => Err("it expires at another time".into()),
+        }
+    })
 }
 
 /// Very deeply nested.

@@ -18,6 +18,9 @@ pub(crate) fn all() -> Vec<ErrorBody> {
         also,
     };
     let many = |count| format!(r#"{{"errors":[{}{{}}]}}"#, r#"{"code":"x"},"#.repeat(count));
+    let wide = "\u{1f600}\\\"".repeat(300);
+    let entry = format!(r#"{{"code":"{wide}","message":"{wide}","long_message":"{wide}"}},"#);
+    let wide = format!(r#"{{"errors":[{}{{}}]}}"#, entry.repeat(31));
     let html = "<html>MARKER</html>";
     let plain: &[_] = &[];
     let traced: &[_] = &[("cf-ray", "8f-FRA"), ("content-type", "text/html")];
@@ -37,6 +40,7 @@ pub(crate) fn all() -> Vec<ErrorBody> {
         of("ten thousand errors", plain, &many(10_000), capped()),
         // More than is read at all, so that it is no JSON any more.
         of("a million errors", plain, &many(1_000_000), code(None)),
+        of("texts of 166 KB", plain, &wide, short()),
         of(
             "as another content type",
             problem,
@@ -55,6 +59,18 @@ pub(crate) fn all() -> Vec<ErrorBody> {
             r#"{"errors":[{"message":"sk_test_MARKER is wrong"}]}"#,
             message("sk_[redacted] is wrong"),
         ),
+        of(
+            "our key echoed, split by invisible characters",
+            plain,
+            "{\"errors\":[{\"message\":\"s\u{180e}k_te\u{2800}st\u{3164}_MAR\u{e0041}KE\u{fe0f}R is wrong\"}]}",
+            message("sk_[redacted] is wrong"),
+        ),
+        of(
+            "our key echoed as a trace id",
+            &[("clerk-trace-id", "sk_test_MARKER")],
+            "",
+            trace_id("sk_[redacted]"),
+        ),
         of("HTML from the edge", traced, html, trace_id("8f-FRA")),
     ]
 }
@@ -66,6 +82,22 @@ fn message(wanted: &'static str) -> Check {
         match errors.and_then(|errors| errors.errors.first()) {
             Some(error) if error.message == wanted => Ok(()),
             other => Err(format!("wanted {wanted:?}, got {other:?}")),
+        }
+    })
+}
+
+/// What the error shows has at most 16 KiB.
+fn short() -> Check {
+    check(|run| {
+        let error = run.error()?;
+        let shown = [
+            format!("{error}"),
+            format!("{error:?}"),
+            format!("{error:#?}"),
+        ];
+        match shown.iter().map(String::len).max() {
+            Some(..=16_384) => Ok(()),
+            other => Err(format!("it shows {other:?} bytes")),
         }
     })
 }

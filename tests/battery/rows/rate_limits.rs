@@ -29,14 +29,12 @@ const BY_ITSELF: Duration = Duration::from_millis(110);
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for (value, wanted) in [
-        ("0", 0),
         ("1", 1),
         ("5", 5),
         ("10", 10),
         ("Sun, 06 Nov 1994 08:49:40 GMT", 3),
         ("Sunday, 06-Nov-94 08:49:40 GMT", 3),
         ("Sun Nov  6 08:49:40 1994", 3),
-        ("Sun, 06 Nov 1994 08:00:00 GMT", 0),
     ] {
         let headers = [("date", DATE), ("retry-after", value)];
         let name = format!("429, Retry-After {value:?}, waited for");
@@ -44,6 +42,10 @@ pub(crate) fn rows() -> Vec<Row> {
     }
     let digits = "9".repeat(15_000);
     for value in [
+        "0",
+        "000",
+        "Sun, 06 Nov 1994 08:00:00 GMT",
+        "Sun, 06 Nov 1994 08:49:37 GMT",
         "-5",
         "+5",
         "5.5",
@@ -73,6 +75,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(two_headers());
     rows.extend(clocks());
     rows.extend(bursts());
+    rows.extend(without_a_pause());
     rows
 }
 
@@ -147,7 +150,7 @@ fn clocks() -> Vec<Row> {
     let past = fmt_http_date(now - day);
     let headers = [("retry-after", past.as_str())];
     let name = "a date that has passed, and no clock";
-    rows.extend(goes_on(name, &headers, &waited(Duration::ZERO)));
+    rows.extend(goes_on(name, &headers, &took(Duration::ZERO..=BY_ITSELF)));
     // An hour from now, and the rows may wait for their turn: how long exactly, nobody can tell.
     let future = fmt_http_date(now + 3600 * S);
     let [one, _] = limited(&[("retry-after", &future)]);
@@ -189,6 +192,17 @@ fn bursts() -> Vec<Row> {
         rows.push(row(name, burst(code), (UN, 1), (UN, 3)).also(status(code)));
     }
     rows
+}
+
+/// A response that asks for no pause is repeated after a backoff.
+fn without_a_pause() -> Vec<Row> {
+    let of = |value| {
+        let headers = format!("date: {DATE}\r\nretry-after: {value}\r\n");
+        let script = vec![Request, Write(http1(503, &headers, ""))];
+        let name = format!("503 for ever, Retry-After {value:?}");
+        row(name, script, (UN, 1), (UN, 3)).also(status(503))
+    };
+    ["0", "Sun, 06 Nov 1994 08:49:37 GMT"].map(of).into()
 }
 
 fn burst(status: u16) -> Vec<Step> {
