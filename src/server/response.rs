@@ -1,6 +1,6 @@
 //! Responses on the wire: a token, or the errors of a failed request.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
@@ -10,7 +10,7 @@ use http::{
 
 use super::ResponseBody;
 use crate::{
-    ActorToken, BoxError, ClerkError, ClerkErrors, Error, ErrorKind, Outcome, actor_token::Guard,
+    ActorToken, BoxError, ClerkError, ClerkErrors, Error, ErrorKind, Outcome,
     layer::timeout::TimedOut,
 };
 
@@ -21,20 +21,13 @@ pub(crate) fn refusal(status: StatusCode, entry: ClerkError) -> Error {
 
 /// Returns a JSON response. It must not be cached, because it may contain a credential.
 pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<ResponseBody> {
-    guarded_json(status, body.into(), None)
-}
-
-fn guarded_json(
-    status: StatusCode,
-    body: Bytes,
-    guard: Option<Arc<dyn Guard>>,
-) -> Response<ResponseBody> {
+    let json = body.into();
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (CONTENT_LENGTH, HeaderValue::from(body.len())),
+        (CONTENT_LENGTH, HeaderValue::from(json.len())),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    let mut response = Response::new(ResponseBody::new(body, guard));
+    let mut response = Response::new(ResponseBody { json, guard: None });
     *response.status_mut() = status;
     response.headers_mut().extend(headers);
     response
@@ -72,7 +65,9 @@ pub(super) fn of_result(result: Result<ActorToken, BoxError>) -> Response<Respon
         Ok(mut token) => {
             // Without its guard, the token is not claimed here. The body does that.
             let guard = token.take_guard();
-            guarded_json(StatusCode::OK, token.expose_json().into(), guard)
+            let mut response = json(StatusCode::OK, token.expose_json());
+            response.body_mut().guard = guard;
+            response
         }
         Err(error) => match error.downcast_ref::<Error>() {
             Some(error) => of_error(error),

@@ -19,16 +19,11 @@ use crate::actor_token::Guard;
 /// dropped before, the token is revoked in the background, because the caller cannot have received it.
 #[derive(Default)]
 pub struct ResponseBody {
-    json: Bytes,
-    guard: Option<Arc<dyn Guard>>,
+    pub(super) json: Bytes,
+    pub(super) guard: Option<Arc<dyn Guard>>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(json: impl Into<Bytes>, guard: Option<Arc<dyn Guard>>) -> Self {
-        let json = json.into();
-        Self { json, guard }
-    }
-
     /// Claims the token and returns its JSON.
     pub(crate) fn take(&mut self) -> Bytes {
         if let Some(guard) = self.guard.take() {
