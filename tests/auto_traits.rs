@@ -8,7 +8,7 @@ use clerk_actor_tokens::{
     CallWatch, ClerkError, ClerkErrors, Client, ClientBuilder, ConfigError, CreateActorToken,
     Error, ErrorKind, InvalidActorToken, InvalidActorTokenId, InvalidBaseUrl, InvalidRequest,
     InvalidSecretKey, KeySource, Lease, Operation, OperationKind, Outcome, Payload, RetryConfig,
-    RotatingKey, SecretKey, Ticket, TokenResponse, Withdrawn, client, layer,
+    RotatingKey, SecretKey, Ticket, TokenResponse, Withdrawn, client, layer, server,
 };
 use http::{Request, Response};
 use http_body_util::Full;
@@ -63,6 +63,7 @@ fn values_are_shared_cloned_and_shown() {
     // Neither is `Clone`: a body is sent once, and a token is delivered once.
     shared::<Body>();
     shared::<TokenResponse>();
+    shared::<server::ResponseBody>();
 }
 
 #[test]

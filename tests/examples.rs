@@ -1,4 +1,4 @@
-//! Every example ends well, and lets out no secret with everything logged.
+//! Every example succeeds, and shows no secret with everything logged.
 
 mod support {
     pub(crate) mod search;
@@ -6,14 +6,15 @@ mod support {
 
 use std::{
     env,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::Path,
     process::{Command, Stdio},
 };
 
 use support::search::Forms;
 
-/// An example beside this test. `cargo test` builds them with it, unless it is told `--test`.
+/// Returns the command of an example. `cargo test` builds the examples, unless `--test` is given.
 fn example(name: &str) -> Command {
     let test = env::current_exe().unwrap();
     let target = test.parent().and_then(Path::parent).unwrap();
@@ -23,19 +24,20 @@ fn example(name: &str) -> Command {
     let mut command = Command::new(program);
     command.env("RUST_LOG", "trace");
     command.env_remove("CLERK_SECRET_KEY");
+    command.env_remove("GATEWAY_KEY");
     command
 }
 
-/// Runs an example to its end, and tells all that it wrote.
+/// Runs an example to its end, and returns its output.
 fn run(command: &mut Command) -> String {
     let ran = command.output().unwrap();
     let (out, err) = (ran.stdout, ran.stderr);
-    let told = String::from_utf8([out, err].concat()).unwrap();
-    assert!(ran.status.success(), "{told}");
-    told
+    let output = String::from_utf8([out, err].concat()).unwrap();
+    assert!(ran.status.success(), "{output}");
+    output
 }
 
-/// Which secret of the sandbox a text shows: its key, or the beginning of a ticket.
+/// Returns the secret of the sandbox that a text shows: its key, or the beginning of a ticket.
 fn secret_in(text: &str) -> Option<String> {
     let form = Forms::of("test_sandbox").form_in(text);
     let of_ticket = ["=eyJ", "\"eyJ", " eyJ", ".eyJ", "ZXlK", "65794a"];
@@ -45,8 +47,8 @@ fn secret_in(text: &str) -> Option<String> {
 }
 
 #[track_caller]
-fn assert_silent(told: &str) {
-    assert_eq!(secret_in(told), None, "{told}");
+fn assert_silent(output: &str) {
+    assert_eq!(secret_in(output), None, "{output}");
 }
 
 #[test]
@@ -59,17 +61,17 @@ fn no_example_shows_a_secret() {
         ("hand_built_stack", &[]),
         ("soak", soak),
     ] {
-        let told = run(example(name).args(args));
+        let output = run(example(name).args(args));
         assert!(
-            told.contains("call{otel.name="),
-            "{name} logs nothing: {told}"
+            output.contains("call{otel.name="),
+            "{name} logs nothing: {output}"
         );
-        assert_silent(&told);
+        assert_silent(&output);
     }
 }
 
 #[test]
-fn the_sandbox_shows_its_key_where_it_is_asked_to_and_nothing_else() {
+fn sandbox_prints_its_key_and_no_other_secret() {
     let mut sandbox = example("sandbox");
     let mut sandbox = sandbox
         .stdout(Stdio::piped())
@@ -84,10 +86,13 @@ fn the_sandbox_shows_its_key_where_it_is_asked_to_and_nothing_else() {
         (name.to_owned(), value.to_owned())
     };
     let settings = [setting(), setting()];
-    let told = run(example("quickstart").envs(settings.clone()));
+    let output = run(example("quickstart").envs(settings.clone()));
     let [(_, base_url), _] = settings;
-    assert!(told.contains(&format!("talking to {base_url}")), "{told}");
-    assert_silent(&told);
+    assert!(
+        output.contains(&format!("talking to {base_url}")),
+        "{output}"
+    );
+    assert_silent(&output);
 
     sandbox.kill().unwrap();
     let mut rest = String::new();
@@ -103,7 +108,7 @@ fn the_sandbox_shows_its_key_where_it_is_asked_to_and_nothing_else() {
 }
 
 #[test]
-fn a_secret_of_the_sandbox_is_found() {
+fn secret_of_the_sandbox_is_found() {
     for text in [
         "authorization: Bearer sk_test_sandbox",
         "c2tfdGVzdF9zYW5kYm94",
@@ -116,4 +121,77 @@ fn a_secret_of_the_sandbox_is_found() {
         assert!(secret_in(text).is_some(), "{text}");
     }
     assert_silent("https://x/v1/tickets/accept?ticket=[201 characters]");
+}
+
+#[test]
+fn new_key_is_printed_once_and_a_given_key_never() {
+    let key_of = |output: &str| {
+        let (_, key) = output.split_once("gateway  key ").unwrap();
+        key.lines().next().unwrap().to_owned()
+    };
+    let output = run(&mut example("gateway"));
+    let key = key_of(&output);
+    assert_eq!(output.matches(&key).count(), 1, "{output}");
+    assert_ne!(key, key_of(&run(&mut example("gateway"))));
+
+    let output = run(example("gateway").env("GATEWAY_KEY", "sk_test_from_the_environment"));
+    assert_eq!(
+        Forms::of("test_from_the_environment").form_in(&output),
+        None,
+        "{output}"
+    );
+}
+
+/// Sends a create to the example's process and returns the first line of the response.
+#[cfg(unix)]
+fn first_line(mut stream: TcpStream) -> String {
+    let body = r#"{"user_id":"user_1","actor":{"sub":"user_2"}}"#;
+    let request = format!(
+        "POST /v1/actor_tokens HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer sk_test_gateway_0123456789\r\n\
+         content-type: application/json\r\nx-operator: jo\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    line
+}
+
+#[cfg(unix)]
+#[test]
+fn gateway_without_free_file_descriptors_serves_again_once_there_are_some() {
+    let program = example("gateway");
+    let limited = r#"ulimit -n 24 && exec "$0" --port 0"#;
+    let mut gateway = Command::new("sh")
+        .args(["-c", limited])
+        .arg(program.get_program())
+        .env("GATEWAY_KEY", "sk_test_gateway_0123456789")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(gateway.stdout.take().unwrap()).lines();
+    let mut line_with = |text: &str| {
+        let mut lines = lines.by_ref().map(Result::unwrap);
+        lines.find(|line| line.contains(text)).unwrap()
+    };
+    let line = line_with("http://");
+    let addr = line
+        .split(['/', ' '])
+        .find(|it| it.starts_with("127."))
+        .unwrap();
+    let connect = || TcpStream::connect(addr).unwrap();
+
+    let connections: Vec<_> = (0..24).map(|_| connect()).collect();
+    line_with("could not accept a connection");
+    drop(connections);
+    assert!(first_line(connect()).starts_with("HTTP/1.1 200 OK"));
+
+    // An interrupt ends it, and a connection that is kept does not hold it.
+    let _kept = connect();
+    let interrupt = Command::new("kill")
+        .args(["-INT", &gateway.id().to_string()])
+        .status();
+    assert!(interrupt.unwrap().success());
+    line_with("settled");
+    assert!(gateway.wait().unwrap().success());
 }

@@ -537,6 +537,11 @@ async fn debug_shows_neither_credential_nor_user() {
 mod over_tcp {
     use http_body_util::Full;
     use hyper_util::{client::legacy, rt::TokioExecutor};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        time::timeout,
+    };
 
     use super::*;
 
@@ -658,9 +663,68 @@ mod over_tcp {
         drop(server);
         assert!(std::net::TcpStream::connect(addr).is_err());
 
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         drop(Sandbox::new().serve(listener));
         assert!(std::net::TcpStream::connect(addr).is_err());
+    }
+
+    #[tokio::test]
+    async fn port_refuses_connections_as_soon_as_a_running_serve_is_dropped() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut serve = Box::pin(Sandbox::new().serve(listener));
+        let mut kept = TcpStream::connect(addr).await.unwrap();
+        kept.write_all(REQUEST).await.unwrap();
+        let mut status = [0; 12];
+        tokio::select! {
+            _ = &mut serve => panic!("it ended"),
+            read = kept.read_exact(&mut status) => assert_eq!(read.unwrap(), 12),
+        }
+        drop(serve);
+        assert!(std::net::TcpStream::connect(addr).is_err());
+        // The connection ends, too.
+        let _ = kept.read_to_end(&mut Vec::new()).await;
+    }
+
+    const REQUEST: &[u8] = b"GET /v1/nothing HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_with_an_incomplete_head_is_closed() {
+        let server = Sandbox::new().spawn().await.unwrap();
+        for head in [
+            &b""[..],
+            b"POST /v1/actor_tokens HTTP/1.1\r\nhost: ",
+            REQUEST,
+        ] {
+            let mut stream = TcpStream::connect(server.addr()).await.unwrap();
+            stream.write_all(head).await.unwrap();
+            let mut received = Vec::new();
+            let end = stream.read_to_end(&mut received);
+            let end = timeout(Duration::from_secs(86_400), end).await;
+            assert!(end.is_ok(), "it stays open: {}", head.escape_ascii());
+            assert_eq!(received.is_empty(), head != REQUEST);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_beyond_the_limit_waits_until_another_has_ended() {
+        // Both ends of the connections are in this process.
+        #[cfg(unix)]
+        rlimit::increase_nofile_limit(4096).unwrap();
+        let server = Sandbox::new().spawn().await.unwrap();
+        let mut connections = Vec::new();
+        for _ in 0..1024 {
+            connections.push(TcpStream::connect(server.addr()).await.unwrap());
+        }
+        let mut last = TcpStream::connect(server.addr()).await.unwrap();
+        last.write_all(REQUEST).await.unwrap();
+        let mut status = [0; 12];
+        let second = Duration::from_secs(1);
+        let early = timeout(second, last.read_exact(&mut status)).await;
+        assert!(early.is_err(), "it was served");
+        connections.pop();
+        let served = timeout(second, last.read_exact(&mut status)).await;
+        assert_eq!(served.unwrap().unwrap(), 12);
     }
 }

@@ -14,7 +14,7 @@ use clerk_actor_tokens::{
     Operation, Outcome, RetryConfig, SecretKey,
     layer::TimeoutLayer,
     sandbox::{Fault, Sandbox},
-    server::{ActorTokensApi, Inbound},
+    server::{ActorTokensApi, Inbound, ResponseBody},
 };
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 use tower::{Layer, Service, ServiceExt, filter::FilterLayer};
 
 mod server {
+    #[cfg(feature = "transport")]
+    mod caller_gone;
     mod checks;
 }
 
@@ -57,7 +59,7 @@ impl Received {
 
 async fn send<S>(api: S, request: Request<Full<Bytes>>) -> Received
 where
-    S: Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>, Error = Infallible>,
+    S: Service<Request<Full<Bytes>>, Response = Response<ResponseBody>, Error = Infallible>,
 {
     let Ok(response) = api.oneshot(request).await;
     let (head, body) = response.into_parts();
@@ -532,6 +534,38 @@ async fn a_401_about_the_key_of_the_client_is_a_502() {
     .await;
     assert!(response.is(502, "bad_gateway"));
     assert_eq!(sandbox.requests(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_about_the_connection_of_the_client_is_a_502_or_504() {
+    let sandbox = Sandbox::new();
+    let statuses = [
+        (502, "bad_gateway", &[407, 421, 425][..]),
+        (504, "gateway_timeout", &[408, 460, 499]),
+    ];
+    for (status, code, upstream) in statuses {
+        for upstream in upstream.iter().map(|it| StatusCode::from_u16(*it).unwrap()) {
+            for request in [create(BODY), post(REVOKE, &[AUTH], "")] {
+                sandbox.inject(Fault::Status(upstream));
+                let response = send(gateway(&sandbox), request).await;
+                assert!(response.is(status, code), "{upstream}");
+                assert!(
+                    !response.body.to_string().contains("scripted"),
+                    "{upstream}"
+                );
+            }
+        }
+    }
+    // Any other 4xx is about the request, and so is every 4xx of a guard.
+    for status in [402, 403, 404, 409, 410, 418, 423, 451] {
+        sandbox.inject(Fault::Status(StatusCode::from_u16(status).unwrap()));
+        assert_eq!(send(gateway(&sandbox), create(BODY)).await.status, status);
+    }
+    for status in [407, 421, 425, 408] {
+        let status = StatusCode::from_u16(status).unwrap();
+        let guard = move || Error::api(status, ClerkErrors::new(ClerkError::new("c", "m", "l")));
+        assert!(response_to(guard).await.is(status.as_u16(), "c"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

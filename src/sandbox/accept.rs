@@ -1,12 +1,13 @@
 //! Opening the link of a token.
 
-use bytes::Bytes;
 use http::{Method, Response, StatusCode, request::Parts};
-use http_body_util::Full;
 use serde_json::json;
 
 use super::Sandbox;
-use crate::{ClerkError, server::response};
+use crate::{
+    ClerkError,
+    server::{ResponseBody, response},
+};
 
 /// The path of the links.
 pub(super) const PATH: &str = "/v1/tickets/accept";
@@ -38,7 +39,7 @@ pub(super) fn ticket_of(ticket_or_url: &str) -> &str {
 }
 
 /// Returns the response to a browser that opens a link, or `None` for any other request.
-pub(super) fn response(sandbox: &Sandbox, head: &Parts) -> Option<Response<Full<Bytes>>> {
+pub(super) fn response(sandbox: &Sandbox, head: &Parts) -> Option<Response<ResponseBody>> {
     if head.method != Method::GET || head.uri.path() != PATH {
         return None;
     }

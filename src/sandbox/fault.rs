@@ -7,11 +7,13 @@ use http::{
     HeaderValue, Response, StatusCode,
     header::{CONTENT_TYPE, SERVER},
 };
-use http_body_util::Full;
 use tokio::time::sleep;
 
 use super::{SandboxBody, state::too_many_requests};
-use crate::{ClerkError, ClerkErrors, server::response};
+use crate::{
+    ClerkError, ClerkErrors,
+    server::{ResponseBody, response},
+};
 
 /// A failure of one request over the wire, see [`Sandbox::inject`](super::Sandbox::inject) and
 /// [`Sandbox::faults_by`](super::Sandbox::faults_by).
@@ -63,7 +65,7 @@ impl Fault {
     /// response.
     pub(super) async fn apply(
         self,
-        operation: impl Future<Output = Response<Full<Bytes>>>,
+        operation: impl Future<Output = Response<ResponseBody>>,
     ) -> io::Result<Response<SandboxBody>> {
         let response = match self {
             Self::Status(status) => of_status(status),
@@ -112,7 +114,7 @@ impl Fault {
 }
 
 /// Returns an error body as the API would send it with this status.
-fn of_status(status: StatusCode) -> Response<Full<Bytes>> {
+fn of_status(status: StatusCode) -> Response<ResponseBody> {
     let code = match status.as_u16() {
         400 => "malformed_request_parameters",
         401 => "authentication_invalid",
@@ -130,7 +132,7 @@ fn of_status(status: StatusCode) -> Response<Full<Bytes>> {
     response::errors(status, ClerkErrors::new(entry), None)
 }
 
-fn html(status: StatusCode) -> Response<Full<Bytes>> {
+fn html(status: StatusCode) -> Response<ResponseBody> {
     let page = format!("<!DOCTYPE html><html><head><title>{status}</title></head></html>");
     let mut response = response::json(status, page);
     let headers = response.headers_mut();

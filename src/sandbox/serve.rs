@@ -14,12 +14,13 @@ use std::{
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::sleep,
+    sync::Semaphore,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tower_service::Service;
@@ -29,10 +30,19 @@ use crate::BaseUrl;
 
 /// How long the server waits after it could not accept a connection.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The most connections at once. Further ones wait in the queue of the operating system.
+const CONNECTIONS: usize = 1024;
+/// The time for the head of a request. It also limits how long an HTTP/1.1 connection may be idle, so it is
+/// longer than the 90 s after which common clients close an idle connection themselves.
+const HEAD: Duration = Duration::from_secs(100);
 
 impl Sandbox {
-    /// Serves connections to `listener` over HTTP/1.1 or HTTP/2 without TLS, until the future is
-    /// dropped. Dropping it ends the connections too.
+    /// Serves connections to `listener` over HTTP/1.1 or HTTP/2, until the future is dropped. Dropping it
+    /// ends the connections too.
+    ///
+    /// Listen on loopback only, because there is no TLS and the key is not secret. At most 1024
+    /// connections are served at once. A connection is closed if it sends nothing for 100 s, over
+    /// HTTP/1.1 also if a head is not complete within that time.
     ///
     /// The links of tokens that are minted over it lead to the listener, which serves them. If no
     /// connection can be accepted, for example without free file descriptors, it tries again each second.
@@ -47,11 +57,17 @@ impl Sandbox {
             let transport = Sandbox { front, ..sandbox }.transport();
             let closed = CancellationToken::new();
             let _ends_connections = closed.clone().drop_guard();
+            let places = Arc::new(Semaphore::new(CONNECTIONS));
             loop {
+                let place = Arc::clone(&places).acquire_owned().await;
                 match listener.accept().await {
                     Ok((stream, _)) => {
                         let connection = connection(transport.clone(), stream, closed.clone());
-                        tokio::spawn(closed.clone().run_until_cancelled_owned(connection));
+                        let connection = closed.clone().run_until_cancelled_owned(connection);
+                        tokio::spawn(async move {
+                            let _place = place;
+                            connection.await
+                        });
                     }
                     // The peer disconnected before its turn.
                     Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -61,7 +77,7 @@ impl Sandbox {
         }
     }
 
-    /// Serves on a free port of 127.0.0.1, in a task of the current runtime.
+    /// [Serves](Self::serve) on a free port of 127.0.0.1, in a task of the current runtime.
     ///
     /// # Errors
     ///
@@ -104,10 +120,15 @@ async fn connection(transport: SandboxTransport, stream: TcpStream, closed: Canc
             _ => Poll::Ready(Err(disconnected())),
         })
     });
+    // hyper-util waits for the first bytes without a timeout.
+    if !matches!(timeout(HEAD, stream.peek(&mut [0])).await, Ok(Ok(_))) {
+        return;
+    }
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    let timer = TokioTimer::new();
+    http.http1().timer(timer).header_read_timeout(HEAD);
     // Faults break connections on purpose, so the error is ignored.
-    let _ = auto::Builder::new(TokioExecutor::new())
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let _ = http.serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// A [`Sandbox`] that is served over TCP until this is dropped. From then on its port refuses

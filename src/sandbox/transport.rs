@@ -19,7 +19,7 @@ use tower_service::Service;
 use super::{Fault, Sandbox, accept, fault::disconnected};
 use crate::{
     BoxError,
-    server::{ActorTokensApi, body, response},
+    server::{ActorTokensApi, ResponseBody, body, response},
 };
 
 /// The sandbox behind the wire protocol. It is a transport for a
@@ -109,9 +109,9 @@ pub struct SandboxBody {
 }
 
 impl SandboxBody {
-    pub(super) fn new(body: Full<Bytes>) -> Self {
+    pub(super) fn new(mut body: ResponseBody) -> Self {
         Self {
-            first: body.into_inner().unwrap_or_default(),
+            first: body.take(),
             pause: None,
             rest: Bytes::new(),
         }

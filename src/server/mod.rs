@@ -21,7 +21,8 @@
 //!   the call: 503 and "Nothing has changed" if nothing was sent. Another service states no outcome, so
 //!   that its errors become a 500. The text of a foreign error is never shown.
 //! * If a token was minted although the call failed, `meta.actor_token_id` has its id.
-//! * If the API refuses the client's own key, the response is a 502, because the caller's key is fine.
+//! * A status of the API that is about the client's own key or connection is not forwarded: 401, 407,
+//!   421 and 425 become a 502, and 408, 460 and 499 a 504.
 //!
 //! # Guards
 //!
@@ -87,13 +88,15 @@
 //! # Cancel safety
 //!
 //! Servers drop the response future when the peer disconnects. That drops the call of the service: over
-//! a [`Client`](crate::Client), a token that may still be minted is revoked. Once the response was
-//! returned, the token belongs to the caller. This service cannot know whether the response arrives.
+//! a [`Client`](crate::Client), a token that may still be minted is revoked. So is a token whose
+//! [`ResponseBody`] is dropped before it was polled. From then on, the token belongs to the caller,
+//! because this service cannot know whether the response arrives.
 
 pub(crate) mod body;
 mod head;
 mod inbound;
 pub(crate) mod response;
+mod response_body;
 
 use std::{
     convert::Infallible,
@@ -103,15 +106,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
 use http::{Request, Response, request::Parts};
 use http_body::Body;
-use http_body_util::Full;
 use tower::ServiceExt;
 use tower_service::Service;
 
 use self::head::Route;
-pub use self::inbound::Inbound;
+pub use self::{inbound::Inbound, response_body::ResponseBody};
 use crate::{ActorToken, ActorTokenRequest, BoxError, Error, InvalidSecretKey, SecretKey};
 
 /// Serves Clerk's wire protocol from a `Service<ActorTokenRequest>`, see the [module](self).
@@ -203,7 +204,7 @@ where
         + 'static,
     B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
     type Future = ResponseFuture;
 
@@ -246,10 +247,10 @@ impl<S> fmt::Debug for ActorTokensApi<S> {
 }
 
 /// The response future of [`ActorTokensApi`].
-pub struct ResponseFuture(Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>);
+pub struct ResponseFuture(Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>);
 
 impl Future for ResponseFuture {
-    type Output = Result<Response<Full<Bytes>>, Infallible>;
+    type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.as_mut().poll(cx).map(Ok)

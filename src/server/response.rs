@@ -7,8 +7,8 @@ use http::{
     HeaderValue, Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
 };
-use http_body_util::Full;
 
+use super::ResponseBody;
 use crate::{
     ActorToken, BoxError, ClerkError, ClerkErrors, Error, ErrorKind, Outcome,
     layer::timeout::TimedOut,
@@ -20,14 +20,14 @@ pub(crate) fn refusal(status: StatusCode, entry: ClerkError) -> Error {
 }
 
 /// Returns a JSON response. It must not be cached, because it may contain a credential.
-pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let body = body.into();
+pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<ResponseBody> {
+    let json = body.into();
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (CONTENT_LENGTH, HeaderValue::from(body.len())),
+        (CONTENT_LENGTH, HeaderValue::from(json.len())),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    let mut response = Response::new(Full::new(body));
+    let mut response = Response::new(ResponseBody { json, guard: None });
     *response.status_mut() = status;
     response.headers_mut().extend(headers);
     response
@@ -38,7 +38,7 @@ pub(crate) fn errors(
     status: StatusCode,
     mut errors: ClerkErrors,
     retry_after: Option<Duration>,
-) -> Response<Full<Bytes>> {
+) -> Response<ResponseBody> {
     let new_trace_id = || format!("{:032x}", fastrand::u128(..));
     let trace_id = errors.clerk_trace_id.get_or_insert_with(new_trace_id);
     let trace_id = HeaderValue::try_from(trace_id.as_str());
@@ -60,9 +60,15 @@ pub(crate) fn errors(
 }
 
 /// Returns the response to a request that reached the service, or was refused before.
-pub(super) fn of_result(result: Result<ActorToken, BoxError>) -> Response<Full<Bytes>> {
+pub(super) fn of_result(result: Result<ActorToken, BoxError>) -> Response<ResponseBody> {
     match result {
-        Ok(token) => json(StatusCode::OK, token.expose_json()),
+        Ok(mut token) => {
+            // Without its guard, the token is not claimed here. The body does that.
+            let guard = token.take_guard();
+            let mut response = json(StatusCode::OK, token.expose_json());
+            response.body_mut().guard = guard;
+            response
+        }
         Err(error) => match error.downcast_ref::<Error>() {
             Some(error) => of_error(error),
             // Only a whole client would know the outcome.
@@ -80,7 +86,7 @@ pub(super) fn of_result(result: Result<ActorToken, BoxError>) -> Response<Full<B
 }
 
 /// Returns the response from which a client draws the same conclusions as from the error.
-pub(crate) fn of_error(error: &Error) -> Response<Full<Bytes>> {
+pub(crate) fn of_error(error: &Error) -> Response<ResponseBody> {
     let (status, mut body) = match error.status() {
         Some(status) if may_be_forwarded(status, error) => {
             (status, error.clerk_errors().cloned().unwrap_or_default())
@@ -102,23 +108,30 @@ pub(crate) fn of_error(error: &Error) -> Response<Full<Bytes>> {
 }
 
 /// Whether the caller may see this status. A 4xx says that nothing happened, so it is hidden where
-/// that is not certain, for example after a lost attempt. A 401 that the API gave to the client is
-/// hidden too, because it is not about the caller's key.
+/// that is not certain, for example after a lost attempt. A 4xx that the client received is hidden
+/// too if it is about the client's key or connection, because the caller has its own.
 fn may_be_forwarded(status: StatusCode, error: &Error) -> bool {
-    let is_about_our_key = status == StatusCode::UNAUTHORIZED && error.attempts() > 0;
+    let is_about_the_client = error.attempts() > 0
+        && (matches!(status.as_u16(), 401 | 407 | 421 | 425) || is_timeout_of_a_proxy(status));
     let is_refusal = status.is_client_error() && error.outcome().is_without_effect();
-    status.is_server_error() || is_refusal && !is_about_our_key
+    status.is_server_error() || is_refusal && !is_about_the_client
+}
+
+/// Proxies respond with these when they stop waiting, for the sender or for the server behind them.
+fn is_timeout_of_a_proxy(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 460 | 499)
 }
 
 /// Returns the status and body for a failure whose own status cannot be forwarded.
 fn translated(error: &Error) -> (StatusCode, ClerkErrors) {
     let outcome = error.outcome();
+    let is_timeout = error.is_timeout() || error.status().is_some_and(is_timeout_of_a_proxy);
     let (status, entry) = match error.kind() {
         ErrorKind::InvalidRequest if outcome.is_without_effect() => (
             StatusCode::UNPROCESSABLE_ENTITY,
             ClerkError::new("form_param_value_invalid", "is invalid", error.to_string()),
         ),
-        ErrorKind::Timeout => (
+        _ if is_timeout => (
             StatusCode::GATEWAY_TIMEOUT,
             entry("gateway_timeout", "The service took too long.", outcome),
         ),
@@ -188,9 +201,9 @@ mod tests {
                         .with_status(status.map(|it| StatusCode::from_u16(it).unwrap()))
                         .with_clerk_errors(body)
                         .with_actor_token_id(id.clone());
-                    let (head, body) = of_error(&error).into_parts();
+                    let (head, mut body) = of_error(&error).into_parts();
                     let status = head.status.as_u16();
-                    let body = body.into_inner().unwrap();
+                    let body = body.take();
                     let entry = &serde_json::from_slice::<Value>(&body).unwrap()["errors"][0];
                     let case = format!("{error:?}: {status} {entry}");
                     assert!(status >= 500 || outcome.is_without_effect(), "{case}");

@@ -1,0 +1,63 @@
+//! [`ResponseBody`], the body of a response.
+
+use std::{
+    convert::Infallible,
+    fmt, mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::actor_token::Guard;
+
+/// The response body of [`ActorTokensApi`](super::ActorTokensApi).
+///
+/// The body of a token [claims](crate::Ticket::claim) the token when it is first polled. If it is
+/// dropped before, the token is revoked in the background, because the caller cannot have received it.
+#[derive(Default)]
+pub struct ResponseBody {
+    pub(super) json: Bytes,
+    pub(super) guard: Option<Arc<dyn Guard>>,
+}
+
+impl ResponseBody {
+    /// Claims the token and returns its JSON.
+    pub(crate) fn take(&mut self) -> Bytes {
+        if let Some(guard) = self.guard.take() {
+            guard.claim();
+        }
+        mem::take(&mut self.json)
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let json = self.take();
+        Poll::Ready((!json.is_empty()).then(|| Ok(Frame::data(json))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.json.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.json.len() as u64)
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody")
+            .field("remaining", &self.json.len())
+            .finish_non_exhaustive()
+    }
+}
