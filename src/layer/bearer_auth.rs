@@ -56,7 +56,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::refusal::refused;
+use super::refusal::{FRAMING, refused};
 use crate::{BaseUrl, Body, BoxError, Error, ErrorKind, KeySource, Outcome};
 
 /// Layer of [`BearerAuth`].
@@ -79,9 +79,7 @@ impl Config {
             return Err(refused("its host is not one that the secret key is for"));
         }
         let headers = request.headers();
-        // They frame the message or name its recipient: only the transport may set them.
-        let mut framing = "connection expect host te trailer transfer-encoding upgrade".split(' ');
-        if let Some(name) = framing.find(|name| headers.contains_key(*name)) {
+        if let Some(name) = headers.keys().find(|name| FRAMING.contains(name)) {
             return Err(refused(&format!("a layer has set the header {name}")));
         }
         let is_length = |value: &HeaderValue| match request.body().len() {

@@ -26,7 +26,7 @@ use tower_service::Service;
 use crate::{
     BoxError,
     error::{Error, Kind},
-    target::host_header,
+    target::Origin,
 };
 
 /// After this time without use a connection may have ended unnoticed: a runtime that only runs inside of
@@ -39,6 +39,8 @@ const BACKGROUND: usize = 64;
 /// The connections of one runtime to one origin: HTTP/1.1 connections, or a shared HTTP/2 connection.
 pub(crate) struct Host<B> {
     runtime: Handle,
+    /// What the connector connects to.
+    uri: Uri,
     /// The value of the `Host` header.
     pub(crate) header: HeaderValue,
     idle_timeout: Duration,
@@ -111,12 +113,13 @@ impl<B: Body + Send + 'static> Sender<B> {
 impl<B: Send + 'static> Host<B> {
     pub(crate) fn new(
         runtime: Handle,
-        origin: &Uri,
+        origin: &Origin,
         idle_timeout: Duration,
     ) -> Result<Self, Error> {
         Ok(Self {
             runtime,
-            header: host_header(origin)?,
+            uri: origin.uri()?,
+            header: origin.host_header()?,
             idle_timeout,
             connections: Mutex::new(Connections {
                 idle: Vec::new(),
@@ -128,12 +131,11 @@ impl<B: Send + 'static> Host<B> {
         })
     }
 
-    /// Connects to `uri`, by HTTP/2 if the connector negotiated it. The host's runtime drives the connection,
+    /// Connects to the origin, by HTTP/2 if the connector negotiated it. The host's runtime drives the connection,
     /// whichever runtime polls this.
     pub(crate) fn connect<C>(
         &self,
         mut connector: C,
-        uri: Uri,
         http2: http2::Builder<BoxingExecutor>,
     ) -> Connecting<B>
     where
@@ -142,7 +144,7 @@ impl<B: Send + 'static> Host<B> {
         C::Future: Send,
         B: Body<Data: Send, Error: Into<BoxError>> + Unpin,
     {
-        let runtime = self.runtime.clone();
+        let (runtime, uri) = (self.runtime.clone(), self.uri.clone());
         Box::pin(async move {
             let failed = |error: C::Error| Error::new(Kind::Connect, error);
             let ended = |error: hyper::Error| Error::new(Kind::Handshake, error);
@@ -180,10 +182,14 @@ impl<B: Send + 'static> Host<B> {
         self: &Arc<Self>,
         connect: impl Fn() -> Connecting<B>,
     ) -> Result<Checkout<B>, Error> {
-        if self.has_rested() {
+        let now = Instant::now();
+        if self.has_rested(now) {
             // The runtime polls its sockets before it resumes this task. A connection that ended is closed
             // then, or its task returns the request unsent.
             tokio::task::yield_now().await;
+        }
+        if let Some(found) = self.take(now) {
+            return Ok(found);
         }
         let mut started = Started {
             host: self,
@@ -193,7 +199,7 @@ impl<B: Send + 'static> Host<B> {
             // Created before the pool is searched, so that no notification is missed.
             let mut available = pin!(self.available.notified());
             available.as_mut().enable();
-            if let Some(found) = self.take() {
+            if let Some(found) = self.take(Instant::now()) {
                 return Ok(found);
             }
             let connecting = started.connecting.get_or_insert_with(&connect);
@@ -208,13 +214,13 @@ impl<B: Send + 'static> Host<B> {
         }
     }
 
-    fn take(&self) -> Option<Checkout<B>> {
+    fn take(&self, now: Instant) -> Option<Checkout<B>> {
         let mut connections = self.lock();
-        if let Some(shared) = self.take_shared(&mut connections) {
+        if let Some(shared) = self.take_shared(&mut connections, now) {
             return Some(shared);
         }
         while let Some(Idle { sender, used }) = connections.idle.pop() {
-            if self.is_open(sender.is_ready(), used) {
+            if sender.is_ready() && self.is_fresh(used, now) {
                 return Some(Checkout {
                     sender: Sender::Http1(sender),
                     number: 0,
@@ -225,12 +231,12 @@ impl<B: Send + 'static> Host<B> {
         None
     }
 
-    fn take_shared(&self, connections: &mut Connections<B>) -> Option<Checkout<B>> {
+    fn take_shared(&self, connections: &mut Connections<B>, now: Instant) -> Option<Checkout<B>> {
         let shared = connections.shared.as_mut()?;
-        if !self.is_open(shared.sender.is_ready(), shared.used) {
+        if !shared.sender.is_ready() || !self.is_fresh(shared.used, now) {
             return None;
         }
-        shared.used = Instant::now();
+        shared.used = now;
         Some(Checkout {
             sender: Sender::Http2(shared.sender.clone()),
             number: shared.number,
@@ -243,8 +249,9 @@ impl<B: Send + 'static> Host<B> {
     fn admit(&self, sender: Sender<B>) -> Checkout<B> {
         let mut number = 0;
         if let Sender::Http2(new) = &sender {
+            let now = Instant::now();
             let mut connections = self.lock();
-            if let Some(shared) = self.take_shared(&mut connections) {
+            if let Some(shared) = self.take_shared(&mut connections, now) {
                 return shared;
             }
             connections.shared_count += 1;
@@ -252,7 +259,7 @@ impl<B: Send + 'static> Host<B> {
             connections.shared = Some(Shared {
                 sender: new.clone(),
                 number,
-                used: Instant::now(),
+                used: now,
             });
             self.available.notify_waiters();
         }
@@ -293,22 +300,24 @@ impl<B: Send + 'static> Host<B> {
 
     /// Drops the connections that ended or were idle for too long. Returns whether any is left.
     pub(crate) fn sweep(&self) -> bool {
+        let now = Instant::now();
         let mut connections = self.lock();
         let Connections { idle, shared, .. } = &mut *connections;
-        shared.take_if(|it| !self.is_open(it.sender.is_ready(), it.used));
-        idle.retain(|it| self.is_open(it.sender.is_ready(), it.used));
+        shared.take_if(|it| !it.sender.is_ready() || !self.is_fresh(it.used, now));
+        idle.retain(|it| it.sender.is_ready() && self.is_fresh(it.used, now));
         shared.is_some() || !idle.is_empty()
     }
 
-    fn is_open(&self, is_ready: bool, used: Instant) -> bool {
-        is_ready && used.elapsed() < self.idle_timeout
+    fn is_fresh(&self, used: Instant, now: Instant) -> bool {
+        now.duration_since(used) < self.idle_timeout
     }
 
-    fn has_rested(&self) -> bool {
+    fn has_rested(&self, now: Instant) -> bool {
         let connections = self.lock();
         let idle = connections.idle.last().map(|idle| idle.used);
         let shared = connections.shared.as_ref().map(|shared| shared.used);
-        idle.max(shared).is_some_and(|used| used.elapsed() > RESTED)
+        idle.max(shared)
+            .is_some_and(|used| now.duration_since(used) > RESTED)
     }
 
     fn lock(&self) -> MutexGuard<'_, Connections<B>> {

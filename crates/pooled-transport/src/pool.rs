@@ -1,12 +1,11 @@
 //! [`Pool`], the connections of all runtimes.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
-use http::Uri;
+use hashbrown::HashMap;
 use tokio::{
     runtime::{Handle, Id},
     task::JoinHandle,
@@ -15,6 +14,7 @@ use tokio::{
 use crate::{
     error::{Error, Kind},
     host::Host,
+    target::Origin,
 };
 
 /// How often idle connections are checked while there are any.
@@ -26,9 +26,9 @@ pub(crate) struct Pool<B> {
     runtimes: Mutex<HashMap<Id, RuntimePool<B>>>,
 }
 
-/// The connections that one runtime drives, by scheme and authority. They end with it.
+/// The connections that one runtime drives. They end with it.
 struct RuntimePool<B> {
-    hosts: HashMap<Uri, Arc<Host<B>>>,
+    hosts: HashMap<Origin, Arc<Host<B>>>,
     /// The task that drops idle connections. It is finished if its runtime is gone.
     sweeper: JoinHandle<()>,
 }
@@ -42,20 +42,21 @@ impl<B: Send + 'static> Pool<B> {
     }
 
     /// Returns the connections of the current runtime to `origin`.
-    pub(crate) fn host(self: &Arc<Self>, origin: &Uri) -> Result<Arc<Host<B>>, Error> {
+    pub(crate) fn host(self: &Arc<Self>, origin: &Origin) -> Result<Arc<Host<B>>, Error> {
         let current = Handle::try_current().map_err(|error| Error::new(Kind::Runtime, error))?;
         let id = current.id();
         let mut runtimes = self.lock();
-        if !runtimes.contains_key(&id) {
+        let known = runtimes.get(&id).map(|pool| pool.hosts.get(origin));
+        if let Some(Some(host)) = known {
+            return Ok(Arc::clone(host));
+        }
+        if known.is_none() {
             runtimes.retain(|_, pool| !pool.sweeper.is_finished());
         }
         let pool = runtimes.entry(id).or_insert_with(|| RuntimePool {
             hosts: HashMap::new(),
             sweeper: current.spawn(sweep(Arc::downgrade(self), id)),
         });
-        if let Some(host) = pool.hosts.get(origin) {
-            return Ok(Arc::clone(host));
-        }
         let host = Arc::new(Host::new(current, origin, self.idle_timeout)?);
         pool.hosts.insert(origin.clone(), Arc::clone(&host));
         Ok(host)
@@ -93,12 +94,15 @@ async fn sweep<B: Send + 'static>(pool: Weak<Pool<B>>, runtime: Id) {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
+
     use super::*;
 
     #[test]
     fn pool_of_a_runtime_that_is_gone_is_removed() {
         let pool = Pool::<()>::new(Duration::from_secs(30));
-        let origin = Uri::from_static("http://127.0.0.1/");
+        let request = Request::get("http://127.0.0.1/").body(()).unwrap();
+        let origin = Origin::of(&request).unwrap();
         let begin = || {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = runtime.enable_time().start_paused(true).build().unwrap();

@@ -1,37 +1,55 @@
-//! Where a request goes: its [`origin`], and the [`host_header`] of HTTP/1.1.
+//! [`Origin`], where a request goes.
 
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Uri, Version,
-    uri::{Parts, PathAndQuery, Scheme},
+    uri::{Authority, Scheme},
 };
 
 use crate::error::{Error, Kind};
 
-/// Returns scheme and authority of a request that can be sent by HTTP/1.1 or HTTP/2, as a URI without path.
-pub(crate) fn origin<B>(request: &Request<B>) -> Result<Uri, Error> {
-    let known = [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2];
-    let is_known = known.contains(&request.version()) && request.method() != Method::CONNECT;
-    if !is_known || request.uri().scheme().is_none() {
-        return Err(Kind::Request.into());
-    }
-    let mut parts = Parts::default();
-    parts.scheme = request.uri().scheme().cloned();
-    parts.authority = request.uri().authority().cloned();
-    parts.path_and_query = Some(PathAndQuery::from_static("/"));
-    Uri::from_parts(parts).map_err(|error| Error::new(Kind::Request, error))
+/// The scheme and the authority of a request.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Origin {
+    scheme: Scheme,
+    authority: Authority,
 }
 
-/// Returns the value of the `Host` header: the port is left out if it is the default of the scheme.
-pub(crate) fn host_header(origin: &Uri) -> Result<HeaderValue, Error> {
-    let host = origin.host().unwrap_or_default();
-    let is_https = origin.scheme() == Some(&Scheme::HTTPS);
-    let host = match origin.port_u16() {
-        Some(port) if port != if is_https { 443 } else { 80 } => format!("{host}:{port}"),
-        _ => host.to_owned(),
-    };
-    HeaderValue::from_maybe_shared(Bytes::from(host))
-        .map_err(|error| Error::new(Kind::Request, error))
+impl Origin {
+    /// Returns the origin of a request that can be sent by HTTP/1.1 or HTTP/2.
+    pub(crate) fn of<B>(request: &Request<B>) -> Result<Self, Error> {
+        let known = [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2];
+        let is_known = known.contains(&request.version()) && request.method() != Method::CONNECT;
+        match (request.uri().scheme(), request.uri().authority()) {
+            (Some(scheme), Some(authority)) if is_known => Ok(Self {
+                scheme: scheme.clone(),
+                authority: authority.clone(),
+            }),
+            _ => Err(Kind::Request.into()),
+        }
+    }
+
+    /// Returns the URI without a path, to which a connector connects.
+    pub(crate) fn uri(&self) -> Result<Uri, Error> {
+        Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query("/")
+            .build()
+            .map_err(|error| Error::new(Kind::Request, error))
+    }
+
+    /// Returns the value of the `Host` header: the port is left out if it is the default of the scheme.
+    pub(crate) fn host_header(&self) -> Result<HeaderValue, Error> {
+        let host = self.authority.host();
+        let is_https = self.scheme == Scheme::HTTPS;
+        let host = match self.authority.port_u16() {
+            Some(port) if port != if is_https { 443 } else { 80 } => format!("{host}:{port}"),
+            _ => host.to_owned(),
+        };
+        HeaderValue::from_maybe_shared(Bytes::from(host))
+            .map_err(|error| Error::new(Kind::Request, error))
+    }
 }
 
 #[cfg(test)]
@@ -49,8 +67,8 @@ mod tests {
             ("http://[::1]:80/v1", "[::1]"),
             ("http://localhost", "localhost"),
         ] {
-            let origin = origin(&Request::post(uri).body(()).unwrap()).unwrap();
-            assert_eq!(host_header(&origin).unwrap(), host, "{uri}");
+            let origin = Origin::of(&Request::post(uri).body(()).unwrap()).unwrap();
+            assert_eq!(origin.host_header().unwrap(), host, "{uri}");
         }
     }
 
@@ -61,7 +79,7 @@ mod tests {
         let old = Request::get("http://example.com/").version(Version::HTTP_09);
         let new = Request::get("http://example.com/").version(Version::HTTP_3);
         for request in [connect, relative, old, new] {
-            assert!(origin(&request.body(()).unwrap()).is_err());
+            assert!(Origin::of(&request.body(()).unwrap()).is_err());
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     error::{Error, Kind},
     host::{BoxingExecutor, Checkout, Sender},
     pool::Pool,
-    target::origin,
+    target::Origin,
 };
 
 /// A pool of connections that all clones share: for each tokio runtime and each scheme, host and port, one
@@ -151,12 +151,11 @@ where
         self: Arc<Self>,
         mut request: Request<B>,
     ) -> Result<Response<ResponseBody>, Error> {
-        let origin = origin(&request)?;
+        let origin = Origin::of(&request)?;
         let uri = request.uri().clone();
         loop {
             let host = self.pool.host(&origin)?;
-            let connect =
-                || host.connect(self.connector.clone(), origin.clone(), self.http2.clone());
+            let connect = || host.connect(self.connector.clone(), self.http2.clone());
             let Checkout {
                 mut sender,
                 number,
