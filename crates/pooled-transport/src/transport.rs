@@ -1,7 +1,7 @@
 //! [`PooledTransport`], its [`Builder`], and the exchange of a request for a response.
 
 use std::{
-    fmt,
+    fmt, mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -152,7 +152,6 @@ where
         mut request: Request<B>,
     ) -> Result<Response<ResponseBody>, Error> {
         let origin = Origin::of(&request)?;
-        let uri = request.uri().clone();
         loop {
             let host = self.pool.host(&origin)?;
             let connect = || host.connect(self.connector.clone(), self.http2.clone());
@@ -165,11 +164,11 @@ where
                 host.give_back(sender);
                 return Err(refused);
             }
+            let mut uri = None;
             if let Sender::Http1(_) = sender {
-                *request.uri_mut() = uri
-                    .path_and_query()
-                    .cloned()
-                    .map_or_else(Uri::default, Uri::from);
+                let path = request.uri().path_and_query().cloned();
+                let path = path.map_or_else(Uri::default, Uri::from);
+                uri = Some(mem::replace(request.uri_mut(), path));
                 let headers = request.headers_mut();
                 headers.entry(HOST).or_insert_with(|| host.header.clone());
             }
@@ -190,7 +189,9 @@ where
                 None => return Err(Error::new(Kind::Exchange, failure.into_error())),
             };
             host.retire(number);
-            *request.uri_mut() = uri.clone();
+            if let Some(uri) = uri {
+                *request.uri_mut() = uri;
+            }
         }
     }
 
