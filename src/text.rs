@@ -32,13 +32,14 @@ pub(crate) fn presentable(text: impl AsRef<str>) -> String {
 /// The ranges are general category Cf and `Default_Ignorable_Code_Point` of Unicode 16, to which the line
 /// separators and the blank of Braille are added. A test compares them with `regex-syntax`.
 fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(u32::from(c),
+    !matches!(c, ' '..='~')
+        && (c.is_control()
+            || matches!(u32::from(c),
             0xad | 0x34f | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x890..=0x891 | 0x8e2
             | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f
             | 0x2028..=0x202e | 0x2060..=0x206f | 0x2800 | 0x3164 | 0xfe00..=0xfe0f | 0xfeff
             | 0xffa0 | 0xfff0..=0xfffb | 0x110bd | 0x110cd | 0x13430..=0x1343f
-            | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff)
+            | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff))
 }
 
 /// Masks the keys in `text`. Characters were removed at the byte offsets `gaps`.

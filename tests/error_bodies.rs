@@ -1,4 +1,4 @@
-//! The error body and the `Retry-After` of a response are read as far as they can be read.
+//! The status, the error body and the headers of a response are read as far as they can be read.
 
 mod support {
     pub(crate) mod answer;
@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    Actor, ActorTokenStatus, ClerkError, ClerkErrors, ClientBuilder, CreateActorToken, Error,
-    RetryConfig, SecretKey,
+    Actor, ActorTokenStatus, Body, BoxError, ClerkError, ClerkErrors, ClientBuilder,
+    CreateActorToken, Error, ErrorKind, OperationKind, Outcome, Payload, RetryConfig, SecretKey,
+    TokenResponse, layer::DecodeErrorLayer,
 };
 use futures_util::FutureExt;
+use http::{Request, Response, StatusCode};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use support::{answer::answer, scripted::Scripted};
+use tower::{Layer, ServiceExt, service_fn};
 
 /// The error of a create with this response.
 fn failed(headers: &[(&str, &str)], body: impl Into<Bytes>) -> Error {
@@ -34,6 +37,23 @@ fn failed(headers: &[(&str, &str)], body: impl Into<Bytes>) -> Error {
     ended.expect("it is ready at once").unwrap_err()
 }
 
+/// The error of an attempt with this response.
+fn decoded(status: u16, headers: &[(&str, &str)], body: &'static str) -> Error {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    let mut response = Some(response.body(TokenResponse::new(body)).unwrap());
+    let exchange = service_fn(move |request: Request<Body>| {
+        let _taken = request.into_body().into_bytes();
+        std::future::ready(Ok::<_, BoxError>(response.take().unwrap()))
+    });
+    let request = Request::new(Payload::new(OperationKind::Create, "{}"));
+    let ended = DecodeErrorLayer::new().layer(exchange).oneshot(request);
+    let error = ended.now_or_never().expect("it is ready at once");
+    *error.unwrap_err().downcast().unwrap()
+}
+
 fn read(body: impl Into<Bytes>) -> ClerkErrors {
     failed(&[], body)
         .clerk_errors()
@@ -49,6 +69,42 @@ fn presentable(text: String) -> String {
 fn read_meta(meta: &Value) -> Map<String, Value> {
     let body = json!({"errors": [{"meta": meta}]});
     read(body.to_string()).errors.remove(0).meta
+}
+
+#[test]
+fn status_decides_the_outcome() {
+    for (status, outcome) in [
+        (400, Outcome::Rejected),
+        (404, Outcome::Rejected),
+        (429, Outcome::Rejected),
+        (500, Outcome::Unknown),
+        (503, Outcome::Unknown),
+        (201, Outcome::Unknown),
+        (204, Outcome::Unknown),
+        (302, Outcome::Unknown),
+        (101, Outcome::Unknown),
+    ] {
+        assert_eq!(decoded(status, &[], "").outcome(), outcome, "{status}");
+    }
+    assert_eq!(decoded(307, &[], "").kind(), ErrorKind::UnexpectedStatus);
+}
+
+#[test]
+fn html_body_leaves_status_and_trace_id() {
+    let error = decoded(502, &[("cf-ray", "8f-FRA")], "<html>marker</html>");
+    assert_eq!(error.status(), Some(StatusCode::BAD_GATEWAY));
+    assert_eq!(error.trace_id(), Some("8f-FRA"));
+    assert!(error.code().is_none());
+    assert!(!format!("{error} {error:?}").contains("marker"));
+}
+
+#[test]
+fn trace_id_of_the_body_precedes_those_of_the_head() {
+    assert_eq!(decoded(400, &[("cf-ray", "\t ")], "").trace_id(), None);
+    let headers = [("clerk-trace-id", "head"), ("cf-ray", "ray")];
+    let body = r#"{"errors":[],"clerk_trace_id":"body"}"#;
+    assert_eq!(decoded(400, &headers, body).trace_id(), Some("body"));
+    assert_eq!(decoded(400, &headers, "").trace_id(), Some("head"));
 }
 
 #[test]

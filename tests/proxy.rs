@@ -308,6 +308,22 @@ async fn unreachable_proxy_is_named_in_the_error() {
     assert!(!format!("{} {error:?}", messages(&error)).contains("password"));
 }
 
+#[tokio::test]
+async fn unresolved_name_is_reported_as_that_of_the_proxy() {
+    let world = World::new(WELCOME).await;
+    // No resolver asks for a name that is too long.
+    let name = "proxy.".repeat(50);
+    let proxy = Proxy::to(&format!("http://user:password@{name}:3128")).unwrap();
+    let error = create(&world.builder().proxy(proxy).build().unwrap()).await;
+    let error = error.unwrap_err();
+    assert!(!error.is_permanent());
+    assert_eq!(
+        error.to_string(),
+        "connecting to the API failed, nothing was sent: the name of the proxy could not be resolved"
+    );
+    assert!(!format!("{} {error:?}", messages(&error)).contains("password"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn silent_proxy_ends_with_the_connect_timeout() {
     let world = World::new(None).await;

@@ -42,6 +42,52 @@ fn limited(sandbox: &Sandbox, times: usize) {
     (0..times).for_each(|_| sandbox.inject(Fault::RateLimited { retry_after }));
 }
 
+/// A client that retries a call once. Its creates are rate limited, and its revokes succeed.
+fn client_without_creates() -> Client {
+    let transport = tower::service_fn(|request: Request<Body>| {
+        let (status, body) = match request.body().kind() {
+            OperationKind::Create => (429, ""),
+            _ => (200, r#"{"id":"act_1","status":"revoked"}"#),
+        };
+        let _taken = request.into_body().into_bytes();
+        std::future::ready(Response::builder().status(status).body(body.to_owned()))
+    });
+    ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport)
+        .retry(RetryConfig::default().max_attempts(2))
+        .build()
+        .unwrap()
+}
+
+/// Returns how many of so many calls that fail are retried.
+async fn retried(client: &Client, calls: u32) -> u32 {
+    let mut retries = 0;
+    for _ in 0..calls {
+        retries += client.create(create()).await.unwrap_err().attempts() - 1;
+    }
+    retries
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_calls_are_retried_and_then_one_for_every_ten_successes() {
+    let client = client_without_creates();
+    assert_eq!(retried(&client, 20).await, 10);
+    for _ in 0..9 {
+        client.revoke(&unknown_id()).await.unwrap();
+        assert_eq!(retried(&client, 1).await, 0);
+    }
+    client.revoke(&unknown_id()).await.unwrap();
+    assert_eq!(retried(&client, 1).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn successes_never_earn_more_than_ten_retries() {
+    let client = client_without_creates();
+    for _ in 0..100 {
+        client.revoke(&unknown_id()).await.unwrap();
+    }
+    assert_eq!(retried(&client, 20).await, 10);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_storm_of_rate_limits_is_met_with_ten_retries_in_all() {
     let sandbox = Sandbox::new();
@@ -391,5 +437,18 @@ async fn a_classifier_decides_about_a_stale_key_too() {
             seen[..],
             [Verdict::Retry, Verdict::Stop][..attempts as usize]
         );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_attempt_counts() {
+    for (config, attempts) in [
+        (RetryConfig::disabled(), 1),
+        (RetryConfig::default().max_attempts(2), 2),
+    ] {
+        let sandbox = Sandbox::new();
+        limited(&sandbox, 5);
+        let error = client(&sandbox, config).create(create()).await.unwrap_err();
+        assert_eq!(error.attempts(), attempts);
     }
 }

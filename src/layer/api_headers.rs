@@ -73,14 +73,9 @@ const SDK_VALUE: HeaderValue =
 /// How many headers a request has on the wire: those of this layer, the key, the host and the length.
 const HEADERS: usize = 9;
 
+type Set = SetHeader<HeaderValue>;
 /// One layer of tower-http for each header.
-type SetHeaders = (
-    SetHeader<HeaderValue>,
-    SetHeader<HeaderValue>,
-    SetHeader<HeaderValue>,
-    SetHeader<HeaderValue>,
-    SetHeader<HeaderValue>,
-);
+type SetHeaders = (Set, Set, Set, Set, Set);
 
 #[derive(Debug)]
 struct Headers {

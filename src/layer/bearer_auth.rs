@@ -56,7 +56,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::refusal::{FRAMING, refused};
+use super::refusal::{is_framing, refused};
 use crate::{BaseUrl, Body, BoxError, Error, ErrorKind, KeySource, Outcome};
 
 /// Layer of [`BearerAuth`].
@@ -78,17 +78,20 @@ impl Config {
         if !self.bases.iter().any(is_ours) {
             return Err(refused("its host is not one that the secret key is for"));
         }
-        let headers = request.headers();
-        if let Some(name) = headers.keys().find(|name| FRAMING.contains(name)) {
-            return Err(refused(&format!("a layer has set the header {name}")));
-        }
         let is_length = |value: &HeaderValue| match request.body().len() {
             0 => value == "0",
             length => *value == length.to_string(),
         };
-        let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-        if !lengths.next().is_none_or(is_length) || lengths.next().is_some() {
-            return Err(refused("a layer has set a wrong content-length"));
+        let mut lengths = 0;
+        for (name, value) in request.headers() {
+            if *name == CONTENT_LENGTH {
+                lengths += 1;
+                if lengths > 1 || !is_length(value) {
+                    return Err(refused("a layer has set a wrong content-length"));
+                }
+            } else if is_framing(name) {
+                return Err(refused(&format!("a layer has set the header {name}")));
+            }
         }
         Ok(())
     }

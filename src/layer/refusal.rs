@@ -6,21 +6,18 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::header::{CONNECTION, EXPECT, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::HeaderName;
 use pin_project_lite::pin_project;
 
 use crate::{BoxError, Error, ErrorKind, Outcome};
 
-/// Headers that frame a message or name its recipient. Only the transport may set them.
-pub(super) const FRAMING: [HeaderName; 7] = [
-    CONNECTION,
-    EXPECT,
-    HOST,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+/// Returns whether the header frames a message or names its recipient. Only the transport may set those.
+pub(super) fn is_framing(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "expect" | "host" | "te" | "trailer" | "transfer-encoding" | "upgrade"
+    )
+}
 
 /// Returns the error of a request that is refused before it is sent.
 pub(super) fn refused(why: &str) -> Error {

@@ -212,27 +212,3 @@ async fn connect(
     let connected = tunnel.oneshot(host).await;
     connected.map_err(|error| NoTunnel::of(error.into()).into())
 }
-
-#[cfg(test)]
-mod tests {
-    use hyper_util::client::legacy::connect::dns::Name;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn unresolved_name_is_reported_as_that_of_the_proxy() {
-        let resolver = tower::service_fn(|_: Name| async {
-            Err::<std::vec::IntoIter<std::net::SocketAddr>, _>(io::Error::other("no such name"))
-        });
-        let proxy = Uri::from_static("http://user:password@proxy:3128");
-        let mut tunnel = Tunnel::new(proxy, HttpConnector::new_with_resolver(resolver));
-        let failed = tunnel.call(Uri::from_static("https://host")).await;
-        let failed = NoTunnel::of(failed.map(drop).unwrap_err().into());
-        assert!(!failed.is_permanent());
-        assert_eq!(
-            failed.to_string(),
-            "the name of the proxy could not be resolved"
-        );
-        assert!(!format!("{failed:?}").contains("password"));
-    }
-}

@@ -12,7 +12,7 @@ use http::{
 use super::Expected;
 use crate::{
     ActorTokenRequest, CreateActorToken, Error, InvalidRequest, Operation, Payload,
-    layer::refusal::{FRAMING, refused},
+    layer::refusal::{is_framing, refused},
 };
 
 /// The path of a create under the base URL.
@@ -76,13 +76,10 @@ pub(super) fn encode(
 
 fn check_headers(headers: &HeaderMap) -> Result<(), Error> {
     // The stack sets the key and the length.
-    let is_reserved = |name: &&HeaderName| {
-        [AUTHORIZATION, CONTENT_LENGTH].contains(name) || FRAMING.contains(name)
-    };
-    match headers.keys().find(is_reserved) {
-        Some(name) => Err(invalid(&InvalidRequest::ReservedHeader {
-            name: name.clone(),
-        })),
+    let is_reserved =
+        |name: &&HeaderName| [AUTHORIZATION, CONTENT_LENGTH].contains(name) || is_framing(name);
+    match headers.keys().find(is_reserved).cloned() {
+        Some(name) => Err(invalid(&InvalidRequest::ReservedHeader { name })),
         None => Ok(()),
     }
 }

@@ -47,28 +47,3 @@ impl Budget {
         self.tenths.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ten_retries_then_one_for_every_ten_successes() {
-        let budget = Budget::default();
-        assert_eq!(budget.left(), 10.0);
-        assert_eq!((0..20).filter(|_| budget.withdraw()).count(), 10);
-        for _ in 0..9 {
-            budget.deposit();
-            assert!(!budget.withdraw());
-        }
-        budget.deposit();
-        assert!(budget.withdraw());
-    }
-
-    #[test]
-    fn it_never_holds_more_than_ten() {
-        let budget = Budget::default();
-        (0..100).for_each(|_| budget.deposit());
-        assert_eq!((0..20).filter(|_| budget.withdraw()).count(), 10);
-    }
-}

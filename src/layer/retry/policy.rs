@@ -292,13 +292,6 @@ mod tests {
         );
     }
 
-    #[test]
-    fn unknown_create_is_replayed_only_if_configured() {
-        let error = BoxError::from("a layer's own");
-        let config = RetryConfig::default().replay_unknown_create(true);
-        assert_eq!(verdict(&error, OperationKind::Create, &config), Retry);
-    }
-
     fn payload() -> Payload {
         Payload::new(OperationKind::Revoke, "")
     }
@@ -384,21 +377,5 @@ mod tests {
         let at = policy.next_attempt(&create, &mut rejected);
         assert_eq!(at, Some(Instant::now()));
         assert_eq!(policy.next_attempt(&create, &mut rejected), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn first_attempt_counts() {
-        for (config, retries) in [
-            (RetryConfig::disabled(), 0),
-            (RetryConfig::default().max_attempts(2), 1),
-        ] {
-            let mut policy = policy(config);
-            let next = |_: &i32| {
-                policy
-                    .next_attempt(&payload(), &mut failure(None))
-                    .is_some()
-            };
-            assert_eq!((0..5).take_while(next).count(), retries);
-        }
     }
 }
