@@ -1,4 +1,4 @@
-//! [`CallRecord`], the shared state of one call.
+//! [`CallRecord`], the shared state of one call, and the tests of its transitions.
 //!
 //! All clones of a request share one record, and every [`Attempt`] is an entry in it. The record is a
 //! state machine behind one mutex: an attempt's body is open until a transport takes it or a layer

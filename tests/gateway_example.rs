@@ -17,8 +17,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-// Its `main` is not called here.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "its `main` is not called here")]
 #[path = "../examples/gateway.rs"]
 mod gateway;
 

@@ -1,4 +1,4 @@
-//! [`Obligation`], a token that must be returned, revoked or reported.
+//! [`Obligation`], a token that must be returned, revoked or reported. All its transitions are in this file.
 
 use std::{
     mem,
