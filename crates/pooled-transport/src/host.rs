@@ -84,8 +84,8 @@ pub(crate) enum Sender<B> {
     Http2(http2::SendRequest<B>),
 }
 
-/// Boxes hyper's tasks for HTTP/2, because tokio copies a task several times. A create takes 102,000 instead
-/// of 105,800 instructions.
+/// Boxes hyper's tasks for HTTP/2, because tokio copies a task several times: 3,800 instructions less for a
+/// create.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BoxingExecutor;
 
