@@ -9,9 +9,14 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::call::{Attempt, CallOptions, CallRecord};
+use crate::{
+    ActorTokenId, ActorTokenStatus,
+    actor_token::Salvaged,
+    call::{Attempt, CallOptions, CallRecord},
+};
 
 /// Which of the API's two operations a request is, for layers that see bytes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,36 +47,33 @@ pub struct Payload {
     parts: Arc<PayloadParts>,
 }
 
-struct PayloadParts {
-    bytes: Bytes,
-    kind: OperationKind,
-    options: Option<Arc<CallOptions>>,
-    deadline: Option<Instant>,
-    record: Arc<CallRecord>,
+pub(crate) struct PayloadParts {
+    pub(crate) bytes: Bytes,
+    pub(crate) kind: OperationKind,
+    /// The token that a revoke is about, if it is known.
+    pub(crate) id: Option<ActorTokenId>,
+    pub(crate) options: Option<Arc<CallOptions>>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) record: Arc<CallRecord>,
 }
 
 impl Payload {
     /// Makes the payload of a call of its own.
     #[must_use]
     pub fn new(kind: OperationKind, bytes: impl Into<Bytes>) -> Self {
-        Self::of_call(kind, bytes.into(), None, None, Arc::default())
+        Self::of_call(PayloadParts {
+            bytes: bytes.into(),
+            kind,
+            id: None,
+            options: None,
+            deadline: None,
+            record: Arc::default(),
+        })
     }
 
-    pub(crate) fn of_call(
-        kind: OperationKind,
-        bytes: Bytes,
-        options: Option<Arc<CallOptions>>,
-        deadline: Option<Instant>,
-        record: Arc<CallRecord>,
-    ) -> Self {
+    pub(crate) fn of_call(parts: PayloadParts) -> Self {
         Self {
-            parts: Arc::new(PayloadParts {
-                bytes,
-                kind,
-                options,
-                deadline,
-                record,
-            }),
+            parts: Arc::new(parts),
         }
     }
 
@@ -107,8 +109,39 @@ impl Payload {
             attempt: self.parts.record.begin_attempt().index(),
             payload: self,
             rewritten: None,
+            is_watched: false,
             is_taken: false,
         }
+    }
+
+    /// Returns the token that a revoke is about, if it is known.
+    pub(crate) fn id(&self) -> Option<&ActorTokenId> {
+        self.parts.id.as_ref()
+    }
+
+    /// Returns whether an unusable 200 shows that the request took effect: it names the token that was
+    /// asked for.
+    pub(crate) fn took_effect_by(&self, found: &Salvaged) -> bool {
+        match self.kind() {
+            OperationKind::Create => !self.is_about_another_user(found),
+            OperationKind::Revoke => {
+                let is_revoked = |it: &String| it == ActorTokenStatus::Revoked.as_str();
+                self.id().is_none_or(|id| *id == found.id)
+                    && found.status.as_ref().is_none_or(is_revoked)
+            }
+        }
+    }
+
+    /// Returns whether the response to this create names another user than the one it asks for. A layer
+    /// may have put a body of its own form in place.
+    pub(crate) fn is_about_another_user(&self, found: &Salvaged) -> bool {
+        #[derive(Deserialize)]
+        struct Create {
+            user_id: String,
+        }
+        found.user_id.as_ref().is_some_and(|user_id| {
+            serde_json::from_slice(self.as_bytes()).is_ok_and(|it: Create| it.user_id != *user_id)
+        })
     }
 
     pub(crate) fn options(&self) -> Option<&CallOptions> {
@@ -154,6 +187,8 @@ pub struct Body {
     attempt: u32,
     /// The bytes that a layer put in place of those of the payload.
     rewritten: Option<Box<Bytes>>,
+    /// A layer notes the response of the transport.
+    is_watched: bool,
     /// The bytes are taken when the body is polled.
     is_taken: bool,
 }
@@ -245,13 +280,17 @@ impl Body {
         !self.attempt_handle().is_withdrawn()
     }
 
+    /// Notes that the layer above the transport notes its response.
+    pub(crate) fn watch(&mut self) {
+        self.is_watched = true;
+    }
+
     pub(crate) fn options(&self) -> Option<&CallOptions> {
         self.payload.options()
     }
 
-    /// Returns the bytes that are left to send, without taking them.
-    pub(crate) fn bytes(&self) -> Bytes {
-        self.left().cloned().unwrap_or_default()
+    pub(crate) fn payload(&self) -> &Payload {
+        &self.payload
     }
 
     pub(crate) fn attempt_handle(&self) -> Attempt {
@@ -280,7 +319,7 @@ impl Body {
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             attempt.withdraw();
         }
-        attempt.take()
+        attempt.take(self.is_watched)
     }
 }
 
@@ -365,7 +404,14 @@ mod tests {
     async fn body_cannot_be_taken_after_the_deadline_of_its_call() {
         for (kind, bytes) in [(OperationKind::Create, "{}"), (OperationKind::Revoke, "")] {
             let deadline = Some(Instant::now());
-            let payload = Payload::of_call(kind, bytes.into(), None, deadline, Arc::default());
+            let payload = Payload::of_call(PayloadParts {
+                bytes: bytes.into(),
+                kind,
+                id: None,
+                options: None,
+                deadline,
+                record: Arc::default(),
+            });
             let body = payload.clone().begin_attempt();
             assert!(!body.is_end_stream());
             assert!(body.into_bytes().is_err());

@@ -26,6 +26,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::StatusCode;
 
 use self::prefix::Prefix;
 use crate::{ActorTokenId, BaseUrl, Outcome, RetryConfig, response_head::ResponseHead};
@@ -66,6 +67,11 @@ struct AttemptState {
     phase: Phase,
     /// Settle follows the attempt in the background.
     followed: bool,
+    /// The body was taken below a layer that notes the response of the transport.
+    watched: bool,
+    /// The status with which the transport responded.
+    responded: Option<StatusCode>,
+    /// The head that reached CollectBody, which a wire layer may have replaced.
     head: Option<ResponseHead>,
     received: Prefix,
     /// The same attempt in the outer record.
@@ -119,6 +125,8 @@ impl CallRecord {
                 Phase::Open
             },
             followed: false,
+            watched: false,
+            responded: None,
             head: None,
             received: Prefix::default(),
             outer: self.outer.as_ref().map(Self::begin_attempt),
@@ -244,9 +252,13 @@ impl CallState {
 }
 
 impl AttemptState {
-    fn take(&mut self) -> bool {
+    fn take(&mut self, watched: bool) -> bool {
         if self.phase == Phase::Open {
-            let is_refused = self.outer.as_ref().is_some_and(|outer| !outer.take());
+            self.watched = watched;
+            let is_refused = self
+                .outer
+                .as_ref()
+                .is_some_and(|outer| !outer.take(watched));
             self.phase = if is_refused {
                 Phase::Withdrawn
             } else {
@@ -254,6 +266,24 @@ impl AttemptState {
             };
         }
         self.phase == Phase::Taken
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.phase = Phase::Ended(outcome);
+        if let Some(outer) = &self.outer {
+            outer.end(outcome);
+        }
+    }
+
+    fn outcome_of(&mut self, status: StatusCode) -> Outcome {
+        if self.withdraw() {
+            return Outcome::NotSent;
+        }
+        match self.responded {
+            Some(status) => Outcome::of_status(status),
+            None if self.watched => Outcome::Unknown,
+            None => Outcome::of_status(status),
+        }
     }
 
     fn withdraw(&mut self) -> bool {
@@ -276,9 +306,10 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     /// Takes the body, which counts as sending it. Returns false if it was withdrawn before: then
-    /// nothing of it may be sent.
-    pub(crate) fn take(&self) -> bool {
-        self.with(AttemptState::take)
+    /// nothing of it may be sent. If it is `watched`, the layer above the transport
+    /// [notes the response](Self::note_response).
+    pub(crate) fn take(&self, watched: bool) -> bool {
+        self.with(|state| state.take(watched))
     }
 
     /// Withdraws the body. Returns whether that was in time, so that it never was and never will be
@@ -294,12 +325,31 @@ impl Attempt {
 
     /// Ends the attempt. A body that was not taken by now never will be.
     pub(crate) fn end(&self, outcome: Outcome) {
+        self.with(|state| state.end(outcome));
+    }
+
+    /// Returns the outcome of an attempt that got a response with this status, if the response cannot be
+    /// used. A body that was not taken by now never will be.
+    ///
+    /// A wire layer may have made up the response. So the status that the transport responded with
+    /// decides, and before it responded the outcome of a taken body is unknown. Without a layer that
+    /// watches the transport, the response is believed.
+    pub(crate) fn outcome_of(&self, status: StatusCode) -> Outcome {
+        self.with(|state| state.outcome_of(status))
+    }
+
+    /// Ends the attempt with the outcome [of its response](Self::outcome_of), and returns that.
+    pub(crate) fn end_with(&self, status: StatusCode) -> Outcome {
         self.with(|state| {
-            state.phase = Phase::Ended(outcome);
-            if let Some(outer) = &state.outer {
-                outer.end(outcome);
-            }
-        });
+            let outcome = state.outcome_of(status);
+            state.end(outcome);
+            outcome
+        })
+    }
+
+    /// Notes the status with which the transport responded, for a body that is watched.
+    pub(crate) fn note_response(&self, status: StatusCode) {
+        self.with(|state| state.responded = Some(status));
     }
 
     pub(crate) fn has_ended(&self) -> bool {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use http::StatusCode;
+
 /// Whether the operation behind an [`Error`](crate::Error) may have taken effect.
 ///
 /// The variants are ordered by their possible effect, so that the outcome of a call is the greatest
@@ -32,6 +34,16 @@ impl Outcome {
     #[must_use]
     pub fn is_without_effect(self) -> bool {
         self <= Self::Rejected
+    }
+
+    /// Returns what the status of a failed request proves. Proxies send 408, 460 and 499 after they have
+    /// forwarded the request.
+    pub(crate) fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            408 | 460 | 499 => Self::Unknown,
+            400..=499 => Self::Rejected,
+            _ => Self::Unknown,
+        }
     }
 
     /// Returns the outcome as one word, as in spans and metrics.

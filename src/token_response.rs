@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
-use crate::actor_token::Guard;
+use crate::{ActorToken, actor_token::Guard};
 
 /// The bytes of a response, and the guard of the token that the response mints.
 ///
@@ -14,6 +14,8 @@ use crate::actor_token::Guard;
 pub struct TokenResponse {
     bytes: Bytes,
     guard: Option<Arc<dyn Guard>>,
+    /// The token of a revoke, which DecodeError has read.
+    revoked: Option<Box<ActorToken>>,
 }
 
 impl TokenResponse {
@@ -24,6 +26,7 @@ impl TokenResponse {
         Self {
             bytes: bytes.into(),
             guard: None,
+            revoked: None,
         }
     }
 
@@ -31,6 +34,7 @@ impl TokenResponse {
         Self {
             bytes,
             guard: Some(guard),
+            revoked: None,
         }
     }
 
@@ -38,6 +42,15 @@ impl TokenResponse {
     #[must_use]
     pub fn expose_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    pub(crate) fn with_revoked(mut self, token: ActorToken) -> Self {
+        self.revoked = Some(Box::new(token));
+        self
+    }
+
+    pub(crate) fn take_revoked(&mut self) -> Option<ActorToken> {
+        self.revoked.take().map(|token| *token)
     }
 
     pub(crate) fn into_parts(self) -> (Bytes, Option<Arc<dyn Guard>>) {

@@ -10,6 +10,7 @@ use std::{
 };
 
 pub(crate) use self::ticket::Guard;
+pub(crate) use self::wire::Salvaged;
 pub use self::{ticket::Ticket, wire::InvalidActorToken};
 use crate::{Actor, ActorTokenId, text::presentable};
 

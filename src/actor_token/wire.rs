@@ -138,12 +138,13 @@ impl ActorToken {
     /// When the text is not one JSON object that serde_json can read, when it has no valid `id`, or when
     /// one of the token's fields occurs twice.
     pub fn from_json(json: &[u8]) -> Result<Self, InvalidActorToken> {
-        Self::read(json, &mut None)
+        Self::read(json, None, &mut None)
     }
 
-    /// Reads a token from JSON. If it is for this user, the id is moved and not copied.
+    /// Reads a token from JSON. An id that is expected is not copied but shared or, of a user, moved.
     pub(crate) fn read(
         json: &[u8],
+        expected_id: Option<&ActorTokenId>,
         expected_user: &mut Option<String>,
     ) -> Result<Self, InvalidActorToken> {
         // A derived struct accepts an array of its fields as well.
@@ -155,7 +156,10 @@ impl ActorToken {
             Err(_) => serde_json::from_slice(json),
         }
         .map_err(InvalidActorToken::json)?;
-        let id = wire.id.and_then(|id| id.parse().ok());
+        let id = wire.id.and_then(|id| match expected_id {
+            Some(expected) if *expected.as_str() == *id => Some(expected.clone()),
+            _ => id.parse().ok(),
+        });
         Ok(Self {
             id: id.ok_or(InvalidActorToken(Reason::Id))?,
             user_id: wire.user_id.map(|user_id| {
@@ -192,18 +196,19 @@ impl ActorToken {
         serde_json::to_vec(&wire).unwrap_or_default()
     }
 
-    /// Reads `response` as far as it is JSON and returns the first `id` and the first `user_id` in its
+    /// Reads `response` as far as it is JSON and returns the first `id`, `user_id` and `status` in its
     /// object. Nested ids, as in `actor`, do not count.
     pub(crate) fn salvage(response: &[u8]) -> Option<Salvaged> {
         // Invalid bytes, a byte order mark or an array around the object do not hide the id.
         let response = String::from_utf8_lossy(response);
         let object = response
             .trim_start_matches(|c: char| c == '\u{feff}' || c == '[' || c.is_ascii_whitespace());
-        let (mut id, mut user_id) = (None, None);
+        let (mut id, mut user_id, mut status) = (None, None, None);
         // The error does not matter: the members before it were read.
         let _ = lenient::members(object, |name, value| match name {
             "id" => _ = id.get_or_insert_with(|| lenient::text(value)),
             "user_id" => _ = user_id.get_or_insert_with(|| lenient::text(value)),
+            "status" => _ = status.get_or_insert_with(|| lenient::text(value)),
             _ => {}
         });
         Some(Salvaged {
@@ -212,12 +217,8 @@ impl ActorToken {
                 .flatten()
                 .filter(|user_id| !user_id.contains(char::REPLACEMENT_CHARACTER))
                 .map(Cow::into_owned),
+            status: status.flatten().map(Cow::into_owned),
         })
-    }
-
-    /// Returns only the id.
-    pub(crate) fn salvage_id(response: &[u8]) -> Option<ActorTokenId> {
-        Self::salvage(response).map(|found| found.id)
     }
 }
 
@@ -230,10 +231,11 @@ fn to_millis(time: SystemTime) -> Option<u64> {
     u64::try_from(since.as_millis()).ok()
 }
 
-/// The ids in a response that is not an actor token.
+/// The fields that could be read in a response that is not an actor token.
 pub(crate) struct Salvaged {
     pub(crate) id: ActorTokenId,
     pub(crate) user_id: Option<String>,
+    pub(crate) status: Option<String>,
 }
 
 /// Why JSON could not be read as an actor token. The message does not repeat the text.
@@ -261,10 +263,5 @@ impl InvalidActorToken {
             true => Reason::Incomplete { line, column },
             false => Reason::Json { line, column },
         })
-    }
-
-    /// Whether the response is a complete JSON object, and so comes from the API.
-    pub(crate) fn is_complete(self) -> bool {
-        matches!(self.0, Reason::Id)
     }
 }

@@ -32,8 +32,11 @@ fn open_attempt_was_not_sent() {
 fn taken_body_is_in_doubt_and_cannot_be_withdrawn() {
     let record = call();
     let attempt = record.begin_attempt();
-    assert!(attempt.take());
-    assert!(attempt.take(), "hyper asks an empty body more than once");
+    assert!(attempt.take(false));
+    assert!(
+        attempt.take(false),
+        "hyper asks an empty body more than once"
+    );
     assert!(!attempt.withdraw() && !attempt.is_withdrawn());
     assert_eq!(phase(&attempt), Phase::Taken);
     assert_eq!(record.outcome(), Outcome::Unknown);
@@ -45,7 +48,7 @@ fn withdrawn_body_cannot_be_taken() {
     let attempt = record.begin_attempt();
     assert!(attempt.withdraw());
     assert!(attempt.withdraw(), "it may be withdrawn more than once");
-    assert!(attempt.is_withdrawn() && !attempt.take());
+    assert!(attempt.is_withdrawn() && !attempt.take(false));
     assert_eq!(record.outcome(), Outcome::NotSent);
 }
 
@@ -55,10 +58,10 @@ fn ended_attempt_has_its_outcome_and_cannot_be_taken_or_withdrawn() {
         for is_taken in [false, true] {
             let record = call();
             let attempt = record.begin_attempt();
-            assert_eq!(is_taken && attempt.take(), is_taken);
+            assert_eq!(is_taken && attempt.take(false), is_taken);
             attempt.end(outcome);
             assert!(attempt.has_ended());
-            assert!(!attempt.take() && !attempt.withdraw());
+            assert!(!attempt.take(false) && !attempt.withdraw());
             assert_eq!(record.outcome(), outcome);
         }
     }
@@ -70,7 +73,7 @@ fn withdrawn_attempt_can_end() {
     let attempt = record.begin_attempt();
     assert!(attempt.withdraw());
     attempt.end(Outcome::Rejected);
-    assert!(attempt.has_ended() && !attempt.take());
+    assert!(attempt.has_ended() && !attempt.take(false));
     assert_eq!(record.outcome(), Outcome::Rejected);
 }
 
@@ -82,7 +85,7 @@ fn greatest_outcome_of_all_attempts_counts() {
     assert_eq!((record.attempts(), numbers), (3, vec![1, 2, 3]));
     attempts[2].end(Outcome::Rejected);
     assert_eq!(record.outcome(), Outcome::Rejected);
-    assert!(attempts[1].take());
+    assert!(attempts[1].take(false));
     assert_eq!(record.outcome(), Outcome::Unknown);
     attempts[1].end(Outcome::NotSent);
     assert_eq!(record.outcome(), Outcome::Rejected);
@@ -93,12 +96,12 @@ fn greatest_outcome_of_all_attempts_counts() {
 fn closed_record_withdraws_what_is_open_and_what_begins_later() {
     let record = call();
     let (open, rejected) = (record.begin_attempt(), record.begin_attempt());
-    assert!(rejected.take());
+    assert!(rejected.take(false));
     rejected.end(Outcome::Rejected);
     let summary = record.close();
     assert_eq!((summary.outcome, summary.attempts), (Outcome::Rejected, 2));
-    assert!(!open.take());
-    assert!(!record.begin_attempt().take());
+    assert!(!open.take(false));
+    assert!(!record.begin_attempt().take(false));
     assert_eq!(record.outcome(), Outcome::Rejected);
 }
 
@@ -106,10 +109,10 @@ fn closed_record_withdraws_what_is_open_and_what_begins_later() {
 fn record_in_doubt_is_not_closed() {
     let record = call();
     let (sent, open) = (record.begin_attempt(), record.begin_attempt());
-    assert!(sent.take());
+    assert!(sent.take(false));
     assert_eq!(record.close().outcome, Outcome::Unknown);
-    assert!(open.take());
-    assert!(record.begin_attempt().take());
+    assert!(open.take(false));
+    assert!(record.begin_attempt().take(false));
 }
 
 #[test]
@@ -134,7 +137,7 @@ fn first_lost_token_is_kept() {
 fn followed_attempt_is_settling_until_settle_stops() {
     let record = call();
     let attempt = record.begin_attempt();
-    assert!(attempt.take());
+    assert!(attempt.take(false));
     attempt.set_followed(true);
     assert!(attempt.is_followed() && record.summary().is_settling);
     // A timeout ends the attempt for its caller, not for Settle.
@@ -169,7 +172,7 @@ fn watch_says_until_when_a_token_may_live_only_if_one_may_exist() {
     record.set_lifetime(Duration::from_secs(60));
     let attempt = record.begin_attempt();
     assert_eq!(watch.exposed_until(), None);
-    assert!(attempt.take());
+    assert!(attempt.take(false));
     let left = watch
         .exposed_until()
         .unwrap()
@@ -192,7 +195,7 @@ mod inside_an_outer_record {
         let (inner, outer) = nested();
         let attempt = inner.begin_attempt();
         assert_eq!((inner.attempts(), outer.attempts()), (1, 1));
-        assert!(attempt.take());
+        assert!(attempt.take(false));
         assert_eq!(outer.outcome(), Outcome::Unknown);
         attempt.set_followed(true);
         assert!(outer.summary().is_settling);
@@ -207,7 +210,7 @@ mod inside_an_outer_record {
         let (inner, outer) = nested();
         let attempt = inner.begin_attempt();
         assert!(attempt.withdraw());
-        assert!(!outer.lock().first.as_mut().unwrap().take());
+        assert!(!outer.lock().first.as_mut().unwrap().take(false));
     }
 
     #[test]
@@ -215,8 +218,8 @@ mod inside_an_outer_record {
         let (inner, outer) = nested();
         let open = inner.begin_attempt();
         assert_eq!(outer.close().outcome, Outcome::NotSent);
-        assert!(!open.take() && open.is_withdrawn());
-        assert!(!inner.begin_attempt().take());
+        assert!(!open.take(false) && open.is_withdrawn());
+        assert!(!inner.begin_attempt().take(false));
     }
 
     #[test]
@@ -225,7 +228,7 @@ mod inside_an_outer_record {
         inner.begin_attempt();
         inner.close();
         let other = CallRecord::inside(Some(Arc::clone(&outer)));
-        assert!(other.begin_attempt().take());
+        assert!(other.begin_attempt().take(false));
         assert_eq!(
             (inner.outcome(), outer.outcome()),
             (Outcome::NotSent, Outcome::Unknown)
@@ -251,10 +254,67 @@ fn body_is_taken_or_withdrawn_never_both() {
         let record = call();
         let attempt = record.begin_attempt();
         let taker = attempt.clone();
-        let taken = std::thread::spawn(move || taker.take());
+        let taken = std::thread::spawn(move || taker.take(false));
         let withdrawn = attempt.withdraw();
         let taken = taken.join().unwrap();
         assert_ne!(taken, withdrawn);
         assert_eq!(record.outcome() == Outcome::Unknown, taken);
+    }
+}
+
+#[test]
+fn status_of_the_transport_decides_whatever_a_wire_layer_made_of_it() {
+    let status = |status| StatusCode::from_u16(status).unwrap();
+    for (transport, shown, outcome) in [
+        (Some(401), 200, Outcome::Rejected),
+        (Some(503), 400, Outcome::Unknown),
+        (Some(408), 400, Outcome::Unknown),
+        (None, 429, Outcome::Unknown),
+        (None, 503, Outcome::Unknown),
+    ] {
+        let attempt = call().begin_attempt();
+        assert!(attempt.take(true));
+        if let Some(responded) = transport {
+            attempt.note_response(status(responded));
+        }
+        assert_eq!(
+            attempt.outcome_of(status(shown)),
+            outcome,
+            "{transport:?} {shown}"
+        );
+        assert_eq!(attempt.end_with(status(shown)), outcome);
+        assert!(attempt.has_ended());
+    }
+}
+
+#[test]
+fn status_is_believed_if_no_layer_watches_the_transport() {
+    for (status, outcome) in [
+        (200, Outcome::Unknown),
+        (302, Outcome::Unknown),
+        (400, Outcome::Rejected),
+        (408, Outcome::Unknown),
+        (460, Outcome::Unknown),
+        (499, Outcome::Unknown),
+        (429, Outcome::Rejected),
+        (503, Outcome::Unknown),
+    ] {
+        let status = StatusCode::from_u16(status).unwrap();
+        let attempt = call().begin_attempt();
+        assert!(attempt.take(false));
+        assert_eq!(attempt.end_with(status), outcome, "{status}");
+    }
+}
+
+#[test]
+fn body_that_was_never_taken_was_not_sent_whatever_the_status() {
+    for status in [
+        StatusCode::OK,
+        StatusCode::BAD_REQUEST,
+        StatusCode::BAD_GATEWAY,
+    ] {
+        let attempt = call().begin_attempt();
+        assert_eq!(attempt.end_with(status), Outcome::NotSent, "{status}");
+        assert!(!attempt.take(true));
     }
 }

@@ -31,6 +31,9 @@ pub enum ErrorKind {
     AlreadyAccepted,
     /// The token had been revoked before this call.
     AlreadyRevoked,
+    /// The API responded to a revoke with 200, but with a status that does not say that the token is
+    /// revoked.
+    NotRevoked,
     /// The response has a status that this API never uses: 1xx, 2xx other than 200, or 3xx.
     UnexpectedStatus,
     /// The API responded with 200, but the body is not the requested token.
@@ -83,6 +86,7 @@ impl ErrorKind {
                 "the token was already accepted, a session is live: the API responded with"
             }
             Self::AlreadyRevoked => "the token was already revoked: the API responded with",
+            Self::NotRevoked => "the API did not revoke the token: it responded with",
             Self::UnexpectedStatus => "unexpected response status",
             Self::UnreadableAnswer => "could not read the response: status",
             Self::Foreign => "a layer or transport outside this crate failed",

@@ -68,11 +68,7 @@ impl Error {
     /// [`not_sent`](Self::not_sent).
     #[must_use]
     pub fn api(status: StatusCode, errors: ClerkErrors) -> Self {
-        let outcome = if status.is_client_error() {
-            Outcome::Rejected
-        } else {
-            Outcome::Unknown
-        };
+        let outcome = Outcome::of_status(status);
         Self::new(ErrorKind::of_response(status, &errors), outcome)
             .with_status(status)
             .with_clerk_errors(errors)

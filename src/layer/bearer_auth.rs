@@ -8,6 +8,9 @@
 //! is the transport's, such as `host` or `transfer-encoding`, or a `content-length` that is not the length
 //! of the body: it could reach another host, or be read as two requests.
 //!
+//! It notes the status with which the transport responds in the record of the call, because a wire layer
+//! above may make up a response.
+//!
 //! Every attempt takes the key from its [`KeySource`], so that a rotated key is used. When the API
 //! responds with 401 and the source may have another key by now, retry repeats the attempt, once a
 //! call.
@@ -57,7 +60,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::refusal::{is_framing, refused};
-use crate::{BaseUrl, Body, BoxError, Error, ErrorKind, KeySource, Outcome};
+use crate::{BaseUrl, Body, BoxError, Error, ErrorKind, KeySource, Outcome, call::Attempt};
 
 /// Layer of [`BearerAuth`].
 #[derive(Clone, Debug)]
@@ -205,6 +208,7 @@ pin_project! {
             #[pin]
             future: F,
             key: HeaderValue,
+            attempt: Attempt,
         },
     }
 }
@@ -214,9 +218,12 @@ where
     S: Service<Request<Body>>,
 {
     request.headers_mut().insert(AUTHORIZATION, key.clone());
+    request.body_mut().watch();
+    let attempt = request.body().attempt_handle();
     State::Sent {
         future: service.call(request),
         key,
+        attempt,
     }
 }
 
@@ -241,8 +248,13 @@ where
                     let (mut service, request) = *waiting;
                     send(&mut service, request, key)
                 }
-                StateProj::Sent { future, key } => {
+                StateProj::Sent {
+                    future,
+                    key,
+                    attempt,
+                } => {
                     let mut response = ready!(future.poll(cx)).map_err(Into::into)?;
+                    attempt.note_response(response.status());
                     // A transport may return the extensions of an earlier exchange.
                     response.extensions_mut().remove::<StaleKey>();
                     if response.status() == StatusCode::UNAUTHORIZED && this.source.refuse(key) {

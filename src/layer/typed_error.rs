@@ -153,7 +153,9 @@ fn complete(error: BoxError, kind: OperationKind, record: &CallRecord) -> Error 
     let error = typed(error, summary.outcome);
     let outcome = match error.kind() {
         // The status of the token is known, which settles the doubt of every earlier attempt.
-        ErrorKind::AlreadyAccepted | ErrorKind::AlreadyRevoked => error.outcome(),
+        ErrorKind::AlreadyAccepted | ErrorKind::AlreadyRevoked | ErrorKind::NotRevoked => {
+            error.outcome()
+        }
         _ => error.outcome().max(summary.outcome),
     };
     let exposed_until = (outcome >= Outcome::Unknown).then(|| summary.exposed_until());

@@ -77,6 +77,7 @@ pub(crate) fn error_type(error: Option<&Error>) -> Cow<'static, str> {
         ErrorKind::Transport => "transport",
         ErrorKind::AlreadyAccepted => "already_accepted",
         ErrorKind::AlreadyRevoked => "already_revoked",
+        ErrorKind::NotRevoked => "not_revoked",
         ErrorKind::UnreadableAnswer => "unreadable_answer",
         ErrorKind::Foreign => "foreign",
     };

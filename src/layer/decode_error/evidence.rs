@@ -5,7 +5,7 @@ use std::{error::Error as StdError, io};
 use tokio::runtime::TryCurrentError;
 
 use crate::{
-    ActorToken, BoxError, Error, ErrorKind, OperationKind, Outcome,
+    BoxError, Error, ErrorKind, OperationKind, Outcome,
     layer::{collect_body::CollectBodyError, refusal::NO_RUNTIME, timeout::TimedOut},
     response_head::trace_id,
 };
@@ -46,17 +46,9 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationK
         None => Outcome::NotSent,
     };
     if let Some(cut) = error.downcast_ref::<CollectBodyError>() {
-        let (status, trace_id) = (cut.head().status, trace_id(&cut.head().headers));
-        let id = ActorToken::salvage_id(cut.expose_prefix());
-        let applied = if id.is_some() {
-            Outcome::Applied
-        } else {
-            Outcome::Unknown
-        };
-        return Error::new(ErrorKind::UnreadableAnswer, applied)
-            .with_actor_token_id(id)
-            .with_status(status)
-            .with_trace_id(trace_id);
+        return Error::new(ErrorKind::UnreadableAnswer, outcome)
+            .with_status(cut.head().status)
+            .with_trace_id(trace_id(&cut.head().headers));
     }
     if let Some(time) = error.downcast_ref::<TimedOut>() {
         return Error::new(ErrorKind::Timeout, outcome)

@@ -5,16 +5,28 @@
 //! Below retry, so that retry decides on facts, and above the attempt's timeout, whose error it
 //! classifies too. It begins the attempt: it turns a [`Payload`] into the [`Body`] of one attempt, which
 //! notes whether the transport took it. So no layer below can send a request twice by cloning it, and
-//! this layer cannot stand twice in a stack. A 200 passes unchanged.
+//! this layer cannot stand twice in a stack.
+//!
+//! The 200 of a create passes unchanged, because a create that had an effect is never sent again. The 200
+//! of a revoke is judged here, so that the revoke can be retried: `revoked` or no status is success,
+//! `accepted` is [`ErrorKind::AlreadyAccepted`](crate::ErrorKind::AlreadyAccepted), any other status is
+//! [`ErrorKind::NotRevoked`](crate::ErrorKind::NotRevoked).
+//!
+//! The first rule that applies gives the outcome:
 //!
 //! | what happens | outcome |
 //! |---|---|
-//! | connecting fails, or the body is never taken | [`Outcome::NotSent`] |
-//! | 4xx | [`Outcome::Rejected`] |
-//! | 5xx, a status that this API does not use, a failure after the body was taken | [`Outcome::Unknown`] |
-//! | a 200 breaks off or is too long | [`Outcome::Applied`] once the id of a token was received, before that [`Outcome::Unknown`] |
-//! | the body of another response does not end in time | by the status; `Retry-After` and trace id are kept |
-//! | a layer below returns an [`Error`] | as that error says, but for a create that was sent at least [`Outcome::Unknown`] |
+//! | the body is never taken, whatever the response is | [`Outcome::NotSent`] |
+//! | an HTTP/2 peer refuses the stream without processing it | [`Outcome::Rejected`] |
+//! | the transport does not respond, whatever a wire layer responds | [`Outcome::Unknown`] |
+//! | the transport responds with 408, 460 or 499, which proxies send after forwarding, or not with a 4xx | [`Outcome::Unknown`] |
+//! | the transport responds with another 4xx | [`Outcome::Rejected`] |
+//! | a 200 cannot be used, but names the token that was asked for | [`Outcome::Applied`] |
+//! | a 200 cannot be used otherwise | [`Outcome::Unknown`] |
+//!
+//! [`BearerAuth`](super::BearerAuth) notes the response of the transport. Without it, the response that
+//! arrives is believed. An [`Error`] of a layer below keeps its outcome, except that a create that was
+//! sent is at least [`Outcome::Unknown`].
 //!
 //! # Example
 //!
@@ -60,7 +72,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub(crate) use self::response::outcome as outcome_of_status;
+pub(crate) use self::response::revoked;
 use crate::{Body, BoxError, Error, OperationKind, Outcome, Payload, TokenResponse, call::Attempt};
 
 /// Layer of [`DecodeError`].
@@ -106,21 +118,22 @@ where
 
     fn call(&mut self, request: Request<Payload>) -> Self::Future {
         let request = request.map(Payload::begin_attempt);
-        let (attempt, kind) = (request.body().attempt_handle(), request.body().kind());
+        let attempt = request.body().attempt_handle();
+        let payload = request.body().payload().clone();
         ResponseFuture {
             inner: Some(self.inner.call(request)),
             attempt,
-            kind,
+            payload,
         }
     }
 }
 
 /// Returns the outcome that the error of an exchange proves to the layer that settles it.
-pub(crate) fn outcome(error: &BoxError, attempt: &Attempt) -> Outcome {
+pub(crate) fn outcome(error: &BoxError, attempt: &Attempt, payload: &Payload) -> Outcome {
     let sent = (!attempt.withdraw()).then_some(OperationKind::Create);
     match error.downcast_ref::<Error>() {
         Some(typed) => evidence::believed(typed.outcome(), sent),
-        None => response::complete(evidence::describe(&**error, sent), attempt).outcome(),
+        None => response::complete(evidence::describe(&**error, sent), attempt, payload).outcome(),
     }
 }
 
@@ -130,7 +143,7 @@ pin_project! {
         #[pin]
         inner: Option<F>,
         attempt: Attempt,
-        kind: OperationKind,
+        payload: Payload,
     }
 
     impl<F> PinnedDrop for ResponseFuture<F> {
@@ -143,7 +156,7 @@ pin_project! {
             this.inner.set(None);
             if !this.attempt.withdraw() && !this.attempt.has_ended() {
                 if let Some(head) = this.attempt.head().filter(|it| it.status != StatusCode::OK) {
-                    this.attempt.end(outcome_of_status(head.status));
+                    this.attempt.end_with(head.status);
                 }
             }
         }
@@ -165,12 +178,18 @@ where
         this.inner.set(None);
         let error = match result {
             Ok(response) if response.status() == StatusCode::OK => {
-                // It took effect only if Json finds a token in it.
-                this.attempt.end(Outcome::Unknown);
-                return Poll::Ready(Ok(response));
+                // It took effect only if it has the expected token.
+                let outcome = this.attempt.end_with(StatusCode::OK);
+                if this.payload.kind() == OperationKind::Create {
+                    return Poll::Ready(Ok(response));
+                }
+                match read_revoke(response, outcome, this.payload) {
+                    Ok(response) => return Poll::Ready(Ok(response)),
+                    Err(error) => error,
+                }
             }
-            Ok(response) => response::decode(response),
-            Err(error) => failure(error.into(), this.attempt, *this.kind),
+            Ok(response) => response::decode(response, this.attempt),
+            Err(error) => failure(error.into(), this.attempt, this.payload),
         };
         this.attempt.end(error.outcome());
         let number = this.attempt.number();
@@ -178,10 +197,27 @@ where
     }
 }
 
+/// Judges the 200 to a revoke, whose outcome is this unless its body says more.
+fn read_revoke(
+    response: Response<TokenResponse>,
+    outcome: Outcome,
+    payload: &Payload,
+) -> Result<Response<TokenResponse>, Error> {
+    let bytes = response.body().expose_bytes();
+    match response::revoked(payload.id(), bytes) {
+        Ok(token) => Ok(response.map(|body| body.with_revoked(token))),
+        Err(error) if outcome.is_without_effect() => Err(error.with_outcome(outcome)),
+        Err(error) if error.outcome() == Outcome::Unknown => {
+            Err(response::with_effect(error, payload, bytes))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Returns the error of an attempt without a response.
-fn failure(error: BoxError, attempt: &Attempt, kind: OperationKind) -> Error {
-    let sent = (!attempt.withdraw()).then_some(kind);
-    let error = response::complete(evidence::classify(error, sent), attempt);
+fn failure(error: BoxError, attempt: &Attempt, payload: &Payload) -> Error {
+    let sent = (!attempt.withdraw()).then_some(payload.kind());
+    let error = response::complete(evidence::classify(error, sent), attempt, payload);
     // Any other status than 200 ends what could be settled.
     let may_mint = attempt
         .head()

@@ -1,14 +1,15 @@
-//! A response other than 200, as an [`Error`].
+//! A response that is an error, and the response to a revoke.
 
 use http::{Response, StatusCode};
 
 use crate::{
-    ActorToken, ClerkErrors, Error, ErrorKind, Outcome, TokenResponse, call::Attempt,
-    layer::bearer_auth::StaleKey, response_head::ResponseHead,
+    ActorToken, ActorTokenId, ActorTokenStatus, ClerkErrors, Error, ErrorKind, Outcome, Payload,
+    TokenResponse, call::Attempt, layer::bearer_auth::StaleKey, response_head::ResponseHead,
 };
 
-/// Returns the error that a response stands for. Status and trace id are kept whatever the body is.
-pub(super) fn decode(response: Response<TokenResponse>) -> Error {
+/// Returns the error that a response other than 200 stands for. Status and trace id are kept whatever
+/// the body is.
+pub(super) fn decode(response: Response<TokenResponse>, attempt: &Attempt) -> Error {
     let (parts, body) = response.into_parts();
     let head = ResponseHead::from(&parts);
     let error = if head.status.is_client_error() || head.status.is_server_error() {
@@ -23,22 +24,36 @@ pub(super) fn decode(response: Response<TokenResponse>) -> Error {
     };
     let is_stale = parts.extensions.get::<StaleKey>().is_some();
     error
+        .with_outcome(attempt.outcome_of(head.status))
         .with_retry_after(head.retry_after)
         .with_stale_key(is_stale)
 }
 
-/// Returns what a status other than 200 says about the operation.
-pub(crate) fn outcome(status: StatusCode) -> Outcome {
-    if status.is_client_error() {
-        Outcome::Rejected
-    } else {
-        Outcome::Unknown
+/// Reads the token of the 200 to a revoke. It is revoked if its status says so or is absent.
+pub(crate) fn revoked(id: Option<&ActorTokenId>, body: &[u8]) -> Result<ActorToken, Error> {
+    let unusable = |why: &str| {
+        let error = Error::new(ErrorKind::UnreadableAnswer, Outcome::Unknown);
+        error.with_status(StatusCode::OK).with_detail(why)
+    };
+    let token = ActorToken::read(body, id, &mut None).map_err(|it| unusable(&it.to_string()))?;
+    if id.is_some_and(|id| token.id != *id) {
+        return Err(unusable("the response is about another token"));
     }
+    let kind = match &token.status {
+        ActorTokenStatus::Revoked => return Ok(token),
+        ActorTokenStatus::Other(word) if word.is_empty() => return Ok(token),
+        ActorTokenStatus::Accepted => ErrorKind::AlreadyAccepted,
+        _ => ErrorKind::NotRevoked,
+    };
+    Err(Error::new(kind, Outcome::Rejected)
+        .with_status(StatusCode::OK)
+        .with_detail(format!("its status is {}", token.status.as_str()))
+        .with_actor_token_id(token.id))
 }
 
 /// Completes the error of an attempt that failed after the head of its response. The status is known
 /// and decides; for a 200, the part of the body that was received decides.
-pub(super) fn complete(error: Error, attempt: &Attempt) -> Error {
+pub(super) fn complete(error: Error, attempt: &Attempt, payload: &Payload) -> Error {
     let Some(head) = attempt.head() else {
         return error;
     };
@@ -48,18 +63,24 @@ pub(super) fn complete(error: Error, attempt: &Attempt) -> Error {
         }
         return error
             .with_status(head.status)
-            .with_outcome(outcome(head.status))
+            .with_outcome(attempt.outcome_of(head.status))
             .with_retry_after(head.retry_after)
             .with_trace_id(head.trace_id);
     }
-    if error.actor_token_id().is_some() {
+    if error.actor_token_id().is_some() || error.outcome() == Outcome::NotSent {
         return error;
     }
-    match ActorToken::salvage_id(&attempt.received()) {
-        Some(id) => error
-            .with_status(head.status)
+    with_effect(error, payload, &attempt.received())
+}
+
+/// Notes in the error of an unusable 200 that the request took effect, if the response shows it.
+pub(super) fn with_effect(error: Error, payload: &Payload, response: &[u8]) -> Error {
+    let found = ActorToken::salvage(response);
+    match found.filter(|found| payload.took_effect_by(found)) {
+        Some(found) => error
+            .with_status(StatusCode::OK)
             .with_outcome(Outcome::Applied)
-            .with_actor_token_id(Some(id)),
+            .with_actor_token_id(found.id),
         None => error,
     }
 }

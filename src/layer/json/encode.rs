@@ -12,6 +12,7 @@ use http::{
 use super::Expected;
 use crate::{
     ActorTokenRequest, CreateActorToken, Error, InvalidRequest, Operation, Payload,
+    body::PayloadParts,
     layer::refusal::{is_framing, refused},
 };
 
@@ -41,18 +42,15 @@ pub(super) fn encode(
     }
     let record = record.unwrap_or_default();
     let kind = operation.kind();
-    let (path, bytes, expected) = match operation {
+    let (path, bytes, id, expected) = match operation {
         Operation::Create(create) => {
             create.validate().map_err(|error| invalid(&error))?;
             let bytes = encode_create(&create)?;
             let lifetime = create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE);
             record.set_lifetime(lifetime);
             let user_id = Some(create.into_user_id());
-            (
-                CREATE.clone(),
-                bytes,
-                Expected::Minted { user_id, lifetime },
-            )
+            let expected = Expected::Minted { user_id, lifetime };
+            (CREATE.clone(), bytes, None, expected)
         }
         Operation::Revoke(id) => {
             // Has room for the usual id. `concat` takes 220 instructions more.
@@ -62,10 +60,18 @@ pub(super) fn encode(
             }
             let path = PathAndQuery::try_from(path)
                 .map_err(|error| refused("its path is not valid in a URL").with_source(error))?;
-            (path, Bytes::new(), Expected::Revoked { id })
+            let expected = Expected::Revoked { id: id.clone() };
+            (path, Bytes::new(), Some(id), expected)
         }
     };
-    let payload = Payload::of_call(kind, bytes, options, deadline, record);
+    let payload = Payload::of_call(PayloadParts {
+        bytes,
+        kind,
+        id,
+        options,
+        deadline,
+        record,
+    });
     let mut request = Request::new(payload);
     *request.method_mut() = Method::POST;
     *request.uri_mut() = path.into();

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use crate::{
     ActorToken, ActorTokenId, ActorTokenStatus, BoxError, Error, ErrorKind, InvalidActorToken,
-    Outcome, call::CallRecord,
+    Outcome, TokenResponse, call::CallRecord, layer::decode_error::revoked,
 };
 
 /// The token that the response must describe.
@@ -23,47 +23,29 @@ pub(super) enum Expected {
 
 impl Expected {
     /// Reads the token in a 200 and checks that it is the expected one.
-    pub(super) fn decode(mut self, body: &[u8]) -> Result<ActorToken, BoxError> {
-        let read = match &mut self {
-            Self::Minted { user_id, .. } => ActorToken::read(body, user_id),
-            Self::Revoked { .. } => ActorToken::from_json(body),
-        };
-        let token = match read {
-            Ok(token) => token,
-            Err(error) => return Err(self.undecodable(error, body).into()),
-        };
-        match self {
-            Self::Minted {
-                user_id: None,
-                lifetime,
-            } => Ok(token.living_for(lifetime)),
-            Self::Minted { .. } if token.user_id().is_some() => {
-                Err(about_another_user(token.id).into())
+    pub(super) fn decode(self, mut response: TokenResponse) -> Result<ActorToken, Error> {
+        let (mut user_id, lifetime) = match self {
+            Self::Minted { user_id, lifetime } => (user_id, lifetime),
+            Self::Revoked { id } => {
+                // DecodeError has read it, unless another layer stands in its place.
+                return match response.take_revoked() {
+                    Some(token) => Ok(token),
+                    None => revoked(Some(&id), response.expose_bytes()),
+                };
             }
-            Self::Minted { .. } => {
-                let error = unreadable("the response does not name its user");
-                Err(error.with_actor_token_id(Some(token.id)).into())
-            }
-            Self::Revoked { id } if token.id == id => Ok(token),
-            Self::Revoked { .. } => Err(unreadable("the response is about another token").into()),
-        }
-    }
-
-    /// The error of a 200 that does not decode. Without any sign of a token it may come from something
-    /// else than the API.
-    fn undecodable(self, error: InvalidActorToken, body: &[u8]) -> Error {
-        let unusable = unreadable(&error.to_string());
-        let Some(salvaged) = ActorToken::salvage(body) else {
-            return match error.is_complete() {
-                true => unusable,
-                false => unusable.with_outcome(Outcome::Unknown),
-            };
         };
-        match (self, salvaged.user_id) {
-            (Self::Minted { user_id, .. }, Some(found)) if user_id.as_ref() != Some(&found) => {
-                about_another_user(salvaged.id)
+        // Dropped with a response that cannot be used, the guard revokes or reports the token.
+        let (bytes, guard) = response.into_parts();
+        let token = ActorToken::read(&bytes, None, &mut user_id)
+            .map_err(|error| undecodable(user_id.as_deref(), error, &bytes))?;
+        match (user_id, token.user_id()) {
+            (None, _) => {
+                let mut token = token.living_for(lifetime);
+                token.set_guard(guard);
+                Ok(token)
             }
-            _ => unusable.with_actor_token_id(Some(salvaged.id)),
+            (_, Some(_)) => Err(about_another_user(token.id)),
+            (_, None) => Err(applied("the response does not name its user", token.id)),
         }
     }
 
@@ -87,14 +69,31 @@ impl Expected {
     }
 }
 
+/// Returns the error of a create's 200 that does not decode. Without the id of a token it may be the
+/// response to another request.
+fn undecodable(user_id: Option<&str>, error: InvalidActorToken, body: &[u8]) -> Error {
+    let why = error.to_string();
+    match ActorToken::salvage(body) {
+        None => unreadable(&why, Outcome::Unknown),
+        Some(found) if found.user_id.is_some() && found.user_id.as_deref() != user_id => {
+            about_another_user(found.id)
+        }
+        Some(found) => applied(&why, found.id),
+    }
+}
+
 fn about_another_user(id: ActorTokenId) -> Error {
-    unreadable("the response is about another user")
-        .with_actor_token_id(Some(id))
+    unreadable("the response is about another user", Outcome::Unknown)
+        .with_actor_token_id(id)
         .with_foreign_token(true)
 }
 
-fn unreadable(why: &str) -> Error {
-    Error::new(ErrorKind::UnreadableAnswer, Outcome::Applied)
+fn applied(why: &str, id: ActorTokenId) -> Error {
+    unreadable(why, Outcome::Applied).with_actor_token_id(id)
+}
+
+fn unreadable(why: &str, outcome: Outcome) -> Error {
+    Error::new(ErrorKind::UnreadableAnswer, outcome)
         .with_status(StatusCode::OK)
         .with_detail(why)
 }

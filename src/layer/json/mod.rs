@@ -159,21 +159,21 @@ where
         };
         let result = ready!(inner.poll(cx));
         let (expected, record) = this.call.take().expect("polled after it was ready");
-        Poll::Ready(match result {
-            Ok(response) => {
-                // Dropped with an undecodable response, the guard revokes or reports the token.
-                let (bytes, guard) = response.into_body().into_parts();
-                let mut token = expected.decode(&bytes);
-                if let Ok(token) = &mut token {
-                    record.note_applied();
-                    token.set_guard(guard);
-                }
-                token
+        Poll::Ready(
+            match result {
+                Ok(response) => expected.decode(response.into_body()).map_err(|error| {
+                    // A response to a request that was not sent, or was rejected, is a layer's own.
+                    let outcome = record.outcome();
+                    let is_made_up = record.attempts() > 0 && outcome.is_without_effect();
+                    match is_made_up {
+                        true => error.with_outcome(outcome).into(),
+                        false => error.into(),
+                    }
+                }),
+                Err(error) => expected.converge(error.into(), &record),
             }
-            Err(error) => expected
-                .converge(error.into(), &record)
-                .inspect(|_| record.note_applied()),
-        })
+            .inspect(|_| record.note_applied()),
+        )
     }
 }
 

@@ -216,9 +216,15 @@ fn verdict(error: &BoxError, kind: OperationKind, config: &RetryConfig) -> Verdi
         Outcome::NotSent => {
             let is_final =
                 |error: &Error| error.is_permanent() || error.kind() == ErrorKind::Overloaded;
-            config.retry_connection_errors && !typed.is_some_and(is_final)
+            match typed.and_then(Error::status) {
+                // A layer refused the request before it was sent.
+                Some(status) if status.is_client_error() => is_temporary(Some(status)),
+                _ => config.retry_connection_errors && !typed.is_some_and(is_final),
+            }
         }
-        Outcome::Rejected => typed.is_some_and(|error| is_temporary(error.status())),
+        Outcome::Rejected => typed.is_some_and(|error| {
+            error.kind() == ErrorKind::NotRevoked || is_temporary(error.status())
+        }),
         Outcome::Unknown => match kind {
             OperationKind::Create => is_settled || config.replay_unknown_create,
             OperationKind::Revoke => true,
@@ -271,11 +277,18 @@ mod tests {
         for code in [421, 425, 429] {
             assert_eq!(status(code), [Retry, Retry], "{code}");
         }
-        for code in [400, 401, 402, 403, 404, 408, 409, 413, 415, 422] {
+        for code in [400, 401, 402, 403, 404, 409, 413, 415, 422] {
             assert_eq!(status(code), [Stop, Stop], "{code}");
         }
-        for code in [500, 502, 503, 504] {
+        for code in [408, 460, 499, 500, 502, 503, 504] {
             assert_eq!(status(code), [Stop, Retry], "{code}");
+        }
+        assert_eq!(of(ErrorKind::NotRevoked, Outcome::Rejected)[1], Retry);
+        for (code, expected) in [(400, Stop), (429, Retry), (503, Retry)] {
+            let status = StatusCode::from_u16(code).unwrap();
+            let unsent =
+                || Error::api(status, ClerkErrors::default()).with_outcome(Outcome::NotSent);
+            assert_eq!(both(unsent), [expected; 2], "{code}");
         }
     }
 

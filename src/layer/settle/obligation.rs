@@ -11,7 +11,6 @@ use http::{
     Extensions, HeaderMap, HeaderName, Request, Response, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRAILER, TRANSFER_ENCODING},
 };
-use serde::Deserialize;
 use tokio::{runtime::Handle, time::Instant};
 
 use super::{
@@ -20,7 +19,7 @@ use super::{
 };
 use crate::{
     ActorToken, ActorTokenId, ActorTokenRequest, BaseUrl, Body, BoxError, CreateActorToken, Error,
-    ErrorKind, Outcome,
+    ErrorKind, Outcome, Payload,
     actor_token::Guard,
     call::Attempt,
     layer::{collect_body::CollectBodyError, decode_error, no_runtime},
@@ -39,18 +38,23 @@ pub(super) struct Obligation {
     /// The runtime to settle on if the token is lost outside of any.
     runtime: Handle,
     evidence: Evidence,
-    /// The body of the create, which names the user.
-    body: Bytes,
+    /// The create; `None` if only its token is known.
+    create: Option<Create>,
     lifetime: Duration,
     origin: Origin,
     permit: Option<Permit>,
     ended: bool,
 }
 
+struct Create {
+    attempt: Attempt,
+    payload: Payload,
+}
+
 /// What is known of a token.
 enum Evidence {
     /// The create is in flight.
-    Exchange(Attempt),
+    Exchange,
     /// The create failed with this outcome.
     Failure(Outcome),
     /// The bytes of a 200, or the beginning of them.
@@ -121,20 +125,20 @@ impl Obligation {
     fn of_create(settler: &Arc<Settler>, request: &Request<Body>) -> Result<Self, Error> {
         let runtime = Handle::try_current().map_err(|_| no_runtime())?;
         let permit = settler.admit()?;
-        let body = request.body();
-        let attempt = body.attempt_handle();
+        let payload = request.body().payload().clone();
+        let attempt = request.body().attempt_handle();
         let lifetime = attempt.record().lifetime();
         Ok(Self {
             settler: Arc::clone(settler),
             runtime,
-            evidence: Evidence::Exchange(attempt),
-            body: body.bytes(),
+            evidence: Evidence::Exchange,
             lifetime: lifetime.unwrap_or(CreateActorToken::DEFAULT_LIFE),
             origin: Origin {
-                base_url: body.options().and_then(|options| options.base_url.clone()),
+                base_url: payload.options().and_then(|it| it.base_url.clone()),
                 headers: request.headers().clone(),
                 extensions: request.extensions().clone(),
             },
+            create: Some(Create { attempt, payload }),
             permit: Some(permit),
             ended: false,
         })
@@ -156,7 +160,7 @@ impl Obligation {
                 expiry: Instant::now().checked_add(lifetime),
                 is_foreign: false,
             },
-            body: Bytes::new(),
+            create: None,
             lifetime,
             origin,
             permit: None,
@@ -166,17 +170,19 @@ impl Obligation {
 
     /// Learns how the exchange ended.
     fn learn(&mut self, result: &Collected) {
-        let Evidence::Exchange(attempt) = &self.evidence else {
+        let (Evidence::Exchange, Some(Create { attempt, payload })) =
+            (&self.evidence, &self.create)
+        else {
             return;
         };
         self.evidence = match result {
             Ok(response) if response.status() == StatusCode::OK => {
                 Evidence::Response(response.body().clone())
             }
-            Ok(response) => Evidence::Failure(decode_error::outcome_of_status(response.status())),
+            Ok(response) => Evidence::Failure(attempt.outcome_of(response.status())),
             Err(error) => match error.downcast_ref::<CollectBodyError>() {
                 Some(error) => Evidence::Response(error.expose_prefix().clone()),
-                None => Evidence::Failure(decode_error::outcome(error, attempt)),
+                None => Evidence::Failure(decode_error::outcome(error, attempt, payload)),
             },
         };
     }
@@ -191,29 +197,32 @@ impl Obligation {
 
     /// Judges the evidence. A body that was not sent by now never will be.
     fn judge(&mut self) -> Verdict {
-        let (response, attempt) = match &self.evidence {
-            Evidence::Token {
-                is_foreign: true, ..
-            } => return Verdict::Foreign,
-            Evidence::Token { .. } => return Verdict::Revoke,
-            Evidence::Failure(outcome) => return Verdict::of_failure(*outcome),
-            Evidence::Response(bytes) => (bytes.clone(), None),
-            Evidence::Exchange(attempt) if attempt.withdraw() => return Verdict::Nothing,
-            Evidence::Exchange(attempt) => match attempt.head() {
+        let create = match (&self.evidence, &self.create) {
+            (Evidence::Failure(outcome), _) => return Verdict::of_failure(*outcome),
+            (Evidence::Token { is_foreign, .. }, _) if *is_foreign => return Verdict::Foreign,
+            (Evidence::Token { .. }, _) => return Verdict::Revoke,
+            (_, None) => return Verdict::Unknown,
+            (_, Some(create)) => create,
+        };
+        let attempt = &create.attempt;
+        let (response, is_pending) = match &self.evidence {
+            Evidence::Response(bytes) => (bytes.clone(), false),
+            _ if attempt.withdraw() => return Verdict::Nothing,
+            _ => match attempt.head() {
                 Some(head) if head.status != StatusCode::OK => {
-                    return Verdict::of_failure(decode_error::outcome_of_status(head.status));
+                    return Verdict::of_failure(attempt.outcome_of(head.status));
                 }
-                _ => (attempt.received(), Some(attempt.clone())),
+                _ => (attempt.received(), true),
             },
         };
         let Some(found) = ActorToken::salvage(&response) else {
-            return match attempt {
-                Some(_) => Verdict::Pending,
-                None => Verdict::Unknown,
+            return match is_pending {
+                true => Verdict::Pending,
+                false => Verdict::of_failure(attempt.outcome_of(StatusCode::OK)),
             };
         };
-        let is_foreign = found.user_id.is_some_and(|it| !self.is_for(&it));
-        if let Some(attempt) = attempt.filter(|_| !is_foreign) {
+        let is_foreign = create.payload.is_about_another_user(&found);
+        if is_pending && !is_foreign {
             attempt.record().note_lost(&found.id);
         }
         self.identify(found.id, is_foreign);
@@ -222,16 +231,6 @@ impl Obligation {
         } else {
             Verdict::Revoke
         }
-    }
-
-    /// Returns whether the create asked for a token of this user.
-    fn is_for(&self, user_id: &str) -> bool {
-        #[derive(Deserialize)]
-        struct Create {
-            user_id: String,
-        }
-        // A layer may have rewritten the body in a form of its own.
-        serde_json::from_slice::<Create>(&self.body).map_or(true, |it| it.user_id == user_id)
     }
 
     /// Ends the obligation: no token was minted, or the caller has it.
@@ -297,7 +296,12 @@ impl Obligation {
         match verdict {
             Verdict::Nothing => self.ended = true,
             Verdict::Revoke => self.report(SettleEnd::NotRevoked, None),
-            Verdict::Foreign => self.report(SettleEnd::Foreign, None),
+            Verdict::Foreign => {
+                self.report(SettleEnd::Foreign, None);
+                // The response is not that of this create, whose own token may exist.
+                self.evidence = Evidence::Failure(Outcome::Unknown);
+                self.report(SettleEnd::Unknown, None);
+            }
             Verdict::Unknown | Verdict::Pending => self.report(SettleEnd::Unknown, None),
         }
     }
@@ -320,7 +324,7 @@ impl Obligation {
             actor_token_id: id,
             exposed_until,
             error,
-            extensions: mem::take(&mut self.origin.extensions),
+            extensions: self.origin.extensions.clone(),
         });
     }
 }

@@ -15,9 +15,8 @@ use tracing::{Instrument, Span, instrument::Instrumented};
 
 use super::SpanContext;
 use crate::{
-    ActorToken, ActorTokenId, ActorTokenRequest, BoxError, Error, OperationKind,
+    ActorToken, ActorTokenId, ActorTokenRequest, BoxError, Error, OperationKind, Outcome,
     call::CallWatch,
-    layer::decode_error::outcome_of_status,
     response_head::trace_id,
     telemetry::{METERED, Meter, OK, error_type, interrupted},
 };
@@ -108,7 +107,7 @@ impl<B> Traced for Response<B> {
         let status = self.status();
         let refused = status.is_client_error() || status.is_server_error();
         let outcome = match refused {
-            true => outcome_of_status(status).as_str(),
+            true => Outcome::of_status(status).as_str(),
             false => OK,
         };
         let span = &guard.span;
