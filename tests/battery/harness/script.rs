@@ -78,6 +78,18 @@ impl Op {
         }
     }
 
+    /// Rewrites a create's response for this operation: the token of a revoke is revoked. The length stays.
+    fn adapt(self, response: &[u8]) -> Vec<u8> {
+        const PENDING: &[u8] = br#""status":"pending""#;
+        const REVOKED: &[u8] = br#""status":"revoked""#;
+        let mut response = response.to_vec();
+        let found = |it: &Vec<u8>| it.windows(PENDING.len()).position(|it| it == PENDING);
+        while let Some(at) = found(&response).filter(|_| self == Self::Revoke) {
+            response[at..at + REVOKED.len()].copy_from_slice(REVOKED);
+        }
+        response
+    }
+
     pub(crate) fn http1_answer(self) -> Vec<u8> {
         http1(200, "content-type: application/json\r\n", self.answer())
     }
@@ -139,8 +151,8 @@ pub(crate) async fn play<C: Connection>(mut connection: C, script: &[Step], op: 
                 let mut bytes = vec![0; *count];
                 connection.read_exact(&mut bytes).await.map(drop)
             }
-            Step::Write(bytes) => connection.write_all(bytes).await,
-            Step::Drip(bytes, pause) => drip(&mut connection, bytes, *pause).await,
+            Step::Write(bytes) => connection.write_all(&op.adapt(bytes)).await,
+            Step::Drip(bytes, pause) => drip(&mut connection, &op.adapt(bytes), *pause).await,
             Step::Repeat(bytes, pause) => loop {
                 if let Err(error) = drip(&mut connection, bytes, *pause).await {
                     break Err(error);

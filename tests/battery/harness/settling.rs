@@ -129,10 +129,14 @@ pub(crate) fn settled(
         .filter(|(end, _)| *end == SettleEnd::Revoked)
         .filter_map(|(_, id)| id.clone())
         .collect();
+    // A token of another user is reported beside the create's own.
+    let own = reported
+        .iter()
+        .filter(|(end, _)| *end != SettleEnd::Foreign);
     let mut revoked = revoked.clone();
     reported_as_revoked.sort();
     revoked.sort();
-    if reported.len() != lost.len()
+    if own.count() != lost.len()
         || reported_as_revoked != revoked
         || !salvaged.map(ActorTokenId::as_str).all(told)
     {

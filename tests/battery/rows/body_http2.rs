@@ -16,14 +16,10 @@ use crate::harness::{
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for it in answers::all().into_iter().chain(fields::all()) {
-        let answer = h2_frames::answer_with(1, 200, it.headers, &it.body);
-        let script = vec![Request, Write(answer), Hang];
-        let mut row = row2(
-            format!("200, {}", it.name),
-            script,
-            (it.create, 1),
-            (it.revoke, 1),
-        );
+        let name = format!("200, {}", it.name);
+        let mut row = each(name, (it.create, 1), it.revoke, |stream| {
+            h2_frames::answer_with(stream, 200, it.headers, &it.body)
+        });
         row.also = it.also;
         rows.push(row);
     }

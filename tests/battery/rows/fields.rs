@@ -6,6 +6,7 @@ use super::answers::Answer;
 use crate::harness::{
     checks::{Check, check},
     run::OK,
+    script::Op,
 };
 
 /// A field without which a token is a token, and what does not belong there.
@@ -73,11 +74,13 @@ fn absent(name: &'static str) -> Check {
             let read: Value = serde_json::from_slice(&read.expose_json()).unwrap();
             for (field, value) in token() {
                 let came = &read[&field];
+                let is_revoked = field == "status" && run.op == Op::Revoke;
                 let wanted = match field.as_str() {
                     // Not read, but written.
                     "object" => came == "actor_token",
                     "status" if name == "status" => came == "",
                     _ if field == name => came.is_null(),
+                    _ if is_revoked => came == "revoked",
                     _ => *came == value,
                 };
                 if !wanted {

@@ -30,8 +30,9 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 fn answered(it: Answer) -> Row {
-    let script = vec![Request, Write(http1_with(200, it.headers, &it.body)), Hang];
-    let mut row = row(it.name, script, (it.create, 1), (it.revoke, 1));
+    let response = vec![Request, Write(http1_with(200, it.headers, &it.body))];
+    let script = [vec![response; 3].concat(), vec![Hang]].concat();
+    let mut row = row(it.name, script, (it.create, 1), it.revoke);
     row.also = it.also;
     row
 }
@@ -166,20 +167,19 @@ fn cut() -> Vec<Row> {
     let known = known(body);
     let mut rows = Vec::new();
     for at in 0..body.len() {
-        // What breaks off is seen below retry; what merely ends too soon, above it.
-        let (create, broken, ended) = if at < known {
-            ((UN, 1), (UN, 3), (UN, 1))
+        let (create, revoke) = if at < known {
+            ((UN, 1), (UN, 3))
         } else {
-            ((AP, 1), (AP, 1), (AP, 1))
+            ((AP, 1), (AP, 1))
         };
         let close = format!(
             "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}",
             &body[..at]
         );
-        for (framing, answer, revoke) in [
-            ("content length", cut_by_length(body, at), broken),
-            ("chunked", cut_in_chunk(body, at), broken),
-            ("close-delimited", close.into_bytes(), ended),
+        for (framing, answer) in [
+            ("content length", cut_by_length(body, at)),
+            ("chunked", cut_in_chunk(body, at)),
+            ("close-delimited", close.into_bytes()),
         ] {
             let name = format!("cut at byte {at}, {framing}");
             let script = vec![Request, Write(answer)];
