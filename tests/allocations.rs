@@ -66,18 +66,18 @@ fn revoke() -> ActorTokenRequest {
 }
 
 #[test]
-fn settling_a_create_that_is_not_lost_takes_three_allocations_at_most() {
+fn settling_a_returned_create_allocates_at_most_three_times() {
     let added = added(create);
     assert!((1..=3).contains(&added), "{added}");
 }
 
 #[test]
-fn a_revoke_takes_none() {
+fn settling_a_revoke_does_not_allocate() {
     assert_eq!(added(revoke), 0);
 }
 
 #[test]
-fn spans_that_nobody_sees_take_none() {
+fn spans_without_a_subscriber_do_not_allocate() {
     for request in [create, revoke] {
         let settle = SettleLayer::new;
         let with = client(settle(), TraceLayer::new(), TraceCallLayer::new());

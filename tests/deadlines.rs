@@ -95,7 +95,7 @@ async fn backoff_past_the_deadline_is_not_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn call_without_any_time_is_refused_before_it_is_sent() {
+async fn call_with_a_zero_timeout_is_refused_before_it_is_sent() {
     let sandbox = Sandbox::new();
     for request in [
         create().timeout(Duration::ZERO),

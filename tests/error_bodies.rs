@@ -1,7 +1,7 @@
 //! The status, the error body and the headers of a response are read as far as they can be read.
 
 mod support {
-    pub(crate) mod answer;
+    pub(crate) mod response;
     pub(crate) mod scripted;
 }
 
@@ -17,7 +17,7 @@ use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use support::{answer::answer, scripted::Scripted};
+use support::{response::response, scripted::Scripted};
 use tower::{Layer, ServiceExt, service_fn};
 
 /// The error of a create with this response.
@@ -25,7 +25,7 @@ fn failed(headers: &[(&str, &str)], body: impl Into<Bytes>) -> Error {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_time().build().unwrap();
     let _entered = runtime.enter();
-    let transport = Scripted::new([answer(422, headers, body)]);
+    let transport = Scripted::new([response(422, headers, body)]);
     let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport.clone())
         .max_response_bytes(1 << 22)
         .retry(RetryConfig::disabled())

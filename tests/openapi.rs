@@ -1,7 +1,7 @@
 //! What is sent, and what is read, fits the API's own OpenAPI description.
 
 mod support {
-    pub(crate) mod answer;
+    pub(crate) mod response;
     pub(crate) mod schema;
     pub(crate) mod scripted;
 }
@@ -15,7 +15,7 @@ use clerk_actor_tokens::{
 };
 use http::Request;
 use serde_json::{Value, json};
-use support::{answer::answer, schema::Contract, scripted::Scripted};
+use support::{response::response, schema::Contract, scripted::Scripted};
 
 const CREATE: &str = "/actor_tokens";
 const REVOKE: &str = "/actor_tokens/{actor_token_id}/revoke";
@@ -45,13 +45,13 @@ fn client(transport: &Scripted) -> Client {
 
 /// The request that a create sends.
 async fn sent(create: CreateActorToken) -> Request<Bytes> {
-    let transport = Scripted::new([answer(200, &[], token("pending").to_string())]);
+    let transport = Scripted::new([response(200, &[], token("pending").to_string())]);
     client(&transport).create(create).await.unwrap();
     transport.sent().remove(0)
 }
 
 #[test]
-fn the_default_server_and_version_are_the_contracts() {
+fn default_base_url_and_version_match_the_description() {
     let contract = Contract::load();
     let server = &contract.at("/servers/0/url");
     assert_eq!(server, &BaseUrl::default().to_string());
@@ -60,7 +60,7 @@ fn the_default_server_and_version_are_the_contracts() {
 }
 
 #[tokio::test]
-async fn every_create_body_fits_the_schema() {
+async fn every_create_body_matches_the_schema() {
     let contract = Contract::load();
     let schema = contract.request_schema(CREATE);
     let claims = Actor::new("cli:admin@example.com")
@@ -85,11 +85,11 @@ async fn every_create_body_fits_the_schema() {
 }
 
 #[tokio::test]
-async fn every_lifetime_that_is_left_out_has_the_default_that_is_assumed() {
+async fn assumed_lifetime_is_the_default_of_the_schema() {
     let contract = Contract::load();
     let schema = contract.request_schema(CREATE);
     let life = schema["properties"]["expires_in_seconds"]["default"].as_u64();
-    let transport = Scripted::new([answer(200, &[], token("pending").to_string())]);
+    let transport = Scripted::new([response(200, &[], token("pending").to_string())]);
     let token = client(&transport).create(create()).await.unwrap();
     let assumed = token
         .expires_at()
@@ -99,7 +99,7 @@ async fn every_lifetime_that_is_left_out_has_the_default_that_is_assumed() {
 }
 
 #[tokio::test]
-async fn methods_paths_and_parameters_are_the_contracts() {
+async fn methods_paths_and_parameters_match_the_description() {
     let contract = Contract::load();
     let server = contract.at("/servers/0/url");
     let server = server.as_str().unwrap();
@@ -109,7 +109,7 @@ async fn methods_paths_and_parameters_are_the_contracts() {
     contract.check_operation(CREATE, request.method());
     assert_eq!(request.headers()["content-type"], "application/json");
 
-    let transport = Scripted::new([answer(200, &[], token("revoked").to_string())]);
+    let transport = Scripted::new([response(200, &[], token("revoked").to_string())]);
     let id = "act_1".parse().unwrap();
     client(&transport).revoke(&id).await.unwrap();
     let request = transport.sent().remove(0);
@@ -122,7 +122,7 @@ async fn methods_paths_and_parameters_are_the_contracts() {
 }
 
 #[test]
-fn a_token_that_fits_the_contract_is_read_in_full_and_written_alike() {
+fn token_that_matches_the_schema_survives_a_round_trip() {
     let contract = Contract::load();
     let schema = contract.response_schema(CREATE, 200);
     assert_eq!(schema, contract.response_schema(REVOKE, 200));
@@ -142,7 +142,7 @@ fn a_token_that_fits_the_contract_is_read_in_full_and_written_alike() {
 }
 
 #[tokio::test]
-async fn every_declared_error_is_read_in_full() {
+async fn every_described_error_is_read_in_full() {
     let contract = Contract::load();
     let wire = json!({
         "errors": [{
@@ -157,7 +157,7 @@ async fn every_declared_error_is_read_in_full() {
         for status in statuses {
             let schema = contract.response_schema(path, status);
             contract.check(&schema, &wire).unwrap();
-            let transport = Scripted::new([answer(status, &[], wire.to_string())]);
+            let transport = Scripted::new([response(status, &[], wire.to_string())]);
             let error = match path {
                 CREATE => client(&transport).create(create()).await,
                 _ => client(&transport).revoke(&"act_1".parse().unwrap()).await,
@@ -171,7 +171,7 @@ async fn every_declared_error_is_read_in_full() {
 }
 
 #[test]
-fn the_checker_finds_what_does_not_fit() {
+fn checker_rejects_values_that_do_not_match() {
     let contract = Contract::load();
     let schema = contract.request_schema(CREATE);
     let body = |life: Value| json!({ "user_id": "u", "actor": { "sub": "a", "more": [1] }, "expires_in_seconds": life });

@@ -2,7 +2,7 @@
 //! be revoked.
 
 mod support {
-    pub(crate) mod answer;
+    pub(crate) mod response;
     pub(crate) mod scripted;
 }
 
@@ -10,12 +10,12 @@ use clerk_actor_tokens::{
     Actor, ClientBuilder, CreateActorToken, Error, ErrorKind, SecretKey, layer::SettleLayer,
 };
 use futures_util::FutureExt;
-use support::{answer::answer, scripted::Scripted};
+use support::{response::response, scripted::Scripted};
 
 /// The error of a create for `user_1` with this 200.
-fn unusable(response: impl AsRef<[u8]>) -> Error {
-    let response = response.as_ref().to_vec();
-    let transport = Scripted::new([answer(200, &[], response)]);
+fn unusable(body: impl AsRef<[u8]>) -> Error {
+    let body = body.as_ref().to_vec();
+    let transport = Scripted::new([response(200, &[], body)]);
     let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport.clone())
         .settle(SettleLayer::disabled())
         .max_response_bytes(1 << 20)
@@ -32,15 +32,13 @@ fn unusable(response: impl AsRef<[u8]>) -> Error {
     error
 }
 
-fn salvaged(response: impl AsRef<[u8]>) -> Option<String> {
-    let error = unusable(response);
+fn salvaged(body: impl AsRef<[u8]>) -> Option<String> {
+    let error = unusable(body);
     error.actor_token_id().map(ToString::to_string)
 }
 
-fn is_about_another_user(response: impl AsRef<[u8]>) -> bool {
-    unusable(response)
-        .to_string()
-        .contains("is about another user")
+fn is_about_another_user(body: impl AsRef<[u8]>) -> bool {
+    unusable(body).to_string().contains("is about another user")
 }
 
 #[test]

@@ -22,9 +22,9 @@ use serde_json::{Value, json};
 use tower::{Layer, Service, ServiceExt, filter::FilterLayer};
 
 mod server {
-    #[cfg(feature = "transport")]
-    mod caller_gone;
     mod checks;
+    #[cfg(feature = "transport")]
+    mod disconnects;
 }
 
 const CREATE: &str = "/v1/actor_tokens";

@@ -25,7 +25,7 @@ use http::{Request, StatusCode};
 use tower::{Service, ServiceBuilder, ServiceExt, layer::layer_fn, util::MapRequestLayer};
 
 /// Long enough for everything to settle; the clock is paused.
-const AMPLE: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_secs(600);
 
 fn create() -> CreateActorToken {
     CreateActorToken::new("user_1", Actor::new("user_2")).expires_in(Duration::from_secs(1000))
@@ -58,13 +58,13 @@ impl Reports {
     }
 }
 
-struct Setting {
+struct Fixture {
     sandbox: Sandbox,
     client: Client,
     reports: Reports,
 }
 
-fn setting() -> Setting {
+fn fixture() -> Fixture {
     configured(|builder| builder)
 }
 
@@ -73,21 +73,21 @@ type Builder = ClientBuilder<
     clerk_actor_tokens::client::CustomTransport<SandboxTransport>,
 >;
 
-fn configured(configure: impl FnOnce(Builder) -> Builder) -> Setting {
+fn configured(configure: impl FnOnce(Builder) -> Builder) -> Fixture {
     let (sandbox, reports) = (Sandbox::new(), Reports::default());
     let builder = ClientBuilder::over(sandbox.secret_key(), sandbox.transport());
     let client = configure(builder)
         .on_settle(reports.hook())
         .build()
         .unwrap();
-    Setting {
+    Fixture {
         sandbox,
         client,
         reports,
     }
 }
 
-impl Setting {
+impl Fixture {
     fn minted(&self) -> usize {
         self.sandbox.ledger().minted().len()
     }
@@ -98,22 +98,22 @@ impl Setting {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_create_is_revoked() {
-    let it = setting();
+async fn cancelled_create_is_revoked() {
+    let it = fixture();
     it.sandbox.inject(Fault::Delay(Duration::from_secs(5)));
     let mut call = Box::pin(it.client.create(create()));
     assert!(poll!(call.as_mut()).is_pending());
     drop(call);
-    let report = it.client.drain(AMPLE).await;
+    let report = it.client.drain(LONG).await;
     assert!(report.is_complete());
     assert_eq!((it.minted(), it.live()), (1, 0));
     assert_eq!(it.reports.ends(), [SettleEnd::Revoked]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_create_that_timed_out_is_revoked_when_it_lands() {
+async fn timed_out_create_is_revoked_when_its_response_arrives() {
     for limit in ["attempt", "call"] {
-        let it = setting();
+        let it = fixture();
         it.sandbox.inject(Fault::Delay(Duration::from_secs(15)));
         let request = ActorTokenRequest::create(create());
         let request = match limit {
@@ -132,19 +132,19 @@ async fn a_create_that_timed_out_is_revoked_when_it_lands() {
             .duration_since(SystemTime::now())
             .unwrap();
         assert!(left > Duration::from_secs(900) && left <= Duration::from_secs(1000));
-        it.client.drain(AMPLE).await;
+        it.client.drain(LONG).await;
         assert_eq!((it.minted(), it.live()), (1, 0), "{limit}");
         assert_eq!(it.reports.ends(), [SettleEnd::Revoked]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_never_comes_is_reported_with_the_time_that_a_token_could_live() {
-    let it = setting();
+async fn create_without_a_response_is_reported_with_the_end_of_its_exposure() {
+    let it = fixture();
     it.sandbox.inject(Fault::HangAfter);
     let error = it.client.create(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     let reports = it.reports.0.lock().unwrap().clone();
     let [(SettleEnd::Unknown, None, Some(until))] = reports[..] else {
         panic!("{reports:?}");
@@ -154,21 +154,21 @@ async fn an_answer_that_never_comes_is_reported_with_the_time_that_a_token_could
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unread_ticket_is_revoked_when_its_last_clone_is_dropped() {
-    let it = setting();
+async fn unread_ticket_is_revoked_when_its_last_clone_is_dropped() {
+    let it = fixture();
     let token = it.client.create(create()).await.unwrap();
     let ticket = token.ticket().cloned();
     drop(token);
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!(it.live(), 1);
     drop(ticket);
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!(it.live(), 0);
     assert_eq!(it.reports.ends(), [SettleEnd::Revoked]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ticket_that_was_read_is_left_to_its_reader() {
+async fn read_ticket_is_not_revoked() {
     type Read = fn(&clerk_actor_tokens::ActorToken);
     let ways: [Read; 4] = [
         |token| drop(token.ticket().unwrap().expose_url().unwrap().to_owned()),
@@ -177,9 +177,9 @@ async fn a_ticket_that_was_read_is_left_to_its_reader() {
         |token| token.ticket().unwrap().claim(),
     ];
     for read in ways {
-        let it = setting();
+        let it = fixture();
         read(&it.client.create(create()).await.unwrap());
-        it.client.drain(AMPLE).await;
+        it.client.drain(LONG).await;
         assert_eq!(it.live(), 1);
         assert!(it.reports.ends().is_empty());
         assert_eq!(it.sandbox.requests(), 1);
@@ -187,54 +187,54 @@ async fn a_ticket_that_was_read_is_left_to_its_reader() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_expired_unread_is_left_alone() {
-    let it = setting();
+async fn expired_unread_ticket_is_not_revoked() {
+    let it = fixture();
     let token = it.client.create(create()).await.unwrap();
     tokio::time::advance(Duration::from_secs(1001)).await;
     drop(token);
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!(it.sandbox.requests(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_breaks_off_after_the_id_is_revoked() {
-    let it = setting();
+async fn token_of_a_truncated_response_is_revoked() {
+    let it = fixture();
     it.sandbox.inject(Fault::Truncate(100));
     let error = it.client.create(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Applied);
     let id = error.actor_token_id().unwrap().clone();
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!((it.minted(), it.live()), (1, 0));
     let reports = it.reports.0.lock().unwrap().clone();
     assert_eq!(reports, [(SettleEnd::Revoked, Some(id.to_string()), None)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoke_whose_answer_breaks_off_after_the_id_has_revoked() {
-    let it = setting();
+async fn compensating_revoke_with_a_truncated_response_ends_as_revoked() {
+    let it = fixture();
     let token = it.client.create(create()).await.unwrap();
     it.sandbox.inject(Fault::Truncate(100));
     drop(token);
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!((it.minted(), it.live()), (1, 0));
     assert_eq!(it.reports.ends(), [SettleEnd::Revoked]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_about_another_user_is_reported_and_left_alone() {
-    let it = setting();
+async fn token_of_another_user_is_reported_and_not_revoked() {
+    let it = fixture();
     let body = Bytes::from_static(br#"{"id":"act_9","user_id":"user_9","token":"t"}"#);
     it.sandbox.inject(Fault::Body(body));
     let error = it.client.create(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Applied);
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     let reports = it.reports.0.lock().unwrap().clone();
     assert!(matches!(&reports[..], [(SettleEnd::Foreign, Some(id), Some(_))] if id == "act_9"));
     assert_eq!(it.sandbox.requests(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_compensating_revoke_is_patient_and_has_limits_of_its_own() {
+async fn compensating_revoke_is_retried_although_retries_of_calls_are_disabled() {
     let it = configured(|builder| builder.retry(RetryConfig::disabled()));
     let token = it.client.create(create()).await.unwrap();
     for _ in 0..3 {
@@ -245,14 +245,14 @@ async fn the_compensating_revoke_is_patient_and_has_limits_of_its_own() {
         retry_after: Duration::from_secs(30),
     });
     drop(token);
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!(it.live(), 0);
     assert_eq!(it.sandbox.requests(), 6);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_revoked_is_reported_after_five_tries() {
-    let it = setting();
+async fn failed_compensating_revoke_is_reported_after_five_attempts() {
+    let it = fixture();
     let token = it.client.create(create()).await.unwrap();
     for _ in 0..9 {
         it.sandbox
@@ -260,7 +260,7 @@ async fn what_cannot_be_revoked_is_reported_after_five_tries() {
     }
     let id = token.id().to_string();
     drop(token);
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!(it.sandbox.requests(), 6);
     let reports = it.reports.0.lock().unwrap().clone();
     assert!(
@@ -270,8 +270,8 @@ async fn what_cannot_be_revoked_is_reported_after_five_tries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_token_that_was_used_is_reported_as_accepted() {
-    let it = setting();
+async fn lost_token_that_was_accepted_is_reported_as_accepted() {
+    let it = fixture();
     let token = it.client.create(create()).await.unwrap();
     let ticket = token.expose_json();
     let link: serde_json::Value = serde_json::from_slice(&ticket).unwrap();
@@ -281,12 +281,12 @@ async fn a_lost_token_that_was_used_is_reported_as_accepted() {
     let link = lease.ticket().and_then(Ticket::expose_url).unwrap();
     it.sandbox.accept(link).unwrap();
     drop(lease);
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!(it.reports.ends(), [SettleEnd::Accepted]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn too_many_creates_at_once_are_refused_before_anything_is_sent() {
+async fn create_beyond_max_creates_is_refused_and_not_sent() {
     let it = configured(|builder| builder.settle(SettleLayer::new().max_creates(2)));
     for _ in 0..2 {
         it.sandbox.inject(Fault::Delay(Duration::from_secs(5)));
@@ -325,8 +325,7 @@ async fn too_many_creates_at_once_are_refused_before_anything_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timed_out_create_is_tried_again_only_where_the_lost_one_is_settled_and_it_was_asked_for()
-{
+async fn timed_out_create_is_retried_only_if_settling_and_the_option_are_enabled() {
     for (asked, enabled, requests) in [(false, true, 1), (true, false, 1), (true, true, 2)] {
         let layer = if enabled {
             SettleLayer::new()
@@ -346,15 +345,15 @@ async fn a_timed_out_create_is_tried_again_only_where_the_lost_one_is_settled_an
             token.ticket().unwrap().claim();
         }
         assert_eq!(result.is_ok(), requests == 2);
-        it.client.drain(AMPLE).await;
+        it.client.drain(LONG).await;
         // What was lost is revoked; what was returned lives.
         assert_eq!(it.live(), usize::from(result.is_ok()), "{asked} {enabled}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_ends_at_its_deadline_and_reports_the_rest() {
-    let it = setting();
+async fn drain_ends_at_its_deadline_and_reports_the_rest() {
+    let it = fixture();
     for _ in 0..100 {
         it.sandbox.inject(Fault::HangAfter);
         let mut call = Box::pin(it.client.create(create()));
@@ -369,23 +368,23 @@ async fn draining_ends_at_its_deadline_and_reports_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_ends_as_soon_as_nothing_is_left() {
-    let it = setting();
+async fn drain_ends_as_soon_as_nothing_is_in_flight() {
+    let it = fixture();
     it.sandbox.inject(Fault::Delay(Duration::from_secs(5)));
     let mut call = Box::pin(it.client.create(create()));
     assert!(poll!(call.as_mut()).is_pending());
     drop(call);
     for takes in [Duration::from_secs(5), Duration::ZERO] {
         let begun = tokio::time::Instant::now();
-        assert!(it.client.drain(AMPLE).await.is_complete());
+        assert!(it.client.drain(LONG).await.is_complete());
         assert_eq!(begun.elapsed(), takes);
     }
     assert_eq!(it.reports.ends(), [SettleEnd::Revoked]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_without_time_still_reports() {
-    let it = setting();
+async fn drain_with_zero_time_reports_the_rest() {
+    let it = fixture();
     it.sandbox.inject(Fault::HangAfter);
     let mut call = Box::pin(it.client.create(create()));
     assert!(poll!(call.as_mut()).is_pending());
@@ -395,8 +394,8 @@ async fn draining_without_time_still_reports() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn creates_that_callers_wait_for_are_drained_or_counted() {
-    let it = setting();
+async fn drain_waits_for_creates_with_a_caller_or_counts_them() {
+    let it = fixture();
     it.sandbox.inject(Fault::Delay(Duration::from_secs(5)));
     let client = it.client.clone();
     let call = tokio::spawn(async move { client.create(create()).await });
@@ -409,8 +408,8 @@ async fn creates_that_callers_wait_for_are_drained_or_counted() {
 }
 
 #[test]
-fn a_runtime_that_ends_without_draining_leaves_reports() {
-    let it = setting();
+fn runtime_that_ends_without_a_drain_reports_lost_creates() {
+    let it = fixture();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -434,8 +433,8 @@ fn a_runtime_that_ends_without_draining_leaves_reports() {
 }
 
 #[test]
-fn a_client_outlives_its_first_runtime() {
-    let it = setting();
+fn client_works_in_a_second_runtime() {
+    let it = fixture();
     for _ in 0..2 {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -449,7 +448,7 @@ fn a_client_outlives_its_first_runtime() {
 
 #[test]
 fn call_outside_of_a_runtime_is_an_error() {
-    let it = setting();
+    let it = fixture();
     let outside = it
         .client
         .create(create())
@@ -465,7 +464,7 @@ fn call_outside_of_a_runtime_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_the_hook_stops_nothing() {
+async fn panic_in_the_hook_does_not_stop_settling() {
     let sandbox = Sandbox::new();
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .on_settle(|_| panic!("the hook"))
@@ -474,13 +473,13 @@ async fn a_panic_in_the_hook_stops_nothing() {
     for _ in 0..2 {
         client.create(create()).await.unwrap();
     }
-    let report = client.drain(AMPLE).await;
+    let report = client.drain(LONG).await;
     assert_eq!(report.counts().revoked, 2);
     assert_eq!(sandbox.ledger().pending().count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_create_that_was_never_sent_needs_no_settling() {
+async fn unsent_create_is_not_settled() {
     let reports = Reports::default();
     let never = tower::service_fn(|_: Request<Body>| {
         pending::<Result<http::Response<http_body_util::Full<Bytes>>, BoxError>>()
@@ -498,8 +497,8 @@ async fn a_create_that_was_never_sent_needs_no_settling() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_layer_that_drops_the_answer_loses_no_token() {
-    let it = setting();
+async fn token_that_a_layer_drops_is_revoked() {
+    let it = fixture();
     // The caller's own layer gives the token up after it was delivered.
     let mut giving_up = ServiceBuilder::new()
         .and_then(|_token| async {
@@ -514,12 +513,12 @@ async fn a_layer_that_drops_the_answer_loses_no_token() {
         .call(request)
         .await
         .unwrap_err();
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!((it.minted(), it.live()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_compensating_revoke_carries_what_the_create_carried() {
+async fn compensating_revoke_carries_the_headers_and_extensions_of_the_create() {
     #[derive(Clone)]
     struct Operator;
     let sandbox = Sandbox::new();
@@ -542,13 +541,13 @@ async fn the_compensating_revoke_carries_what_the_create_carried() {
     );
     request.extensions_mut().insert(Operator);
     client.send(request).await.unwrap();
-    client.drain(AMPLE).await;
+    client.drain(LONG).await;
     assert_eq!(seen.load(Ordering::Relaxed), 1);
     assert_eq!(sandbox.ledger().pending().count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoke_that_never_gets_ready_is_told_within_its_minute() {
+async fn compensating_revoke_that_is_never_ready_is_reported_within_a_minute() {
     /// Not ready any more once it is closed.
     #[derive(Clone)]
     struct Gate<S>(S, Arc<AtomicBool>);
@@ -586,11 +585,11 @@ async fn a_revoke_that_never_gets_ready_is_told_within_its_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_stays_where_the_layer_set_after_it_has_none() {
+async fn hook_is_kept_by_a_later_settle_layer_without_a_hook() {
     let sandbox = Sandbox::new();
     for (own, heard) in [(false, [1, 0]), (true, [0, 1])] {
         let (earlier, later) = (Reports::default(), Reports::default());
-        let mut layer = SettleLayer::new().grace(AMPLE);
+        let mut layer = SettleLayer::new().grace(LONG);
         if own {
             layer = layer.on_settle(later.hook());
         }
@@ -600,7 +599,7 @@ async fn a_hook_stays_where_the_layer_set_after_it_has_none() {
             .build()
             .unwrap();
         drop(client.create(create()).await.unwrap());
-        client.drain(AMPLE).await;
+        client.drain(LONG).await;
         assert_eq!([earlier, later].map(|it| it.ends().len()), heard);
     }
 }

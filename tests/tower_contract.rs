@@ -1,8 +1,8 @@
 //! Every layer keeps tower's contract: it calls the instance that was polled ready.
 
 mod support {
-    pub(crate) mod answer;
     pub(crate) mod probe;
+    pub(crate) mod response;
 }
 
 use std::{
@@ -29,8 +29,10 @@ use clerk_actor_tokens::{
 };
 use futures_util::poll;
 use http::{HeaderName, HeaderValue, Request, Response};
-use http_body_util::Full;
-use support::{answer::answer, probe::Probe};
+use support::{
+    probe::Probe,
+    response::{FullResponse, response},
+};
 use tower::{
     Layer, Service, ServiceBuilder, ServiceExt,
     buffer::BufferLayer,
@@ -40,8 +42,6 @@ use tower::{
     service_fn,
 };
 use tower_http::{set_header::SetRequestHeaderLayer, trace::TraceLayer as HttpTraceLayer};
-
-type WireResponse = Response<Full<Bytes>>;
 
 const TOKEN: &str = r#"{"id":"act_1","user_id":"user_subject","status":"revoked"}"#;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -102,18 +102,18 @@ fn collected(request: Request<Body>) -> Result<Response<Bytes>, BoxError> {
 }
 
 /// Takes the body as a transport does and responds with a 200.
-fn sent(request: Request<Body>) -> Result<WireResponse, BoxError> {
+fn sent(request: Request<Body>) -> Result<FullResponse, BoxError> {
     request.into_body().into_bytes()?;
-    Ok(answer(200, &[], TOKEN))
+    Ok(response(200, &[], TOKEN))
 }
 
 /// Responds with a 429 to the first attempt of every create.
-fn busy_at_first(request: Request<Body>) -> Result<WireResponse, BoxError> {
+fn busy_at_first(request: Request<Body>) -> Result<FullResponse, BoxError> {
     let (kind, attempt) = (request.body().kind(), request.body().attempt());
-    let response = sent(request)?;
+    let prompt = sent(request)?;
     Ok(match (kind, attempt) {
-        (OperationKind::Create, 1) => answer(429, &[("retry-after", "1")], ""),
-        _ => response,
+        (OperationKind::Create, 1) => response(429, &[("retry-after", "1")], ""),
+        _ => prompt,
     })
 }
 
@@ -167,16 +167,16 @@ async fn layers_of_the_wire_level_call_the_instance_that_was_ready() {
 
 #[tokio::test]
 async fn instance_that_was_ready_is_called_after_waiting_for_the_key() {
-    struct Vault;
+    struct Provider;
 
-    impl KeyProvider for Vault {
+    impl KeyProvider for Provider {
         async fn key(&self) -> Result<SecretKey, BoxError> {
             tokio::task::yield_now().await;
             Ok(key())
         }
     }
 
-    let layer = BearerAuthLayer::new(KeySource::provider(Vault), BaseUrl::default());
+    let layer = BearerAuthLayer::new(KeySource::provider(Provider), BaseUrl::default());
     check(layer.layer(Probe::new(sent)), wire).await;
 }
 
@@ -353,14 +353,14 @@ async fn refused_request_releases_the_reserved_readiness() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_call_cannot_be_sent_any_more() {
+async fn dropped_call_cannot_be_sent() {
     // A transport that queues requests and never responds.
     let queued = Arc::new(Mutex::new(Vec::new()));
     let transport = service_fn({
         let queued = Arc::clone(&queued);
         move |request: Request<Body>| {
             queued.lock().unwrap().push(request.into_body());
-            pending::<Result<WireResponse, BoxError>>()
+            pending::<Result<FullResponse, BoxError>>()
         }
     });
     let builder = ClientBuilder::over(key(), transport);
@@ -432,7 +432,7 @@ async fn retry_layer_of_tower_can_replace_ours() {
 
 #[tokio::test(start_paused = true)]
 async fn client_is_a_service_for_layers_above_it() {
-    let silent = service_fn(|_: Request<Body>| pending::<Result<WireResponse, BoxError>>());
+    let silent = service_fn(|_: Request<Body>| pending::<Result<FullResponse, BoxError>>());
     let client = ClientBuilder::over(key(), silent).build().unwrap();
     let mut service = ServiceBuilder::new()
         .timeout(Duration::from_secs(1))

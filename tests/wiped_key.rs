@@ -55,9 +55,9 @@ fn copies() -> usize {
     found
 }
 
-struct Vault;
+struct Provider;
 
-impl KeyProvider for Vault {
+impl KeyProvider for Provider {
     async fn key(&self) -> Result<SecretKey, BoxError> {
         Ok(SecretKey::new(text("sk_test_"))?)
     }
@@ -93,6 +93,6 @@ async fn key_is_wiped_when_its_last_copy_is_dropped() {
     assert_eq!(copies(), 0, "a key that was replaced");
 
     revoke(SecretKey::new(text("sk_test_")).unwrap()).await;
-    revoke(KeySource::provider(Vault)).await;
+    revoke(KeySource::provider(Provider)).await;
     assert_eq!(copies(), 0, "the key of a client that was dropped");
 }

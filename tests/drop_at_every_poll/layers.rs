@@ -13,7 +13,7 @@ use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt, buffer::BufferLayer, retry::Policy};
 
 use crate::{
-    parts::{attempt, create, encoded_create, hedged, responses},
+    requests::{attempt, create, encoded_create, hedged, responses},
     setup::{Setup, drop_at_every_poll},
     support::peer::{Exchange, Head, Peer},
 };

@@ -3,7 +3,7 @@
 use clerk_actor_tokens::{Lease, Ticket, layer::settle::SettleEnd};
 
 use crate::{
-    parts::{create, responses, revoke, slow},
+    requests::{create, responses, revoke, slow},
     setup::{Returned, Setup, drop_at_every_poll, poll_once},
     support::peer::Effect,
 };
@@ -71,7 +71,7 @@ async fn lease_whose_revoke_was_never_polled_is_revoked_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_revoke_is_not_sent_any_more() {
+async fn dropped_lease_revoke_is_not_sent() {
     for polls in 0.. {
         let setup = Setup::new(&[]);
         let client = setup.client();

@@ -3,8 +3,8 @@
 
 mod layers;
 mod leases;
-mod life;
-mod parts;
+mod lifecycle;
+mod requests;
 mod setup;
 mod stacks;
 #[path = "../support"]

@@ -22,7 +22,7 @@ use clerk_actor_tokens::{
 use tower::Layer;
 
 use crate::{
-    parts::slow,
+    requests::slow,
     support::peer::{Asked, Effect, Exchange, Peer},
 };
 

@@ -6,7 +6,7 @@ use clerk_actor_tokens::{ActorToken, ActorTokenRequest, RetryConfig};
 use tower::{Service, ServiceBuilder, ServiceExt, buffer::BufferLayer};
 
 use crate::{
-    parts::{create, hedged, responses},
+    requests::{create, hedged, responses},
     setup::{Call, Setup, drop_at_every_poll},
 };
 

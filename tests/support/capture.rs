@@ -22,7 +22,7 @@ type Fields = BTreeMap<&'static str, String>;
 
 /// A span as far as it was told.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Recorded {
     pub(crate) name: &'static str,
     pub(crate) level: Level,
     pub(crate) target: &'static str,
@@ -32,7 +32,7 @@ pub(crate) struct Seen {
     pub(crate) closed: bool,
 }
 
-impl Seen {
+impl Recorded {
     fn new(metadata: &'static Metadata<'static>, parent: Option<usize>) -> Self {
         Self {
             name: metadata.name(),
@@ -52,8 +52,8 @@ impl Seen {
 
 #[derive(Clone, Default)]
 pub(crate) struct Capture {
-    spans: Arc<Mutex<Vec<Seen>>>,
-    events: Arc<Mutex<Vec<Seen>>>,
+    spans: Arc<Mutex<Vec<Recorded>>>,
+    events: Arc<Mutex<Vec<Recorded>>>,
 }
 
 impl Capture {
@@ -65,18 +65,18 @@ impl Capture {
     }
 
     /// All spans, in the order in which they began.
-    pub(crate) fn spans(&self) -> Vec<Seen> {
+    pub(crate) fn spans(&self) -> Vec<Recorded> {
         self.spans.lock().unwrap().clone()
     }
 
-    pub(crate) fn named(&self, name: &str) -> Vec<Seen> {
+    pub(crate) fn named(&self, name: &str) -> Vec<Recorded> {
         let mut spans = self.spans();
         spans.retain(|span| span.name == name);
         spans
     }
 
     /// The events of this crate, in order.
-    pub(crate) fn events(&self) -> Vec<Seen> {
+    pub(crate) fn events(&self) -> Vec<Recorded> {
         let mut events = self.events.lock().unwrap().clone();
         events.retain(|event| event.target == "clerk_actor_tokens");
         events
@@ -91,7 +91,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
         let span = context.span(id).unwrap();
         let parent = span.parent();
         let parent = parent.and_then(|it| it.extensions().get::<Index>().map(|index| index.0));
-        let mut seen = Seen::new(attributes.metadata(), parent);
+        let mut seen = Recorded::new(attributes.metadata(), parent);
         attributes.record(&mut Keep(&mut seen.fields));
         let mut spans = self.spans.lock().unwrap();
         span.extensions_mut().insert(Index(spans.len()));
@@ -106,7 +106,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let parent = context.event_span(event);
         let parent = parent.and_then(|it| it.extensions().get::<Index>().map(|index| index.0));
-        let mut seen = Seen::new(event.metadata(), parent);
+        let mut seen = Recorded::new(event.metadata(), parent);
         event.record(&mut Keep(&mut seen.fields));
         self.events.lock().unwrap().push(seen);
     }

@@ -9,30 +9,29 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorTokenRequest, Body, BoxError, CreateActorToken, OperationKind, Payload, SecretKey,
 };
-use http::{HeaderName, HeaderValue, Request, Response};
-use http_body_util::Full;
+use http::{HeaderName, HeaderValue, Request};
 use tower::Service;
 
-use super::{answer::answer, search::form_in};
+use super::{
+    response::{FullResponse, response},
+    search::form_in,
+};
 
 pub(crate) const MINTED: &str = r#"{"id":"act_1","user_id":"user_MARKER","actor":{"sub":"MARKER"},"status":"pending","token":"MARKER","url":"https://x/?ticket=MARKER"}"#;
 
 pub(crate) const SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
 
-pub(crate) type Answer = Response<Full<Bytes>>;
-
 #[track_caller]
-pub(crate) fn assert_hidden(shown: &str) {
+pub(crate) fn assert_text_hidden(shown: &str) {
     assert_eq!(form_in(shown), None, "{shown}");
 }
 
 #[track_caller]
-pub(crate) fn hidden(value: &impl Debug) {
-    assert_hidden(&format!("{value:?} {value:#?}"));
+pub(crate) fn assert_debug_hidden(value: &impl Debug) {
+    assert_text_hidden(&format!("{value:?} {value:#?}"));
 }
 
 pub(crate) fn key() -> SecretKey {
@@ -48,8 +47,8 @@ pub(crate) fn create() -> ActorTokenRequest {
     ActorTokenRequest::create(create).header(SIGNATURE, signature)
 }
 
-pub(crate) fn minted() -> Answer {
-    answer(200, &[("set-cookie", "MARKER")], MINTED)
+pub(crate) fn minted() -> FullResponse {
+    response(200, &[("set-cookie", "MARKER")], MINTED)
 }
 
 /// The request of a call's attempts.
@@ -64,22 +63,22 @@ pub(crate) fn attempt() -> Request<Body> {
     payload().map(Payload::begin_attempt)
 }
 
-pub(crate) type AtOnce = Ready<Result<Answer, BoxError>>;
+pub(crate) type ReadyResponse = Ready<Result<FullResponse, BoxError>>;
 
 /// A transport whose futures show everything.
 #[derive(Clone, Debug)]
-pub(crate) struct Telltale;
+pub(crate) struct RevealingTransport;
 
-impl Service<Request<Body>> for Telltale {
-    type Response = Answer;
+impl Service<Request<Body>> for RevealingTransport {
+    type Response = FullResponse;
     type Error = BoxError;
-    type Future = AtOnce;
+    type Future = ReadyResponse;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> AtOnce {
+    fn call(&mut self, request: Request<Body>) -> ReadyResponse {
         let _sent = request.into_body().into_bytes();
         ready(Ok(minted()))
     }

@@ -10,7 +10,7 @@ use tokio::{io::AsyncReadExt, net::TcpListener};
 use tower::{timeout::TimeoutLayer, util::MapFutureLayer};
 
 use crate::{
-    AMPLE, OnceMore, SECOND, Settling, UNKNOWN, claim, create, failed, key, late, playing, prompt,
+    LONG, OnceMore, SECOND, Settling, UNKNOWN, claim, create, failed, key, late, playing, prompt,
     revoke, revoked, sent, spawned,
     support::peer::{End, Exchange, Head, Pause, Peer},
     unconnected_at_first, without_retry,
@@ -69,7 +69,7 @@ async fn create_is_retried_after_two_attempts_without_connection() {
         .unwrap();
     claim(&client.send(create()).await.unwrap());
     assert_eq!(sent(&peer), 1);
-    assert_eq!(client.drain(AMPLE).await.counts().total(), 0);
+    assert_eq!(client.drain(LONG).await.counts().total(), 0);
 
     let client = without_retry(unconnected_at_first(&peer, 2, SECOND))
         .attempt_layer(OnceMore::always())
@@ -78,7 +78,7 @@ async fn create_is_retried_after_two_attempts_without_connection() {
     let error = client.send(create()).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts()), (Outcome::NotSent, 2));
     assert_eq!(error.exposed_until(), None);
-    assert_eq!(client.drain(AMPLE).await.counts().total(), 0);
+    assert_eq!(client.drain(LONG).await.counts().total(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +106,7 @@ async fn spawned_retry_cannot_send_after_not_sent_was_reported() {
         .unwrap();
     let error = client.send(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotSent);
-    tokio::time::sleep(AMPLE).await;
+    tokio::time::sleep(LONG).await;
     assert_eq!(sent(&peer), 0);
 }
 
@@ -190,9 +190,9 @@ async fn refused_connection_does_not_hide_an_earlier_attempt_that_was_sent() {
 }
 
 /// A provider whose key can be rotated.
-struct Vault;
+struct Provider;
 
-impl KeyProvider for Vault {
+impl KeyProvider for Provider {
     async fn key(&self) -> Result<SecretKey, BoxError> {
         Ok(key())
     }
@@ -207,7 +207,7 @@ async fn refused_key_does_not_hide_another_attempt_that_was_sent() {
         [unavailable, refused],
     ] {
         let (peer, settling) = (playing(exchanges), Settling::new());
-        let client = ClientBuilder::over(KeySource::provider(Vault), peer.clone())
+        let client = ClientBuilder::over(KeySource::provider(Provider), peer.clone())
             .settle(settling.layer.clone())
             .attempt_layer(OnceMore::always())
             .build()

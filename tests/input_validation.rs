@@ -1,7 +1,7 @@
 //! What cannot be right is refused before any I/O, with what and where, and without echoing it.
 
 mod support {
-    pub(crate) mod answer;
+    pub(crate) mod response;
     pub(crate) mod scripted;
     pub(crate) mod shown;
 }
@@ -14,7 +14,7 @@ use clerk_actor_tokens::{
 };
 use http::{HeaderName, HeaderValue, Request, header::CONTENT_LENGTH};
 use serde_json::Value;
-use support::{answer::answer, scripted::Scripted, shown::shown};
+use support::{response::response, scripted::Scripted, shown::shown};
 use tower::util::MapRequestLayer;
 
 fn key() -> SecretKey {
@@ -47,7 +47,7 @@ async fn invalid(request: impl Into<ActorTokenRequest>, says: &str) {
 }
 
 #[test]
-fn ids_that_could_leave_their_place_in_the_path_do_not_exist() {
+fn id_that_is_not_one_path_segment_is_refused() {
     let ten_megabytes = "marker".repeat(10_000_000 / 6);
     let one_too_many = "a".repeat(129);
     for (id, says) in [
@@ -81,7 +81,7 @@ fn ids_that_could_leave_their_place_in_the_path_do_not_exist() {
 }
 
 #[tokio::test]
-async fn every_id_that_exists_is_one_segment_of_the_path() {
+async fn every_accepted_id_is_one_path_segment() {
     const OFTEN: &str = "abcXYZ019_-";
     const SELDOM: &str = "./\\%?#;:@ \t\r\n\0é\u{202e}";
     let mut random = fastrand::Rng::with_seed(20_260_512);
@@ -102,7 +102,7 @@ async fn every_id_that_exists_is_one_segment_of_the_path() {
         };
         accepted += 1;
         let body = format!(r#"{{"id":"{id}"}}"#);
-        let transport = Scripted::new([answer(200, &[], body)]);
+        let transport = Scripted::new([response(200, &[], body)]);
         let client = ClientBuilder::over(key(), transport.clone())
             .build()
             .unwrap();
@@ -114,7 +114,7 @@ async fn every_id_that_exists_is_one_segment_of_the_path() {
 }
 
 #[test]
-fn keys_that_cannot_be_keys_do_not_exist() {
+fn malformed_key_is_refused() {
     let megabyte = "marker".repeat((1 << 20) / 6);
     for (key, says) in [
         ("", "empty"),
@@ -150,7 +150,7 @@ fn keys_that_cannot_be_keys_do_not_exist() {
 }
 
 #[test]
-fn base_urls_that_would_lead_the_key_astray_do_not_exist() {
+fn unsafe_or_malformed_base_url_is_refused() {
     let long = format!("https://a/{}", "b".repeat(2048));
     let long_label = format!("https://{}.marker.example/", "a".repeat(64));
     for (url, says) in [
@@ -202,7 +202,7 @@ fn base_urls_that_would_lead_the_key_astray_do_not_exist() {
 }
 
 #[tokio::test]
-async fn users_and_actors_without_a_name_are_refused() {
+async fn blank_user_blank_actor_and_second_sub_are_refused() {
     for empty in ["", " ", "\t\n"] {
         invalid(CreateActorToken::new(empty, Actor::new("a")), "user_id").await;
         invalid(CreateActorToken::new("u", Actor::new(empty)), "actor.sub").await;
@@ -224,7 +224,7 @@ async fn claims_that_are_too_deep_or_too_large_are_refused() {
 }
 
 #[tokio::test]
-async fn lives_that_cannot_be_meant_are_refused() {
+async fn zero_fractional_or_too_long_lifetime_is_refused() {
     for life in [
         Duration::ZERO,
         Duration::from_nanos(1),
@@ -241,7 +241,7 @@ async fn lives_that_cannot_be_meant_are_refused() {
 }
 
 #[tokio::test]
-async fn headers_that_only_the_client_may_set_are_refused() {
+async fn reserved_header_of_a_request_is_refused() {
     for name in [
         "authorization",
         "connection",
@@ -264,7 +264,7 @@ async fn headers_that_only_the_client_may_set_are_refused() {
 }
 
 #[tokio::test]
-async fn base_urls_of_a_call_that_lead_elsewhere_are_refused() {
+async fn base_url_of_a_call_at_another_host_is_refused() {
     for url in [
         "https://marker.example/v1",
         "https://api.clerk.com:444/marker",
@@ -313,7 +313,7 @@ async fn changed<F>(request: ActorTokenRequest, change: F) -> Option<Error>
 where
     F: Fn(&mut Request<Body>) + Clone + Send + Sync + 'static,
 {
-    let transport = Scripted::new([answer(
+    let transport = Scripted::new([response(
         200,
         &[],
         r#"{"id":"act_1","user_id":"marker_user"}"#,
@@ -332,7 +332,7 @@ where
 }
 
 #[tokio::test]
-async fn request_that_a_layer_sends_elsewhere_is_refused() {
+async fn uri_at_another_authority_set_by_a_layer_is_refused() {
     for uri in [
         "https://marker.example/v1/actor_tokens",
         "http://api.clerk.com/v1/actor_tokens",
@@ -352,7 +352,7 @@ async fn request_that_a_layer_sends_elsewhere_is_refused() {
 }
 
 #[tokio::test]
-async fn framing_that_a_layer_sets_is_refused() {
+async fn framing_header_set_by_a_layer_is_refused() {
     for (name, value) in [
         ("connection", "marker"),
         ("content-length", "marker"),
@@ -382,7 +382,7 @@ async fn framing_that_a_layer_sets_is_refused() {
 }
 
 #[tokio::test]
-async fn content_length_of_the_body_is_sent_once() {
+async fn correct_content_length_set_by_a_layer_is_accepted_once() {
     for request in both() {
         let set = |request: &mut Request<Body>| {
             let length = request.body().len().into();
@@ -399,7 +399,7 @@ async fn content_length_of_the_body_is_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_without_any_time_is_refused() {
+async fn call_with_a_zero_timeout_is_refused() {
     let request = || ActorTokenRequest::create(create());
     for (request, says) in [
         (request().timeout(Duration::ZERO), "the call"),
@@ -412,9 +412,9 @@ async fn a_call_without_any_time_is_refused() {
 }
 
 #[tokio::test]
-async fn a_call_with_all_the_time_there_is_goes_through() {
+async fn call_with_the_largest_timeouts_succeeds() {
     let body = r#"{"id":"act_1","user_id":"marker_user"}"#;
-    let transport = Scripted::new([answer(200, &[], body)]);
+    let transport = Scripted::new([response(200, &[], body)]);
     let client = ClientBuilder::over(key(), transport).build().unwrap();
     let request = ActorTokenRequest::create(create())
         .timeout(Duration::MAX)

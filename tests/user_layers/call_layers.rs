@@ -12,7 +12,7 @@ use tower::{
 };
 
 use crate::{
-    AMPLE, OnceMore, SECOND, Settling, claim, create, delayed, key, late, playing, prompt, revoke,
+    LONG, OnceMore, SECOND, Settling, claim, create, delayed, key, late, playing, prompt, revoke,
     revoked, sent, silent, spawned,
     support::peer::{Effect, Exchange, Head, Pause, Peer},
     unconnected_at_first, was_not_sent, without_retry,
@@ -36,7 +36,7 @@ async fn spawned_call_cannot_send_after_not_sent_was_reported() {
         .unwrap();
     let error = client.send(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotSent);
-    tokio::time::sleep(AMPLE).await;
+    tokio::time::sleep(LONG).await;
     assert_eq!(sent(&peer), 0);
 }
 
@@ -59,7 +59,7 @@ async fn delayed_clone_cannot_send_after_not_sent_was_reported() {
     }));
     let error = client.send(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotSent);
-    tokio::time::sleep(AMPLE).await;
+    tokio::time::sleep(LONG).await;
     assert_eq!(sent(&peer), 0);
 }
 
@@ -152,6 +152,6 @@ async fn spawned_revoke_that_may_have_been_sent_continues_after_the_timeout() {
         .unwrap();
     let error = client.send(revoke()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
-    tokio::time::sleep(AMPLE).await;
+    tokio::time::sleep(LONG).await;
     assert!(peer.ledger().is_revoked("act_7"));
 }

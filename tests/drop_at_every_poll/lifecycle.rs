@@ -22,7 +22,7 @@ use tower::{
 };
 
 use crate::{
-    parts::{create, numbered, revoke, slow},
+    requests::{create, numbered, revoke, slow},
     setup::Setup,
     support::peer::{Effect, Exchange, Head, PeerBody},
 };

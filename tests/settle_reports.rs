@@ -54,7 +54,7 @@ async fn drop_one_and_drain(client: &Client, limit: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_known_by_its_head_though_its_body_never_ends() {
+async fn refused_create_is_not_reported_when_its_body_never_ends() {
     // Longer than it is followed, and cut short by draining.
     for limit in [Duration::from_secs(60), Duration::from_secs(5)] {
         let (client, reports) = client(Peer::new(|_| Exchange {
@@ -68,7 +68,7 @@ async fn a_refusal_is_known_by_its_head_though_its_body_never_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_token_of_another_user_is_reported_as_such_though_draining_was_cut_short() {
+async fn token_of_another_user_is_reported_as_foreign_when_drain_is_cut_short() {
     let (client, reports) = client(Peer::new(|_| Exchange {
         before_head: Pause::time(Duration::from_secs(1)),
         content: Content::Foreign,
@@ -80,7 +80,7 @@ async fn the_token_of_another_user_is_reported_as_such_though_draining_was_cut_s
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_before_a_transport_panicked_is_made_use_of() {
+async fn response_received_before_a_transport_panic_is_settled() {
     let panics = |exchange| Exchange {
         before_head: Pause::time(Duration::from_secs(1)),
         end: End::Panic,
@@ -109,7 +109,7 @@ async fn what_came_before_a_transport_panicked_is_made_use_of() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_layer_that_panics_before_anything_is_sent_mints_nothing() {
+async fn create_is_not_reported_when_a_layer_panics_before_it_is_sent() {
     let reports = Arc::<Mutex<Vec<_>>>::default();
     let hook = Arc::clone(&reports);
     let peer = Peer::new(|_| Exchange::prompt());
@@ -128,7 +128,7 @@ async fn a_layer_that_panics_before_anything_is_sent_mints_nothing() {
 }
 
 #[test]
-fn what_came_before_a_runtime_ended_is_made_use_of() {
+fn report_uses_the_response_received_before_the_runtime_ended() {
     for (exchange, told) in [
         (Exchange::prompt(), vec![(SettleEnd::NotRevoked, true)]),
         (Exchange::refusal(429, None), vec![]),
@@ -161,7 +161,7 @@ fn what_came_before_a_runtime_ended_is_made_use_of() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_the_destructor_of_an_exchange_does_not_stop_its_revoke() {
+async fn token_is_revoked_when_the_exchange_panics_in_drop() {
     /// Panics when it is dropped.
     struct Bomb<F>(F);
 

@@ -40,15 +40,15 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_is_not_complete_while_an_answer_is_on_its_way_up() {
+async fn drain_is_incomplete_while_a_response_passes_a_layer() {
     let settle = SettleLayer::new();
     let draining = settle.clone();
     let between = layer_fn(move |settled| {
         let draining = draining.clone();
-        MapResponse::new(settled, move |answer: Response<TokenResponse>| {
+        MapResponse::new(settled, move |response: Response<TokenResponse>| {
             let report = draining.drain(Duration::ZERO).now_or_never();
             assert!(report.is_none_or(|report| report.in_flight() == 1));
-            answer
+            response
         })
     });
     let token = create(&settle, between).await.unwrap();
@@ -58,7 +58,7 @@ async fn draining_is_not_complete_while_an_answer_is_on_its_way_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn headers_that_were_added_below_json_do_not_stop_the_revoke() {
+async fn compensating_revoke_succeeds_when_a_layer_below_json_sets_the_key() {
     let settle = SettleLayer::new();
     let between = MapRequestLayer::new(|mut request: Request<Body>| {
         let key = HeaderValue::from_static("Bearer of a gateway");

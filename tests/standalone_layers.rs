@@ -88,7 +88,7 @@ async fn deadline_is_that_of_the_request_or_of_an_outer_timeout() {
 }
 
 #[tokio::test]
-async fn request_without_any_time_is_refused_before_it_is_sent() {
+async fn request_with_a_zero_timeout_is_refused_before_it_is_sent() {
     let never = service_fn(|_| -> std::future::Ready<Result<(), BoxError>> {
         unreachable!("the request was sent")
     });

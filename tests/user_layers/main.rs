@@ -10,10 +10,10 @@ mod nested_clients;
 mod panics;
 #[path = "../support"]
 mod support {
-    pub(crate) mod answer;
     #[expect(dead_code, reason = "only spans are read")]
     pub(crate) mod capture;
     pub(crate) mod peer;
+    pub(crate) mod response;
     pub(crate) mod scripted;
 }
 mod wire_layers;
@@ -49,7 +49,7 @@ use self::support::peer::{CallNumber, Exchange, Head, Peer, PeerBody, USER};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Longer than everything takes; the clock is paused.
-const AMPLE: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_secs(3600);
 
 fn key() -> SecretKey {
     SecretKey::new("sk_test_1").unwrap()
@@ -165,7 +165,7 @@ impl Settling {
 
     /// Returns all reports, once nothing is left to settle.
     async fn reports(&self) -> Vec<Report> {
-        assert!(self.layer.drain(AMPLE).await.is_complete());
+        assert!(self.layer.drain(LONG).await.is_complete());
         self.reports.lock().unwrap().clone()
     }
 }

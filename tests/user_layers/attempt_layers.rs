@@ -17,7 +17,7 @@ use tower::{
 };
 
 use crate::{
-    AMPLE, SECOND, Settling, create, late, playing, prompt, revoked, sent, spawned,
+    LONG, SECOND, Settling, create, late, playing, prompt, revoked, sent, spawned,
     support::peer::{Exchange, Pause, Peer},
     without_retry,
 };
@@ -39,7 +39,7 @@ pub(crate) fn keeping(
 async fn response_of_a_dropped_call_is_revoked_although_the_request_is_kept() {
     async fn slow<F: Future>(response: F) -> F::Output {
         let response = response.await;
-        tokio::time::sleep(AMPLE).await;
+        tokio::time::sleep(LONG).await;
         response
     }
     let (kept, settling) = (Kept::default(), Settling::new());
@@ -147,7 +147,7 @@ async fn attempt_begun_by_hand_cannot_be_sent_after_not_sent_was_reported() {
     let client = Client::new(TimeoutLayer::new(SECOND).layer(spawned));
     let error = client.send(create()).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts()), (Outcome::NotSent, 1));
-    tokio::time::sleep(AMPLE).await;
+    tokio::time::sleep(LONG).await;
     assert_eq!(sent(&peer), 0);
 }
 

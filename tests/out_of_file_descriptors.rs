@@ -20,7 +20,7 @@ fn all_descriptors() -> Vec<File> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sandbox_that_is_out_of_descriptors_serves_again_when_there_are_some() {
+async fn sandbox_serves_again_once_file_descriptors_are_free() {
     let server = Sandbox::new().spawn().await.unwrap();
     let mut files = all_descriptors();
     files.pop();
@@ -32,7 +32,7 @@ async fn a_sandbox_that_is_out_of_descriptors_serves_again_when_there_are_some()
     drop(files);
     let request = b"GET /v1/nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     stream.write_all(request).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 "), "{response}");
 }
