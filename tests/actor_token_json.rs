@@ -1,4 +1,4 @@
-//! An actor token is read from JSON and written as JSON without a loss, and what is not a token is refused.
+//! An actor token survives a round trip through JSON, and other JSON is refused.
 
 use std::time::{Duration, SystemTime};
 
@@ -59,15 +59,15 @@ fn id_alone_is_enough() {
 fn unknown_field_or_one_of_another_type_is_absent() {
     let wrong = ["null", "-1", "1.5", "true", "{}", "[\"x\"]", "{\"x\":{}}"];
     for field in "user_id status url created_at updated_at actor new".split(' ') {
-        for odd in wrong {
-            let json = format!(r#"{{"{field}":{odd},"id":"act_1","token":"t"}}"#);
+        for unreadable in wrong {
+            let json = format!(r#"{{"{field}":{unreadable},"id":"act_1","token":"t"}}"#);
             let token = String::from_utf8(read(&json).expose_json()).unwrap();
             let bare = r#"{"object":"actor_token","id":"act_1","status":"","token":"t"}"#;
             assert_eq!(token, bare, "{json}");
         }
     }
-    for odd in [r#""1""#, "1e3", "18446744073709551616"] {
-        let json = format!(r#"{{"created_at":{odd},"id":"a","updated_at":7}}"#);
+    for unreadable in [r#""1""#, "1e3", "18446744073709551616"] {
+        let json = format!(r#"{{"created_at":{unreadable},"id":"a","updated_at":7}}"#);
         let token = read(&json);
         assert_eq!((token.created_at(), token.updated_at()), (None, time(7)));
     }

@@ -1,4 +1,4 @@
-//! The status, the error body and the headers of a response are read as far as they can be read.
+//! Statuses, error bodies and headers are decoded leniently.
 
 mod support {
     pub(crate) mod response;
@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use support::{response::response, scripted::Scripted};
 use tower::{Layer, ServiceExt, service_fn};
 
-/// The error of a create with this response.
+/// Returns the error of a create with this response.
 fn failed(headers: &[(&str, &str)], body: impl Into<Bytes>) -> Error {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_time().build().unwrap();
@@ -37,7 +37,7 @@ fn failed(headers: &[(&str, &str)], body: impl Into<Bytes>) -> Error {
     ended.expect("it is ready at once").unwrap_err()
 }
 
-/// The error of an attempt with this response.
+/// Returns the error of an attempt with this response.
 fn decoded(status: u16, headers: &[(&str, &str)], body: &'static str) -> Error {
     let mut response = Response::builder().status(status);
     for (name, value) in headers {
@@ -61,7 +61,7 @@ fn read(body: impl Into<Bytes>) -> ClerkErrors {
         .unwrap_or_default()
 }
 
-/// The text as it is kept when it came over the network.
+/// Returns a text of the network as the crate keeps it.
 fn presentable(text: String) -> String {
     ActorTokenStatus::from(&*text).as_str().to_owned()
 }
@@ -132,14 +132,14 @@ fn partial_or_wrong_entries_are_empty() {
 #[test]
 fn unreadable_members_do_not_hide_the_code_and_the_trace_id() {
     let deep = "[".repeat(500) + &"]".repeat(500);
-    for odd in [b"1e400", &br#""\ud800""#[..], deep.as_bytes()] {
+    for unreadable in [b"1e400", &br#""\ud800""#[..], deep.as_bytes()] {
         for name in ["odd", "message", "long_message", "meta", r"\ud800"] {
-            let odd = [b"\"", name.as_bytes(), b"\":", odd].concat();
+            let unreadable = [b"\"", name.as_bytes(), b"\":", unreadable].concat();
             let body = [
                 b"{",
-                &odd[..],
+                &unreadable[..],
                 br#","errors":[7,1e400,{"#,
-                &odd,
+                &unreadable,
                 br#","c\u006fde":"a"}],"clerk_trace_id":"t"}"#,
             ];
             let errors = read(body.concat());
@@ -289,7 +289,7 @@ fn retry_after_is_the_largest_of_the_readable_values() {
     };
     for (values, seconds) in [
         (&["5"][..], Some(5)),
-        // Zero and a date that has passed ask for no pause.
+        // Zero and a past date do not count.
         (&["0"], None),
         (&["Sun, 06 Nov 1994 08:49:00 GMT"], None),
         (&["0", "2"], Some(2)),
@@ -314,6 +314,6 @@ fn retry_after_is_the_largest_of_the_readable_values() {
             "{seconds:?}"
         );
     }
-    let never = wait(&["Fri, 31 Dec 9999 23:59:59 GMT"]);
-    assert!(never.unwrap() > Duration::from_secs(1 << 30));
+    let far = wait(&["Fri, 31 Dec 9999 23:59:59 GMT"]);
+    assert!(far.unwrap() > Duration::from_secs(1 << 30));
 }

@@ -1,4 +1,4 @@
-//! The ten commonest mistakes, each with the one line that whoever makes it will read.
+//! Common mistakes, each with the error message that its user reads.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use clerk_actor_tokens::{
 };
 use http::StatusCode;
 
-/// The error of a create against a sandbox, without the parts that differ from run to run.
+/// Returns the error message of a create, with its trace id replaced.
 async fn message(sandbox: &Sandbox, key: SecretKey) -> String {
     let client = ClientBuilder::over(key, sandbox.transport())
         .build()

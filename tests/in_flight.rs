@@ -30,7 +30,7 @@ use support::{
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-/// Shows a future when it is made, after each poll, and when it has ended.
+/// Checks a future before it is polled and after each poll.
 async fn assert_future_hidden<F: Future + Debug>(future: F) {
     assert_debug_hidden(&future);
     let mut future = pin!(future);
@@ -43,7 +43,7 @@ async fn assert_future_hidden<F: Future + Debug>(future: F) {
     }
 }
 
-/// Shows the futures of a service in flight.
+/// Checks the futures of a service.
 async fn assert_service_hidden<S, R>(mut service: S, request: R)
 where
     S: Service<R, Future: Debug, Error: Debug>,
@@ -52,7 +52,7 @@ where
     assert_future_hidden(service.call(request)).await;
 }
 
-/// A service of any level whose futures show everything; `body` makes the body of its response.
+/// A service of any level whose futures show their response; `body` makes the body of that.
 fn revealing<R, B>(
     body: fn(Bytes) -> B,
 ) -> impl Service<
@@ -131,7 +131,7 @@ async fn no_future_shows_what_it_holds_itself() {
     let auth = layer::BearerAuthLayer::new(KeySource::provider(Stuck), BaseUrl::default());
     assert_service_hidden(auth.layer(RevealingTransport), attempt()).await;
 
-    // The head of a response whose body does not end, and the beginning of that body.
+    // The head of a response, and the first frame of a body that does not end.
     let endless = service_fn(|_: Request<Body>| {
         let frames = [Ok::<_, Infallible>(Frame::data(Bytes::from(MINTED)))];
         let body = StreamBody::new(stream::iter(frames).chain(stream::pending()));
@@ -141,7 +141,7 @@ async fn no_future_shows_what_it_holds_itself() {
     let collect = ClientBuilder::over(key(), RevealingTransport).collect_body_layer();
     assert_service_hidden(collect.layer(endless), attempt()).await;
 
-    // The token that the response must describe.
+    // The user that the response must name.
     let silent =
         service_fn(|_: Request<Payload>| pending::<Result<Response<TokenResponse>, BoxError>>());
     assert_service_hidden(layer::JsonLayer::new().layer(silent), create()).await;

@@ -1,4 +1,5 @@
-//! What cannot be right is refused before any I/O, with what and where, and without echoing it.
+//! Invalid input is refused before any I/O. The error states the mistake and its position without repeating
+//! the input.
 
 mod support {
     pub(crate) mod response;
@@ -25,7 +26,7 @@ fn create() -> CreateActorToken {
     CreateActorToken::new("marker_user", Actor::new("marker_admin"))
 }
 
-/// The error of a request that never reaches the transport.
+/// Returns the error of a request that must not reach the transport.
 async fn refused(request: impl Into<ActorTokenRequest>) -> Error {
     let transport = Scripted::new([]);
     let client = ClientBuilder::over(key(), transport.clone())
@@ -38,7 +39,7 @@ async fn refused(request: impl Into<ActorTokenRequest>) -> Error {
     error
 }
 
-/// The same, for what is wrong with the request itself.
+/// Checks that a request is refused as invalid, with this text in the error.
 async fn invalid(request: impl Into<ActorTokenRequest>, says: &str) {
     let error = refused(request).await;
     assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
@@ -82,8 +83,8 @@ fn id_that_is_not_one_path_segment_is_refused() {
 
 #[tokio::test]
 async fn every_accepted_id_is_one_path_segment() {
-    const OFTEN: &str = "abcXYZ019_-";
-    const SELDOM: &str = "./\\%?#;:@ \t\r\n\0é\u{202e}";
+    const ALLOWED: &str = "abcXYZ019_-";
+    const FORBIDDEN: &str = "./\\%?#;:@ \t\r\n\0é\u{202e}";
     let mut random = fastrand::Rng::with_seed(20_260_512);
     let (mut accepted, mut refused) = (0, 0);
     for _ in 0..2000 {
@@ -91,8 +92,10 @@ async fn every_accepted_id_is_one_path_segment() {
         let hostile = random.bool();
         let text: String = (0..length)
             .map(|_| {
-                let seldom = hostile && random.u32(..40) == 0;
-                let from: Vec<_> = if seldom { SELDOM } else { OFTEN }.chars().collect();
+                let forbidden = hostile && random.u32(..40) == 0;
+                let from: Vec<_> = if forbidden { FORBIDDEN } else { ALLOWED }
+                    .chars()
+                    .collect();
                 random.choice(from).unwrap()
             })
             .collect();
@@ -225,7 +228,7 @@ async fn claims_that_are_too_deep_or_too_large_are_refused() {
 
 #[tokio::test]
 async fn zero_fractional_or_too_long_lifetime_is_refused() {
-    for life in [
+    for lifetime in [
         Duration::ZERO,
         Duration::from_nanos(1),
         Duration::from_millis(999),
@@ -234,8 +237,8 @@ async fn zero_fractional_or_too_long_lifetime_is_refused() {
         Duration::from_secs(u64::MAX),
         Duration::MAX,
     ] {
-        invalid(create().expires_in(life), "expires_in_seconds").await;
-        let session = create().session_max_duration(life);
+        invalid(create().expires_in(lifetime), "expires_in_seconds").await;
+        let session = create().session_max_duration(lifetime);
         invalid(session, "session_max_duration_in_seconds").await;
     }
 }
@@ -308,7 +311,7 @@ fn both() -> [ActorTokenRequest; 2] {
     ]
 }
 
-/// The error of a call whose wire layer changes the request, unless it was sent.
+/// Returns the error of a call whose wire layer changes the request, or `None` if it is sent.
 async fn changed<F>(request: ActorTokenRequest, change: F) -> Option<Error>
 where
     F: Fn(&mut Request<Body>) + Clone + Send + Sync + 'static,

@@ -1,4 +1,8 @@
-//! A lease revokes its token when it ends, unless it is kept.
+//! A lease revokes its token when it is dropped, unless it is kept.
+
+mod support {
+    pub(crate) mod reports;
+}
 
 use std::{
     future::pending,
@@ -15,6 +19,7 @@ use clerk_actor_tokens::{
 };
 use futures_util::poll;
 use http::{Request, StatusCode};
+use support::reports::Reports;
 use tower::util::MapRequestLayer;
 
 const LONG: Duration = Duration::from_secs(600);
@@ -22,29 +27,27 @@ const LONG: Duration = Duration::from_secs(600);
 struct Fixture {
     sandbox: Sandbox,
     client: Client,
-    ends: Arc<Mutex<Vec<SettleEnd>>>,
+    reports: Reports,
 }
 
 fn fixture() -> Fixture {
-    let sandbox = Sandbox::new();
-    let ends = Arc::new(Mutex::new(Vec::new()));
-    let noted = Arc::clone(&ends);
+    let (sandbox, reports) = (Sandbox::new(), Reports::default());
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .retry(RetryConfig::disabled())
-        .on_settle(move |event| noted.lock().unwrap().push(event.end()))
+        .on_settle(reports.hook())
         .build()
         .unwrap();
     Fixture {
         sandbox,
         client,
-        ends,
+        reports,
     }
 }
 
 impl Fixture {
     async fn drained(&self) -> Vec<SettleEnd> {
         assert!(self.client.drain(LONG).await.is_complete());
-        self.ends.lock().unwrap().clone()
+        self.reports.ends()
     }
 
     fn live(&self) -> usize {
@@ -202,8 +205,8 @@ async fn lease_uses_the_lifetime_base_url_and_extensions_that_layers_set() {
     struct Tenant(&'static str);
 
     let (sandbox, revokes) = (Sandbox::new(), Arc::new(Mutex::new(Vec::new())));
-    let (seen, told) = (Arc::clone(&revokes), Arc::new(Mutex::new(Vec::new())));
-    let hook = Arc::clone(&told);
+    let (seen, reported) = (Arc::clone(&revokes), Arc::new(Mutex::new(Vec::new())));
+    let hook = Arc::clone(&reported);
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .allow_base_url("https://tenant.example".parse().unwrap())
         .call_layer(MapRequestLayer::new(|mut request: ActorTokenRequest| {
@@ -232,7 +235,7 @@ async fn lease_uses_the_lifetime_base_url_and_extensions_that_layers_set() {
         let create = CreateActorToken::new("user_1", Actor::new("user_2"));
         let lease = client.lease(create).await.unwrap();
         assert!(lease.ticket().and_then(Ticket::expose_url).is_some());
-        // Longer than the caller asked for.
+        // Longer than the lifetime that the caller asked for.
         tokio::time::advance(Duration::from_secs(3700)).await;
         lease
     };
@@ -243,7 +246,7 @@ async fn lease_uses_the_lifetime_base_url_and_extensions_that_layers_set() {
     let acme = || Some(Tenant("acme"));
     let revoke = || ("tenant.example".to_owned(), acme());
     assert_eq!(*revokes.lock().unwrap(), [revoke(), revoke()]);
-    assert_eq!(*told.lock().unwrap(), [acme()]);
+    assert_eq!(*reported.lock().unwrap(), [acme()]);
 }
 
 #[tokio::test(start_paused = true)]

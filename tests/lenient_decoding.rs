@@ -1,4 +1,5 @@
-//! Responses are read leniently: an odd field must not lose the credential or the reason of an error.
+//! Responses are decoded leniently: an unexpected field hides neither the credential nor the reason of an
+//! error.
 
 mod support {
     pub(crate) mod response;
@@ -39,13 +40,13 @@ fn id() -> ActorTokenId {
     "act_1".parse().unwrap()
 }
 
-/// The token that a create returns for this 200.
+/// Returns the token of a create with this 200.
 async fn minted(body: impl Into<Bytes>) -> ActorToken {
     let transport = Scripted::new([response(200, &[], body)]);
     client(&transport).create(create()).await.unwrap()
 }
 
-/// How a create is settled that times out before this 200 arrives.
+/// Returns the reports of a create that times out before this 200 arrives.
 async fn settled(body: &'static str) -> Vec<SettleEnd> {
     let ends = Arc::new(Mutex::new(Vec::new()));
     let reported = Arc::clone(&ends);
@@ -72,7 +73,7 @@ async fn settled(body: &'static str) -> Vec<SettleEnd> {
     std::mem::take(&mut ends.lock().unwrap())
 }
 
-/// The error that a create returns for this response, which must not be retried.
+/// Returns the error of a create with this response, which must not be retried.
 async fn failed(response: Response<Full<Bytes>>) -> Error {
     let transport = Scripted::new([response]);
     let error = client(&transport).create(create()).await.unwrap_err();
@@ -124,7 +125,7 @@ async fn unknown_fields_and_status_are_accepted() {
 
 #[tokio::test]
 async fn field_of_another_type_does_not_lose_the_credential() {
-    for odd in [
+    for unreadable in [
         r#""status":7"#,
         r#""status":["paused"]"#,
         r#""url":{"a":1}"#,
@@ -133,7 +134,7 @@ async fn field_of_another_type_does_not_lose_the_credential() {
         r#""new":"\ud800""#,
         r#""new":1e400"#,
     ] {
-        let body = format!(r#"{{{odd},"id":"act_1","user_id":"user_subject","token":"t"}}"#);
+        let body = format!(r#"{{{unreadable},"id":"act_1","user_id":"user_subject","token":"t"}}"#);
         let token = minted(body).await;
         assert_eq!(token.ticket().and_then(Ticket::expose_token), Some("t"));
         assert_eq!(token.status(), &ActorTokenStatus::Other(String::new()));
@@ -151,7 +152,7 @@ async fn late_response_with_an_unreadable_field_is_settled() {
             r#"{"created_at":1e400,"id":"act_1","user_id":"user_9","#,
             SettleEnd::Foreign,
         ),
-        // NaN is not JSON: what follows it cannot be read.
+        // NaN is not JSON, so the rest cannot be read.
         (r#"{"id":"act_1","created_at":NaN}"#, SettleEnd::Revoked),
         (r#"{"created_at":NaN,"id":"act_1"}"#, SettleEnd::Unknown),
     ] {
@@ -196,20 +197,20 @@ async fn expiry_is_counted_from_created_at() {
     let hour = Duration::from_secs(3600);
     assert_eq!(token.expires_at(), Some(created + hour));
 
-    let life = Duration::from_secs(300);
-    let token = client.create(create().expires_in(life)).await.unwrap();
-    assert_eq!(token.expires_at(), Some(created + life));
+    let lifetime = Duration::from_secs(300);
+    let token = client.create(create().expires_in(lifetime)).await.unwrap();
+    assert_eq!(token.expires_at(), Some(created + lifetime));
 
     assert_eq!(client.revoke(&id()).await.unwrap().expires_at(), None);
 
-    // Without created_at it is counted from now: too late is safer than too early.
+    // Without `created_at` it counts from now, because too late is safer than too early.
     let before = SystemTime::now();
     let token = minted(r#"{"id":"act_1","user_id":"user_subject"}"#).await;
     assert!(token.expires_at().unwrap() >= before + hour);
 }
 
 #[tokio::test]
-async fn created_at_by_which_a_fresh_token_is_expired_does_not_count() {
+async fn created_at_that_makes_a_fresh_token_expired_is_ignored() {
     // In seconds, years ago, and an hour and a second ago.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = u64::try_from(now.unwrap().as_millis()).unwrap();
@@ -221,7 +222,7 @@ async fn created_at_by_which_a_fresh_token_is_expired_does_not_count() {
         let expires_at = token.expires_at().unwrap();
         assert!(expires_at >= before + hour, "{millis}");
         assert!(expires_at <= SystemTime::now() + hour, "{millis}");
-        // It is passed on as it came.
+        // The field itself is kept.
         let created = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
         assert_eq!(token.created_at(), Some(created));
     }
@@ -267,7 +268,7 @@ async fn undecodable_200_is_an_error_and_neither_retried_nor_shown() {
     use Outcome::{Applied, Unknown};
 
     for (body, outcome) in [
-        // Without any sign of a token: it may come from something else than the API.
+        // Without any sign of a token, it may not come from the API.
         ("", Unknown),
         ("null", Unknown),
         ("7", Unknown),
@@ -314,7 +315,7 @@ async fn undecodable_200_is_an_error_and_neither_retried_nor_shown() {
             "\u{feff}{\"id\":\"act_1\",\"user_id\":\"user_subject\",\"token\":\"marker\"}",
             Applied,
         ),
-        // An unreadable actor: nothing shows who would sign in.
+        // An unreadable actor does not show who would sign in.
         (&deep_actor, Applied),
         (&deep_claim, Applied),
         (
@@ -330,7 +331,7 @@ async fn undecodable_200_is_an_error_and_neither_retried_nor_shown() {
 }
 
 #[tokio::test]
-async fn too_long_200_has_taken_effect() {
+async fn oversized_200_has_outcome_applied() {
     let body = format!(
         r#"{{"id":"act_1","user_id":"user_subject","token":"{}"}}"#,
         "marker".repeat(1000)

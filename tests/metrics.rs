@@ -60,7 +60,7 @@ fn revoke() -> ActorTokenRequest {
     ActorTokenRequest::revoke("act_marker".parse().unwrap())
 }
 
-/// Name and labels of each metric with its value, or with all values of a histogram.
+/// The value of each metric by its name and labels, or all values of a histogram.
 type Measured = BTreeMap<String, Vec<f64>>;
 
 /// Returns the metrics since the last snapshot, and checks that no name and no label holds an id.
@@ -229,7 +229,7 @@ fn cancelled_call_is_no_longer_in_flight() {
         assert!(poll!(&mut call).is_pending());
         assert_eq!(measured(&snapshotter)[IN_FLIGHT], [1.0]);
     });
-    // A snapshot resets the gauge, so this is relative to the last one.
+    // A snapshot resets the gauge, so this value is relative to the previous one.
     assert_eq!(all[IN_FLIGHT], [-1.0]);
     let call = "clerk.actor_tokens.calls error.type=cancelled operation=create outcome=unknown";
     assert_eq!(all[call], [1.0]);
@@ -240,7 +240,7 @@ fn cancelled_call_is_no_longer_in_flight() {
 #[test]
 fn panicking_call_is_no_longer_in_flight() {
     let transport = service_fn(|_: Request<Body>| async {
-        assert!(std::hint::black_box(false), "a transport's own fault");
+        assert!(std::hint::black_box(false), "panic in the transport");
         Ok::<_, BoxError>(response(200, &[], MINTED))
     });
     let client = ClientBuilder::over(key(), transport).build().unwrap();

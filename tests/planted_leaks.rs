@@ -57,7 +57,7 @@ fn url(ticket: &Ticket) -> &str {
     ticket.expose_url().unwrap()
 }
 
-/// Creates a token, and returns every leak of the marker on the way.
+/// Creates a token, and returns the leaks of that call.
 fn created(client: Client) -> (Result<ActorToken, Error>, Vec<Leak>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -179,8 +179,8 @@ fn leak_on_another_thread_is_found() {
         thread.join().unwrap();
     });
     assert!(leaks.is_empty(), "{leaks:?}");
-    let untold = format!("{:?}", search::untold());
-    assert!(untold.contains("elsewhere: MARKER"), "{untold}");
+    let unclaimed = format!("{:?}", search::unclaimed());
+    assert!(unclaimed.contains("elsewhere: MARKER"), "{unclaimed}");
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn marker_is_found_in_every_form() {
     ] {
         assert_eq!(form_in(text), Some("as it is"), "{text}");
     }
-    // Of `MARKER`, `xMARKERy`, `xxMARKERyy` and `sk_test_MARKER`.
+    // From `MARKER`, `xMARKERy`, `xxMARKERyy` and `sk_test_MARKER`.
     for text in [
         "TUFSS0VS",
         "eE1BUktFUnk=",

@@ -48,7 +48,7 @@ fn debug_of_a_key_and_of_its_holders_shows_no_key() {
     assert_debug_hidden(&ActorTokensApi::new(sandbox.transport(), long_key()).unwrap());
 }
 
-/// A key that a service accepts.
+/// Returns a key that is long enough for `ActorTokensApi`.
 fn long_key() -> SecretKey {
     SecretKey::new("sk_test_MARKER_0123456789").unwrap()
 }
@@ -148,7 +148,7 @@ fn panic_of_a_transport_shows_nothing_of_its_request() {
     assert_panic_hidden(|| drop(block_on(client.send(create()))));
 }
 
-/// A client of an API that echoes the key in every part of its response.
+/// Returns a client of an API that repeats the key in every part of its response.
 fn echoing() -> Client {
     let echo = service_fn(|request: Request<Body>| async move {
         let key = request.headers()["authorization"].to_str()?;

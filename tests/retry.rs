@@ -1,5 +1,4 @@
-//! A call is retried as far as its evidence, its configuration, and the budget that all calls share
-//! allow, and no further.
+//! A call is retried if its outcome, its configuration and the shared retry budget allow it.
 
 use std::{
     pin::Pin,
@@ -42,7 +41,7 @@ fn limited(sandbox: &Sandbox, times: usize) {
     (0..times).for_each(|_| sandbox.inject(Fault::RateLimited { retry_after }));
 }
 
-/// A client that retries a call once. Its creates are rate limited, and its revokes succeed.
+/// Returns a client that retries a call once. Creates are rate limited, and revokes succeed.
 fn client_without_creates() -> Client {
     let transport = tower::service_fn(|request: Request<Body>| {
         let (status, body) = match request.body().kind() {
@@ -58,7 +57,7 @@ fn client_without_creates() -> Client {
         .unwrap()
 }
 
-/// Returns how many of so many calls that fail are retried.
+/// Sends this many creates, which fail, and returns the number of retries.
 async fn retried(client: &Client, calls: u32) -> u32 {
     let mut retries = 0;
     for _ in 0..calls {
@@ -130,35 +129,35 @@ async fn error_states_that_the_retry_budget_is_exhausted() {
 
 #[tokio::test(start_paused = true)]
 async fn backoffs_of_concurrent_calls_differ() {
-    let pauses = Arc::new(Mutex::new(Vec::new()));
+    let backoffs = Arc::new(Mutex::new(Vec::new()));
     for _ in 0..100 {
-        let (sent, pauses) = (Arc::new(Mutex::new(Vec::new())), Arc::clone(&pauses));
+        let (sent, backoffs) = (Arc::new(Mutex::new(Vec::new())), Arc::clone(&backoffs));
         let sandbox = Sandbox::new();
         sandbox.inject(Fault::DisconnectBefore);
         sandbox.inject(Fault::DisconnectBefore);
-        let notes = Arc::clone(&sent);
+        let recorded = Arc::clone(&sent);
         let transport = sandbox.transport();
-        let noting = tower::service_fn(move |request: Request<Body>| {
-            notes.lock().unwrap().push(Instant::now());
+        let recording = tower::service_fn(move |request: Request<Body>| {
+            recorded.lock().unwrap().push(Instant::now());
             transport.clone().oneshot(request)
         });
-        let client = ClientBuilder::over(sandbox.secret_key(), noting)
+        let client = ClientBuilder::over(sandbox.secret_key(), recording)
             .build()
             .unwrap();
         client.revoke(&unknown_id()).await.unwrap_err();
         let sent = sent.lock().unwrap().clone();
         let sequence: Vec<_> = sent.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!(sequence.len(), 2);
-        pauses.lock().unwrap().push(sequence);
+        backoffs.lock().unwrap().push(sequence);
     }
-    let mut pauses = pauses.lock().unwrap().clone();
-    pauses.sort();
-    pauses.dedup();
-    // The clock of the test runs in whole milliseconds, so that a few may coincide.
+    let mut backoffs = backoffs.lock().unwrap().clone();
+    backoffs.sort();
+    backoffs.dedup();
+    // The paused clock has a resolution of one millisecond, so a few may be equal.
     assert!(
-        pauses.len() > 90,
+        backoffs.len() > 90,
         "{} of 100 sequences differ",
-        pauses.len()
+        backoffs.len()
     );
 }
 
@@ -284,7 +283,7 @@ async fn create_with_unknown_outcome_is_retried_by_the_python_sdk_preset_only() 
     }
     assert_eq!(sandbox.ledger().minted().len(), 2);
 
-    // What the preset warns of: one call, three tokens.
+    // The preset's documented danger: one call mints three tokens.
     sandbox.inject(Fault::StatusAfter(StatusCode::BAD_GATEWAY));
     sandbox.inject(Fault::DisconnectAfter);
     client(&sandbox, RetryConfig::python_sdk())
@@ -317,7 +316,7 @@ async fn python_sdk_preset_makes_ten_attempts_with_backoff_whatever_retry_after_
         assert_eq!(requests.swap(0, Ordering::SeqCst), 10);
         client.revoke(&unknown_id()).await.unwrap_err();
         assert_eq!(requests.load(Ordering::SeqCst), 10);
-        // Eighteen pauses of up to 0.5 s to 12.8 s.
+        // Eighteen backoffs of up to 0.5 s to 12.8 s.
         let took = begun.elapsed();
         assert!(took > Duration::from_secs(1), "{took:?}");
     }
@@ -358,7 +357,7 @@ async fn no_attempt_begins_after_max_elapsed() {
     assert_eq!(begun.elapsed().as_secs(), 3);
 }
 
-/// A transport that answers with a rate limit, and after the first is not ready for 20 s.
+/// A transport that responds with a rate limit and after the first request is not ready for 20 s.
 #[derive(Clone)]
 struct Congested {
     begun: Arc<Mutex<Vec<Instant>>>,
@@ -406,7 +405,7 @@ async fn waiting_for_readiness_past_the_deadline_is_a_call_timeout() {
     assert_eq!(begun.elapsed(), Duration::from_secs(5));
 }
 
-/// A provider always has another key, so every 401 is of one that may be stale.
+/// A provider may have another key, so the key of every 401 may be stale.
 struct Provider;
 
 impl KeyProvider for Provider {
@@ -417,7 +416,7 @@ impl KeyProvider for Provider {
 
 #[tokio::test]
 async fn classifier_decides_whether_a_stale_key_is_retried() {
-    for (said, attempts) in [(None, 2), (Some(Verdict::Stop), 1)] {
+    for (chosen, attempts) in [(None, 2), (Some(Verdict::Stop), 1)] {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let transport = tower::service_fn(|_: Request<Body>| async {
             Ok::<_, BoxError>(Response::builder().status(401).body(String::new())?)
@@ -426,12 +425,12 @@ async fn classifier_decides_whether_a_stale_key_is_retried() {
         let client = ClientBuilder::over(KeySource::provider(Provider), transport)
             .retry_classifier(move |_, _, verdict| {
                 verdicts.lock().unwrap().push(verdict);
-                said.unwrap_or(verdict)
+                chosen.unwrap_or(verdict)
             })
             .build()
             .unwrap();
         let error = client.create(create()).await.unwrap_err();
-        assert_eq!(error.attempts(), attempts, "{said:?}");
+        assert_eq!(error.attempts(), attempts, "{chosen:?}");
         let seen = seen.lock().unwrap();
         assert_eq!(
             seen[..],
@@ -441,7 +440,7 @@ async fn classifier_decides_whether_a_stale_key_is_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn first_attempt_counts() {
+async fn max_attempts_includes_the_first_attempt() {
     for (config, attempts) in [
         (RetryConfig::disabled(), 1),
         (RetryConfig::default().max_attempts(2), 2),

@@ -1,9 +1,13 @@
 //! Every credential that was minted is returned, revoked or reported.
 
+mod support {
+    pub(crate) mod reports;
+}
+
 use std::{
     future::pending,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll},
@@ -14,48 +18,19 @@ use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorTokenRequest, Body, BoxError, Client, ClientBuilder, CreateActorToken, Error,
     ErrorKind, OperationKind, Outcome, RetryConfig, Ticket,
-    layer::{
-        SettleLayer,
-        settle::{SettleEnd, SettleEvent},
-    },
+    layer::{SettleLayer, settle::SettleEnd},
     sandbox::{Fault, Sandbox, SandboxTransport},
 };
 use futures_util::{FutureExt, poll};
 use http::{Request, StatusCode};
+use support::reports::Reports;
 use tower::{Service, ServiceBuilder, ServiceExt, layer::layer_fn, util::MapRequestLayer};
 
-/// Long enough for everything to settle; the clock is paused.
+/// Longer than settling takes; the clock is paused.
 const LONG: Duration = Duration::from_secs(600);
 
 fn create() -> CreateActorToken {
     CreateActorToken::new("user_1", Actor::new("user_2")).expires_in(Duration::from_secs(1000))
-}
-
-/// An end, the id of the token, and until when it could be used.
-type Report = (SettleEnd, Option<String>, Option<SystemTime>);
-
-/// What was reported.
-#[derive(Clone, Default)]
-struct Reports(Arc<Mutex<Vec<Report>>>);
-
-impl Reports {
-    fn hook(&self) -> impl Fn(&SettleEvent) + Send + Sync + 'static {
-        let reports = self.clone();
-        move |event| {
-            let id = event.actor_token_id().map(ToString::to_string);
-            let report = (event.end(), id, event.exposed_until());
-            reports.0.lock().unwrap().push(report);
-        }
-    }
-
-    fn ends(&self) -> Vec<SettleEnd> {
-        self.0
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|report| report.0)
-            .collect()
-    }
 }
 
 struct Fixture {
@@ -145,7 +120,7 @@ async fn create_without_a_response_is_reported_with_the_end_of_its_exposure() {
     let error = it.client.create(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
     it.client.drain(LONG).await;
-    let reports = it.reports.0.lock().unwrap().clone();
+    let reports = it.reports.all();
     let [(SettleEnd::Unknown, None, Some(until))] = reports[..] else {
         panic!("{reports:?}");
     };
@@ -205,7 +180,7 @@ async fn token_of_a_truncated_response_is_revoked() {
     let id = error.actor_token_id().unwrap().clone();
     it.client.drain(LONG).await;
     assert_eq!((it.minted(), it.live()), (1, 0));
-    let reports = it.reports.0.lock().unwrap().clone();
+    let reports = it.reports.all();
     assert_eq!(reports, [(SettleEnd::Revoked, Some(id.to_string()), None)]);
 }
 
@@ -228,7 +203,7 @@ async fn token_of_another_user_is_reported_and_not_revoked() {
     let error = it.client.create(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Applied);
     it.client.drain(LONG).await;
-    let reports = it.reports.0.lock().unwrap().clone();
+    let reports = it.reports.all();
     assert!(matches!(&reports[..], [(SettleEnd::Foreign, Some(id), Some(_))] if id == "act_9"));
     assert_eq!(it.sandbox.requests(), 1);
 }
@@ -262,7 +237,7 @@ async fn failed_compensating_revoke_is_reported_after_five_attempts() {
     drop(token);
     it.client.drain(LONG).await;
     assert_eq!(it.sandbox.requests(), 6);
-    let reports = it.reports.0.lock().unwrap().clone();
+    let reports = it.reports.all();
     assert!(
         matches!(&reports[..], [(SettleEnd::NotRevoked, Some(it), Some(_))] if *it == id),
         "{reports:?}"
@@ -276,7 +251,7 @@ async fn lost_token_that_was_accepted_is_reported_as_accepted() {
     let ticket = token.expose_json();
     let link: serde_json::Value = serde_json::from_slice(&ticket).unwrap();
     it.sandbox.accept(link["url"].as_str().unwrap()).unwrap();
-    // The same token, leased: its drop finds it used.
+    // A lease whose token was accepted.
     let lease = it.client.lease(create()).await.unwrap();
     let link = lease.ticket().and_then(Ticket::expose_url).unwrap();
     it.sandbox.accept(link).unwrap();
@@ -326,7 +301,7 @@ async fn create_beyond_max_creates_is_refused_and_not_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn timed_out_create_is_retried_only_if_settling_and_the_option_are_enabled() {
-    for (asked, enabled, requests) in [(false, true, 1), (true, false, 1), (true, true, 2)] {
+    for (option, enabled, requests) in [(false, true, 1), (true, false, 1), (true, true, 2)] {
         let layer = if enabled {
             SettleLayer::new()
         } else {
@@ -336,18 +311,18 @@ async fn timed_out_create_is_retried_only_if_settling_and_the_option_are_enabled
             builder
                 .settle(layer)
                 .attempt_timeout(Duration::from_secs(2))
-                .retry(RetryConfig::default().retry_settled_timeouts(asked))
+                .retry(RetryConfig::default().retry_settled_timeouts(option))
         });
         it.sandbox.inject(Fault::Delay(Duration::from_secs(5)));
         let result = it.client.create(create()).await;
-        assert_eq!(it.sandbox.requests(), requests, "{asked} {enabled}");
+        assert_eq!(it.sandbox.requests(), requests, "{option} {enabled}");
         if let Ok(token) = &result {
             token.ticket().unwrap().claim();
         }
         assert_eq!(result.is_ok(), requests == 2);
         it.client.drain(LONG).await;
-        // What was lost is revoked; what was returned lives.
-        assert_eq!(it.live(), usize::from(result.is_ok()), "{asked} {enabled}");
+        // The lost token is revoked, and the returned one is live.
+        assert_eq!(it.live(), usize::from(result.is_ok()), "{option} {enabled}");
     }
 }
 
@@ -374,10 +349,10 @@ async fn drain_ends_as_soon_as_nothing_is_in_flight() {
     let mut call = Box::pin(it.client.create(create()));
     assert!(poll!(call.as_mut()).is_pending());
     drop(call);
-    for takes in [Duration::from_secs(5), Duration::ZERO] {
+    for expected in [Duration::from_secs(5), Duration::ZERO] {
         let begun = tokio::time::Instant::now();
         assert!(it.client.drain(LONG).await.is_complete());
-        assert_eq!(begun.elapsed(), takes);
+        assert_eq!(begun.elapsed(), expected);
     }
     assert_eq!(it.reports.ends(), [SettleEnd::Revoked]);
 }
@@ -415,7 +390,7 @@ fn runtime_that_ends_without_a_drain_reports_lost_creates() {
         .start_paused(true)
         .build()
         .unwrap();
-    let held = runtime.block_on(async {
+    let token = runtime.block_on(async {
         it.sandbox.inject(Fault::HangAfter);
         let mut call = Box::pin(it.client.create(create()));
         assert!(poll!(call.as_mut()).is_pending());
@@ -424,8 +399,8 @@ fn runtime_that_ends_without_a_drain_reports_lost_creates() {
     });
     drop(runtime);
     assert_eq!(it.reports.ends(), [SettleEnd::Unknown]);
-    // An unread ticket that outlives its runtime cannot be revoked any more.
-    drop(held);
+    // An unread ticket cannot be revoked after its runtime has ended.
+    drop(token);
     assert_eq!(
         it.reports.ends(),
         [SettleEnd::Unknown, SettleEnd::NotRevoked]
@@ -481,11 +456,11 @@ async fn panic_in_the_hook_does_not_stop_settling() {
 #[tokio::test(start_paused = true)]
 async fn unsent_create_is_not_settled() {
     let reports = Reports::default();
-    let never = tower::service_fn(|_: Request<Body>| {
+    let silent = tower::service_fn(|_: Request<Body>| {
         pending::<Result<http::Response<http_body_util::Full<Bytes>>, BoxError>>()
     });
     let key = clerk_actor_tokens::SecretKey::new("sk_test_1").unwrap();
-    let client = ClientBuilder::over(key, never)
+    let client = ClientBuilder::over(key, silent)
         .on_settle(reports.hook())
         .build()
         .unwrap();
@@ -499,14 +474,14 @@ async fn unsent_create_is_not_settled() {
 #[tokio::test(start_paused = true)]
 async fn token_that_a_layer_drops_is_revoked() {
     let it = fixture();
-    // The caller's own layer gives the token up after it was delivered.
-    let mut giving_up = ServiceBuilder::new()
+    // A layer above the client drops the token.
+    let mut dropping = ServiceBuilder::new()
         .and_then(|_token| async {
             Err::<(), _>(Error::api(StatusCode::FORBIDDEN, Default::default()))
         })
         .service(it.client.clone());
     let request = ActorTokenRequest::create(create());
-    giving_up
+    dropping
         .ready()
         .await
         .unwrap()
@@ -548,9 +523,12 @@ async fn compensating_revoke_carries_the_headers_and_extensions_of_the_create() 
 
 #[tokio::test(start_paused = true)]
 async fn compensating_revoke_that_is_never_ready_is_reported_within_a_minute() {
-    /// Not ready any more once it is closed.
+    /// Is not ready while `closed` is set.
     #[derive(Clone)]
-    struct Gate<S>(S, Arc<AtomicBool>);
+    struct Gate<S> {
+        inner: S,
+        closed: Arc<AtomicBool>,
+    }
 
     impl<S: Service<Request<Body>>> Service<Request<Body>> for Gate<S> {
         type Response = S::Response;
@@ -558,14 +536,14 @@ async fn compensating_revoke_that_is_never_ready_is_reported_within_a_minute() {
         type Future = S::Future;
 
         fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-            if self.1.load(Ordering::Relaxed) {
+            if self.closed.load(Ordering::Relaxed) {
                 return Poll::Pending;
             }
-            self.0.poll_ready(cx)
+            self.inner.poll_ready(cx)
         }
 
         fn call(&mut self, request: Request<Body>) -> S::Future {
-            self.0.call(request)
+            self.inner.call(request)
         }
     }
 
@@ -573,7 +551,10 @@ async fn compensating_revoke_that_is_never_ready_is_reported_within_a_minute() {
     let closed = Arc::new(AtomicBool::new(false));
     let gate = Arc::clone(&closed);
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
-        .wire_layer(layer_fn(move |inner| Gate(inner, gate.clone())))
+        .wire_layer(layer_fn(move |inner| Gate {
+            inner,
+            closed: Arc::clone(&gate),
+        }))
         .on_settle(reports.hook())
         .build()
         .unwrap();
@@ -587,10 +568,10 @@ async fn compensating_revoke_that_is_never_ready_is_reported_within_a_minute() {
 #[tokio::test(start_paused = true)]
 async fn hook_is_kept_by_a_later_settle_layer_without_a_hook() {
     let sandbox = Sandbox::new();
-    for (own, heard) in [(false, [1, 0]), (true, [0, 1])] {
+    for (has_hook, counts) in [(false, [1, 0]), (true, [0, 1])] {
         let (earlier, later) = (Reports::default(), Reports::default());
         let mut layer = SettleLayer::new().grace(LONG);
-        if own {
+        if has_hook {
             layer = layer.on_settle(later.hook());
         }
         let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
@@ -600,6 +581,6 @@ async fn hook_is_kept_by_a_later_settle_layer_without_a_hook() {
             .unwrap();
         drop(client.create(create()).await.unwrap());
         client.drain(LONG).await;
-        assert_eq!([earlier, later].map(|it| it.ends().len()), heard);
+        assert_eq!([earlier, later].map(|it| it.ends().len()), counts);
     }
 }

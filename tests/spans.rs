@@ -1,4 +1,4 @@
-//! Every call and every attempt has a span, which records how it ended and nothing secret.
+//! Every call and every attempt has a span, which records its result and no secret.
 
 mod support {
     pub(crate) mod capture;
@@ -61,7 +61,7 @@ fn create() -> ActorTokenRequest {
 
 /// Claims a minted token, so that nothing is left to settle.
 #[track_caller]
-fn kept(token: Result<ActorToken, Error>) {
+fn claim(token: Result<ActorToken, Error>) {
     if let Some(ticket) = token.unwrap().ticket() {
         ticket.claim();
     }
@@ -71,14 +71,14 @@ fn id() -> ActorTokenId {
     "act_1".parse().unwrap()
 }
 
-/// Checks of every span that it is closed, has the right target and holds no secret.
+/// Checks that every span is closed, has our target and holds no secret.
 fn checked(capture: &Capture) -> (Recorded, Vec<Recorded>) {
     for span in capture.spans() {
         assert!(span.closed, "{span:#?}");
         assert_eq!(span.target, "clerk_actor_tokens");
     }
-    let told = format!("{:?} {:?}", capture.spans(), capture.events());
-    assert!(!told.contains("marker"), "{told}");
+    let shown = format!("{:?} {:?}", capture.spans(), capture.events());
+    assert!(!shown.contains("marker"), "{shown}");
     let mut calls = capture.named("call");
     assert_eq!(calls.len(), 1);
     let attempts = capture.named("attempt");
@@ -88,10 +88,10 @@ fn checked(capture: &Capture) -> (Recorded, Vec<Recorded>) {
 
 #[track_caller]
 fn assert_fields<const N: usize>(span: &Recorded, fields: [(&str, &str); N]) {
-    let told: Vec<_> = span.fields.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    let recorded: Vec<_> = span.fields.iter().map(|(k, v)| (*k, v.as_str())).collect();
     let mut fields = fields.to_vec();
     fields.sort_unstable();
-    assert_eq!(told, fields);
+    assert_eq!(recorded, fields);
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn successful_call_has_a_span_with_a_child_for_its_attempt() {
     let (capture, _guard) = Capture::begin();
     let headers = [("clerk-trace-id", "trace_1")];
     let client = scripted([response(200, &headers, MINTED)]);
-    kept(client.send(create()).await);
+    claim(client.send(create()).await);
 
     let (call, attempts) = checked(&capture);
     assert_eq!((call.parent, call.level), (None, Level::INFO));
@@ -139,7 +139,7 @@ async fn trace_id_in_a_span_is_made_presentable() {
         let headers = [("clerk-trace-id", "a sk_test_marker")];
         let client = scripted([response(status, &headers, body)]);
         if let Ok(token) = client.send(create()).await {
-            kept(Ok(token));
+            claim(Ok(token));
         }
         let (_, attempts) = checked(&capture);
         assert_eq!(attempts[0].field("clerk.trace_id"), "a sk_[redacted]");
@@ -191,12 +191,12 @@ async fn create_with_an_unreadable_response_records_the_id_once() {
         client.send(create()).await.unwrap_err();
         client.drain(S).await;
 
-        let mut told = capture.named("call");
-        told.extend(capture.named("attempt"));
-        let ids = told.iter().map(|span| span.field("actor_token.id"));
+        let mut spans = capture.named("call");
+        spans.extend(capture.named("attempt"));
+        let ids = spans.iter().map(|span| span.field("actor_token.id"));
         assert!(
             ids.into_iter().all(|id| ["", "act_1"].contains(&id)),
-            "{told:#?}"
+            "{spans:#?}"
         );
     }
 }
@@ -209,7 +209,7 @@ async fn retried_rate_limit_is_two_attempts_and_one_warning() {
         response(429, &[("retry-after", "2")], limited),
         response(200, &[], MINTED),
     ]);
-    kept(client.send(create()).await);
+    claim(client.send(create()).await);
 
     let (call, attempts) = checked(&capture);
     assert_eq!(call.field("clerk.attempts"), "2");
@@ -337,13 +337,13 @@ async fn settled_token_has_a_span_with_the_revoke_as_its_child() {
         "/actor_tokens/{actor_token_id}/revoke"
     );
     assert_eq!(capture.spans()[revoke.parent.unwrap()].name, "settle");
-    let told = capture.events();
-    assert_eq!(told.len(), 1);
+    let events = capture.events();
+    assert_eq!(events.len(), 1);
     assert_eq!(
-        (told[0].level, told[0].field("actor_token.id")),
+        (events[0].level, events[0].field("actor_token.id")),
         (Level::INFO, "act_1")
     );
-    assert!(!format!("{:?} {told:?}", capture.spans()).contains("marker"));
+    assert!(!format!("{:?} {events:?}", capture.spans()).contains("marker"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -383,7 +383,7 @@ async fn cancelled_call_closes_its_spans() {
 async fn panicking_call_closes_its_spans() {
     let (capture, _guard) = Capture::begin();
     let client = over(service_fn(|_: Request<Body>| async {
-        assert!(std::hint::black_box(false), "a fault of the transport");
+        assert!(std::hint::black_box(false), "panic in the transport");
         Ok::<_, BoxError>(response(200, &[], REVOKED))
     }))
     .build()
@@ -461,19 +461,19 @@ async fn layers_of_users_run_inside_the_span_of_their_level() {
     }))
     .build()
     .unwrap();
-    kept(client.send(create()).await);
+    claim(client.send(create()).await);
     checked(&capture);
     let seen = seen.lock().unwrap();
     let names: Vec<_> = seen.iter().map(|name| name.unwrap_or("none")).collect();
-    // An attempt layer stands above the span of the attempts that it begins.
+    // An attempt layer is above the span of its attempts.
     let attempt = ["call", "attempt"];
     assert_eq!(names, [["call", "call"], attempt, attempt].concat());
 }
 
 /// Records the current span when it is dropped.
-struct Noting(Arc<Mutex<Vec<&'static str>>>);
+struct SpanOnDrop(Arc<Mutex<Vec<&'static str>>>);
 
-impl Drop for Noting {
+impl Drop for SpanOnDrop {
     fn drop(&mut self) {
         let name = Span::current().metadata().map(tracing::Metadata::name);
         self.0.lock().unwrap().push(name.unwrap_or("none"));
@@ -483,14 +483,14 @@ impl Drop for Noting {
 #[tokio::test(start_paused = true)]
 async fn attempt_is_dropped_inside_its_span() {
     let (capture, _guard) = Capture::begin();
-    let noted = Arc::new(Mutex::new(Vec::new()));
+    let recorded = Arc::new(Mutex::new(Vec::new()));
     let transport = service_fn({
-        let noted = Arc::clone(&noted);
+        let recorded = Arc::clone(&recorded);
         move |request: Request<Body>| {
-            let noting = Noting(Arc::clone(&noted));
+            let recorder = SpanOnDrop(Arc::clone(&recorded));
             let _taken = request.into_body().into_bytes();
             async move {
-                let _noting = noting;
+                let _recorder = recorder;
                 pending::<Result<FullResponse, BoxError>>().await
             }
         }
@@ -498,13 +498,13 @@ async fn attempt_is_dropped_inside_its_span() {
     // Without settling, a dropped attempt is not moved to the background.
     let client = over(transport).settle(SettleLayer::disabled());
     let client = client.build().unwrap();
-    // Ended by the attempt's timeout, by the call's, and by the caller.
+    // Dropped by the timeout of the attempt, by that of the call, and by the caller.
     client.send(create()).await.unwrap_err();
     client.send(create().timeout(S)).await.unwrap_err();
     let mut call = Box::pin(client.send(create()));
     assert!(poll!(&mut call).is_pending());
     drop(call);
-    assert_eq!(*noted.lock().unwrap(), ["attempt"; 3]);
+    assert_eq!(*recorded.lock().unwrap(), ["attempt"; 3]);
     assert!(capture.spans().iter().all(|span| span.closed));
 }
 
@@ -540,7 +540,7 @@ async fn spans_of_concurrent_calls_keep_their_parents() {
 #[tokio::test(start_paused = true)]
 async fn propagator_gives_every_attempt_its_own_traceparent() {
     let (_capture, _guard) = Capture::begin();
-    /// Returns W3C's header for the current span.
+    /// Returns a W3C `traceparent` header for the current span.
     fn traceparent() -> HeaderValue {
         let span = Span::current().id().expect("inside the attempt's span");
         let trace = "0af7651916cd43dd8448eb211c80319c";
@@ -555,11 +555,11 @@ async fn propagator_gives_every_attempt_its_own_traceparent() {
         }))
         .build()
         .unwrap();
-    kept(client.send(create()).await);
+    claim(client.send(create()).await);
 
     let sent = transport.sent();
     let [first, second] = [&sent[0], &sent[1]].map(|it| &it.headers()["traceparent"]);
-    assert_ne!(first, second, "an attempt's parent is its own span");
+    assert_ne!(first, second, "each attempt has its own span");
 }
 
 #[tokio::test]
@@ -570,7 +570,7 @@ async fn levels_can_be_set_and_spans_disabled() {
         .trace(TraceLayer::new().level(Level::TRACE))
         .build()
         .unwrap();
-    kept(client.send(create()).await);
+    claim(client.send(create()).await);
     let levels: Vec<_> = capture.spans().iter().map(|span| span.level).collect();
     assert_eq!(levels, [Level::DEBUG, Level::TRACE]);
 
@@ -580,7 +580,7 @@ async fn levels_can_be_set_and_spans_disabled() {
         .trace(TraceLayer::disabled())
         .build()
         .unwrap();
-    kept(client.send(create()).await);
+    claim(client.send(create()).await);
     assert!(capture.spans().is_empty());
 }
 
@@ -621,14 +621,14 @@ async fn custom_span_has_the_fields_that_it_declares() {
 #[tokio::test]
 async fn trace_layer_of_tower_http_can_replace_ours() {
     let (capture, _guard) = Capture::begin();
-    let theirs = tower_http::trace::TraceLayer::new_for_http()
+    let http_trace = tower_http::trace::TraceLayer::new_for_http()
         .make_span_with(|_: &Request<Body>| tracing::info_span!("theirs"));
     let client = over(Scripted::new([response(200, &[], MINTED)]))
         .trace(TraceLayer::disabled())
-        .wire_layer(theirs.clone())
+        .wire_layer(http_trace.clone())
         .build()
         .unwrap();
-    kept(client.send(create()).await);
+    claim(client.send(create()).await);
     let names: Vec<_> = capture.spans().iter().map(|span| span.name).collect();
     assert_eq!(names, ["call", "theirs"]);
     assert_eq!(capture.named("theirs")[0].parent, Some(0));
@@ -638,10 +638,10 @@ async fn trace_layer_of_tower_http_can_replace_ours() {
     let client = over(Scripted::new([response(200, &[], MINTED)]))
         .trace_call(TraceCallLayer::disabled())
         .trace(TraceLayer::disabled())
-        .wire_layer(theirs)
+        .wire_layer(http_trace)
         .build()
         .unwrap();
-    kept(client.send(create()).await);
+    claim(client.send(create()).await);
     let names: Vec<_> = capture.spans().iter().map(|span| span.name).collect();
     assert_eq!(names, ["theirs"]);
 }

@@ -1,4 +1,4 @@
-//! Every layer keeps tower's contract: it calls the instance that was polled ready.
+//! Every layer keeps tower's contract: it calls the instance that it polled ready.
 
 mod support {
     pub(crate) mod probe;
@@ -117,7 +117,7 @@ fn busy_at_first(request: Request<Body>) -> Result<FullResponse, BoxError> {
     })
 }
 
-/// Calls a service several times, and each time a clone that was made while it was ready.
+/// Calls a service several times, and each time also a clone of the ready instance.
 async fn check<S, R>(mut service: S, request: impl Fn() -> R)
 where
     S: Service<R> + Clone,
@@ -198,7 +198,7 @@ async fn whole_stack_calls_the_instance_that_was_ready() {
     check(service.build().unwrap(), call).await;
 }
 
-/// Both operations one after the other, the create with a retry, and many at once.
+/// Sends a create with a retry, a revoke, and many concurrent calls.
 async fn works<S: CallService>(stack: S) {
     let client = Client::new(stack);
     let revoke = || ActorTokenRequest::revoke(id());
@@ -239,7 +239,7 @@ async fn limits_and_buffers_work_at_every_level() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shed_load_was_not_sent() {
+async fn call_that_load_shed_refuses_has_outcome_not_sent() {
     /// Returns the error of a revoke while a create without response holds the only permit.
     async fn shed(client: Client) -> Error {
         let mut busy = Box::pin(client.send(call()));
@@ -346,7 +346,7 @@ async fn refused_request_releases_the_reserved_readiness() {
             .await
             .unwrap_err();
         assert_eq!(error.outcome(), Outcome::NotSent, "{shown}");
-        // The handle lives on, but does not hold the permit.
+        // The handle still exists but does not hold the permit.
         let other = tokio::time::timeout(MINUTE, client.revoke(&id())).await;
         assert!(other.is_ok_and(|revoked| revoked.is_ok()), "{shown}");
     }
@@ -370,7 +370,7 @@ async fn dropped_call_cannot_be_sent() {
     drop(client.send(call()));
     assert!(
         queued.lock().unwrap().is_empty(),
-        "it was sent without being polled"
+        "it was sent before it was polled"
     );
     for polls in 0..3 {
         let mut dropped = client.ready().await.unwrap().call(call());

@@ -1,4 +1,4 @@
-//! Each layer of the stack alone above Settle.
+//! Every layer of the stack, alone above Settle.
 
 use std::{fmt::Debug, future, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
 
 type Settled = Settle<CollectBody<Peer>>;
 
-/// Shorter than an exchange takes, so that the timeout drops it.
+/// Shorter than an exchange, so that the timeout drops it.
 const SHORT: Duration = Duration::from_millis(550);
 const LONG: Duration = Duration::from_secs(30);
 
@@ -103,7 +103,7 @@ async fn call_timeout_loses_no_token() {
     }
 }
 
-/// Sends a create once more that was rejected or failed.
+/// Retries a create once after a rejection or a failure.
 #[derive(Clone)]
 struct OnceMore(bool);
 
@@ -142,7 +142,7 @@ async fn retry_layer_of_tower_loses_no_token() {
 async fn hedge_between_the_layers_loses_no_token() {
     check_attempts(|settled| hedged(decoded(settled)), encoded_create).await;
     check_attempts(|settled| hedged(decoded_in_time(settled)), encoded_create).await;
-    // A hedge is not `Clone`, so it stands under a buffer.
+    // A hedge is not `Clone`, so it is under a buffer.
     let buffered = |settled| BufferLayer::new(4).layer(hedged(decoded(settled)));
     check_calls(|settled| JsonLayer::new().layer(buffered(settled))).await;
 }

@@ -1,4 +1,4 @@
-//! A lease that is dropped is revoked, whenever that is.
+//! A lease is revoked whenever it is dropped.
 
 use clerk_actor_tokens::{Lease, Ticket, layer::settle::SettleEnd};
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn beginning_a_lease_loses_no_token() {
+async fn dropped_lease_future_loses_no_token() {
     for (name, creates) in responses() {
         drop_at_every_poll(name, &creates, |setup| {
             let client = setup.client();
@@ -46,10 +46,10 @@ impl Returned for Revoked {
 }
 
 #[tokio::test(start_paused = true)]
-async fn revoking_a_lease_loses_no_token() {
+async fn dropped_lease_revoke_loses_no_token() {
     for (name, creates) in responses() {
         drop_at_every_poll(name, &creates, |setup| {
-            // A revoke that is dropped half way may have taken effect, and is sent again.
+            // A dropped revoke may have taken effect, and is sent again.
             setup.most_revokes.set(2);
             let client = setup.client();
             Box::pin(async move {

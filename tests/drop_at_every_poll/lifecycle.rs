@@ -1,4 +1,4 @@
-//! Calls whose caller, task or layers fail them: no token is lost.
+//! Results that are never received, calls that are dropped in backoff and layers that panic lose no token.
 
 use std::{
     panic::resume_unwind,
@@ -135,7 +135,7 @@ async fn ten_thousand_concurrent_calls_lose_no_token() {
         }
     }
     setup.check(&claimed, 0, "ten thousand").await;
-    // However many are lost at once, the API sees few concurrent revokes.
+    // The number of concurrent revokes is limited, however many tokens are lost.
     assert!(setup.peer.ledger().most_revokes_at_once <= 32);
 }
 

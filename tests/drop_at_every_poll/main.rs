@@ -1,5 +1,5 @@
-//! A call that is dropped after any number of polls loses no token: each layer above Settle alone, the
-//! whole stack, and the stack under the layers of others.
+//! A call that is dropped after any number of polls loses no token: with each layer above Settle alone, in
+//! the whole stack, and in the stack under users' layers.
 
 mod layers;
 mod leases;
@@ -10,4 +10,5 @@ mod stacks;
 #[path = "../support"]
 mod support {
     pub(crate) mod peer;
+    pub(crate) mod reports;
 }

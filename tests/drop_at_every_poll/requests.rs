@@ -10,7 +10,7 @@ use tower::{Service, hedge::Hedge};
 
 use crate::support::peer::{CallNumber, Content, Effect, End, Exchange, Head, Pause, USER};
 
-/// Returns a 200 that is pending twice at each of its steps.
+/// Returns a 200 that is pending twice at every step.
 pub(crate) fn slow(effect: Effect) -> Exchange {
     Exchange {
         before_taking: Pause::polls(2),
@@ -22,7 +22,7 @@ pub(crate) fn slow(effect: Effect) -> Exchange {
     }
 }
 
-/// Returns what the peer responds to the creates of a call, and a name for it.
+/// Returns the peer's responses to the creates of a call, with a name.
 pub(crate) fn responses() -> Vec<(&'static str, Vec<Exchange>)> {
     let early = || slow(Effect::WhenTaken);
     let rejected = Exchange {
@@ -79,13 +79,13 @@ pub(crate) fn revoke() -> ActorTokenRequest {
     numbered(ActorTokenRequest::revoke("act_9".parse().unwrap()), 0)
 }
 
-/// Numbers a call. Every call has number zero where the number does not matter.
+/// Adds the number of a call, which is zero in tests of one call.
 pub(crate) fn numbered(mut request: ActorTokenRequest, number: usize) -> ActorTokenRequest {
     request.extensions_mut().insert(CallNumber(number));
     request
 }
 
-/// Sends every request twice that takes longer than most did.
+/// Hedges every request that takes longer than most.
 #[derive(Clone)]
 pub(crate) struct Twice;
 

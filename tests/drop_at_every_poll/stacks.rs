@@ -1,4 +1,4 @@
-//! The whole stack, alone and under layers of others.
+//! The whole stack, alone and under users' layers.
 
 use std::time::Duration;
 

@@ -201,7 +201,7 @@ async fn announced_and_streamed_bodies_are_limited() {
     assert_eq!(status_of_stream(streamed).await, 413);
 }
 
-/// Announces one byte over the limit, and must not be read.
+/// A body that announces one byte over the limit and must not be read.
 struct TooLong;
 
 impl http_body::Body for TooLong {

@@ -1,4 +1,4 @@
-//! Requests, responses and keys with the marker in everything that must not be shown.
+//! Requests, responses and keys with the marker in everything that must not show.
 
 #![allow(dead_code, reason = "no test binary needs all of it")]
 
@@ -38,7 +38,7 @@ pub(crate) fn key() -> SecretKey {
     SecretKey::new("sk_test_MARKER").unwrap()
 }
 
-/// A request with a header of the caller's, marked sensitive because its value is a secret.
+/// Returns a create with a secret in a header of the caller, which is marked sensitive.
 pub(crate) fn create() -> ActorTokenRequest {
     let actor = Actor::new("MARKER").claim("reason", "MARKER");
     let create = CreateActorToken::new("user_MARKER", actor).expires_in(Duration::from_secs(60));
@@ -51,21 +51,21 @@ pub(crate) fn minted() -> FullResponse {
     response(200, &[("set-cookie", "MARKER")], MINTED)
 }
 
-/// The request of a call's attempts.
+/// Returns a request of the attempt level.
 pub(crate) fn payload() -> Request<Payload> {
     let body = Payload::new(OperationKind::Create, r#"{"user_id":"MARKER"}"#);
     let request = Request::post("https://api.clerk.com/v1/actor_tokens");
     request.body(body).unwrap()
 }
 
-/// The request of one attempt.
+/// Returns a request of the wire level.
 pub(crate) fn attempt() -> Request<Body> {
     payload().map(Payload::begin_attempt)
 }
 
 pub(crate) type ReadyResponse = Ready<Result<FullResponse, BoxError>>;
 
-/// A transport whose futures show everything.
+/// A transport whose futures show their response.
 #[derive(Clone, Debug)]
 pub(crate) struct RevealingTransport;
 

@@ -1,4 +1,4 @@
-//! Attempt layers that hedge: several attempts of a call at once.
+//! Attempt layers that hedge, with several concurrent attempts of a call.
 
 use clerk_actor_tokens::{ActorTokenRequest, BoxError, Payload, TokenResponse};
 use http::{Request, Response};
@@ -18,7 +18,7 @@ use crate::{
     without_retry,
 };
 
-/// Sends each request as two attempts and returns what `both` makes of them.
+/// Sends each request as two attempts, from whose futures `both` makes the response.
 fn hedging<S, F, T>(
     both: F,
 ) -> impl Layer<
@@ -57,7 +57,7 @@ async fn hedged_attempts_return_one_token_and_revoke_the_other() {
     let client = without_retry(prompt())
         .settle(settling.layer.clone())
         .attempt_layer(hedging(async |one, other| {
-            // Both have a response before one is chosen.
+            // Both have a response before one is returned.
             let other = tokio::spawn(other);
             let one = tokio::spawn(one);
             tokio::time::sleep(SECOND).await;
@@ -113,7 +113,7 @@ async fn slow_attempt_that_a_hedge_cancels_is_revoked() {
     let (peer, settling) = (playing([late()]), Settling::new());
     let client = without_retry(peer.clone())
         .settle(settling.layer.clone())
-        // tower's hedge is not `Clone`, so it stands under a buffer.
+        // tower's hedge is not `Clone`, so it is under a buffer.
         .attempt_layer(BufferLayer::<Request<Payload>>::new(16))
         .attempt_layer(layer_fn(|attempt| {
             let latencies = [1000; 10];
@@ -166,7 +166,7 @@ async fn response_of_a_spawned_attempt_is_not_mixed_into_the_returned_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hedged_revoke_succeeds_when_its_second_attempt_comes_too_late() {
+async fn hedged_revoke_succeeds_when_its_second_attempt_is_already_revoked() {
     let peer = Peer::new(|asked| match asked.before {
         0 => late(),
         _ => Exchange {

@@ -22,7 +22,7 @@ use crate::{
     without_retry,
 };
 
-/// Requests that an attempt layer kept, as a log does.
+/// Requests that an attempt layer keeps, as a log may do.
 type Kept = Arc<Mutex<Vec<Request<Payload>>>>;
 
 pub(crate) fn keeping(
@@ -98,12 +98,12 @@ async fn spawned_attempt_of_a_cancelled_call_is_settled() {
         .unwrap();
     let call = client.send(create());
     tokio::time::timeout(SECOND, call).await.unwrap_err();
-    // The task goes on, and its response is dropped.
+    // The task continues, and its response is dropped.
     assert_eq!(settling.reports().await, [revoked("act_0")]);
     assert_eq!(sent(&peer), 1);
 }
 
-/// An attempt level that begins its attempts by hand, over a transport.
+/// Returns a service that begins its attempts by hand, over a transport.
 fn by_hand<T>(
     transport: T,
 ) -> impl Service<

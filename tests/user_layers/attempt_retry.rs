@@ -1,4 +1,4 @@
-//! Attempt layers that retry, with a policy of the user's.
+//! Attempt layers that retry with a user's policy.
 
 use std::task::Poll;
 
@@ -111,7 +111,7 @@ async fn spawned_retry_cannot_send_after_not_sent_was_reported() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retried_attempt_does_not_mix_its_bytes_with_those_of_the_one_before() {
+async fn retried_attempt_does_not_mix_its_bytes_with_those_of_the_previous_one() {
     for (request, reports) in [
         (create(), vec![revoked("act_0")]),
         // A revoke is not settled.

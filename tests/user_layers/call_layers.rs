@@ -29,7 +29,7 @@ async fn spawned_call_cannot_send_after_not_sent_was_reported() {
         ..Exchange::prompt()
     });
     let client = ClientBuilder::over(key(), peer.clone())
-        // Unlike ours, it sets no deadline, after which nothing is sent either.
+        // Unlike ours, it sets no deadline, which would also prevent the send.
         .call_layer(tower::timeout::TimeoutLayer::new(SECOND))
         .call_layer(MapFutureLayer::new(spawned))
         .build()

@@ -37,7 +37,7 @@ async fn spawning_wire_layer_loses_no_token() {
         ..Exchange::prompt()
     };
     for (retry, first, returned, reports) in [
-        // An attempt that was withdrawn is not sent by its task, whether or not it is retried.
+        // A withdrawn attempt is not sent by its task, retried or not.
         (RetryConfig::disabled(), slow_to_send.clone(), 0, vec![]),
         (RetryConfig::default(), slow_to_send, 1, vec![]),
         // An attempt that was sent is followed.
@@ -77,7 +77,7 @@ async fn request_that_waits_in_a_buffer_is_not_sent_after_its_attempt() {
     assert_eq!(sent(&peer), 1);
 }
 
-/// Reads a response to its end before it is passed on.
+/// Reads a response to its end before it returns it.
 async fn read(response: Response<PeerBody>) -> Result<Response<Full<Bytes>>, BoxError> {
     let (head, body) = response.into_parts();
     let bytes = body.collect().await?.to_bytes();
@@ -110,7 +110,7 @@ async fn failure_to_connect_is_not_sent_when_a_wire_layer_reads_the_response() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn response_that_breaks_off_in_a_reading_wire_layer_is_reported() {
+async fn create_is_reported_when_its_response_is_cut_off_in_a_reading_wire_layer() {
     for end in [End::Fail, End::Hang] {
         let settling = Settling::new();
         let peer = playing([Exchange {
