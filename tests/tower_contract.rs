@@ -3,6 +3,7 @@
 mod support {
     pub(crate) mod probe;
     pub(crate) mod response;
+    pub(crate) mod tower_policies;
 }
 
 use std::{
@@ -32,14 +33,11 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use support::{
     probe::Probe,
     response::{FullResponse, response},
+    tower_policies::RetryOnce,
 };
 use tower::{
-    Layer, Service, ServiceBuilder, ServiceExt,
-    buffer::BufferLayer,
-    limit::ConcurrencyLimitLayer,
-    load_shed::LoadShedLayer,
-    retry::{Policy, RetryLayer as TowerRetryLayer},
-    service_fn,
+    Layer, Service, ServiceBuilder, ServiceExt, buffer::BufferLayer, limit::ConcurrencyLimitLayer,
+    load_shed::LoadShedLayer, retry::RetryLayer as TowerRetryLayer, service_fn,
 };
 use tower_http::{set_header::SetRequestHeaderLayer, trace::TraceLayer as HttpTraceLayer};
 
@@ -385,26 +383,15 @@ async fn dropped_call_cannot_be_sent() {
     }
 }
 
-/// A policy that retries once.
-#[derive(Clone)]
-struct OnceMore(bool);
-
-impl Policy<Request<Payload>, Response<TokenResponse>, BoxError> for OnceMore {
-    type Future = future::Ready<()>;
-
-    fn retry(
-        &mut self,
-        _: &mut Request<Payload>,
-        result: &mut Result<Response<TokenResponse>, BoxError>,
-    ) -> Option<Self::Future> {
-        let error = result.as_ref().err()?.downcast_ref::<Error>()?;
-        assert_eq!(error.outcome(), Outcome::Rejected);
-        std::mem::take(&mut self.0).then(|| future::ready(()))
-    }
-
-    fn clone_request(&mut self, request: &Request<Payload>) -> Option<Request<Payload>> {
-        Some(request.clone())
-    }
+/// Retries once after a rejection, the only failure that is expected.
+fn retry_once() -> TowerRetryLayer<RetryOnce> {
+    RetryOnce::after(|error| {
+        let error = error.downcast_ref::<Error>();
+        error.is_some_and(|error| {
+            assert_eq!(error.outcome(), Outcome::Rejected);
+            true
+        })
+    })
 }
 
 #[tokio::test]
@@ -416,7 +403,7 @@ async fn retry_layer_of_tower_can_replace_ours() {
         .layer(TypedErrorLayer::new())
         .layer(parts.call_timeout_layer())
         .layer(JsonLayer::new())
-        .layer(TowerRetryLayer::new(OnceMore(true)))
+        .layer(retry_once())
         .layer(parts.trace_layer())
         .layer(DecodeErrorLayer::new())
         .layer(parts.attempt_timeout_layer())

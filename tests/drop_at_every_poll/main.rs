@@ -11,4 +11,5 @@ mod stacks;
 mod support {
     pub(crate) mod peer;
     pub(crate) mod reports;
+    pub(crate) mod tower_policies;
 }

@@ -1,12 +1,9 @@
-//! Requests, responses and a hedge.
-
-use std::time::Duration;
+//! Requests and responses.
 
 use clerk_actor_tokens::{
     Actor, ActorTokenRequest, Body, CreateActorToken, OperationKind, Payload,
 };
 use http::Request;
-use tower::{Service, hedge::Hedge};
 
 use crate::support::peer::{CallNumber, Content, Effect, End, Exchange, Head, Pause, USER};
 
@@ -83,28 +80,4 @@ pub(crate) fn revoke() -> ActorTokenRequest {
 pub(crate) fn numbered(mut request: ActorTokenRequest, number: usize) -> ActorTokenRequest {
     request.extensions_mut().insert(CallNumber(number));
     request
-}
-
-/// Hedges every request that takes longer than most.
-#[derive(Clone)]
-pub(crate) struct Twice;
-
-impl<R: Clone> tower::hedge::Policy<R> for Twice {
-    fn clone_request(&self, request: &R) -> Option<R> {
-        Some(request.clone())
-    }
-
-    fn can_retry(&self, _: &R) -> bool {
-        true
-    }
-}
-
-pub(crate) fn hedged<S, R>(service: S) -> Hedge<S, Twice>
-where
-    S: Service<R> + Clone,
-    S::Error: Into<tower::BoxError>,
-    R: Clone,
-{
-    let (least, percentile, period) = (5, 0.5, Duration::from_secs(60));
-    Hedge::new_with_mock_latencies::<R>(service, Twice, least, percentile, period, &[400; 10])
 }

@@ -6,8 +6,9 @@ use clerk_actor_tokens::{ActorToken, ActorTokenRequest, RetryConfig};
 use tower::{Service, ServiceBuilder, ServiceExt, buffer::BufferLayer};
 
 use crate::{
-    requests::{create, hedged, responses},
+    requests::{create, responses},
     setup::{Call, Setup, drop_at_every_poll},
+    support::tower_policies::hedged,
 };
 
 async fn check<S>(stack: impl Fn(&Setup) -> S, request: impl Fn() -> ActorTokenRequest)

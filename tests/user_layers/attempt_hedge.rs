@@ -2,19 +2,16 @@
 
 use clerk_actor_tokens::{ActorTokenRequest, BoxError, Payload, TokenResponse};
 use http::{Request, Response};
-use tower::{
-    Layer, Service, ServiceExt,
-    buffer::BufferLayer,
-    hedge::{self, Hedge},
-    layer::layer_fn,
-    util::Oneshot,
-};
+use tower::{Layer, Service, ServiceExt, buffer::BufferLayer, layer::layer_fn, util::Oneshot};
 
 use crate::{
     SECOND, Settling,
     attempt_layers::keeping,
     claim, create, late, numbered, playing, prompt, revoke, revoked, sent,
-    support::peer::{Content, Exchange, Pause, Peer},
+    support::{
+        peer::{Content, Exchange, Pause, Peer},
+        tower_policies::hedged,
+    },
     without_retry,
 };
 
@@ -97,28 +94,12 @@ async fn late_response_of_a_hedge_is_revoked_although_the_request_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn slow_attempt_that_a_hedge_cancels_is_revoked() {
-    #[derive(Clone)]
-    struct Always;
-
-    impl hedge::Policy<Request<Payload>> for Always {
-        fn clone_request(&self, request: &Request<Payload>) -> Option<Request<Payload>> {
-            Some(request.clone())
-        }
-
-        fn can_retry(&self, _: &Request<Payload>) -> bool {
-            true
-        }
-    }
-
     let (peer, settling) = (playing([late()]), Settling::new());
     let client = without_retry(peer.clone())
         .settle(settling.layer.clone())
         // tower's hedge is not `Clone`, so it is under a buffer.
         .attempt_layer(BufferLayer::<Request<Payload>>::new(16))
-        .attempt_layer(layer_fn(|attempt| {
-            let latencies = [1000; 10];
-            Hedge::new_with_mock_latencies(attempt, Always, 10, 0.9, 60 * SECOND, &latencies)
-        }))
+        .attempt_layer(layer_fn(hedged::<_, Request<Payload>>))
         .build()
         .unwrap();
     let token = client.send(create()).await.unwrap();

@@ -12,9 +12,12 @@ use tower::{
 };
 
 use crate::{
-    LONG, OnceMore, SECOND, Settling, claim, create, delayed, key, late, playing, prompt, revoke,
-    revoked, sent, silent, spawned,
-    support::peer::{Effect, Exchange, Head, Pause, Peer},
+    LONG, SECOND, Settling, claim, create, delayed, key, late, playing, prompt, revoke, revoked,
+    sent, silent, spawned,
+    support::{
+        peer::{Effect, Exchange, Head, Pause, Peer},
+        tower_policies::RetryOnce,
+    },
     unconnected_at_first, was_not_sent, without_retry,
 };
 
@@ -80,7 +83,7 @@ async fn retried_call_reports_the_attempts_of_both_tries() {
     let peer = silent();
     let client = without_retry(unconnected_at_first(&peer, 1, SECOND))
         .call_layer(TimeoutLayer::new(5 * SECOND))
-        .call_layer(OnceMore::after(was_not_sent))
+        .call_layer(RetryOnce::after(was_not_sent))
         .build()
         .unwrap();
     let error = client.send(create()).await.unwrap_err();

@@ -1,6 +1,7 @@
 //! Users' layers at every level of the stack: layers that retry, hedge, buffer, spawn, clone, keep or
 //! rewrite requests, and layers that respond themselves.
 
+mod attempt_accounting;
 mod attempt_hedge;
 mod attempt_layers;
 mod attempt_retry;
@@ -16,11 +17,11 @@ mod support {
     pub(crate) mod reports;
     pub(crate) mod response;
     pub(crate) mod scripted;
+    pub(crate) mod tower_policies;
 }
 mod wire_layers;
 
 use std::{
-    future::{Ready, ready},
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -39,11 +40,7 @@ use clerk_actor_tokens::{
     },
 };
 use http::{HeaderMap, Request, Response};
-use tower::{
-    Layer, Service, ServiceExt,
-    retry::{Policy, RetryLayer},
-    util::MapRequestLayer,
-};
+use tower::{Layer, Service, ServiceExt, util::MapRequestLayer};
 
 use self::support::{
     peer::{Exchange, Head, Peer, PeerBody, create, numbered},
@@ -197,38 +194,6 @@ where
 async fn delayed<T>(request: T) -> Result<T, BoxError> {
     tokio::time::sleep(SECOND * 7 / 10).await;
     Ok(request)
-}
-
-/// Retries once after an error that `retries` accepts.
-#[derive(Clone)]
-struct OnceMore {
-    left: bool,
-    retries: fn(&BoxError) -> bool,
-}
-
-impl OnceMore {
-    /// Retries once after any failure, even of a create that may have minted a token.
-    fn always() -> RetryLayer<Self> {
-        Self::after(|_| true)
-    }
-
-    fn after(retries: fn(&BoxError) -> bool) -> RetryLayer<Self> {
-        let left = true;
-        RetryLayer::new(Self { left, retries })
-    }
-}
-
-impl<Q: Clone, T> Policy<Q, T, BoxError> for OnceMore {
-    type Future = Ready<()>;
-
-    fn retry(&mut self, _: &mut Q, result: &mut Result<T, BoxError>) -> Option<Ready<()>> {
-        let failed = result.as_ref().is_err_and(self.retries);
-        (failed && std::mem::take(&mut self.left)).then(|| ready(()))
-    }
-
-    fn clone_request(&mut self, request: &Q) -> Option<Q> {
-        Some(request.clone())
-    }
 }
 
 type Sent = Pin<Box<dyn Future<Output = Result<Response<PeerBody>, BoxError>> + Send>>;

@@ -13,10 +13,11 @@ use tower::{
 use tracing::{field::Empty, info_span};
 
 use crate::{
-    OnceMore, SECOND, claim, create, playing, prompt, revoke, sent, silent,
+    SECOND, claim, create, playing, prompt, revoke, sent, silent,
     support::{
         capture::Capture,
         peer::{Exchange, Pause, Peer},
+        tower_policies::RetryOnce,
     },
     unconnected_at_first, was_not_sent, without_retry,
 };
@@ -43,7 +44,7 @@ async fn retry_around_a_client_inside_a_client_sends_again() {
     for request in [create, revoke] {
         let inner = without_retry(unconnected_at_first(&prompt(), 1, SECOND));
         let inner = inner.build().unwrap().map_err(BoxError::from);
-        let client = Client::new(OnceMore::after(was_not_sent).layer(inner));
+        let client = Client::new(RetryOnce::after(was_not_sent).layer(inner));
         client.send(request()).await.unwrap();
     }
 }
@@ -51,7 +52,7 @@ async fn retry_around_a_client_inside_a_client_sends_again() {
 #[tokio::test(start_paused = true)]
 async fn retry_between_two_typed_error_layers_sends_again() {
     let client = without_retry(playing([Exchange::refusal(429, None)]))
-        .call_layer(OnceMore::always())
+        .call_layer(RetryOnce::always())
         .call_layer(MapErrLayer::new(|error: Error| BoxError::from(error)))
         .call_layer(TypedErrorLayer::new())
         .build()
@@ -101,7 +102,7 @@ async fn inner_client_and_outer_client_report_a_clone_that_was_sent() {
             recorded.lock().unwrap().push(error.outcome());
             BoxError::from(error)
         });
-    let retried = OnceMore::after(was_not_sent).layer(inner);
+    let retried = RetryOnce::after(was_not_sent).layer(inner);
     let client = Client::new(cloned().layer(retried));
     let error = client.send(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);

@@ -1,10 +1,6 @@
 //! Users' attempt layers: tower's retry with a user's policy, tower's hedge under a buffer, spawned attempts
 //! and attempts that are begun by hand. Every token is returned, revoked or reported.
 
-mod support {
-    pub(crate) mod peer;
-}
-
 use std::{
     pin::Pin,
     task::{Context, Poll},
@@ -13,23 +9,26 @@ use std::{
 
 use clerk_actor_tokens::{
     ActorToken, ActorTokenRequest, BoxError, CallWatch, Client, ClientBuilder, Error, ErrorKind,
-    OperationKind, Outcome, Payload, RetryConfig, SecretKey, Ticket, TokenResponse,
+    OperationKind, Outcome, Payload, RetryConfig, SecretKey, TokenResponse,
     client::{AttemptService, CustomTransport, Layers, SettleCounts},
 };
 use futures_util::FutureExt;
 use http::{Request, Response};
-use support::peer::{self, Effect, Exchange, Head, Pause, Peer, numbered};
 use tokio::{task::JoinHandle, time::Sleep};
 use tower::{
     Service,
     buffer::BufferLayer,
-    hedge::{self, Hedge},
     layer::layer_fn,
     retry::{Policy, RetryLayer},
 };
 
-const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
+use crate::{
+    LONG, SECOND, claim,
+    support::{
+        peer::{self, Effect, Exchange, Head, Pause, Peer, numbered},
+        tower_policies,
+    },
+};
 
 type AttemptResult = Result<Response<TokenResponse>, BoxError>;
 type AttemptFuture = Pin<Box<dyn Future<Output = AttemptResult> + Send>>;
@@ -111,15 +110,9 @@ fn check(peer: &Peer, counts: SettleCounts, returned: &[&ActorToken], expected: 
 }
 
 async fn drained(client: &Client) -> SettleCounts {
-    let report = client.drain(HOUR).await;
+    let report = client.drain(LONG).await;
     assert!(report.is_complete(), "{report:?}");
     report.counts()
-}
-
-/// Reads the ticket, so that the token is not revoked.
-#[track_caller]
-fn read(token: &ActorToken) {
-    assert!(token.ticket().and_then(Ticket::expose_url).is_some());
 }
 
 /// A user's policy: retries errors that `retries` accepts, at most twice, after a backoff of a second.
@@ -184,7 +177,7 @@ async fn retry_layer_of_tower_retries_as_its_policy_says() {
         let (peer, client) = with_policy(&plans, without_effect);
         let (request, watch) = create();
         let token = client.send(request).await.unwrap();
-        read(&token);
+        claim(&token);
         assert_eq!(
             (watch.attempts(), watch.outcome()),
             (attempts, Outcome::Applied)
@@ -226,7 +219,7 @@ async fn policy_that_replays_an_unknown_create_loses_no_token() {
     let (peer, client) = with_policy(&[unavailable()], always);
     let (request, watch) = create();
     let token = client.send(request).await.unwrap();
-    read(&token);
+    claim(&token);
     assert_eq!(watch.attempts(), 2);
     let expected = Tokens {
         minted: 2,
@@ -240,7 +233,7 @@ async fn policy_that_replays_an_unknown_create_loses_no_token() {
     let (peer, client) = with_policy(&[after(20 * SECOND)], always);
     let (request, watch) = create();
     let token = client.send(request).await.unwrap();
-    read(&token);
+    claim(&token);
     assert_eq!(watch.attempts(), 2);
     assert!(watch.is_settling());
     let expected = Tokens {
@@ -290,31 +283,12 @@ async fn call_cancelled_or_timed_out_in_the_backoff_of_a_policy_sends_nothing_mo
     assert_eq!(peer.ledger().creates.len(), 1);
 }
 
-/// Hedges every request that takes longer than 400 ms.
-#[derive(Clone)]
-struct HedgeAll;
-
-impl hedge::Policy<Request<Payload>> for HedgeAll {
-    fn clone_request(&self, request: &Request<Payload>) -> Option<Request<Payload>> {
-        Some(request.clone())
-    }
-
-    fn can_retry(&self, _: &Request<Payload>) -> bool {
-        true
-    }
-}
-
 /// Returns a client whose attempts are hedged. tower's `Hedge` is not `Clone`, so a buffer is above it.
 fn hedged(plans: &[Exchange]) -> (Peer, Client) {
-    fn hedge<S: AttemptService>(inner: S) -> Hedge<S, HedgeAll> {
-        let (least, percentile, latencies) = (5, 0.5, [400; 10]);
-        let period = 60 * SECOND;
-        Hedge::new_with_mock_latencies(inner, HedgeAll, least, percentile, period, &latencies)
-    }
     let (peer, builder) = over(plans);
     let client = builder
         .attempt_layer(BufferLayer::new(8))
-        .attempt_layer(layer_fn(hedge));
+        .attempt_layer(layer_fn(tower_policies::hedged::<_, Request<Payload>>));
     (peer, client.build().unwrap())
 }
 
@@ -323,7 +297,7 @@ async fn fast_attempt_is_not_hedged() {
     let (peer, client) = hedged(&[]);
     let (request, watch) = create();
     let token = client.send(request).await.unwrap();
-    read(&token);
+    claim(&token);
     assert_eq!(watch.attempts(), 1);
     let expected = Tokens {
         minted: 1,
@@ -343,7 +317,7 @@ async fn slower_attempt_of_a_hedge_is_settled() {
         let (peer, client) = hedged(&plans);
         let (request, watch) = create();
         let token = client.send(request).await.unwrap();
-        read(&token);
+        claim(&token);
         assert_eq!((watch.attempts(), watch.outcome()), (2, Outcome::Applied));
         assert!(watch.is_settling());
         let expected = Tokens {
@@ -450,7 +424,7 @@ async fn spawned_attempts_are_returned_and_retried() {
     let (peer, client) = spawned(&[Exchange::refusal(429, Some(0))]);
     let (request, watch) = create();
     let token = client.send(request).await.unwrap();
-    read(&token);
+    claim(&token);
     assert_eq!((watch.attempts(), watch.outcome()), (2, Outcome::Applied));
     let expected = Tokens {
         minted: 1,
