@@ -62,7 +62,7 @@ fn read(body: impl Into<Bytes>) -> ClerkErrors {
 }
 
 /// Returns a text of the network as the crate keeps it.
-fn presentable(text: String) -> String {
+fn cleaned(text: String) -> String {
     ActorTokenStatus::from(&*text).as_str().to_owned()
 }
 
@@ -227,7 +227,7 @@ fn debug_of_an_error_has_at_most_16_kib() {
 }
 
 #[test]
-fn trace_id_in_a_header_is_made_presentable() {
+fn trace_id_in_a_header_is_cleaned() {
     for name in ["clerk-trace-id", "cf-ray"] {
         let error = failed(&[(name, "a sk_test_1")], "");
         assert_eq!(error.trace_id(), Some("a sk_[redacted]"));
@@ -264,7 +264,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn any_texts_are_read_and_made_presentable(texts in any::<[String; 5]>()) {
+    fn any_texts_are_decoded_and_cleaned(texts in any::<[String; 5]>()) {
         let [code, message, long_message, name, value] = texts;
         let body = json!({"errors": [{
             "meta": {(&name): value},
@@ -273,7 +273,7 @@ proptest! {
             "code": code,
         }]});
         let [code, message, long, name, value] =
-            [code, message, long_message, name, value].map(presentable);
+            [code, message, long_message, name, value].map(cleaned);
         let error = ClerkError::new(code, message, long).with_meta(name, value);
         prop_assert_eq!(read(body.to_string()).errors, [error]);
     }

@@ -33,7 +33,7 @@ async fn with_fault(fault: Fault, times: usize) -> String {
 }
 
 #[tokio::test]
-async fn wrong_key_message_names_the_key() {
+async fn wrong_key_message_states_that_the_key_is_invalid() {
     let key = SecretKey::new("sk_test_wrong").unwrap();
     assert_eq!(
         message(&Sandbox::new(), key).await,
@@ -61,7 +61,7 @@ fn malformed_base_url_message_states_the_mistake() {
 }
 
 #[tokio::test]
-async fn unknown_user_message_names_the_user() {
+async fn unknown_user_message_states_that_no_user_was_found() {
     assert_eq!(
         against(Sandbox::new().known_users(["user_9"])).await,
         "the API responded with 404 Not Found, resource_not_found: No user was found with this id. \
@@ -70,7 +70,7 @@ async fn unknown_user_message_names_the_user() {
 }
 
 #[tokio::test]
-async fn exhausted_quota_message_names_the_plan() {
+async fn exhausted_quota_message_states_that_no_impersonations_are_left() {
     assert_eq!(
         against(Sandbox::new().quota(0)).await,
         "the API responded with 422 Unprocessable Entity, impersonation_limit_exceeded: The plan of this \
@@ -79,7 +79,7 @@ async fn exhausted_quota_message_names_the_plan() {
 }
 
 #[tokio::test]
-async fn plan_without_impersonation_message_names_the_plan() {
+async fn plan_without_impersonation_message_states_what_is_missing() {
     assert_eq!(
         against(Sandbox::new().without_impersonation()).await,
         "the API responded with 402 Payment Required, unsupported_subscription_plan_features: The plan of \
@@ -179,7 +179,7 @@ mod connecting {
     }
 
     #[tokio::test]
-    async fn server_without_tls_message_names_tls() {
+    async fn server_without_tls_message_states_that_it_does_not_speak_tls() {
         use tokio::io::AsyncWriteExt;
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,7 +1,6 @@
 //! `error.type` of an attempt is the status of an API error, and otherwise the name of the error's kind.
 
 mod support {
-    #[allow(dead_code, reason = "not all of it is needed here")]
     pub(crate) mod capture;
 }
 

@@ -52,7 +52,7 @@ where
     assert_future_hidden(service.call(request)).await;
 }
 
-/// A service of any level whose futures show their response; `body` makes the body of that.
+/// A service of any level whose futures show their response; `body` makes the body.
 fn revealing<R, B>(
     body: fn(Bytes) -> B,
 ) -> impl Service<

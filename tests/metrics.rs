@@ -3,7 +3,6 @@
 
 mod support {
     pub(crate) mod response;
-    #[allow(dead_code, reason = "not all of it is needed here")]
     pub(crate) mod scripted;
 }
 

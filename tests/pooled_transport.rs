@@ -142,7 +142,7 @@ impl AsyncWrite for Pipe {
 async fn revoke(client: Client) -> Error {
     let id = "act_1".parse().unwrap();
     let error = client.revoke(&id).await.unwrap_err();
-    // Background tasks end.
+    // Lets background tasks end.
     tokio::time::sleep(Duration::from_secs(90)).await;
     error
 }

@@ -128,7 +128,7 @@ async fn error_states_that_the_retry_budget_is_exhausted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn backoffs_of_concurrent_calls_differ() {
+async fn backoffs_of_calls_differ() {
     let backoffs = Arc::new(Mutex::new(Vec::new()));
     for _ in 0..100 {
         let (sent, backoffs) = (Arc::new(Mutex::new(Vec::new())), Arc::clone(&backoffs));

@@ -326,7 +326,7 @@ async fn inbound_headers_are_an_extension_and_are_not_forwarded() {
 }
 
 #[tokio::test]
-async fn added_keys_are_accepted_and_without_a_key_every_caller() {
+async fn added_keys_are_accepted_and_every_caller_without_keys() {
     let revoke = |bearer: &str| post(REVOKE, &[("authorization", bearer)], "");
     let other = || SecretKey::new("sk_test_other_0123456789ab").unwrap();
     let api = ActorTokensApi::new(Recorder::default(), key())
@@ -376,7 +376,7 @@ fn key_that_could_be_guessed_is_not_accepted() {
 }
 
 #[tokio::test]
-async fn name_of_an_unknown_field_is_made_presentable() {
+async fn name_of_an_unknown_field_is_cleaned() {
     let (_, api) = recorded();
     let name = "a\u{202e}\u{1b}[1m sk_test_marker";
     let body = json!({"user_id": "u", "actor": {"sub": "a"}, name: 1});
@@ -523,7 +523,7 @@ fn gateway(sandbox: &Sandbox) -> ActorTokensApi<Client> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_401_about_the_key_of_the_client_is_a_502() {
+async fn status_401_about_the_key_of_the_client_becomes_a_502() {
     let sandbox = Sandbox::new();
     let wrong = SecretKey::new("sk_test_wrong").unwrap();
     let client = ClientBuilder::over(wrong, sandbox.transport()).build();
@@ -537,7 +537,7 @@ async fn a_401_about_the_key_of_the_client_is_a_502() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn status_about_the_connection_of_the_client_is_a_502_or_504() {
+async fn status_about_the_connection_of_the_client_becomes_a_502_or_504() {
     let sandbox = Sandbox::new();
     let statuses = [
         (502, "bad_gateway", &[407, 421, 425][..]),
@@ -791,7 +791,7 @@ async fn connection_that_is_refused_is_a_503() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_4xx_after_an_attempt_with_unknown_outcome_is_a_502() {
+async fn status_4xx_after_an_attempt_with_unknown_outcome_becomes_a_502() {
     let sandbox = Sandbox::new();
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .build()

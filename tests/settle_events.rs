@@ -1,7 +1,6 @@
 //! A token that was not returned is an ERROR event, unless it was revoked.
 
 mod support {
-    #[allow(dead_code, reason = "not all of it is needed here")]
     pub(crate) mod capture;
     pub(crate) mod response;
 }

@@ -41,7 +41,7 @@ fn later() -> Exchange {
 }
 
 #[test]
-fn create_that_is_dropped_outside_of_a_runtime_is_followed_where_it_began() {
+fn create_dropped_outside_of_a_runtime_is_settled_in_its_own_runtime() {
     let (client, reports) = client(later());
     let own = runtime();
     let mut call = Box::pin(client.send(peer::create()));
@@ -52,7 +52,7 @@ fn create_that_is_dropped_outside_of_a_runtime_is_followed_where_it_began() {
 }
 
 #[test]
-fn ticket_that_is_dropped_outside_of_a_runtime_is_revoked_where_it_was_minted() {
+fn ticket_dropped_outside_of_a_runtime_is_revoked_in_its_own_runtime() {
     let (client, reports) = client(later());
     let own = runtime();
     let token = own.block_on(client.send(peer::create())).unwrap();
@@ -62,7 +62,7 @@ fn ticket_that_is_dropped_outside_of_a_runtime_is_revoked_where_it_was_minted() 
 }
 
 #[test]
-fn ticket_that_is_dropped_in_another_runtime_is_revoked_there() {
+fn ticket_dropped_in_another_runtime_is_revoked_there() {
     let (client, reports) = client(later());
     let (own, other) = (runtime(), runtime());
     let token = own.block_on(client.send(peer::create())).unwrap();

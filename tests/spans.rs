@@ -133,7 +133,7 @@ async fn successful_call_has_a_span_with_a_child_for_its_attempt() {
 }
 
 #[tokio::test]
-async fn trace_id_in_a_span_is_made_presentable() {
+async fn trace_id_in_a_span_is_cleaned() {
     for (status, body) in [(200, MINTED), (422, "")] {
         let (capture, _guard) = Capture::begin();
         let headers = [("clerk-trace-id", "a sk_test_marker")];

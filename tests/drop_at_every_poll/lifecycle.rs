@@ -136,7 +136,7 @@ async fn ten_thousand_concurrent_calls_lose_no_token() {
     }
     setup.check(&claimed, 0, "ten thousand").await;
     // The number of concurrent revokes is limited, however many tokens are lost.
-    assert!(setup.peer.ledger().most_revokes_at_once <= 32);
+    assert!(setup.peer.ledger().most_concurrent_revokes <= 32);
 }
 
 /// Returns a function that panics the first time it is called.
@@ -150,7 +150,7 @@ fn panic_once() -> impl Fn() + Clone {
 }
 
 #[tokio::test(start_paused = true)]
-async fn panic_in_a_layer_of_a_user_reaches_its_own_call_only() {
+async fn panic_in_a_user_layer_fails_its_own_call_only() {
     let unsettled = Exchange {
         head: Head::Status(503, None),
         ..slow(Effect::WhenTaken)

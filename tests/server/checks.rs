@@ -51,7 +51,7 @@ async fn other_paths_are_not_found() {
 }
 
 #[tokio::test]
-async fn other_methods_than_post_are_refused() {
+async fn methods_other_than_post_are_refused() {
     for method in ["GET", "HEAD", "DELETE", "OPTIONS"] {
         let mut request = create(BODY);
         *request.method_mut() = method.parse().unwrap();

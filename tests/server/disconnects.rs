@@ -1,4 +1,4 @@
-//! A token is revoked if the caller disconnects before it can have received it.
+//! A token is revoked if the caller disconnects before the response can have reached it.
 
 use std::{future::poll_fn, pin::Pin};
 

@@ -1,5 +1,7 @@
 //! A subscriber that records the spans and events of one thread.
 
+#![allow(dead_code, reason = "no test binary needs all of it")]
+
 use std::{
     collections::BTreeMap,
     fmt::Debug,

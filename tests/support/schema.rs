@@ -59,15 +59,8 @@ impl OpenApi {
         }
     }
 
-    /// Checks a value against a schema.
-    ///
-    /// # Errors
-    ///
-    /// The first mismatch.
-    ///
-    /// # Panics
-    ///
-    /// At an unknown keyword, so that none is ignored.
+    /// Checks a value against a schema, and returns the first mismatch. Panics at an unknown keyword, so that
+    /// none is ignored.
     pub(crate) fn check(&self, schema: &Value, value: &Value) -> Result<(), String> {
         let schema = self.resolved(schema);
         for (keyword, rule) in schema.as_object().unwrap() {

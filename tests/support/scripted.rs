@@ -1,5 +1,7 @@
 //! A transport that responds from a script and records the requests that it is sent.
 
+#![allow(dead_code, reason = "no test binary needs all of it")]
+
 use std::{
     collections::VecDeque,
     convert::Infallible,

@@ -11,7 +11,6 @@ mod nested_clients;
 mod panics;
 #[path = "../support"]
 mod support {
-    #[expect(dead_code, reason = "only spans are read")]
     pub(crate) mod capture;
     pub(crate) mod peer;
     pub(crate) mod reports;

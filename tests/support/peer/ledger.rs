@@ -16,8 +16,8 @@ pub(crate) struct Ledger {
     pub(crate) revokes: Vec<Revoke>,
     /// The requests of each kind and call.
     calls: HashMap<(OperationKind, usize), Vec<usize>>,
-    revokes_at_once: usize,
-    pub(crate) most_revokes_at_once: usize,
+    concurrent_revokes: usize,
+    pub(crate) most_concurrent_revokes: usize,
 }
 
 /// A create that reached the peer.
@@ -163,9 +163,10 @@ impl Entry {
                 own.after_open = after_open;
             } else {
                 ledger.revokes[self.index].taken = true;
-                ledger.revokes_at_once += 1;
-                ledger.most_revokes_at_once =
-                    ledger.most_revokes_at_once.max(ledger.revokes_at_once);
+                ledger.concurrent_revokes += 1;
+                ledger.most_concurrent_revokes = ledger
+                    .most_concurrent_revokes
+                    .max(ledger.concurrent_revokes);
             }
         }
         self.reach(Effect::WhenTaken);
@@ -224,7 +225,7 @@ impl Drop for Entry {
         self.reach(self.effect);
         let mut ledger = self.ledger.lock().unwrap();
         if self.kind == OperationKind::Revoke && ledger.revokes[self.index].taken {
-            ledger.revokes_at_once -= 1;
+            ledger.concurrent_revokes -= 1;
         }
     }
 }
