@@ -34,7 +34,7 @@ fn failed(headers: &[(&str, &str)], body: impl Into<Bytes>) -> Error {
     let create = CreateActorToken::new("user_1", Actor::new("user_2"));
     let ended = client.create(create).now_or_never();
     assert_eq!(transport.sent().len(), 1);
-    ended.expect("it is ready at once").unwrap_err()
+    ended.expect("the attempt is ready at once").unwrap_err()
 }
 
 /// Returns the error of an attempt with this response.
@@ -50,7 +50,7 @@ fn decoded(status: u16, headers: &[(&str, &str)], body: &'static str) -> Error {
     });
     let request = Request::new(Payload::new(OperationKind::Create, "{}"));
     let ended = DecodeErrorLayer::new().layer(exchange).oneshot(request);
-    let error = ended.now_or_never().expect("it is ready at once");
+    let error = ended.now_or_never().expect("the attempt is ready at once");
     *error.unwrap_err().downcast().unwrap()
 }
 

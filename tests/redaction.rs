@@ -113,7 +113,7 @@ async fn settle_reports_and_span_contexts_show_no_secret() {
 #[track_caller]
 fn assert_panic_hidden(panics: impl FnOnce()) {
     let (panicked, leaks) = search::during(|| catch_unwind(AssertUnwindSafe(panics)));
-    let message = panicked.expect_err("it did not panic");
+    let message = panicked.expect_err("no panic");
     assert!(message.is::<String>() || message.is::<&str>());
     assert!(leaks.is_empty(), "{leaks:?}");
 }

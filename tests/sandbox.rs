@@ -702,7 +702,11 @@ mod over_tcp {
             let mut received = Vec::new();
             let end = stream.read_to_end(&mut received);
             let end = timeout(Duration::from_secs(86_400), end).await;
-            assert!(end.is_ok(), "it stays open: {}", head.escape_ascii());
+            assert!(
+                end.is_ok(),
+                "the connection stays open: {}",
+                head.escape_ascii()
+            );
             assert_eq!(received.is_empty(), head != REQUEST);
         }
     }
@@ -722,7 +726,7 @@ mod over_tcp {
         let mut status = [0; 12];
         let second = Duration::from_secs(1);
         let early = timeout(second, last.read_exact(&mut status)).await;
-        assert!(early.is_err(), "it was served");
+        assert!(early.is_err(), "the request was served");
         connections.pop();
         let served = timeout(second, last.read_exact(&mut status)).await;
         assert_eq!(served.unwrap().unwrap(), 12);

@@ -368,7 +368,7 @@ async fn dropped_call_cannot_be_sent() {
     drop(client.send(call()));
     assert!(
         queued.lock().unwrap().is_empty(),
-        "it was sent before it was polled"
+        "the request was sent before it was polled"
     );
     for polls in 0..3 {
         let mut dropped = client.ready().await.unwrap().call(call());
@@ -378,7 +378,7 @@ async fn dropped_call_cannot_be_sent() {
         drop(dropped);
         let bodies: Vec<Body> = std::mem::take(&mut queued.lock().unwrap());
         for body in bodies {
-            assert!(body.into_bytes().is_err(), "it can still be sent");
+            assert!(body.into_bytes().is_err(), "the request can still be sent");
         }
     }
 }

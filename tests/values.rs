@@ -234,7 +234,7 @@ fn key_has_the_characters_of_a_bearer_token_only() {
 fn invisible_characters_are_removed_and_all_others_kept() {
     let class = regex_syntax::parse(r"[\p{Cf}\p{Default_Ignorable_Code_Point}\p{Cc}]").unwrap();
     let HirKind::Class(Class::Unicode(class)) = class.kind() else {
-        panic!("it is no class");
+        panic!("not a character class");
     };
     let mut ranges = class.ranges().to_vec();
     // The line separators, and the blank Braille pattern.
