@@ -1,4 +1,4 @@
-//! An actor token is read from JSON and written as JSON without a loss, and what is not a token is refused.
+//! An actor token survives a round trip through JSON, and other JSON is refused.
 
 use std::time::{Duration, SystemTime};
 
@@ -56,18 +56,18 @@ fn id_alone_is_enough() {
 }
 
 #[test]
-fn unknown_field_or_one_of_another_type_is_absent() {
+fn field_of_another_type_is_absent() {
     let wrong = ["null", "-1", "1.5", "true", "{}", "[\"x\"]", "{\"x\":{}}"];
     for field in "user_id status url created_at updated_at actor new".split(' ') {
-        for odd in wrong {
-            let json = format!(r#"{{"{field}":{odd},"id":"act_1","token":"t"}}"#);
+        for unreadable in wrong {
+            let json = format!(r#"{{"{field}":{unreadable},"id":"act_1","token":"t"}}"#);
             let token = String::from_utf8(read(&json).expose_json()).unwrap();
             let bare = r#"{"object":"actor_token","id":"act_1","status":"","token":"t"}"#;
             assert_eq!(token, bare, "{json}");
         }
     }
-    for odd in [r#""1""#, "1e3", "18446744073709551616"] {
-        let json = format!(r#"{{"created_at":{odd},"id":"a","updated_at":7}}"#);
+    for unreadable in [r#""1""#, "1e3", "18446744073709551616"] {
+        let json = format!(r#"{{"created_at":{unreadable},"id":"a","updated_at":7}}"#);
         let token = read(&json);
         assert_eq!((token.created_at(), token.updated_at()), (None, time(7)));
     }
@@ -87,7 +87,7 @@ fn token_and_url_may_be_null_absent_or_empty() {
 }
 
 #[test]
-fn unknown_status_is_kept_and_made_presentable() {
+fn unknown_status_is_kept_and_cleaned() {
     let token = read(r#"{"id":"a","status":"paused"}"#);
     assert_eq!(token.status(), &ActorTokenStatus::Other("paused".into()));
     let hostile = read("{\"id\":\"a\",\"status\":\"\u{61c}sk_test_marker\\u001b\"}");
@@ -121,7 +121,7 @@ fn other_json_is_refused_and_not_shown() {
 }
 
 #[test]
-fn incomplete_json_is_refused_wherever_it_ends() {
+fn incomplete_json_is_refused() {
     for cut in 1..FULL.len() {
         assert!(refused(&FULL[..cut]).contains("ends early"), "{cut}");
     }
@@ -145,7 +145,7 @@ fn unreadable_credential_or_actor_is_refused_with_its_line() {
 }
 
 #[test]
-fn both_forms_of_a_ticket_are_kept_whatever_they_have_in_common() {
+fn token_and_url_of_a_ticket_are_kept_whether_or_not_they_overlap() {
     for (token, url) in [
         (Some("eyJ"), Some("https://x/?ticket=eyJ")),
         (Some("eyJ"), Some("https://x/")),

@@ -31,7 +31,7 @@ fn cloned<T: Clone + Send + Sync + Unpin + Debug + 'static>() {}
 fn future<T: Future + Send + Sync + Debug + 'static>() {}
 
 #[test]
-fn values_are_shared_cloned_and_shown() {
+fn values_are_send_sync_clone_and_debug() {
     cloned::<Actor>();
     cloned::<ActorToken>();
     cloned::<ActorTokenId>();
@@ -67,7 +67,7 @@ fn values_are_shared_cloned_and_shown() {
 }
 
 #[test]
-fn errors_are_shared_and_shown() {
+fn errors_are_send_sync_and_debug() {
     fn error<T: std::error::Error + Send + Sync + Unpin + 'static>() {}
     error::<ConfigError>();
     error::<Error>();
@@ -86,7 +86,7 @@ fn errors_are_shared_and_shown() {
 }
 
 #[test]
-fn layers_and_services_are_shared_cloned_and_shown() {
+fn layers_and_services_are_send_sync_clone_and_debug() {
     cloned::<layer::ApiHeadersLayer>();
     cloned::<layer::BaseUriLayer>();
     cloned::<layer::BearerAuthLayer>();
@@ -126,7 +126,7 @@ fn layers_and_services_are_shared_cloned_and_shown() {
 
 #[cfg(feature = "transport")]
 #[test]
-fn transport_config_is_shared_cloned_and_shown() {
+fn transport_config_is_send_sync_clone_and_debug() {
     use clerk_actor_tokens::transport::{TlsError, TransportConfig};
 
     cloned::<TransportConfig>();
@@ -136,7 +136,7 @@ fn transport_config_is_shared_cloned_and_shown() {
 
 #[cfg(feature = "proxy")]
 #[test]
-fn proxy_is_shared_cloned_and_shown() {
+fn proxy_is_send_sync_clone_and_debug() {
     use clerk_actor_tokens::transport::{InvalidProxy, Proxy};
     cloned::<Proxy>();
     shared::<InvalidProxy>();
@@ -144,7 +144,7 @@ fn proxy_is_shared_cloned_and_shown() {
 
 #[cfg(feature = "transport")]
 #[test]
-fn transport_over_hyper_util_is_shared_cloned_and_shown() {
+fn hyper_transport_is_send_sync_clone_and_debug() {
     use clerk_actor_tokens::transport::client::{HyperTransport, ResponseBody, ResponseFuture};
 
     cloned::<HyperTransport>();
@@ -155,7 +155,7 @@ fn transport_over_hyper_util_is_shared_cloned_and_shown() {
 
 #[cfg(feature = "transport")]
 #[test]
-fn default_transport_is_shared_cloned_and_shown() {
+fn default_transport_is_send_sync_clone_and_debug() {
     use clerk_actor_tokens::transport::pool::{
         PoolError, PooledTransport, ResponseBody, ResponseFuture,
     };
@@ -168,7 +168,7 @@ fn default_transport_is_shared_cloned_and_shown() {
 }
 
 #[test]
-fn futures_are_sent_and_shown_if_those_below_are() {
+fn futures_are_send_and_debug_if_the_inner_futures_are() {
     future::<layer::base_uri::ResponseFuture<ReadyWire>>();
     future::<layer::collect_body::ResponseFuture<ReadyWire, Full<Bytes>>>();
     future::<layer::decode_error::ResponseFuture<ReadyAttempt>>();
@@ -187,7 +187,7 @@ fn futures_are_sent_and_shown_if_those_below_are() {
 }
 
 #[test]
-fn calls_of_a_client_are_spawned() {
+fn futures_of_client_calls_are_send() {
     fn spawned<F: Future + Send>(_: impl FnOnce(Client, ActorTokenId, CreateActorToken) -> F) {}
     spawned(|client, _, create| async move { client.create(create).await });
     spawned(|client, id, _| async move { client.revoke(&id).await });

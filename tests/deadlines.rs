@@ -40,7 +40,7 @@ async fn failure(client: &Client, request: ActorTokenRequest) -> (Error, Duratio
     (error, begun.elapsed())
 }
 
-/// Within a tick of the paused clock.
+/// Returns whether two times are equal within one tick of the paused clock.
 fn about(took: Duration, wanted: Duration) -> bool {
     took >= wanted && took < wanted + Duration::from_millis(10)
 }
@@ -95,7 +95,7 @@ async fn backoff_past_the_deadline_is_not_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn call_without_any_time_is_refused_before_it_is_sent() {
+async fn call_with_a_zero_timeout_is_refused_before_it_is_sent() {
     let sandbox = Sandbox::new();
     for request in [
         create().timeout(Duration::ZERO),
@@ -112,7 +112,7 @@ async fn call_without_any_time_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn largest_timeout_is_no_bound() {
+async fn largest_timeout_never_expires() {
     let sandbox = Sandbox::new();
     sandbox.inject(Fault::Delay(3600 * 24 * S));
     let request = create()
@@ -122,7 +122,7 @@ async fn largest_timeout_is_no_bound() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn timeout_before_the_body_is_taken_is_not_sent() {
+async fn timeout_before_the_body_is_taken_has_outcome_not_sent() {
     let transport = service_fn(|request: Request<Body>| async move {
         let _kept = request;
         pending::<Result<Response<String>, BoxError>>().await
@@ -165,7 +165,7 @@ async fn status_before_a_timeout_in_the_body_decides_the_outcome() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn head_of_a_rejection_counts_even_if_its_body_never_ends() {
+async fn timeout_in_the_body_of_a_rejection_has_outcome_rejected() {
     /// A body that never ends.
     struct Endless;
 

@@ -1,4 +1,4 @@
-//! A client that the environment configures. Every case runs in a process of its own.
+//! A client that the environment configures. Every case runs in a separate process.
 
 use std::{convert::Infallible, env, process::Command};
 
@@ -10,7 +10,7 @@ const KEY: (&str, &str) = ("CLERK_SECRET_KEY", "sk_test_marker");
 const URL: &str = "CLERK_API_URL";
 const VERSION: &str = "CLERK_API_VERSION";
 
-/// Where a client of this environment sends its requests, and the version that it asks for.
+/// Returns the URL and the API version of a client's requests in this environment.
 async fn configured() -> Result<String, ConfigError> {
     Client::from_env()?;
     let builder = ClientBuilder::from_env()?;
@@ -42,7 +42,7 @@ async fn client_of_this_environment() {
     println!("\nshown: {shown}");
 }
 
-/// What the client shows in this environment.
+/// Returns the output of [`configured`] in this environment.
 fn in_environment<const N: usize>(variables: [(&str, &str); N]) -> String {
     let mut command = Command::new(env::current_exe().unwrap());
     for name in [KEY.0, URL, VERSION] {

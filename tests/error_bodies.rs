@@ -1,7 +1,7 @@
-//! The status, the error body and the headers of a response are read as far as they can be read.
+//! Statuses, error bodies and headers are decoded leniently.
 
 mod support {
-    pub(crate) mod answer;
+    pub(crate) mod response;
     pub(crate) mod scripted;
 }
 
@@ -17,15 +17,15 @@ use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use support::{answer::answer, scripted::Scripted};
+use support::{response::response, scripted::Scripted};
 use tower::{Layer, ServiceExt, service_fn};
 
-/// The error of a create with this response.
+/// Returns the error of a create with this response.
 fn failed(headers: &[(&str, &str)], body: impl Into<Bytes>) -> Error {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_time().build().unwrap();
     let _entered = runtime.enter();
-    let transport = Scripted::new([answer(422, headers, body)]);
+    let transport = Scripted::new([response(422, headers, body)]);
     let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport.clone())
         .max_response_bytes(1 << 22)
         .retry(RetryConfig::disabled())
@@ -34,10 +34,10 @@ fn failed(headers: &[(&str, &str)], body: impl Into<Bytes>) -> Error {
     let create = CreateActorToken::new("user_1", Actor::new("user_2"));
     let ended = client.create(create).now_or_never();
     assert_eq!(transport.sent().len(), 1);
-    ended.expect("it is ready at once").unwrap_err()
+    ended.expect("the attempt is ready at once").unwrap_err()
 }
 
-/// The error of an attempt with this response.
+/// Returns the error of an attempt with this response.
 fn decoded(status: u16, headers: &[(&str, &str)], body: &'static str) -> Error {
     let mut response = Response::builder().status(status);
     for (name, value) in headers {
@@ -50,7 +50,7 @@ fn decoded(status: u16, headers: &[(&str, &str)], body: &'static str) -> Error {
     });
     let request = Request::new(Payload::new(OperationKind::Create, "{}"));
     let ended = DecodeErrorLayer::new().layer(exchange).oneshot(request);
-    let error = ended.now_or_never().expect("it is ready at once");
+    let error = ended.now_or_never().expect("the attempt is ready at once");
     *error.unwrap_err().downcast().unwrap()
 }
 
@@ -61,8 +61,8 @@ fn read(body: impl Into<Bytes>) -> ClerkErrors {
         .unwrap_or_default()
 }
 
-/// The text as it is kept when it came over the network.
-fn presentable(text: String) -> String {
+/// Returns a text of the network as the crate keeps it.
+fn cleaned(text: String) -> String {
     ActorTokenStatus::from(&*text).as_str().to_owned()
 }
 
@@ -132,14 +132,14 @@ fn partial_or_wrong_entries_are_empty() {
 #[test]
 fn unreadable_members_do_not_hide_the_code_and_the_trace_id() {
     let deep = "[".repeat(500) + &"]".repeat(500);
-    for odd in [b"1e400", &br#""\ud800""#[..], deep.as_bytes()] {
+    for unreadable in [b"1e400", &br#""\ud800""#[..], deep.as_bytes()] {
         for name in ["odd", "message", "long_message", "meta", r"\ud800"] {
-            let odd = [b"\"", name.as_bytes(), b"\":", odd].concat();
+            let unreadable = [b"\"", name.as_bytes(), b"\":", unreadable].concat();
             let body = [
                 b"{",
-                &odd[..],
+                &unreadable[..],
                 br#","errors":[7,1e400,{"#,
-                &odd,
+                &unreadable,
                 br#","c\u006fde":"a"}],"clerk_trace_id":"t"}"#,
             ];
             let errors = read(body.concat());
@@ -227,7 +227,7 @@ fn debug_of_an_error_has_at_most_16_kib() {
 }
 
 #[test]
-fn trace_id_in_a_header_is_made_presentable() {
+fn trace_id_in_a_header_is_cleaned() {
     for name in ["clerk-trace-id", "cf-ray"] {
         let error = failed(&[(name, "a sk_test_1")], "");
         assert_eq!(error.trace_id(), Some("a sk_[redacted]"));
@@ -264,7 +264,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn any_texts_are_read_and_made_presentable(texts in any::<[String; 5]>()) {
+    fn any_texts_are_decoded_and_cleaned(texts in any::<[String; 5]>()) {
         let [code, message, long_message, name, value] = texts;
         let body = json!({"errors": [{
             "meta": {(&name): value},
@@ -273,7 +273,7 @@ proptest! {
             "code": code,
         }]});
         let [code, message, long, name, value] =
-            [code, message, long_message, name, value].map(presentable);
+            [code, message, long_message, name, value].map(cleaned);
         let error = ClerkError::new(code, message, long).with_meta(name, value);
         prop_assert_eq!(read(body.to_string()).errors, [error]);
     }
@@ -289,7 +289,7 @@ fn retry_after_is_the_largest_of_the_readable_values() {
     };
     for (values, seconds) in [
         (&["5"][..], Some(5)),
-        // Zero and a date that has passed ask for no pause.
+        // Zero and a past date do not count.
         (&["0"], None),
         (&["Sun, 06 Nov 1994 08:49:00 GMT"], None),
         (&["0", "2"], Some(2)),
@@ -314,6 +314,6 @@ fn retry_after_is_the_largest_of_the_readable_values() {
             "{seconds:?}"
         );
     }
-    let never = wait(&["Fri, 31 Dec 9999 23:59:59 GMT"]);
-    assert!(never.unwrap() > Duration::from_secs(1 << 30));
+    let far = wait(&["Fri, 31 Dec 9999 23:59:59 GMT"]);
+    assert!(far.unwrap() > Duration::from_secs(1 << 30));
 }

@@ -1,4 +1,4 @@
-//! Every example succeeds, and shows no secret with everything logged.
+//! Every example succeeds, and logs no secret at any level.
 
 mod support {
     pub(crate) mod search;
@@ -108,7 +108,7 @@ fn sandbox_prints_its_key_and_no_other_secret() {
 }
 
 #[test]
-fn secret_of_the_sandbox_is_found() {
+fn search_finds_the_key_and_tickets_of_the_sandbox() {
     for text in [
         "authorization: Bearer sk_test_sandbox",
         "c2tfdGVzdF9zYW5kYm94",
@@ -159,7 +159,7 @@ fn first_line(mut stream: TcpStream) -> String {
 
 #[cfg(unix)]
 #[test]
-fn gateway_without_free_file_descriptors_serves_again_once_there_are_some() {
+fn gateway_serves_again_once_file_descriptors_are_free() {
     let program = example("gateway");
     let limited = r#"ulimit -n 24 && exec "$0" --port 0"#;
     let mut gateway = Command::new("sh")
@@ -186,7 +186,7 @@ fn gateway_without_free_file_descriptors_serves_again_once_there_are_some() {
     drop(connections);
     assert!(first_line(connect()).starts_with("HTTP/1.1 200 OK"));
 
-    // An interrupt ends it, and a connection that is kept does not hold it.
+    // An interrupt ends it even with a kept connection.
     let _kept = connect();
     let interrupt = Command::new("kill")
         .args(["-INT", &gateway.id().to_string()])

@@ -114,7 +114,7 @@ async fn kept_connection_mints_nothing_after_the_gateway_has_stopped() {
     assert!(client.drain(Duration::from_secs(5)).await.is_complete());
     let _ = kept.write_all(create().as_bytes()).await;
     let received = kept.read(&mut [0; 100]).await.unwrap_or_default();
-    assert_eq!(received, 0, "it was served");
+    assert_eq!(received, 0, "the request was served");
     assert_eq!(
         (sandbox.requests(), sandbox.ledger().minted().len()),
         (1, 1)
@@ -209,7 +209,7 @@ async fn connection_beyond_the_limit_waits_until_another_has_ended() {
     last.write_all(create().as_bytes()).await.unwrap();
     let mut response = [0; 15];
     let read = timeout(Duration::from_secs(1), last.read_exact(&mut response)).await;
-    assert!(read.is_err(), "it was served");
+    assert!(read.is_err(), "the request was served");
     connections.pop();
     timeout(Duration::from_secs(1), last.read_exact(&mut response))
         .await

@@ -1,8 +1,8 @@
 //! The `Debug` of a future in flight shows nothing of the request or the response that it holds.
 
 mod support {
-    pub(crate) mod answer;
     pub(crate) mod marked;
+    pub(crate) mod response;
     pub(crate) mod search;
 }
 
@@ -23,35 +23,37 @@ use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use support::{
-    marked::{MINTED, Telltale, attempt, create, hidden, key, minted, payload},
+    marked::{
+        MINTED, RevealingTransport, assert_debug_hidden, attempt, create, key, minted, payload,
+    },
     search::form_in,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-/// Shows a future when it is made, after each poll, and when it has ended.
-async fn hidden_in_flight<F: Future + Debug>(future: F) {
-    hidden(&future);
+/// Checks a future before it is polled and after each poll.
+async fn assert_future_hidden<F: Future + Debug>(future: F) {
+    assert_debug_hidden(&future);
     let mut future = pin!(future);
     for _ in 0..3 {
         let polled = poll!(future.as_mut());
-        hidden(&future);
+        assert_debug_hidden(&future);
         if polled.is_ready() {
             return;
         }
     }
 }
 
-/// Shows the futures of a service in flight.
-async fn hidden_in<S, R>(mut service: S, request: R)
+/// Checks the futures of a service.
+async fn assert_service_hidden<S, R>(mut service: S, request: R)
 where
     S: Service<R, Future: Debug, Error: Debug>,
 {
     service.ready().await.unwrap();
-    hidden_in_flight(service.call(request)).await;
+    assert_future_hidden(service.call(request)).await;
 }
 
-/// A service of any level whose futures show everything; `body` makes the body of its response.
-fn telltale<R, B>(
+/// A service of any level whose futures show their response; `body` makes the body.
+fn revealing<R, B>(
     body: fn(Bytes) -> B,
 ) -> impl Service<
     R,
@@ -72,38 +74,46 @@ where
 #[tokio::test(start_paused = true)]
 async fn no_future_shows_what_the_inner_future_holds() {
     for shown in [
-        format!("{:?}", Telltale.call(attempt())),
-        format!("{:?}", telltale(Bytes::from).call(attempt())),
-        format!("{:?}", telltale(TokenResponse::new).call(payload())),
+        format!("{:?}", RevealingTransport.call(attempt())),
+        format!("{:?}", revealing(Bytes::from).call(attempt())),
+        format!("{:?}", revealing(TokenResponse::new).call(payload())),
     ] {
         assert!(form_in(&shown).is_some(), "{shown}");
     }
 
-    let parts = ClientBuilder::over(key(), Telltale);
-    hidden_in(parts.base_uri_layer().layer(Telltale), attempt()).await;
-    hidden_in(parts.bearer_auth_layer().layer(Telltale), attempt()).await;
-    hidden_in(parts.collect_body_layer().layer(Telltale), attempt()).await;
+    let parts = ClientBuilder::over(key(), RevealingTransport);
+    assert_service_hidden(parts.base_uri_layer().layer(RevealingTransport), attempt()).await;
+    assert_service_hidden(
+        parts.bearer_auth_layer().layer(RevealingTransport),
+        attempt(),
+    )
+    .await;
+    assert_service_hidden(
+        parts.collect_body_layer().layer(RevealingTransport),
+        attempt(),
+    )
+    .await;
 
-    let collected = || telltale(|bytes| bytes);
-    hidden_in(parts.settle_layer().layer(collected()), attempt()).await;
+    let collected = || revealing(|bytes| bytes);
+    assert_service_hidden(parts.settle_layer().layer(collected()), attempt()).await;
     let disabled = layer::SettleLayer::disabled();
-    hidden_in(disabled.layer(collected()), attempt()).await;
+    assert_service_hidden(disabled.layer(collected()), attempt()).await;
 
-    let settled = || telltale::<Request<Body>, _>(TokenResponse::new);
+    let settled = || revealing::<Request<Body>, _>(TokenResponse::new);
     let timeout = parts.attempt_timeout_layer();
-    hidden_in(timeout.layer(settled()), attempt()).await;
+    assert_service_hidden(timeout.layer(settled()), attempt()).await;
     let decode_error = layer::DecodeErrorLayer::new();
-    hidden_in(decode_error.layer(settled()), payload()).await;
+    assert_service_hidden(decode_error.layer(settled()), payload()).await;
 
-    let attempts = || telltale::<Request<Payload>, _>(TokenResponse::new);
-    hidden_in(parts.trace_layer().layer(attempts()), payload()).await;
+    let attempts = || revealing::<Request<Payload>, _>(TokenResponse::new);
+    assert_service_hidden(parts.trace_layer().layer(attempts()), payload()).await;
     let disabled = layer::TraceLayer::disabled();
-    hidden_in(disabled.layer(attempts()), payload()).await;
-    hidden_in(parts.retry_layer().layer(attempts()), payload()).await;
-    hidden_in(layer::JsonLayer::new().layer(attempts()), create()).await;
+    assert_service_hidden(disabled.layer(attempts()), payload()).await;
+    assert_service_hidden(parts.retry_layer().layer(attempts()), payload()).await;
+    assert_service_hidden(layer::JsonLayer::new().layer(attempts()), create()).await;
 
-    hidden_in(parts.clone().service().unwrap(), create()).await;
-    hidden_in(parts.build().unwrap(), create()).await;
+    assert_service_hidden(parts.clone().service().unwrap(), create()).await;
+    assert_service_hidden(parts.build().unwrap(), create()).await;
 }
 
 /// A provider that never returns a key.
@@ -119,20 +129,20 @@ impl KeyProvider for Stuck {
 async fn no_future_shows_what_it_holds_itself() {
     // A request that waits for the key.
     let auth = layer::BearerAuthLayer::new(KeySource::provider(Stuck), BaseUrl::default());
-    hidden_in(auth.layer(Telltale), attempt()).await;
+    assert_service_hidden(auth.layer(RevealingTransport), attempt()).await;
 
-    // The head of a response whose body does not end, and the beginning of that body.
+    // The head of a response, and the first frame of a body that does not end.
     let endless = service_fn(|_: Request<Body>| {
         let frames = [Ok::<_, Infallible>(Frame::data(Bytes::from(MINTED)))];
         let body = StreamBody::new(stream::iter(frames).chain(stream::pending()));
         let (head, _) = minted().into_parts();
         ready(Ok::<_, BoxError>(Response::from_parts(head, body)))
     });
-    let collect = ClientBuilder::over(key(), Telltale).collect_body_layer();
-    hidden_in(collect.layer(endless), attempt()).await;
+    let collect = ClientBuilder::over(key(), RevealingTransport).collect_body_layer();
+    assert_service_hidden(collect.layer(endless), attempt()).await;
 
-    // The token that the response must describe.
+    // The user that the response must name.
     let silent =
         service_fn(|_: Request<Payload>| pending::<Result<Response<TokenResponse>, BoxError>>());
-    hidden_in(layer::JsonLayer::new().layer(silent), create()).await;
+    assert_service_hidden(layer::JsonLayer::new().layer(silent), create()).await;
 }

@@ -1,4 +1,8 @@
-//! A lease revokes its token when it ends, unless it is kept.
+//! A lease revokes its token when it is dropped, unless it is kept.
+
+mod support {
+    pub(crate) mod reports;
+}
 
 use std::{
     future::pending,
@@ -15,36 +19,35 @@ use clerk_actor_tokens::{
 };
 use futures_util::poll;
 use http::{Request, StatusCode};
+use support::reports::Reports;
 use tower::util::MapRequestLayer;
 
-const AMPLE: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_secs(600);
 
-struct Setting {
+struct Fixture {
     sandbox: Sandbox,
     client: Client,
-    ends: Arc<Mutex<Vec<SettleEnd>>>,
+    reports: Reports,
 }
 
-fn setting() -> Setting {
-    let sandbox = Sandbox::new();
-    let ends = Arc::new(Mutex::new(Vec::new()));
-    let noted = Arc::clone(&ends);
+fn fixture() -> Fixture {
+    let (sandbox, reports) = (Sandbox::new(), Reports::default());
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .retry(RetryConfig::disabled())
-        .on_settle(move |event| noted.lock().unwrap().push(event.end()))
+        .on_settle(reports.hook())
         .build()
         .unwrap();
-    Setting {
+    Fixture {
         sandbox,
         client,
-        ends,
+        reports,
     }
 }
 
-impl Setting {
+impl Fixture {
     async fn drained(&self) -> Vec<SettleEnd> {
-        assert!(self.client.drain(AMPLE).await.is_complete());
-        self.ends.lock().unwrap().clone()
+        assert!(self.client.drain(LONG).await.is_complete());
+        self.reports.ends()
     }
 
     fn live(&self) -> usize {
@@ -57,9 +60,9 @@ fn create() -> CreateActorToken {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_a_lease_revokes_its_token_read_or_not() {
+async fn dropped_lease_is_revoked_whether_or_not_its_ticket_was_read() {
     for read in [false, true] {
-        let it = setting();
+        let it = fixture();
         let lease = it.client.lease(create()).await.unwrap();
         if read {
             assert!(lease.ticket().and_then(Ticket::expose_url).is_some());
@@ -72,8 +75,8 @@ async fn dropping_a_lease_revokes_its_token_read_or_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_is_kept_leaves_its_token_alone() {
-    let it = setting();
+async fn kept_lease_is_not_revoked() {
+    let it = fixture();
     let token = it.client.lease(create()).await.unwrap().keep();
     assert_eq!(token.status(), &ActorTokenStatus::Pending);
     drop(token);
@@ -82,8 +85,8 @@ async fn a_lease_that_is_kept_leaves_its_token_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn revoking_a_lease_revokes_once() {
-    let it = setting();
+async fn revoked_lease_is_revoked_once() {
+    let it = fixture();
     it.client
         .lease(create())
         .await
@@ -96,8 +99,8 @@ async fn revoking_a_lease_revokes_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_was_revoked_otherwise_is_as_good() {
-    let it = setting();
+async fn lease_revoke_succeeds_when_the_token_is_already_revoked() {
+    let it = fixture();
     let lease = it.client.lease(create()).await.unwrap();
     it.client.revoke(lease.token().id()).await.unwrap();
     lease.revoke().await.unwrap();
@@ -105,8 +108,8 @@ async fn a_token_that_was_revoked_otherwise_is_as_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_whose_token_was_used_says_that_a_session_is_live() {
-    let it = setting();
+async fn lease_revoke_fails_when_the_token_was_accepted() {
+    let it = fixture();
     let lease = it.client.lease(create()).await.unwrap();
     let link = lease.ticket().and_then(Ticket::expose_url).unwrap();
     it.sandbox.accept(link).unwrap();
@@ -117,8 +120,8 @@ async fn a_lease_whose_token_was_used_says_that_a_session_is_live() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_expired_is_not_revoked() {
-    let it = setting();
+async fn expired_lease_is_not_revoked() {
+    let it = fixture();
     let (dropped, revoked) = (
         it.client.lease(create()).await.unwrap(),
         it.client.lease(create()).await.unwrap(),
@@ -131,8 +134,8 @@ async fn what_has_expired_is_not_revoked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoke_that_fails_is_an_error_and_goes_on_in_the_background() {
-    let it = setting();
+async fn failed_lease_revoke_is_an_error_and_is_retried_in_the_background() {
+    let it = fixture();
     let lease = it.client.lease(create()).await.unwrap();
     for _ in 0..2 {
         it.sandbox
@@ -145,8 +148,8 @@ async fn a_revoke_that_fails_is_an_error_and_goes_on_in_the_background() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_the_future_of_a_revoke_revokes_all_the_same() {
-    let it = setting();
+async fn lease_is_revoked_when_its_revoke_future_is_dropped() {
+    let it = fixture();
     let lease = it.client.lease(create()).await.unwrap();
     it.sandbox.inject(Fault::HangBefore);
     let mut revoke = Box::pin(lease.revoke());
@@ -157,8 +160,8 @@ async fn dropping_the_future_of_a_revoke_revokes_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_is_dropped_before_it_began_leaves_nothing() {
-    let it = setting();
+async fn token_is_revoked_when_the_lease_future_is_dropped() {
+    let it = fixture();
     it.sandbox.inject(Fault::Delay(Duration::from_secs(5)));
     let mut lease = Box::pin(it.client.lease(create()));
     assert!(poll!(lease.as_mut()).is_pending());
@@ -168,18 +171,18 @@ async fn a_lease_that_is_dropped_before_it_began_leaves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_over_any_service_has_leases() {
+async fn client_over_any_service_has_leases() {
     let sandbox = Sandbox::new();
     let client = Client::new(sandbox.clone());
     drop(client.lease(create()).await.unwrap());
-    let report = client.drain(AMPLE).await;
+    let report = client.drain(LONG).await;
     assert_eq!(report.counts().revoked, 1);
     assert_eq!(sandbox.ledger().pending().count(), 0);
 }
 
 #[tokio::test]
-async fn only_what_is_minted_can_be_leased() {
-    let it = setting();
+async fn lease_of_a_revoke_is_refused() {
+    let it = fixture();
     let id: ActorTokenId = "act_1".parse().unwrap();
     let request = ActorTokenRequest::revoke(id);
     let error = it.client.lease(request).await.unwrap_err();
@@ -188,8 +191,8 @@ async fn only_what_is_minted_can_be_leased() {
 }
 
 #[tokio::test]
-async fn a_lease_shows_no_credential() {
-    let it = setting();
+async fn debug_of_a_lease_shows_no_credential() {
+    let it = fixture();
     let lease = it.client.lease(create()).await.unwrap();
     let link = lease.ticket().and_then(Ticket::expose_url).unwrap();
     let (_, ticket) = link.split_once("ticket=").unwrap();
@@ -197,13 +200,13 @@ async fn a_lease_shows_no_credential() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_keeps_to_what_layers_made_of_its_request() {
+async fn lease_uses_the_lifetime_base_url_and_extensions_that_layers_set() {
     #[derive(Clone, Debug, PartialEq)]
     struct Tenant(&'static str);
 
     let (sandbox, revokes) = (Sandbox::new(), Arc::new(Mutex::new(Vec::new())));
-    let (seen, told) = (Arc::clone(&revokes), Arc::new(Mutex::new(Vec::new())));
-    let hook = Arc::clone(&told);
+    let (seen, reported) = (Arc::clone(&revokes), Arc::new(Mutex::new(Vec::new())));
+    let hook = Arc::clone(&reported);
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .allow_base_url("https://tenant.example".parse().unwrap())
         .call_layer(MapRequestLayer::new(|mut request: ActorTokenRequest| {
@@ -232,22 +235,22 @@ async fn a_lease_keeps_to_what_layers_made_of_its_request() {
         let create = CreateActorToken::new("user_1", Actor::new("user_2"));
         let lease = client.lease(create).await.unwrap();
         assert!(lease.ticket().and_then(Ticket::expose_url).is_some());
-        // Longer than the caller asked for.
+        // Longer than the lifetime that the caller asked for.
         tokio::time::advance(Duration::from_secs(3700)).await;
         lease
     };
     drop(lease().await);
-    client.drain(AMPLE).await;
+    client.drain(LONG).await;
     lease().await.revoke().await.unwrap();
     assert_eq!(sandbox.ledger().pending().count(), 0);
     let acme = || Some(Tenant("acme"));
     let revoke = || ("tenant.example".to_owned(), acme());
     assert_eq!(*revokes.lock().unwrap(), [revoke(), revoke()]);
-    assert_eq!(*told.lock().unwrap(), [acme()]);
+    assert_eq!(*reported.lock().unwrap(), [acme()]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoke_that_is_never_answered_is_told() {
+async fn lease_revoke_without_a_response_is_counted_as_not_revoked() {
     let minted = || ActorToken::new("act_1".parse().unwrap(), ActorTokenStatus::Pending);
     let client = Client::new(tower::service_fn(
         move |request: ActorTokenRequest| async move {

@@ -2,31 +2,30 @@
 #![cfg(feature = "metrics")]
 
 mod support {
-    pub(crate) mod answer;
+    pub(crate) mod response;
+    pub(crate) mod scripted;
 }
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    future::{Future, pending, ready},
+    collections::BTreeMap,
+    future::{Future, pending},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorTokenRequest, Body, BoxError, Client, ClientBuilder, CreateActorToken, SecretKey,
     describe_metrics,
 };
 use futures_util::{FutureExt, poll};
-use http::{Request, Response};
-use http_body_util::Full;
+use http::Request;
 use metrics::{Unit, with_local_recorder};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
-use support::answer::answer;
+use support::{
+    response::{FullResponse, response},
+    scripted::Scripted,
+};
 use tower::service_fn;
-
-type Answer = Response<Full<Bytes>>;
 
 const MINTED: &str = r#"{"id":"act_marker","user_id":"user_marker","status":"pending"}"#;
 const REVOKED: &str = r#"{"id":"act_marker","status":"revoked"}"#;
@@ -36,19 +35,15 @@ fn key() -> SecretKey {
     SecretKey::new("sk_test_marker").unwrap()
 }
 
-fn scripted<const N: usize>(answers: [Answer; N]) -> Client {
-    let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
-    let transport = service_fn(move |_: Request<Body>| {
-        let answer = answers.lock().unwrap().pop_front();
-        ready(Ok::<_, BoxError>(answer.expect("as many as are sent")))
-    });
+fn scripted(responses: impl IntoIterator<Item = FullResponse>) -> Client {
+    let transport = Scripted::new(responses);
     ClientBuilder::over(key(), transport).build().unwrap()
 }
 
 fn silent() -> Client {
     let transport = service_fn(|request: Request<Body>| async move {
         let _taken = request.into_body().into_bytes();
-        pending::<Result<Answer, BoxError>>().await
+        pending::<Result<FullResponse, BoxError>>().await
     });
     ClientBuilder::over(key(), transport).build().unwrap()
 }
@@ -64,7 +59,7 @@ fn revoke() -> ActorTokenRequest {
     ActorTokenRequest::revoke("act_marker".parse().unwrap())
 }
 
-/// Name and labels of each metric with its value, or with all values of a histogram.
+/// The value of each metric by its name and labels, or all values of a histogram.
 type Measured = BTreeMap<String, Vec<f64>>;
 
 /// Returns the metrics since the last snapshot, and checks that no name and no label holds an id.
@@ -116,8 +111,8 @@ fn assert_measured<const N: usize>(all: &Measured, wanted: [(&str, &[f64]); N]) 
 
 #[test]
 fn call_with_a_retry_is_counted_with_its_attempts_and_durations() {
-    let limited = answer(429, &[("retry-after", "1")], "");
-    let client = scripted([limited, answer(200, &[], MINTED)]);
+    let limited = response(429, &[("retry-after", "1")], "");
+    let client = scripted([limited, response(200, &[], MINTED)]);
     let all = while_recording(|_| async move { client.send(create()).await.unwrap() });
     assert_measured(
         &all,
@@ -171,7 +166,7 @@ fn duration_is_in_seconds_and_ends_with_its_attempt() {
 
 #[test]
 fn revoke_is_measured_under_its_template() {
-    let client = scripted([answer(200, &[], REVOKED)]);
+    let client = scripted([response(200, &[], REVOKED)]);
     let all = while_recording(|_| async move { client.send(revoke()).await.unwrap() });
     let template = "url.template=/actor_tokens/{actor_token_id}/revoke";
     assert!(all.keys().any(|name| name.contains(template)), "{all:?}");
@@ -179,11 +174,11 @@ fn revoke_is_measured_under_its_template() {
 
 #[test]
 fn budget_gauge_ignores_the_retries_of_settling() {
-    let busy = || answer(429, &[("retry-after", "0")], "");
+    let busy = || response(429, &[("retry-after", "0")], "");
     // The ticket is dropped unread. The revoke of its token is retried without the budget.
     let ticket = r#","token":"eyJ","url":"https://clerk.example/?ticket=eyJ"}"#;
-    let minted = answer(200, &[], MINTED.replace('}', ticket));
-    let client = scripted([busy(), busy(), minted, busy(), answer(200, &[], REVOKED)]);
+    let minted = response(200, &[], MINTED.replace('}', ticket));
+    let client = scripted([busy(), busy(), minted, busy(), response(200, &[], REVOKED)]);
     let all = while_recording(|_| async move {
         drop(client.send(create()).await.unwrap());
         assert_eq!(client.drain(S * 60).await.counts().revoked, 1);
@@ -195,24 +190,22 @@ fn budget_gauge_ignores_the_retries_of_settling() {
 fn token_that_may_be_live_is_counted_as_a_possible_orphan() {
     let minted = || {
         let ticket = r#","token":"eyJ","url":"https://clerk.example/?ticket=eyJ"}"#;
-        answer(200, &[], MINTED.replace('}', ticket))
+        response(200, &[], MINTED.replace('}', ticket))
     };
     let accepted = r#"{"errors":[{"code":"actor_token_cannot_be_revoked_code","long_message":"Actor token cannot be revoked because its status is accepted."}]}"#;
-    for (answers, end, orphans) in [
-        (vec![minted(), answer(200, &[], REVOKED)], "revoked", 0.0),
-        (vec![minted(), answer(403, &[], "")], "not_revoked", 1.0),
-        (vec![minted(), answer(400, &[], accepted)], "accepted", 1.0),
-        (vec![answer(503, &[], "")], "unknown", 1.0),
+    for (responses, end, orphans) in [
+        (vec![minted(), response(200, &[], REVOKED)], "revoked", 0.0),
+        (vec![minted(), response(403, &[], "")], "not_revoked", 1.0),
+        (
+            vec![minted(), response(400, &[], accepted)],
+            "accepted",
+            1.0,
+        ),
+        (vec![response(503, &[], "")], "unknown", 1.0),
     ] {
-        let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
-        let all = while_recording(|_| async move {
+        let all = while_recording(|_| async {
             describe_metrics();
-            let transport = service_fn(move |request: Request<Body>| {
-                let _taken = request.into_body().into_bytes();
-                let answer = answers.lock().unwrap().pop_front();
-                ready(Ok::<_, BoxError>(answer.expect("as many as are sent")))
-            });
-            let client = ClientBuilder::over(key(), transport).build().unwrap();
+            let client = scripted(responses);
             drop(client.send(create()).await);
             client.drain(S * 600).await;
         });
@@ -235,7 +228,7 @@ fn cancelled_call_is_no_longer_in_flight() {
         assert!(poll!(&mut call).is_pending());
         assert_eq!(measured(&snapshotter)[IN_FLIGHT], [1.0]);
     });
-    // A snapshot resets the gauge, so this is relative to the last one.
+    // A snapshot resets the gauge, so this value is relative to the previous one.
     assert_eq!(all[IN_FLIGHT], [-1.0]);
     let call = "clerk.actor_tokens.calls error.type=cancelled operation=create outcome=unknown";
     assert_eq!(all[call], [1.0]);
@@ -246,8 +239,8 @@ fn cancelled_call_is_no_longer_in_flight() {
 #[test]
 fn panicking_call_is_no_longer_in_flight() {
     let transport = service_fn(|_: Request<Body>| async {
-        assert!(std::hint::black_box(false), "a transport's own fault");
-        Ok::<_, BoxError>(answer(200, &[], MINTED))
+        assert!(std::hint::black_box(false), "panic in the transport");
+        Ok::<_, BoxError>(response(200, &[], MINTED))
     });
     let client = ClientBuilder::over(key(), transport).build().unwrap();
     let all = while_recording(|_| async move {
@@ -264,7 +257,7 @@ fn number_of_names_does_not_grow_with_calls() {
             let refused = format!(
                 r#"{{"errors":[{{"code":"marker_{call}"}}],"clerk_trace_id":"marker_{call}"}}"#
             );
-            let client = scripted([answer(422, &[], refused)]);
+            let client = scripted([response(422, &[], refused)]);
             let id = format!("act_marker{call}").parse().unwrap();
             let elsewhere = format!("https://marker{call}.example").parse().unwrap();
             let request = ActorTokenRequest::revoke(id).timeout(S);
@@ -281,7 +274,7 @@ fn number_of_names_does_not_grow_with_calls() {
 
 #[test]
 fn every_metric_has_a_description_and_a_unit() {
-    let client = scripted([answer(503, &[], ""), answer(200, &[], REVOKED)]);
+    let client = scripted([response(503, &[], ""), response(200, &[], REVOKED)]);
     let snapshotter = recorded(|_| async move {
         describe_metrics();
         client.send(revoke()).await.unwrap();

@@ -24,8 +24,7 @@ use tower::{Layer, Service, ServiceExt};
 
 type Connection = http1::Connection<TokioIo<DuplexStream>, Body>;
 
-/// Returns a transport over one connection, that connection, which the test drives, and the server's
-/// end of it.
+/// Returns a transport over one connection, that connection for the test to poll, and its server side.
 async fn transport() -> (
     impl Service<Request<Body>, Response = Response<Incoming>, Error = BoxError, Future: Send>
     + Clone
@@ -35,20 +34,20 @@ async fn transport() -> (
     Connection,
     DuplexStream,
 ) {
-    let (ours, theirs) = tokio::io::duplex(64 * 1024);
-    let (sender, connection) = http1::handshake(TokioIo::new(ours)).await.unwrap();
+    let (client, server) = tokio::io::duplex(64 * 1024);
+    let (sender, connection) = http1::handshake(TokioIo::new(client)).await.unwrap();
     let sender = Arc::new(Mutex::new(sender));
     let transport = tower::service_fn(move |request: Request<Body>| {
         let response = sender.lock().unwrap().send_request(request);
         async move { response.await.map_err(BoxError::from) }
     });
-    (transport, connection, theirs)
+    (transport, connection, server)
 }
 
-/// Returns what the server received by the time that the connection ended.
-async fn received(mut theirs: DuplexStream) -> String {
+/// Returns what the server received before the connection ended.
+async fn received(mut server: DuplexStream) -> String {
     let mut received = String::new();
-    theirs.read_to_string(&mut received).await.unwrap();
+    server.read_to_string(&mut received).await.unwrap();
     received
 }
 
@@ -60,7 +59,7 @@ fn drive(connection: &mut Connection) {
 #[tokio::test(start_paused = true)]
 async fn connection_sends_nothing_while_the_future_of_a_failed_attempt_is_kept() {
     for (kind, bytes) in [(OperationKind::Revoke, ""), (OperationKind::Create, "{}")] {
-        let (transport, mut connection, theirs) = transport().await;
+        let (transport, mut connection, server) = transport().await;
         let stack = ApiHeadersLayer::default().layer(transport);
         let stack = CollectBodyLayer::default().layer(stack);
         let stack = SettleLayer::disabled().layer(stack);
@@ -69,14 +68,14 @@ async fn connection_sends_nothing_while_the_future_of_a_failed_attempt_is_kept()
         let request = Request::post("/actor_tokens")
             .body(Payload::new(kind, bytes))
             .unwrap();
-        // A join of futures keeps a future that has ended.
+        // `join!` keeps a future that has ended.
         let mut attempt = Box::pin(stack.oneshot(request));
         let error = attempt.as_mut().await.unwrap_err();
         let error = error.downcast::<Error>().unwrap();
         assert_eq!(error.outcome(), Outcome::NotSent);
         drive(&mut connection);
         drop((attempt, connection));
-        assert_eq!(received(theirs).await, "", "{kind:?}");
+        assert_eq!(received(server).await, "", "{kind:?}");
     }
 }
 
@@ -86,7 +85,7 @@ async fn connection_sends_nothing_while_a_failure_is_classified() {
     let create =
         || ActorTokenRequest::create(CreateActorToken::new("user_1", Actor::new("user_2")));
     for request in [revoke(), create()] {
-        let (transport, connection, theirs) = transport().await;
+        let (transport, connection, server) = transport().await;
         let connection = Arc::new(Mutex::new(Some(connection)));
         let elsewhere = Arc::clone(&connection);
         let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport)
@@ -102,6 +101,6 @@ async fn connection_sends_nothing_while_a_failure_is_classified() {
         let error = client.send(request).await.unwrap_err();
         assert_eq!(error.outcome(), Outcome::NotSent);
         drop(connection.lock().unwrap().take());
-        assert_eq!(received(theirs).await, "");
+        assert_eq!(received(server).await, "");
     }
 }

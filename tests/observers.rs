@@ -1,4 +1,4 @@
-//! An observer layer that watches its calls knows the outcome of each, also of those that are cancelled.
+//! An observer layer that watches its calls learns the outcome of each, cancelled ones included.
 
 #[path = "support"]
 mod support {
@@ -38,7 +38,7 @@ enum Ended {
     Cancelled,
 }
 
-/// The end of a call, and its watch at that time.
+/// How a call ended, and what its watch showed then.
 #[derive(Clone, Debug, PartialEq)]
 struct Observed {
     ended: Ended,
@@ -99,7 +99,7 @@ impl Observed {
     }
 }
 
-/// An observer layer, and what it has observed.
+/// An observer layer and its observations.
 #[derive(Clone, Default)]
 struct Observer(Arc<Mutex<Vec<(Observed, CallWatch)>>>);
 
@@ -484,7 +484,7 @@ async fn watches_of_a_client_in_a_client_agree() {
     for (plans, attempts) in [(vec![], 1), (vec![status(429), status(429)], 3)] {
         let (inner, client) = observed(&plans);
         let outer = Observer::default();
-        // Client::new adds a TypedError of its own, with a record of its own.
+        // `Client::new` adds a second TypedError with a second record.
         let client = Client::new(outer.layer(Client::new(client)));
         claim(client.send(create()).await);
         let returned = Observed::harmless(Ended::Returned, Outcome::Applied, attempts).exposed();
@@ -616,7 +616,7 @@ async fn observer_between_the_retries_of_a_call_keeps_an_earlier_effect() {
 
 #[tokio::test(start_paused = true)]
 async fn watch_of_a_request_that_a_layer_replaces_sees_nothing() {
-    // The new request is a call of its own; the one that is watched was never sent.
+    // The new request is another call, and the watched one is never sent.
     let observer = Observer::default();
     let client = over(&[])
         .observe_layer(observer.clone())

@@ -1,7 +1,7 @@
-//! What is sent, and what is read, fits the API's own OpenAPI description.
+//! Requests and responses match the API's own OpenAPI description.
 
 mod support {
-    pub(crate) mod answer;
+    pub(crate) mod response;
     pub(crate) mod schema;
     pub(crate) mod scripted;
 }
@@ -15,7 +15,7 @@ use clerk_actor_tokens::{
 };
 use http::Request;
 use serde_json::{Value, json};
-use support::{answer::answer, schema::Contract, scripted::Scripted};
+use support::{response::response, schema::OpenApi, scripted::Scripted};
 
 const CREATE: &str = "/actor_tokens";
 const REVOKE: &str = "/actor_tokens/{actor_token_id}/revoke";
@@ -43,107 +43,107 @@ fn client(transport: &Scripted) -> Client {
     ClientBuilder::over(key, transport.clone()).build().unwrap()
 }
 
-/// The request that a create sends.
+/// Returns the request that a create sends.
 async fn sent(create: CreateActorToken) -> Request<Bytes> {
-    let transport = Scripted::new([answer(200, &[], token("pending").to_string())]);
+    let transport = Scripted::new([response(200, &[], token("pending").to_string())]);
     client(&transport).create(create).await.unwrap();
     transport.sent().remove(0)
 }
 
 #[test]
-fn the_default_server_and_version_are_the_contracts() {
-    let contract = Contract::load();
-    let server = &contract.at("/servers/0/url");
+fn default_base_url_and_version_match_the_description() {
+    let api = OpenApi::load();
+    let server = &api.at("/servers/0/url");
     assert_eq!(server, &BaseUrl::default().to_string());
-    let version = contract.at("/info/version");
+    let version = api.at("/info/version");
     assert_eq!(&version, ApiVersion::default().as_str());
 }
 
 #[tokio::test]
-async fn every_create_body_fits_the_schema() {
-    let contract = Contract::load();
-    let schema = contract.request_schema(CREATE);
+async fn every_create_body_matches_the_schema() {
+    let api = OpenApi::load();
+    let schema = api.request_schema(CREATE);
     let claims = Actor::new("cli:admin@example.com")
         .claim(
             "reason",
             json!({ "ticket": 4711, "notes": [null, true, 1.5] }),
         )
         .claim("user_id", "user_other");
-    let life = Duration::from_secs(300);
+    let lifetime = Duration::from_secs(300);
     for create in [
         create(),
-        create().expires_in(life),
-        create().session_max_duration(life),
+        create().expires_in(lifetime),
+        create().session_max_duration(lifetime),
         CreateActorToken::new("user_subject", claims)
             .expires_in(Duration::from_secs(1))
             .session_max_duration(Duration::from_secs(i32::MAX as u64)),
     ] {
         let request = sent(create).await;
         let body: Value = serde_json::from_slice(request.body()).unwrap();
-        contract.check(&schema, &body).unwrap();
+        api.check(&schema, &body).unwrap();
     }
 }
 
 #[tokio::test]
-async fn every_lifetime_that_is_left_out_has_the_default_that_is_assumed() {
-    let contract = Contract::load();
-    let schema = contract.request_schema(CREATE);
-    let life = schema["properties"]["expires_in_seconds"]["default"].as_u64();
-    let transport = Scripted::new([answer(200, &[], token("pending").to_string())]);
+async fn assumed_lifetime_is_the_default_of_the_schema() {
+    let api = OpenApi::load();
+    let schema = api.request_schema(CREATE);
+    let default = schema["properties"]["expires_in_seconds"]["default"].as_u64();
+    let transport = Scripted::new([response(200, &[], token("pending").to_string())]);
     let token = client(&transport).create(create()).await.unwrap();
     let assumed = token
         .expires_at()
         .unwrap()
         .duration_since(token.created_at().unwrap());
-    assert_eq!(life, Some(assumed.unwrap().as_secs()));
+    assert_eq!(default, Some(assumed.unwrap().as_secs()));
 }
 
 #[tokio::test]
-async fn methods_paths_and_parameters_are_the_contracts() {
-    let contract = Contract::load();
-    let server = contract.at("/servers/0/url");
+async fn methods_paths_and_parameters_match_the_description() {
+    let api = OpenApi::load();
+    let server = api.at("/servers/0/url");
     let server = server.as_str().unwrap();
 
     let request = sent(create()).await;
     assert_eq!(request.uri().to_string(), format!("{server}{CREATE}"));
-    contract.check_operation(CREATE, request.method());
+    api.check_operation(CREATE, request.method());
     assert_eq!(request.headers()["content-type"], "application/json");
 
-    let transport = Scripted::new([answer(200, &[], token("revoked").to_string())]);
+    let transport = Scripted::new([response(200, &[], token("revoked").to_string())]);
     let id = "act_1".parse().unwrap();
     client(&transport).revoke(&id).await.unwrap();
     let request = transport.sent().remove(0);
     let path = REVOKE.replace("{actor_token_id}", "act_1");
     assert_eq!(request.uri().to_string(), format!("{server}{path}"));
-    contract.check_operation(REVOKE, request.method());
+    api.check_operation(REVOKE, request.method());
     assert!(request.body().is_empty());
-    let body = contract.operation(REVOKE)["requestBody"].clone();
-    assert_eq!(body, Value::Null, "the contract wants a body");
+    let body = api.operation(REVOKE)["requestBody"].clone();
+    assert_eq!(body, Value::Null, "the description requires a body");
 }
 
 #[test]
-fn a_token_that_fits_the_contract_is_read_in_full_and_written_alike() {
-    let contract = Contract::load();
-    let schema = contract.response_schema(CREATE, 200);
-    assert_eq!(schema, contract.response_schema(REVOKE, 200));
+fn token_that_matches_the_schema_survives_a_round_trip() {
+    let api = OpenApi::load();
+    let schema = api.response_schema(CREATE, 200);
+    assert_eq!(schema, api.response_schema(REVOKE, 200));
     for status in schema["properties"]["status"]["enum"].as_array().unwrap() {
         let status = status.as_str().unwrap();
         let wire = token(status);
-        contract.check(&schema, &wire).unwrap();
+        api.check(&schema, &wire).unwrap();
         let read = ActorToken::from_json(wire.to_string().as_bytes()).unwrap();
         assert!(
             !matches!(read.status(), ActorTokenStatus::Other(_)),
             "{status}"
         );
         let written: Value = serde_json::from_slice(&read.expose_json()).unwrap();
-        contract.check(&schema, &written).unwrap();
+        api.check(&schema, &written).unwrap();
         assert_eq!(written, wire);
     }
 }
 
 #[tokio::test]
-async fn every_declared_error_is_read_in_full() {
-    let contract = Contract::load();
+async fn every_described_error_is_read_in_full() {
+    let api = OpenApi::load();
     let wire = json!({
         "errors": [{
             "message": "is missing",
@@ -155,9 +155,9 @@ async fn every_declared_error_is_read_in_full() {
     });
     for (path, statuses) in [(CREATE, [400, 402, 422]), (REVOKE, [400, 404, 404])] {
         for status in statuses {
-            let schema = contract.response_schema(path, status);
-            contract.check(&schema, &wire).unwrap();
-            let transport = Scripted::new([answer(status, &[], wire.to_string())]);
+            let schema = api.response_schema(path, status);
+            api.check(&schema, &wire).unwrap();
+            let transport = Scripted::new([response(status, &[], wire.to_string())]);
             let error = match path {
                 CREATE => client(&transport).create(create()).await,
                 _ => client(&transport).revoke(&"act_1".parse().unwrap()).await,
@@ -171,11 +171,11 @@ async fn every_declared_error_is_read_in_full() {
 }
 
 #[test]
-fn the_checker_finds_what_does_not_fit() {
-    let contract = Contract::load();
-    let schema = contract.request_schema(CREATE);
-    let body = |life: Value| json!({ "user_id": "u", "actor": { "sub": "a", "more": [1] }, "expires_in_seconds": life });
-    assert!(contract.check(&schema, &body(json!(300))).is_ok());
+fn checker_rejects_values_that_do_not_match() {
+    let api = OpenApi::load();
+    let schema = api.request_schema(CREATE);
+    let body = |lifetime: Value| json!({ "user_id": "u", "actor": { "sub": "a", "more": [1] }, "expires_in_seconds": lifetime });
+    assert!(api.check(&schema, &body(json!(300))).is_ok());
     for wrong in [
         body(Value::Null),
         body(json!("300")),
@@ -185,8 +185,8 @@ fn the_checker_finds_what_does_not_fit() {
         json!({ "user_id": "u", "actor": { "sub": "a" }, "more": 1 }),
         json!([]),
     ] {
-        assert!(contract.check(&schema, &wrong).is_err(), "{wrong}");
+        assert!(api.check(&schema, &wrong).is_err(), "{wrong}");
     }
-    let schema = contract.response_schema(CREATE, 200);
-    assert!(contract.check(&schema, &token("paused")).is_err());
+    let schema = api.response_schema(CREATE, 200);
+    assert!(api.check(&schema, &token("paused")).is_err());
 }

@@ -1,7 +1,7 @@
 //! The search for secrets finds a secret wherever it is shown.
 
 mod support {
-    pub(crate) mod answer;
+    pub(crate) mod response;
     pub(crate) mod search;
     pub(crate) mod shown;
 }
@@ -11,16 +11,14 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorToken, Body, BoxError, Client, ClientBuilder, CreateActorToken, Error, SecretKey,
     Ticket,
     client::{CustomTransport, Layers, Transport},
 };
-use http::{Request, Response, header::AUTHORIZATION};
-use http_body_util::Full;
+use http::{Request, header::AUTHORIZATION};
 use support::{
-    answer::answer,
+    response::{FullResponse, response},
     search::{self, Leak, MARKER, form_in},
     shown::shown,
 };
@@ -28,7 +26,6 @@ use tower::{service_fn, util::MapResponseLayer};
 
 const MINTED: &str = r#"{"id":"act_1","user_id":"user_1","status":"pending","token":"eyJ.MARKER","url":"https://x.example/?ticket=eyJ.MARKER"}"#;
 
-type Answer = Response<Full<Bytes>>;
 type Builder<T> = ClientBuilder<Layers, CustomTransport<T>>;
 
 fn over<T: Transport>(transport: T) -> Builder<T> {
@@ -39,11 +36,11 @@ fn over<T: Transport>(transport: T) -> Builder<T> {
 /// A transport that shows a request to `leak` and responds to it.
 fn transport(
     leak: fn(&Request<Body>),
-) -> impl Transport<Response = Answer, Error = BoxError, Future: Send> {
+) -> impl Transport<Response = FullResponse, Error = BoxError, Future: Send> {
     service_fn(move |request: Request<Body>| async move {
         leak(&request);
         let _sent = request.into_body().into_bytes();
-        Ok::<_, BoxError>(answer(200, &[], MINTED))
+        Ok::<_, BoxError>(response(200, &[], MINTED))
     })
 }
 
@@ -60,7 +57,7 @@ fn url(ticket: &Ticket) -> &str {
     ticket.expose_url().unwrap()
 }
 
-/// Creates a token, and returns every leak of the marker on the way.
+/// Creates a token, and returns the leaks of that call.
 fn created(client: Client) -> (Result<ActorToken, Error>, Vec<Leak>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -146,21 +143,21 @@ fn ticket_in_a_panic_message_is_found() {
 
 /// An error that repeats its input.
 #[derive(Debug)]
-struct Telltale(String);
+struct Echo(String);
 
-impl fmt::Display for Telltale {
+impl fmt::Display for Echo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "did not expect {}", self.0)
     }
 }
 
-impl std::error::Error for Telltale {}
+impl std::error::Error for Echo {}
 
 #[test]
 fn key_in_the_source_of_an_error_is_found() {
     let failing = service_fn(|request: Request<Body>| async move {
         let key = request.headers()[AUTHORIZATION].to_str()?;
-        Err::<Answer, BoxError>(Telltale(key.to_owned()).into())
+        Err::<FullResponse, BoxError>(Echo(key.to_owned()).into())
     });
     let (token, leaks) = created(over(failing).build().unwrap());
     let error = token.unwrap_err();
@@ -182,8 +179,8 @@ fn leak_on_another_thread_is_found() {
         thread.join().unwrap();
     });
     assert!(leaks.is_empty(), "{leaks:?}");
-    let untold = format!("{:?}", search::untold());
-    assert!(untold.contains("elsewhere: MARKER"), "{untold}");
+    let unclaimed = format!("{:?}", search::unclaimed());
+    assert!(unclaimed.contains("elsewhere: MARKER"), "{unclaimed}");
 }
 
 #[test]
@@ -198,7 +195,7 @@ fn marker_is_found_in_every_form() {
     ] {
         assert_eq!(form_in(text), Some("as it is"), "{text}");
     }
-    // Of `MARKER`, `xMARKERy`, `xxMARKERyy` and `sk_test_MARKER`.
+    // From `MARKER`, `xMARKERy`, `xxMARKERyy` and `sk_test_MARKER`.
     for text in [
         "TUFSS0VS",
         "eE1BUktFUnk=",

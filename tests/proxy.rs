@@ -311,7 +311,7 @@ async fn unreachable_proxy_is_named_in_the_error() {
 #[tokio::test]
 async fn unresolved_name_is_reported_as_that_of_the_proxy() {
     let world = World::new(WELCOME).await;
-    // No resolver asks for a name that is too long.
+    // A resolver refuses a name of this length without a query.
     let name = "proxy.".repeat(50);
     let proxy = Proxy::to(&format!("http://user:password@{name}:3128")).unwrap();
     let error = create(&world.builder().proxy(proxy).build().unwrap()).await;
@@ -354,7 +354,7 @@ const UNSUPPORTED: &str = "socks5://127.0.0.1:1";
 
 #[tokio::test]
 async fn proxy_is_read_from_the_environment_when_configured() {
-    // This test runs itself in another process, which has an environment of its own.
+    // This test runs itself in another process, so that it can set the environment.
     if env::var("HTTPS_PROXY").as_deref() != Ok(UNSUPPORTED) {
         let output = Command::new(env::current_exe().unwrap())
             .args([

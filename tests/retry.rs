@@ -1,5 +1,4 @@
-//! A call is retried as far as its evidence, its configuration, and the budget that all calls share
-//! allow, and no further.
+//! A call is retried if its outcome, its configuration and the shared retry budget allow it.
 
 use std::{
     pin::Pin,
@@ -42,7 +41,7 @@ fn limited(sandbox: &Sandbox, times: usize) {
     (0..times).for_each(|_| sandbox.inject(Fault::RateLimited { retry_after }));
 }
 
-/// A client that retries a call once. Its creates are rate limited, and its revokes succeed.
+/// Returns a client that retries a call once. Creates are rate limited, and revokes succeed.
 fn client_without_creates() -> Client {
     let transport = tower::service_fn(|request: Request<Body>| {
         let (status, body) = match request.body().kind() {
@@ -58,7 +57,7 @@ fn client_without_creates() -> Client {
         .unwrap()
 }
 
-/// Returns how many of so many calls that fail are retried.
+/// Sends this many creates, which fail, and returns the number of retries.
 async fn retried(client: &Client, calls: u32) -> u32 {
     let mut retries = 0;
     for _ in 0..calls {
@@ -68,7 +67,7 @@ async fn retried(client: &Client, calls: u32) -> u32 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_calls_are_retried_and_then_one_for_every_ten_successes() {
+async fn retry_budget_allows_ten_retries_then_one_per_ten_successes() {
     let client = client_without_creates();
     assert_eq!(retried(&client, 20).await, 10);
     for _ in 0..9 {
@@ -80,7 +79,7 @@ async fn ten_calls_are_retried_and_then_one_for_every_ten_successes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn successes_never_earn_more_than_ten_retries() {
+async fn retry_budget_is_capped_at_ten_retries() {
     let client = client_without_creates();
     for _ in 0..100 {
         client.revoke(&unknown_id()).await.unwrap();
@@ -89,7 +88,7 @@ async fn successes_never_earn_more_than_ten_retries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_storm_of_rate_limits_is_met_with_ten_retries_in_all() {
+async fn thousand_rate_limited_calls_share_ten_retries() {
     let sandbox = Sandbox::new();
     limited(&sandbox, 5000);
     let client = client(&sandbox, RetryConfig::default());
@@ -110,7 +109,7 @@ async fn a_storm_of_rate_limits_is_met_with_ten_retries_in_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_for_want_of_budget_says_so() {
+async fn error_states_that_the_retry_budget_is_exhausted() {
     let sandbox = Sandbox::new();
     (0..5).for_each(|_| limited(&sandbox, 3));
     let client = client(&sandbox, RetryConfig::default());
@@ -129,41 +128,41 @@ async fn a_failure_for_want_of_budget_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_two_calls_pause_alike() {
-    let pauses = Arc::new(Mutex::new(Vec::new()));
+async fn backoffs_of_calls_differ() {
+    let backoffs = Arc::new(Mutex::new(Vec::new()));
     for _ in 0..100 {
-        let (sent, pauses) = (Arc::new(Mutex::new(Vec::new())), Arc::clone(&pauses));
+        let (sent, backoffs) = (Arc::new(Mutex::new(Vec::new())), Arc::clone(&backoffs));
         let sandbox = Sandbox::new();
         sandbox.inject(Fault::DisconnectBefore);
         sandbox.inject(Fault::DisconnectBefore);
-        let notes = Arc::clone(&sent);
+        let recorded = Arc::clone(&sent);
         let transport = sandbox.transport();
-        let noting = tower::service_fn(move |request: Request<Body>| {
-            notes.lock().unwrap().push(Instant::now());
+        let recording = tower::service_fn(move |request: Request<Body>| {
+            recorded.lock().unwrap().push(Instant::now());
             transport.clone().oneshot(request)
         });
-        let client = ClientBuilder::over(sandbox.secret_key(), noting)
+        let client = ClientBuilder::over(sandbox.secret_key(), recording)
             .build()
             .unwrap();
         client.revoke(&unknown_id()).await.unwrap_err();
         let sent = sent.lock().unwrap().clone();
         let sequence: Vec<_> = sent.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!(sequence.len(), 2);
-        pauses.lock().unwrap().push(sequence);
+        backoffs.lock().unwrap().push(sequence);
     }
-    let mut pauses = pauses.lock().unwrap().clone();
-    pauses.sort();
-    pauses.dedup();
-    // The clock of the test runs in whole milliseconds, so that a few may coincide.
+    let mut backoffs = backoffs.lock().unwrap().clone();
+    backoffs.sort();
+    backoffs.dedup();
+    // The paused clock has a resolution of one millisecond, so a few may be equal.
     assert!(
-        pauses.len() > 90,
+        backoffs.len() > 90,
         "{} of 100 sequences differ",
-        pauses.len()
+        backoffs.len()
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_may_be_configured_by_itself() {
+async fn retry_config_of_a_call_overrides_that_of_the_client() {
     let sandbox = Sandbox::new();
     limited(&sandbox, 4);
     let client = client(&sandbox, RetryConfig::disabled());
@@ -179,7 +178,7 @@ async fn a_call_may_be_configured_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoke_that_an_earlier_attempt_carried_out_is_a_success() {
+async fn revoke_succeeds_when_an_earlier_attempt_revoked_the_token() {
     let sandbox = Sandbox::new();
     let client = client(&sandbox, RetryConfig::default());
     for lost in [Fault::DisconnectAfter, Fault::HangAfter, Fault::Truncate(3)] {
@@ -202,7 +201,7 @@ async fn a_revoke_that_an_earlier_attempt_carried_out_is_a_success() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_was_accepted_is_never_taken_for_revoked() {
+async fn retried_revoke_of_an_accepted_token_fails() {
     let sandbox = Sandbox::new();
     let client = client(&sandbox, RetryConfig::default());
     let token = client.create(create()).await.unwrap();
@@ -219,14 +218,14 @@ async fn a_token_that_was_accepted_is_never_taken_for_revoked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_error_that_reads_like_success_is_none() {
+async fn revoke_after_502_with_an_already_revoked_body_has_unknown_outcome() {
     let body = r#"{"errors":[{"code":"actor_token_cannot_be_revoked_code","long_message":"Actor token cannot be revoked because its status is revoked."}]}"#;
     let transport = tower::service_fn(move |request: Request<Body>| async move {
         let _taken = request.into_body().into_bytes();
-        let answer = http::Response::builder()
+        let response = http::Response::builder()
             .status(502)
             .body(body.to_owned())?;
-        Ok::<_, clerk_actor_tokens::BoxError>(answer)
+        Ok::<_, clerk_actor_tokens::BoxError>(response)
     });
     let key = clerk_actor_tokens::SecretKey::new("sk_test_1").unwrap();
     let client = ClientBuilder::over(key, transport).build().unwrap();
@@ -238,7 +237,7 @@ async fn a_server_error_that_reads_like_success_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubtful_attempt_is_not_hidden_by_a_harmless_one_after_it() {
+async fn rejected_attempt_does_not_hide_an_earlier_unknown_outcome() {
     let sandbox = Sandbox::new();
     let client = client(&sandbox, RetryConfig::default().max_attempts(2));
     sandbox.inject(Fault::StatusAfter(StatusCode::BAD_GATEWAY));
@@ -249,7 +248,7 @@ async fn a_doubtful_attempt_is_not_hidden_by_a_harmless_one_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_classifier_turns_verdicts_down_and_up() {
+async fn classifier_can_stop_and_request_retries() {
     let sandbox = Sandbox::new();
     let with = |overrule: fn(OperationKind, Verdict) -> Verdict| {
         ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
@@ -276,7 +275,7 @@ async fn a_classifier_turns_verdicts_down_and_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_dangerous_preset_sends_an_unknown_create_again() {
+async fn create_with_unknown_outcome_is_retried_by_the_python_sdk_preset_only() {
     let sandbox = Sandbox::new();
     for retry in [RetryConfig::default(), RetryConfig::disabled()] {
         sandbox.inject(Fault::StatusAfter(StatusCode::BAD_GATEWAY));
@@ -284,7 +283,7 @@ async fn only_the_dangerous_preset_sends_an_unknown_create_again() {
     }
     assert_eq!(sandbox.ledger().minted().len(), 2);
 
-    // What the preset warns of: one call, three tokens.
+    // The preset's documented danger: one call mints three tokens.
     sandbox.inject(Fault::StatusAfter(StatusCode::BAD_GATEWAY));
     sandbox.inject(Fault::DisconnectAfter);
     client(&sandbox, RetryConfig::python_sdk())
@@ -317,14 +316,14 @@ async fn python_sdk_preset_makes_ten_attempts_with_backoff_whatever_retry_after_
         assert_eq!(requests.swap(0, Ordering::SeqCst), 10);
         client.revoke(&unknown_id()).await.unwrap_err();
         assert_eq!(requests.load(Ordering::SeqCst), 10);
-        // Eighteen pauses of up to 0.5 s to 12.8 s.
+        // Eighteen backoffs of up to 0.5 s to 12.8 s.
         let took = begun.elapsed();
         assert!(took > Duration::from_secs(1), "{took:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn zero_of_a_layer_counts_as_no_time_to_wait() {
+async fn zero_try_again_in_of_a_layer_is_ignored() {
     for wait in [Duration::ZERO, Duration::from_millis(1)] {
         let sandbox = Sandbox::new();
         let refuse = move |_: Request<Body>| async move {
@@ -346,7 +345,7 @@ async fn zero_of_a_layer_counts_as_no_time_to_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_attempt_begins_after_the_time_for_retries() {
+async fn no_attempt_begins_after_max_elapsed() {
     let sandbox = Sandbox::new();
     limited(&sandbox, 9);
     let retry = RetryConfig::default()
@@ -358,7 +357,7 @@ async fn no_attempt_begins_after_the_time_for_retries() {
     assert_eq!(begun.elapsed().as_secs(), 3);
 }
 
-/// A transport that answers with a rate limit, and after the first is not ready for 20 s.
+/// A transport that responds with a rate limit and after the first request is not ready for 20 s.
 #[derive(Clone)]
 struct Congested {
     begun: Arc<Mutex<Vec<Instant>>>,
@@ -388,7 +387,7 @@ impl Service<Request<Body>> for Congested {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_readiness_past_the_deadline_is_the_timeout_of_the_call() {
+async fn waiting_for_readiness_past_the_deadline_is_a_call_timeout() {
     let transport = Congested {
         begun: Arc::default(),
         free: Arc::default(),
@@ -406,32 +405,32 @@ async fn waiting_for_readiness_past_the_deadline_is_the_timeout_of_the_call() {
     assert_eq!(begun.elapsed(), Duration::from_secs(5));
 }
 
-/// A provider always has another key, so every 401 is of one that may be stale.
-struct Vault;
+/// A provider may have another key, so the key of every 401 may be stale.
+struct Provider;
 
-impl KeyProvider for Vault {
+impl KeyProvider for Provider {
     async fn key(&self) -> Result<SecretKey, BoxError> {
         Ok(SecretKey::new("sk_test_1")?)
     }
 }
 
 #[tokio::test]
-async fn a_classifier_decides_about_a_stale_key_too() {
-    for (said, attempts) in [(None, 2), (Some(Verdict::Stop), 1)] {
+async fn classifier_decides_whether_a_stale_key_is_retried() {
+    for (chosen, attempts) in [(None, 2), (Some(Verdict::Stop), 1)] {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let transport = tower::service_fn(|_: Request<Body>| async {
             Ok::<_, BoxError>(Response::builder().status(401).body(String::new())?)
         });
         let verdicts = Arc::clone(&seen);
-        let client = ClientBuilder::over(KeySource::provider(Vault), transport)
+        let client = ClientBuilder::over(KeySource::provider(Provider), transport)
             .retry_classifier(move |_, _, verdict| {
                 verdicts.lock().unwrap().push(verdict);
-                said.unwrap_or(verdict)
+                chosen.unwrap_or(verdict)
             })
             .build()
             .unwrap();
         let error = client.create(create()).await.unwrap_err();
-        assert_eq!(error.attempts(), attempts, "{said:?}");
+        assert_eq!(error.attempts(), attempts, "{chosen:?}");
         let seen = seen.lock().unwrap();
         assert_eq!(
             seen[..],
@@ -441,7 +440,7 @@ async fn a_classifier_decides_about_a_stale_key_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn first_attempt_counts() {
+async fn max_attempts_includes_the_first_attempt() {
     for (config, attempts) in [
         (RetryConfig::disabled(), 1),
         (RetryConfig::default().max_attempts(2), 2),

@@ -1,8 +1,8 @@
-//! The id of a minted token is found in a response that is incomplete or malformed, so that the token can
-//! be revoked.
+//! The id of a minted token is salvaged from an incomplete or malformed response, so that the token can be
+//! revoked.
 
 mod support {
-    pub(crate) mod answer;
+    pub(crate) mod response;
     pub(crate) mod scripted;
 }
 
@@ -10,12 +10,12 @@ use clerk_actor_tokens::{
     Actor, ClientBuilder, CreateActorToken, Error, ErrorKind, SecretKey, layer::SettleLayer,
 };
 use futures_util::FutureExt;
-use support::{answer::answer, scripted::Scripted};
+use support::{response::response, scripted::Scripted};
 
-/// The error of a create for `user_1` with this 200.
-fn unusable(response: impl AsRef<[u8]>) -> Error {
-    let response = response.as_ref().to_vec();
-    let transport = Scripted::new([answer(200, &[], response)]);
+/// Returns the error of a create for `user_1` with this 200.
+fn unusable(body: impl AsRef<[u8]>) -> Error {
+    let body = body.as_ref().to_vec();
+    let transport = Scripted::new([response(200, &[], body)]);
     let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport.clone())
         .settle(SettleLayer::disabled())
         .max_response_bytes(1 << 20)
@@ -27,20 +27,18 @@ fn unusable(response: impl AsRef<[u8]>) -> Error {
     let create = CreateActorToken::new("user_1", Actor::new("user_2"));
     let ended = client.create(create).now_or_never();
     assert_eq!(transport.sent().len(), 1);
-    let error = ended.expect("it is ready at once").unwrap_err();
+    let error = ended.expect("the call is ready at once").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnreadableAnswer);
     error
 }
 
-fn salvaged(response: impl AsRef<[u8]>) -> Option<String> {
-    let error = unusable(response);
+fn salvaged(body: impl AsRef<[u8]>) -> Option<String> {
+    let error = unusable(body);
     error.actor_token_id().map(ToString::to_string)
 }
 
-fn is_about_another_user(response: impl AsRef<[u8]>) -> bool {
-    unusable(response)
-        .to_string()
-        .contains("is about another user")
+fn is_about_another_user(body: impl AsRef<[u8]>) -> bool {
+    unusable(body).to_string().contains("is about another user")
 }
 
 #[test]
@@ -72,9 +70,9 @@ fn id_is_found_whatever_follows_or_surrounds_it() {
 #[test]
 fn ids_are_found_after_an_unreadable_value_or_name() {
     let deep = "[".repeat(200) + &"]".repeat(200);
-    for odd in ["1e400", r#""\ud800""#, deep.as_str()] {
+    for unreadable in ["1e400", r#""\ud800""#, deep.as_str()] {
         for name in ["created_at", "status", r"\ud800"] {
-            let json = format!(r#"{{"{name}":{odd},"id":"act_1","user_id":"user_\u0031","#);
+            let json = format!(r#"{{"{name}":{unreadable},"id":"act_1","user_id":"user_\u0031","#);
             for (json, is_foreign) in [(&json, false), (&json.replace("\\u0031", "9"), true)] {
                 assert_eq!(salvaged(json).as_deref(), Some("act_1"), "{json}");
                 assert_eq!(is_about_another_user(json), is_foreign, "{json}");

@@ -1,4 +1,4 @@
-//! The sandbox: the states of its tokens, and the effect of each fault on a client.
+//! The sandbox: the states of its tokens, and the effect of every fault on a client.
 
 use std::{io, sync::Mutex, time::Duration};
 
@@ -20,7 +20,7 @@ fn create() -> CreateActorToken {
     )
 }
 
-/// Returns a client that sends once, over the wire in process.
+/// Returns a client without retries, over the sandbox's HTTP interface in process.
 fn wired(sandbox: &Sandbox) -> Client {
     ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .retry(RetryConfig::disabled())
@@ -53,11 +53,11 @@ async fn minted_token_has_every_field_of_the_api() {
         assert_eq!(token.actor(), Some(create().actor()));
         assert_eq!(token.status(), &ActorTokenStatus::Pending);
         assert_eq!(token.created_at(), token.updated_at());
-        let life = token
+        let lifetime = token
             .expires_at()
             .unwrap()
             .duration_since(token.created_at().unwrap());
-        assert_eq!(life.unwrap(), Duration::from_secs(3600));
+        assert_eq!(lifetime.unwrap(), Duration::from_secs(3600));
         assert_eq!(ticket(&token).split('.').count(), 3);
         let url = token.ticket().and_then(Ticket::expose_url).unwrap();
         let front = "https://sandbox.clerk.accounts.dev/v1/tickets/accept?ticket=";
@@ -179,7 +179,7 @@ async fn expired_token_cannot_be_used_but_is_pending_and_can_be_revoked() {
     assert_eq!(Some(entry.created_at()), second.created_at());
     assert_eq!(Some(entry.expires_at()), second.expires_at());
 
-    // There is no status for expired tokens, so that they can be revoked.
+    // Expired tokens keep the status `pending`, so they can be revoked.
     let revoked = client.revoke(second.id()).await.unwrap();
     let changed = revoked
         .updated_at()
@@ -215,7 +215,7 @@ async fn create_beyond_the_quota_is_refused_with_limit_and_use() {
     let client = wired(&sandbox);
     client.create(create()).await.unwrap();
     let token = client.create(create()).await.unwrap();
-    // A revoke does not return an impersonation.
+    // A revoke does not restore the quota.
     client.revoke(token.id()).await.unwrap();
     let error = client.create(create()).await.unwrap_err();
     assert_eq!(error.status(), Some(StatusCode::UNPROCESSABLE_ENTITY));
@@ -702,14 +702,18 @@ mod over_tcp {
             let mut received = Vec::new();
             let end = stream.read_to_end(&mut received);
             let end = timeout(Duration::from_secs(86_400), end).await;
-            assert!(end.is_ok(), "it stays open: {}", head.escape_ascii());
+            assert!(
+                end.is_ok(),
+                "the connection stays open: {}",
+                head.escape_ascii()
+            );
             assert_eq!(received.is_empty(), head != REQUEST);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn connection_beyond_the_limit_waits_until_another_has_ended() {
-        // Both ends of the connections are in this process.
+        // Both sides of the connections are in this process.
         #[cfg(unix)]
         rlimit::increase_nofile_limit(4096).unwrap();
         let server = Sandbox::new().spawn().await.unwrap();
@@ -722,7 +726,7 @@ mod over_tcp {
         let mut status = [0; 12];
         let second = Duration::from_secs(1);
         let early = timeout(second, last.read_exact(&mut status)).await;
-        assert!(early.is_err(), "it was served");
+        assert!(early.is_err(), "the request was served");
         connections.pop();
         let served = timeout(second, last.read_exact(&mut status)).await;
         assert_eq!(served.unwrap().unwrap(), 12);

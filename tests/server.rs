@@ -22,9 +22,9 @@ use serde_json::{Value, json};
 use tower::{Layer, Service, ServiceExt, filter::FilterLayer};
 
 mod server {
-    #[cfg(feature = "transport")]
-    mod caller_gone;
     mod checks;
+    #[cfg(feature = "transport")]
+    mod disconnects;
 }
 
 const CREATE: &str = "/v1/actor_tokens";
@@ -318,7 +318,7 @@ async fn inbound_headers_are_an_extension_and_are_not_forwarded() {
     assert_eq!(inbound.headers().get_all("x-operator").iter().count(), 2);
     assert!(!inbound.headers().contains_key("authorization"));
     assert!(!format!("{inbound:?}").contains("marker"));
-    // An extension that an authentication layer in front has set reaches every layer.
+    // An extension of an outer authentication layer reaches every layer.
     assert_eq!(
         calls[0].extensions().get::<Operator>(),
         Some(&Operator("jo"))
@@ -326,7 +326,7 @@ async fn inbound_headers_are_an_extension_and_are_not_forwarded() {
 }
 
 #[tokio::test]
-async fn added_keys_are_accepted_and_without_a_key_every_caller() {
+async fn added_keys_are_accepted_and_every_caller_without_keys() {
     let revoke = |bearer: &str| post(REVOKE, &[("authorization", bearer)], "");
     let other = || SecretKey::new("sk_test_other_0123456789ab").unwrap();
     let api = ActorTokensApi::new(Recorder::default(), key())
@@ -376,7 +376,7 @@ fn key_that_could_be_guessed_is_not_accepted() {
 }
 
 #[tokio::test]
-async fn name_of_an_unknown_field_is_made_presentable() {
+async fn name_of_an_unknown_field_is_cleaned() {
     let (_, api) = recorded();
     let name = "a\u{202e}\u{1b}[1m sk_test_marker";
     let body = json!({"user_id": "u", "actor": {"sub": "a"}, name: 1});
@@ -487,7 +487,7 @@ async fn error_of_poll_ready_is_a_500() {
         }
 
         fn call(&mut self, _: ActorTokenRequest) -> Self::Future {
-            panic!("called unready")
+            panic!("called before it was ready")
         }
     }
 
@@ -501,10 +501,10 @@ async fn error_of_poll_ready_is_a_500() {
 
 #[tokio::test(start_paused = true)]
 async fn timeout_of_a_timeout_layer_is_a_504() {
-    let never = tower::service_fn(|_: ActorTokenRequest| {
+    let silent = tower::service_fn(|_: ActorTokenRequest| {
         std::future::pending::<Result<ActorToken, BoxError>>()
     });
-    let service = TimeoutLayer::new(Duration::from_secs(1)).layer(never);
+    let service = TimeoutLayer::new(Duration::from_secs(1)).layer(silent);
     let response = send(
         ActorTokensApi::new(service, key()).unwrap(),
         post(REVOKE, &[AUTH], ""),
@@ -523,7 +523,7 @@ fn gateway(sandbox: &Sandbox) -> ActorTokensApi<Client> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_401_about_the_key_of_the_client_is_a_502() {
+async fn status_401_about_the_key_of_the_client_becomes_a_502() {
     let sandbox = Sandbox::new();
     let wrong = SecretKey::new("sk_test_wrong").unwrap();
     let client = ClientBuilder::over(wrong, sandbox.transport()).build();
@@ -537,7 +537,7 @@ async fn a_401_about_the_key_of_the_client_is_a_502() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn status_about_the_connection_of_the_client_is_a_502_or_504() {
+async fn status_about_the_connection_of_the_client_becomes_a_502_or_504() {
     let sandbox = Sandbox::new();
     let statuses = [
         (502, "bad_gateway", &[407, 421, 425][..]),
@@ -618,7 +618,7 @@ async fn guard_that_refuses_with_a_5xx_and_not_sent_is_forwarded() {
 const BODY: &str = r#"{"user_id":"user_1","actor":{"sub":"user_2"}}"#;
 
 #[tokio::test(start_paused = true)]
-async fn status_of_a_failure_allows_the_same_conclusions() {
+async fn status_of_a_failure_states_the_same_outcome() {
     let sandbox = Sandbox::new();
     for (fault, status, code) in [
         (
@@ -791,7 +791,7 @@ async fn connection_that_is_refused_is_a_503() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_4xx_after_an_attempt_with_unknown_outcome_is_a_502() {
+async fn status_4xx_after_an_attempt_with_unknown_outcome_becomes_a_502() {
     let sandbox = Sandbox::new();
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .build()
@@ -813,14 +813,14 @@ async fn client_over_a_gateway_gets_the_same_results_as_over_the_api() {
         .build()
         .unwrap();
     let actor = Actor::new("user_2").claim("reason", "ticket 4711");
-    let life = Duration::from_secs(300);
-    let create = |user: &str| CreateActorToken::new(user, actor.clone()).expires_in(life);
+    let lifetime = Duration::from_secs(300);
+    let create = |user: &str| CreateActorToken::new(user, actor.clone()).expires_in(lifetime);
 
     let token = client.create(create("user_1")).await.unwrap();
     assert_eq!(token.actor(), Some(&actor));
     assert_eq!(
         token.expires_at(),
-        token.created_at().map(|at: SystemTime| at + life)
+        token.created_at().map(|at: SystemTime| at + lifetime)
     );
     let ticket = token.ticket().unwrap().expose_token().unwrap().to_owned();
 
@@ -838,7 +838,7 @@ async fn client_over_a_gateway_gets_the_same_results_as_over_the_api() {
     assert_eq!(again.kind(), ErrorKind::AlreadyRevoked);
 }
 
-/// Panics when it is called before it was polled ready. Its clones are not ready.
+/// Panics if it is called before it is polled ready. A clone starts unready.
 #[derive(Default)]
 struct Strict {
     is_ready: bool,
@@ -869,7 +869,10 @@ impl Service<ActorTokenRequest> for Strict {
     }
 
     fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
-        assert!(std::mem::take(&mut self.is_ready), "called unready");
+        assert!(
+            std::mem::take(&mut self.is_ready),
+            "called before it was ready"
+        );
         let Operation::Revoke(id) = request.operation() else {
             panic!("only revokes are sent")
         };

@@ -1,9 +1,8 @@
 //! A token that was not returned is an ERROR event, unless it was revoked.
 
 mod support {
-    pub(crate) mod answer;
-    #[allow(dead_code, reason = "not all of it is needed here")]
     pub(crate) mod capture;
+    pub(crate) mod response;
 }
 
 use std::time::Duration;
@@ -12,7 +11,7 @@ use clerk_actor_tokens::{
     Actor, Body, BoxError, ClientBuilder, CreateActorToken, OperationKind, SecretKey,
 };
 use http::Request;
-use support::{answer::answer, capture::Capture};
+use support::{capture::Capture, response::response};
 use tower::service_fn;
 use tracing::Level;
 
@@ -34,10 +33,10 @@ async fn settled_token_is_an_error_event_unless_it_was_revoked() {
             let kind = request.body().kind();
             let _sent = request.into_body().into_bytes();
             if kind == OperationKind::Revoke {
-                return Ok::<_, BoxError>(answer(revoke.0, &[], revoke.1));
+                return Ok::<_, BoxError>(response(revoke.0, &[], revoke.1));
             }
             tokio::time::sleep(Duration::from_secs(5)).await;
-            Ok(answer(200, &[], minted))
+            Ok(response(200, &[], minted))
         });
         let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport)
             .attempt_timeout(Duration::from_secs(1))

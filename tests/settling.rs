@@ -1,9 +1,13 @@
 //! Every credential that was minted is returned, revoked or reported.
 
+mod support {
+    pub(crate) mod reports;
+}
+
 use std::{
     future::pending,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll},
@@ -14,57 +18,28 @@ use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorTokenRequest, Body, BoxError, Client, ClientBuilder, CreateActorToken, Error,
     ErrorKind, OperationKind, Outcome, RetryConfig, Ticket,
-    layer::{
-        SettleLayer,
-        settle::{SettleEnd, SettleEvent},
-    },
+    layer::{SettleLayer, settle::SettleEnd},
     sandbox::{Fault, Sandbox, SandboxTransport},
 };
 use futures_util::{FutureExt, poll};
 use http::{Request, StatusCode};
+use support::reports::Reports;
 use tower::{Service, ServiceBuilder, ServiceExt, layer::layer_fn, util::MapRequestLayer};
 
-/// Long enough for everything to settle; the clock is paused.
-const AMPLE: Duration = Duration::from_secs(600);
+/// Longer than settling takes; the clock is paused.
+const LONG: Duration = Duration::from_secs(600);
 
 fn create() -> CreateActorToken {
     CreateActorToken::new("user_1", Actor::new("user_2")).expires_in(Duration::from_secs(1000))
 }
 
-/// An end, the id of the token, and until when it could be used.
-type Report = (SettleEnd, Option<String>, Option<SystemTime>);
-
-/// What was reported.
-#[derive(Clone, Default)]
-struct Reports(Arc<Mutex<Vec<Report>>>);
-
-impl Reports {
-    fn hook(&self) -> impl Fn(&SettleEvent) + Send + Sync + 'static {
-        let reports = self.clone();
-        move |event| {
-            let id = event.actor_token_id().map(ToString::to_string);
-            let report = (event.end(), id, event.exposed_until());
-            reports.0.lock().unwrap().push(report);
-        }
-    }
-
-    fn ends(&self) -> Vec<SettleEnd> {
-        self.0
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|report| report.0)
-            .collect()
-    }
-}
-
-struct Setting {
+struct Fixture {
     sandbox: Sandbox,
     client: Client,
     reports: Reports,
 }
 
-fn setting() -> Setting {
+fn fixture() -> Fixture {
     configured(|builder| builder)
 }
 
@@ -73,21 +48,21 @@ type Builder = ClientBuilder<
     clerk_actor_tokens::client::CustomTransport<SandboxTransport>,
 >;
 
-fn configured(configure: impl FnOnce(Builder) -> Builder) -> Setting {
+fn configured(configure: impl FnOnce(Builder) -> Builder) -> Fixture {
     let (sandbox, reports) = (Sandbox::new(), Reports::default());
     let builder = ClientBuilder::over(sandbox.secret_key(), sandbox.transport());
     let client = configure(builder)
         .on_settle(reports.hook())
         .build()
         .unwrap();
-    Setting {
+    Fixture {
         sandbox,
         client,
         reports,
     }
 }
 
-impl Setting {
+impl Fixture {
     fn minted(&self) -> usize {
         self.sandbox.ledger().minted().len()
     }
@@ -98,22 +73,22 @@ impl Setting {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_create_is_revoked() {
-    let it = setting();
+async fn cancelled_create_is_revoked() {
+    let it = fixture();
     it.sandbox.inject(Fault::Delay(Duration::from_secs(5)));
     let mut call = Box::pin(it.client.create(create()));
     assert!(poll!(call.as_mut()).is_pending());
     drop(call);
-    let report = it.client.drain(AMPLE).await;
+    let report = it.client.drain(LONG).await;
     assert!(report.is_complete());
     assert_eq!((it.minted(), it.live()), (1, 0));
     assert_eq!(it.reports.ends(), [SettleEnd::Revoked]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_create_that_timed_out_is_revoked_when_it_lands() {
+async fn timed_out_create_is_revoked_when_its_response_arrives() {
     for limit in ["attempt", "call"] {
-        let it = setting();
+        let it = fixture();
         it.sandbox.inject(Fault::Delay(Duration::from_secs(15)));
         let request = ActorTokenRequest::create(create());
         let request = match limit {
@@ -132,20 +107,20 @@ async fn a_create_that_timed_out_is_revoked_when_it_lands() {
             .duration_since(SystemTime::now())
             .unwrap();
         assert!(left > Duration::from_secs(900) && left <= Duration::from_secs(1000));
-        it.client.drain(AMPLE).await;
+        it.client.drain(LONG).await;
         assert_eq!((it.minted(), it.live()), (1, 0), "{limit}");
         assert_eq!(it.reports.ends(), [SettleEnd::Revoked]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_never_comes_is_reported_with_the_time_that_a_token_could_live() {
-    let it = setting();
+async fn create_without_a_response_is_reported_with_the_end_of_its_exposure() {
+    let it = fixture();
     it.sandbox.inject(Fault::HangAfter);
     let error = it.client.create(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
-    it.client.drain(AMPLE).await;
-    let reports = it.reports.0.lock().unwrap().clone();
+    it.client.drain(LONG).await;
+    let reports = it.reports.all();
     let [(SettleEnd::Unknown, None, Some(until))] = reports[..] else {
         panic!("{reports:?}");
     };
@@ -154,21 +129,21 @@ async fn an_answer_that_never_comes_is_reported_with_the_time_that_a_token_could
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unread_ticket_is_revoked_when_its_last_clone_is_dropped() {
-    let it = setting();
+async fn unread_ticket_is_revoked_when_its_last_clone_is_dropped() {
+    let it = fixture();
     let token = it.client.create(create()).await.unwrap();
     let ticket = token.ticket().cloned();
     drop(token);
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!(it.live(), 1);
     drop(ticket);
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!(it.live(), 0);
     assert_eq!(it.reports.ends(), [SettleEnd::Revoked]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ticket_that_was_read_is_left_to_its_reader() {
+async fn read_ticket_is_not_revoked() {
     type Read = fn(&clerk_actor_tokens::ActorToken);
     let ways: [Read; 4] = [
         |token| drop(token.ticket().unwrap().expose_url().unwrap().to_owned()),
@@ -177,9 +152,9 @@ async fn a_ticket_that_was_read_is_left_to_its_reader() {
         |token| token.ticket().unwrap().claim(),
     ];
     for read in ways {
-        let it = setting();
+        let it = fixture();
         read(&it.client.create(create()).await.unwrap());
-        it.client.drain(AMPLE).await;
+        it.client.drain(LONG).await;
         assert_eq!(it.live(), 1);
         assert!(it.reports.ends().is_empty());
         assert_eq!(it.sandbox.requests(), 1);
@@ -187,54 +162,54 @@ async fn a_ticket_that_was_read_is_left_to_its_reader() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_expired_unread_is_left_alone() {
-    let it = setting();
+async fn expired_unread_ticket_is_not_revoked() {
+    let it = fixture();
     let token = it.client.create(create()).await.unwrap();
     tokio::time::advance(Duration::from_secs(1001)).await;
     drop(token);
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!(it.sandbox.requests(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_breaks_off_after_the_id_is_revoked() {
-    let it = setting();
+async fn token_of_a_truncated_response_is_revoked() {
+    let it = fixture();
     it.sandbox.inject(Fault::Truncate(100));
     let error = it.client.create(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Applied);
     let id = error.actor_token_id().unwrap().clone();
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!((it.minted(), it.live()), (1, 0));
-    let reports = it.reports.0.lock().unwrap().clone();
+    let reports = it.reports.all();
     assert_eq!(reports, [(SettleEnd::Revoked, Some(id.to_string()), None)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoke_whose_answer_breaks_off_after_the_id_has_revoked() {
-    let it = setting();
+async fn compensating_revoke_with_a_truncated_response_ends_as_revoked() {
+    let it = fixture();
     let token = it.client.create(create()).await.unwrap();
     it.sandbox.inject(Fault::Truncate(100));
     drop(token);
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!((it.minted(), it.live()), (1, 0));
     assert_eq!(it.reports.ends(), [SettleEnd::Revoked]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_about_another_user_is_reported_and_left_alone() {
-    let it = setting();
+async fn token_of_another_user_is_reported_and_not_revoked() {
+    let it = fixture();
     let body = Bytes::from_static(br#"{"id":"act_9","user_id":"user_9","token":"t"}"#);
     it.sandbox.inject(Fault::Body(body));
     let error = it.client.create(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Applied);
-    it.client.drain(AMPLE).await;
-    let reports = it.reports.0.lock().unwrap().clone();
+    it.client.drain(LONG).await;
+    let reports = it.reports.all();
     assert!(matches!(&reports[..], [(SettleEnd::Foreign, Some(id), Some(_))] if id == "act_9"));
     assert_eq!(it.sandbox.requests(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_compensating_revoke_is_patient_and_has_limits_of_its_own() {
+async fn compensating_revoke_is_retried_although_retries_of_calls_are_disabled() {
     let it = configured(|builder| builder.retry(RetryConfig::disabled()));
     let token = it.client.create(create()).await.unwrap();
     for _ in 0..3 {
@@ -245,14 +220,14 @@ async fn the_compensating_revoke_is_patient_and_has_limits_of_its_own() {
         retry_after: Duration::from_secs(30),
     });
     drop(token);
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!(it.live(), 0);
     assert_eq!(it.sandbox.requests(), 6);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_revoked_is_reported_after_five_tries() {
-    let it = setting();
+async fn failed_compensating_revoke_is_reported_after_five_attempts() {
+    let it = fixture();
     let token = it.client.create(create()).await.unwrap();
     for _ in 0..9 {
         it.sandbox
@@ -260,9 +235,9 @@ async fn what_cannot_be_revoked_is_reported_after_five_tries() {
     }
     let id = token.id().to_string();
     drop(token);
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!(it.sandbox.requests(), 6);
-    let reports = it.reports.0.lock().unwrap().clone();
+    let reports = it.reports.all();
     assert!(
         matches!(&reports[..], [(SettleEnd::NotRevoked, Some(it), Some(_))] if *it == id),
         "{reports:?}"
@@ -270,23 +245,23 @@ async fn what_cannot_be_revoked_is_reported_after_five_tries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_token_that_was_used_is_reported_as_accepted() {
-    let it = setting();
+async fn lost_token_that_was_accepted_is_reported_as_accepted() {
+    let it = fixture();
     let token = it.client.create(create()).await.unwrap();
     let ticket = token.expose_json();
     let link: serde_json::Value = serde_json::from_slice(&ticket).unwrap();
     it.sandbox.accept(link["url"].as_str().unwrap()).unwrap();
-    // The same token, leased: its drop finds it used.
+    // A lease whose token was accepted.
     let lease = it.client.lease(create()).await.unwrap();
     let link = lease.ticket().and_then(Ticket::expose_url).unwrap();
     it.sandbox.accept(link).unwrap();
     drop(lease);
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!(it.reports.ends(), [SettleEnd::Accepted]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn too_many_creates_at_once_are_refused_before_anything_is_sent() {
+async fn create_beyond_max_creates_is_refused_and_not_sent() {
     let it = configured(|builder| builder.settle(SettleLayer::new().max_creates(2)));
     for _ in 0..2 {
         it.sandbox.inject(Fault::Delay(Duration::from_secs(5)));
@@ -325,9 +300,8 @@ async fn too_many_creates_at_once_are_refused_before_anything_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timed_out_create_is_tried_again_only_where_the_lost_one_is_settled_and_it_was_asked_for()
-{
-    for (asked, enabled, requests) in [(false, true, 1), (true, false, 1), (true, true, 2)] {
+async fn timed_out_create_is_retried_only_if_settling_and_the_option_are_enabled() {
+    for (option, enabled, requests) in [(false, true, 1), (true, false, 1), (true, true, 2)] {
         let layer = if enabled {
             SettleLayer::new()
         } else {
@@ -337,24 +311,24 @@ async fn a_timed_out_create_is_tried_again_only_where_the_lost_one_is_settled_an
             builder
                 .settle(layer)
                 .attempt_timeout(Duration::from_secs(2))
-                .retry(RetryConfig::default().retry_settled_timeouts(asked))
+                .retry(RetryConfig::default().retry_settled_timeouts(option))
         });
         it.sandbox.inject(Fault::Delay(Duration::from_secs(5)));
         let result = it.client.create(create()).await;
-        assert_eq!(it.sandbox.requests(), requests, "{asked} {enabled}");
+        assert_eq!(it.sandbox.requests(), requests, "{option} {enabled}");
         if let Ok(token) = &result {
             token.ticket().unwrap().claim();
         }
         assert_eq!(result.is_ok(), requests == 2);
-        it.client.drain(AMPLE).await;
-        // What was lost is revoked; what was returned lives.
-        assert_eq!(it.live(), usize::from(result.is_ok()), "{asked} {enabled}");
+        it.client.drain(LONG).await;
+        // The lost token is revoked, and the returned one is live.
+        assert_eq!(it.live(), usize::from(result.is_ok()), "{option} {enabled}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_ends_at_its_deadline_and_reports_the_rest() {
-    let it = setting();
+async fn drain_ends_at_its_deadline_and_reports_the_rest() {
+    let it = fixture();
     for _ in 0..100 {
         it.sandbox.inject(Fault::HangAfter);
         let mut call = Box::pin(it.client.create(create()));
@@ -369,23 +343,23 @@ async fn draining_ends_at_its_deadline_and_reports_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_ends_as_soon_as_nothing_is_left() {
-    let it = setting();
+async fn drain_ends_as_soon_as_nothing_is_in_flight() {
+    let it = fixture();
     it.sandbox.inject(Fault::Delay(Duration::from_secs(5)));
     let mut call = Box::pin(it.client.create(create()));
     assert!(poll!(call.as_mut()).is_pending());
     drop(call);
-    for takes in [Duration::from_secs(5), Duration::ZERO] {
+    for expected in [Duration::from_secs(5), Duration::ZERO] {
         let begun = tokio::time::Instant::now();
-        assert!(it.client.drain(AMPLE).await.is_complete());
-        assert_eq!(begun.elapsed(), takes);
+        assert!(it.client.drain(LONG).await.is_complete());
+        assert_eq!(begun.elapsed(), expected);
     }
     assert_eq!(it.reports.ends(), [SettleEnd::Revoked]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_without_time_still_reports() {
-    let it = setting();
+async fn drain_with_zero_time_reports_the_rest() {
+    let it = fixture();
     it.sandbox.inject(Fault::HangAfter);
     let mut call = Box::pin(it.client.create(create()));
     assert!(poll!(call.as_mut()).is_pending());
@@ -395,8 +369,8 @@ async fn draining_without_time_still_reports() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn creates_that_callers_wait_for_are_drained_or_counted() {
-    let it = setting();
+async fn drain_waits_for_creates_with_a_caller_or_counts_them() {
+    let it = fixture();
     it.sandbox.inject(Fault::Delay(Duration::from_secs(5)));
     let client = it.client.clone();
     let call = tokio::spawn(async move { client.create(create()).await });
@@ -409,14 +383,14 @@ async fn creates_that_callers_wait_for_are_drained_or_counted() {
 }
 
 #[test]
-fn a_runtime_that_ends_without_draining_leaves_reports() {
-    let it = setting();
+fn runtime_that_ends_without_a_drain_reports_lost_creates() {
+    let it = fixture();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
         .build()
         .unwrap();
-    let held = runtime.block_on(async {
+    let token = runtime.block_on(async {
         it.sandbox.inject(Fault::HangAfter);
         let mut call = Box::pin(it.client.create(create()));
         assert!(poll!(call.as_mut()).is_pending());
@@ -425,8 +399,8 @@ fn a_runtime_that_ends_without_draining_leaves_reports() {
     });
     drop(runtime);
     assert_eq!(it.reports.ends(), [SettleEnd::Unknown]);
-    // An unread ticket that outlives its runtime cannot be revoked any more.
-    drop(held);
+    // An unread ticket cannot be revoked after its runtime has ended.
+    drop(token);
     assert_eq!(
         it.reports.ends(),
         [SettleEnd::Unknown, SettleEnd::NotRevoked]
@@ -434,8 +408,8 @@ fn a_runtime_that_ends_without_draining_leaves_reports() {
 }
 
 #[test]
-fn a_client_outlives_its_first_runtime() {
-    let it = setting();
+fn client_works_in_a_second_runtime() {
+    let it = fixture();
     for _ in 0..2 {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -449,7 +423,7 @@ fn a_client_outlives_its_first_runtime() {
 
 #[test]
 fn call_outside_of_a_runtime_is_an_error() {
-    let it = setting();
+    let it = fixture();
     let outside = it
         .client
         .create(create())
@@ -465,7 +439,7 @@ fn call_outside_of_a_runtime_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_the_hook_stops_nothing() {
+async fn panic_in_the_hook_does_not_stop_settling() {
     let sandbox = Sandbox::new();
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .on_settle(|_| panic!("the hook"))
@@ -474,19 +448,19 @@ async fn a_panic_in_the_hook_stops_nothing() {
     for _ in 0..2 {
         client.create(create()).await.unwrap();
     }
-    let report = client.drain(AMPLE).await;
+    let report = client.drain(LONG).await;
     assert_eq!(report.counts().revoked, 2);
     assert_eq!(sandbox.ledger().pending().count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_create_that_was_never_sent_needs_no_settling() {
+async fn unsent_create_is_not_settled() {
     let reports = Reports::default();
-    let never = tower::service_fn(|_: Request<Body>| {
+    let silent = tower::service_fn(|_: Request<Body>| {
         pending::<Result<http::Response<http_body_util::Full<Bytes>>, BoxError>>()
     });
     let key = clerk_actor_tokens::SecretKey::new("sk_test_1").unwrap();
-    let client = ClientBuilder::over(key, never)
+    let client = ClientBuilder::over(key, silent)
         .on_settle(reports.hook())
         .build()
         .unwrap();
@@ -498,28 +472,28 @@ async fn a_create_that_was_never_sent_needs_no_settling() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_layer_that_drops_the_answer_loses_no_token() {
-    let it = setting();
-    // The caller's own layer gives the token up after it was delivered.
-    let mut giving_up = ServiceBuilder::new()
+async fn token_that_a_layer_drops_is_revoked() {
+    let it = fixture();
+    // A layer above the client drops the token.
+    let mut dropping = ServiceBuilder::new()
         .and_then(|_token| async {
             Err::<(), _>(Error::api(StatusCode::FORBIDDEN, Default::default()))
         })
         .service(it.client.clone());
     let request = ActorTokenRequest::create(create());
-    giving_up
+    dropping
         .ready()
         .await
         .unwrap()
         .call(request)
         .await
         .unwrap_err();
-    it.client.drain(AMPLE).await;
+    it.client.drain(LONG).await;
     assert_eq!((it.minted(), it.live()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_compensating_revoke_carries_what_the_create_carried() {
+async fn compensating_revoke_carries_the_headers_and_extensions_of_the_create() {
     #[derive(Clone)]
     struct Operator;
     let sandbox = Sandbox::new();
@@ -542,16 +516,19 @@ async fn the_compensating_revoke_carries_what_the_create_carried() {
     );
     request.extensions_mut().insert(Operator);
     client.send(request).await.unwrap();
-    client.drain(AMPLE).await;
+    client.drain(LONG).await;
     assert_eq!(seen.load(Ordering::Relaxed), 1);
     assert_eq!(sandbox.ledger().pending().count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoke_that_never_gets_ready_is_told_within_its_minute() {
-    /// Not ready any more once it is closed.
+async fn compensating_revoke_that_is_never_ready_is_reported_within_a_minute() {
+    /// Is not ready while `closed` is set.
     #[derive(Clone)]
-    struct Gate<S>(S, Arc<AtomicBool>);
+    struct Gate<S> {
+        inner: S,
+        closed: Arc<AtomicBool>,
+    }
 
     impl<S: Service<Request<Body>>> Service<Request<Body>> for Gate<S> {
         type Response = S::Response;
@@ -559,14 +536,14 @@ async fn a_revoke_that_never_gets_ready_is_told_within_its_minute() {
         type Future = S::Future;
 
         fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-            if self.1.load(Ordering::Relaxed) {
+            if self.closed.load(Ordering::Relaxed) {
                 return Poll::Pending;
             }
-            self.0.poll_ready(cx)
+            self.inner.poll_ready(cx)
         }
 
         fn call(&mut self, request: Request<Body>) -> S::Future {
-            self.0.call(request)
+            self.inner.call(request)
         }
     }
 
@@ -574,7 +551,10 @@ async fn a_revoke_that_never_gets_ready_is_told_within_its_minute() {
     let closed = Arc::new(AtomicBool::new(false));
     let gate = Arc::clone(&closed);
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
-        .wire_layer(layer_fn(move |inner| Gate(inner, gate.clone())))
+        .wire_layer(layer_fn(move |inner| Gate {
+            inner,
+            closed: Arc::clone(&gate),
+        }))
         .on_settle(reports.hook())
         .build()
         .unwrap();
@@ -586,12 +566,12 @@ async fn a_revoke_that_never_gets_ready_is_told_within_its_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_stays_where_the_layer_set_after_it_has_none() {
+async fn hook_is_kept_by_a_later_settle_layer_without_a_hook() {
     let sandbox = Sandbox::new();
-    for (own, heard) in [(false, [1, 0]), (true, [0, 1])] {
+    for (has_hook, counts) in [(false, [1, 0]), (true, [0, 1])] {
         let (earlier, later) = (Reports::default(), Reports::default());
-        let mut layer = SettleLayer::new().grace(AMPLE);
-        if own {
+        let mut layer = SettleLayer::new().grace(LONG);
+        if has_hook {
             layer = layer.on_settle(later.hook());
         }
         let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
@@ -600,7 +580,7 @@ async fn a_hook_stays_where_the_layer_set_after_it_has_none() {
             .build()
             .unwrap();
         drop(client.create(create()).await.unwrap());
-        client.drain(AMPLE).await;
-        assert_eq!([earlier, later].map(|it| it.ends().len()), heard);
+        client.drain(LONG).await;
+        assert_eq!([earlier, later].map(|it| it.ends().len()), counts);
     }
 }

@@ -2,39 +2,29 @@
 
 mod support {
     pub(crate) mod peer;
+    pub(crate) mod reports;
 }
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
-use clerk_actor_tokens::{
-    Actor, ActorTokenRequest, Client, ClientBuilder, CreateActorToken, SecretKey,
-    layer::settle::SettleEnd,
-};
+use clerk_actor_tokens::{Client, ClientBuilder, SecretKey, layer::settle::SettleEnd};
 use futures_util::poll;
-use support::peer::{CallNumber, Exchange, Head, Pause, Peer, USER};
+use support::{
+    peer::{self, Exchange, Head, Pause, Peer},
+    reports::Reports,
+};
 use tokio::runtime::{Builder, Runtime};
 
-const AMPLE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_secs(60);
 
-fn client(exchange: Exchange) -> (Client, Arc<Mutex<Vec<SettleEnd>>>) {
-    let ends = Arc::<Mutex<Vec<_>>>::default();
-    let hook = Arc::clone(&ends);
+fn client(exchange: Exchange) -> (Client, Reports) {
+    let reports = Reports::default();
     let peer = Peer::new(move |_| exchange.clone());
     let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), peer)
-        .on_settle(move |event| hook.lock().unwrap().push(event.end()))
+        .on_settle(reports.hook())
         .build()
         .unwrap();
-    (client, ends)
-}
-
-fn create() -> ActorTokenRequest {
-    let create = CreateActorToken::new(USER, Actor::new("user_admin"));
-    let mut request = ActorTokenRequest::create(create);
-    request.extensions_mut().insert(CallNumber(0));
-    request
+    (client, reports)
 }
 
 fn runtime() -> Runtime {
@@ -42,7 +32,7 @@ fn runtime() -> Runtime {
     builder.enable_time().start_paused(true).build().unwrap()
 }
 
-/// A response that takes a while.
+/// A response that takes several polls.
 fn later() -> Exchange {
     Exchange {
         before_head: Pause::polls(5),
@@ -51,47 +41,47 @@ fn later() -> Exchange {
 }
 
 #[test]
-fn create_that_is_dropped_outside_of_a_runtime_is_followed_where_it_began() {
-    let (client, ends) = client(later());
+fn create_dropped_outside_of_a_runtime_is_settled_in_its_own_runtime() {
+    let (client, reports) = client(later());
     let own = runtime();
-    let mut call = Box::pin(client.send(create()));
+    let mut call = Box::pin(client.send(peer::create()));
     own.block_on(async { assert!(poll!(&mut call).is_pending()) });
     drop(call);
-    own.block_on(client.drain(AMPLE));
-    assert_eq!(*ends.lock().unwrap(), [SettleEnd::Revoked]);
+    own.block_on(client.drain(MINUTE));
+    assert_eq!(reports.ends(), [SettleEnd::Revoked]);
 }
 
 #[test]
-fn ticket_that_is_dropped_outside_of_a_runtime_is_revoked_where_it_was_minted() {
-    let (client, ends) = client(later());
+fn ticket_dropped_outside_of_a_runtime_is_revoked_in_its_own_runtime() {
+    let (client, reports) = client(later());
     let own = runtime();
-    let token = own.block_on(client.send(create())).unwrap();
+    let token = own.block_on(client.send(peer::create())).unwrap();
     drop(token);
-    own.block_on(client.drain(AMPLE));
-    assert_eq!(*ends.lock().unwrap(), [SettleEnd::Revoked]);
+    own.block_on(client.drain(MINUTE));
+    assert_eq!(reports.ends(), [SettleEnd::Revoked]);
 }
 
 #[test]
-fn ticket_that_is_dropped_in_another_runtime_is_revoked_there() {
-    let (client, ends) = client(later());
+fn ticket_dropped_in_another_runtime_is_revoked_there() {
+    let (client, reports) = client(later());
     let (own, other) = (runtime(), runtime());
-    let token = own.block_on(client.send(create())).unwrap();
+    let token = own.block_on(client.send(peer::create())).unwrap();
     drop(own);
     other.block_on(async move { drop(token) });
-    other.block_on(client.drain(AMPLE));
-    assert_eq!(*ends.lock().unwrap(), [SettleEnd::Revoked]);
+    other.block_on(client.drain(MINUTE));
+    assert_eq!(reports.ends(), [SettleEnd::Revoked]);
 }
 
 #[test]
 fn create_whose_runtime_ends_is_reported() {
-    let (client, ends) = client(Exchange {
+    let (client, reports) = client(Exchange {
         head: Head::Hang,
         ..Exchange::prompt()
     });
     let own = runtime();
-    let mut call = Box::pin(client.send(create()));
+    let mut call = Box::pin(client.send(peer::create()));
     own.block_on(async { assert!(poll!(&mut call).is_pending()) });
     drop(call);
     drop(own);
-    assert_eq!(*ends.lock().unwrap(), [SettleEnd::Unknown]);
+    assert_eq!(reports.ends(), [SettleEnd::Unknown]);
 }

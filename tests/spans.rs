@@ -1,8 +1,8 @@
-//! Every call and every attempt has a span, which records how it ended and nothing secret.
+//! Every call and every attempt has a span, which records its result and no secret.
 
 mod support {
-    pub(crate) mod answer;
     pub(crate) mod capture;
+    pub(crate) mod response;
     pub(crate) mod scripted;
 }
 
@@ -22,16 +22,13 @@ use clerk_actor_tokens::{
 };
 use futures_util::{FutureExt, poll};
 use http::{HeaderName, HeaderValue, Request, Response};
-use http_body_util::Full;
 use support::{
-    answer::answer,
-    capture::{Capture, Seen},
+    capture::{Capture, Recorded},
+    response::{FullResponse, response},
     scripted::Scripted,
 };
 use tower::{service_fn, util::MapRequestLayer};
 use tracing::{Instrument, Level, Span};
-
-type Answer = Response<Full<Bytes>>;
 
 const MINTED: &str = r#"{"id":"act_1","user_id":"user_marker","actor":{"sub":"user_marker"},"status":"pending","token":"marker","url":"https://x/?ticket=marker"}"#;
 const REVOKED: &str = r#"{"id":"act_1","user_id":"user_marker","status":"revoked"}"#;
@@ -41,14 +38,14 @@ fn over<T: Transport>(transport: T) -> ClientBuilder<Layers, CustomTransport<T>>
     ClientBuilder::over(SecretKey::new("sk_test_marker").unwrap(), transport)
 }
 
-fn scripted<const N: usize>(answers: [Answer; N]) -> Client {
-    over(Scripted::new(answers)).build().unwrap()
+fn scripted<const N: usize>(responses: [FullResponse; N]) -> Client {
+    over(Scripted::new(responses)).build().unwrap()
 }
 
 fn silent() -> Client {
     let transport = service_fn(|request: Request<Body>| async move {
         let _taken = request.into_body().into_bytes();
-        pending::<Result<Answer, BoxError>>().await
+        pending::<Result<FullResponse, BoxError>>().await
     });
     let client = over(transport).settle(SettleLayer::disabled());
     client.build().unwrap()
@@ -64,7 +61,7 @@ fn create() -> ActorTokenRequest {
 
 /// Claims a minted token, so that nothing is left to settle.
 #[track_caller]
-fn kept(token: Result<ActorToken, Error>) {
+fn claim(token: Result<ActorToken, Error>) {
     if let Some(ticket) = token.unwrap().ticket() {
         ticket.claim();
     }
@@ -74,14 +71,14 @@ fn id() -> ActorTokenId {
     "act_1".parse().unwrap()
 }
 
-/// Checks of every span that it is closed, has the right target and holds no secret.
-fn checked(capture: &Capture) -> (Seen, Vec<Seen>) {
+/// Checks that every span is closed, has our target and holds no secret.
+fn checked(capture: &Capture) -> (Recorded, Vec<Recorded>) {
     for span in capture.spans() {
         assert!(span.closed, "{span:#?}");
         assert_eq!(span.target, "clerk_actor_tokens");
     }
-    let told = format!("{:?} {:?}", capture.spans(), capture.events());
-    assert!(!told.contains("marker"), "{told}");
+    let shown = format!("{:?} {:?}", capture.spans(), capture.events());
+    assert!(!shown.contains("marker"), "{shown}");
     let mut calls = capture.named("call");
     assert_eq!(calls.len(), 1);
     let attempts = capture.named("attempt");
@@ -90,19 +87,19 @@ fn checked(capture: &Capture) -> (Seen, Vec<Seen>) {
 }
 
 #[track_caller]
-fn assert_fields<const N: usize>(span: &Seen, fields: [(&str, &str); N]) {
-    let told: Vec<_> = span.fields.iter().map(|(k, v)| (*k, v.as_str())).collect();
+fn assert_fields<const N: usize>(span: &Recorded, fields: [(&str, &str); N]) {
+    let recorded: Vec<_> = span.fields.iter().map(|(k, v)| (*k, v.as_str())).collect();
     let mut fields = fields.to_vec();
     fields.sort_unstable();
-    assert_eq!(told, fields);
+    assert_eq!(recorded, fields);
 }
 
 #[tokio::test]
 async fn successful_call_has_a_span_with_a_child_for_its_attempt() {
     let (capture, _guard) = Capture::begin();
     let headers = [("clerk-trace-id", "trace_1")];
-    let client = scripted([answer(200, &headers, MINTED)]);
-    kept(client.send(create()).await);
+    let client = scripted([response(200, &headers, MINTED)]);
+    claim(client.send(create()).await);
 
     let (call, attempts) = checked(&capture);
     assert_eq!((call.parent, call.level), (None, Level::INFO));
@@ -136,13 +133,13 @@ async fn successful_call_has_a_span_with_a_child_for_its_attempt() {
 }
 
 #[tokio::test]
-async fn trace_id_in_a_span_is_made_presentable() {
+async fn trace_id_in_a_span_is_cleaned() {
     for (status, body) in [(200, MINTED), (422, "")] {
         let (capture, _guard) = Capture::begin();
         let headers = [("clerk-trace-id", "a sk_test_marker")];
-        let client = scripted([answer(status, &headers, body)]);
+        let client = scripted([response(status, &headers, body)]);
         if let Ok(token) = client.send(create()).await {
-            kept(Ok(token));
+            claim(Ok(token));
         }
         let (_, attempts) = checked(&capture);
         assert_eq!(attempts[0].field("clerk.trace_id"), "a sk_[redacted]");
@@ -152,7 +149,7 @@ async fn trace_id_in_a_span_is_made_presentable() {
 #[tokio::test]
 async fn revoke_span_has_the_template_as_its_name_and_the_id() {
     let (capture, _guard) = Capture::begin();
-    let client = scripted([answer(200, &[], REVOKED)]);
+    let client = scripted([response(200, &[], REVOKED)]);
     client.revoke(&id()).await.unwrap();
 
     let (call, attempts) = checked(&capture);
@@ -170,8 +167,8 @@ async fn revoke_span_has_the_template_as_its_name_and_the_id() {
 #[tokio::test]
 async fn failed_revoke_records_its_id_once() {
     for refused in [
-        answer(404, &[], ""),
-        answer(200, &[], r#"{"id":"act_1","sta"#),
+        response(404, &[], ""),
+        response(200, &[], r#"{"id":"act_1","sta"#),
     ] {
         let (capture, _guard) = Capture::begin();
         scripted([refused]).revoke(&id()).await.unwrap_err();
@@ -190,16 +187,16 @@ async fn create_with_an_unreadable_response_records_the_id_once() {
         r#"{"id":"act_1","user_id":"user_other","status":"pending"}"#,
     ] {
         let (capture, _guard) = Capture::begin();
-        let client = scripted([answer(200, &[], broken), answer(200, &[], REVOKED)]);
+        let client = scripted([response(200, &[], broken), response(200, &[], REVOKED)]);
         client.send(create()).await.unwrap_err();
         client.drain(S).await;
 
-        let mut told = capture.named("call");
-        told.extend(capture.named("attempt"));
-        let ids = told.iter().map(|span| span.field("actor_token.id"));
+        let mut spans = capture.named("call");
+        spans.extend(capture.named("attempt"));
+        let ids = spans.iter().map(|span| span.field("actor_token.id"));
         assert!(
             ids.into_iter().all(|id| ["", "act_1"].contains(&id)),
-            "{told:#?}"
+            "{spans:#?}"
         );
     }
 }
@@ -209,10 +206,10 @@ async fn retried_rate_limit_is_two_attempts_and_one_warning() {
     let (capture, _guard) = Capture::begin();
     let limited = r#"{"errors":[{"code":"too_many_requests"}],"clerk_trace_id":"trace_1"}"#;
     let client = scripted([
-        answer(429, &[("retry-after", "2")], limited),
-        answer(200, &[], MINTED),
+        response(429, &[("retry-after", "2")], limited),
+        response(200, &[], MINTED),
     ]);
-    kept(client.send(create()).await);
+    claim(client.send(create()).await);
 
     let (call, attempts) = checked(&capture);
     assert_eq!(call.field("clerk.attempts"), "2");
@@ -254,7 +251,7 @@ async fn retried_rate_limit_is_two_attempts_and_one_warning() {
 #[tokio::test(start_paused = true)]
 async fn retry_is_one_info_event() {
     let (capture, _guard) = Capture::begin();
-    let client = scripted([answer(503, &[], ""), answer(200, &[], REVOKED)]);
+    let client = scripted([response(503, &[], ""), response(200, &[], REVOKED)]);
     client.revoke(&id()).await.unwrap();
 
     checked(&capture);
@@ -268,7 +265,7 @@ async fn retry_is_one_info_event() {
 #[tokio::test(start_paused = true)]
 async fn rate_limit_that_is_not_retried_is_a_warning() {
     let (capture, _guard) = Capture::begin();
-    let client = scripted([answer(429, &[("retry-after", "60")], "")]);
+    let client = scripted([response(429, &[("retry-after", "60")], "")]);
     client.send(create()).await.unwrap_err();
 
     let events = capture.events();
@@ -281,7 +278,7 @@ async fn rate_limit_that_is_not_retried_is_a_warning() {
 async fn refused_call_records_code_and_trace_id() {
     let (capture, _guard) = Capture::begin();
     let refused = r#"{"errors":[{"code":"form_param_invalid","long_message":"user_marker"}],"clerk_trace_id":"trace_1"}"#;
-    scripted([answer(422, &[], refused)])
+    scripted([response(422, &[], refused)])
         .send(create())
         .await
         .unwrap_err();
@@ -319,7 +316,7 @@ async fn attempt_that_hangs_in_the_response_body_times_out() {
 #[tokio::test(start_paused = true)]
 async fn settled_token_has_a_span_with_the_revoke_as_its_child() {
     let (capture, _guard) = Capture::begin();
-    let client = scripted([answer(200, &[], MINTED), answer(200, &[], REVOKED)]);
+    let client = scripted([response(200, &[], MINTED), response(200, &[], REVOKED)]);
     drop(client.send(create()).await.unwrap());
     client.drain(60 * S).await;
 
@@ -340,13 +337,13 @@ async fn settled_token_has_a_span_with_the_revoke_as_its_child() {
         "/actor_tokens/{actor_token_id}/revoke"
     );
     assert_eq!(capture.spans()[revoke.parent.unwrap()].name, "settle");
-    let told = capture.events();
-    assert_eq!(told.len(), 1);
+    let events = capture.events();
+    assert_eq!(events.len(), 1);
     assert_eq!(
-        (told[0].level, told[0].field("actor_token.id")),
+        (events[0].level, events[0].field("actor_token.id")),
         (Level::INFO, "act_1")
     );
-    assert!(!format!("{:?} {told:?}", capture.spans()).contains("marker"));
+    assert!(!format!("{:?} {events:?}", capture.spans()).contains("marker"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -386,8 +383,8 @@ async fn cancelled_call_closes_its_spans() {
 async fn panicking_call_closes_its_spans() {
     let (capture, _guard) = Capture::begin();
     let client = over(service_fn(|_: Request<Body>| async {
-        assert!(std::hint::black_box(false), "a fault of the transport");
-        Ok::<_, BoxError>(answer(200, &[], REVOKED))
+        assert!(std::hint::black_box(false), "panic in the transport");
+        Ok::<_, BoxError>(response(200, &[], REVOKED))
     }))
     .build()
     .unwrap();
@@ -417,7 +414,7 @@ async fn refused_call_has_no_attempt() {
 async fn server_is_recorded_only_if_the_client_knows_it() {
     let (capture, _guard) = Capture::begin();
     let allowed: BaseUrl = "http://[::1]:8080/v1".parse().unwrap();
-    let client = over(Scripted::new([answer(200, &[], REVOKED)]))
+    let client = over(Scripted::new([response(200, &[], REVOKED)]))
         .allow_base_url(allowed.clone())
         .build()
         .unwrap();
@@ -443,8 +440,8 @@ async fn layers_of_users_run_inside_the_span_of_their_level() {
     };
     let [at_observers, at_call, at_attempt, at_wire] = [(); 4].map(|()| Arc::clone(&seen));
     let client = over(Scripted::new([
-        answer(429, &[], ""),
-        answer(200, &[], MINTED),
+        response(429, &[], ""),
+        response(200, &[], MINTED),
     ]))
     .observe_layer(MapRequestLayer::new(move |request: ActorTokenRequest| {
         note(&at_observers);
@@ -464,19 +461,19 @@ async fn layers_of_users_run_inside_the_span_of_their_level() {
     }))
     .build()
     .unwrap();
-    kept(client.send(create()).await);
+    claim(client.send(create()).await);
     checked(&capture);
     let seen = seen.lock().unwrap();
     let names: Vec<_> = seen.iter().map(|name| name.unwrap_or("none")).collect();
-    // An attempt layer stands above the span of the attempts that it begins.
+    // An attempt layer is above the span of its attempts.
     let attempt = ["call", "attempt"];
     assert_eq!(names, [["call", "call"], attempt, attempt].concat());
 }
 
 /// Records the current span when it is dropped.
-struct Noting(Arc<Mutex<Vec<&'static str>>>);
+struct SpanOnDrop(Arc<Mutex<Vec<&'static str>>>);
 
-impl Drop for Noting {
+impl Drop for SpanOnDrop {
     fn drop(&mut self) {
         let name = Span::current().metadata().map(tracing::Metadata::name);
         self.0.lock().unwrap().push(name.unwrap_or("none"));
@@ -486,28 +483,28 @@ impl Drop for Noting {
 #[tokio::test(start_paused = true)]
 async fn attempt_is_dropped_inside_its_span() {
     let (capture, _guard) = Capture::begin();
-    let noted = Arc::new(Mutex::new(Vec::new()));
+    let recorded = Arc::new(Mutex::new(Vec::new()));
     let transport = service_fn({
-        let noted = Arc::clone(&noted);
+        let recorded = Arc::clone(&recorded);
         move |request: Request<Body>| {
-            let noting = Noting(Arc::clone(&noted));
+            let recorder = SpanOnDrop(Arc::clone(&recorded));
             let _taken = request.into_body().into_bytes();
             async move {
-                let _noting = noting;
-                pending::<Result<Answer, BoxError>>().await
+                let _recorder = recorder;
+                pending::<Result<FullResponse, BoxError>>().await
             }
         }
     });
     // Without settling, a dropped attempt is not moved to the background.
     let client = over(transport).settle(SettleLayer::disabled());
     let client = client.build().unwrap();
-    // Ended by the attempt's timeout, by the call's, and by the caller.
+    // Dropped by the timeout of the attempt, by that of the call, and by the caller.
     client.send(create()).await.unwrap_err();
     client.send(create().timeout(S)).await.unwrap_err();
     let mut call = Box::pin(client.send(create()));
     assert!(poll!(&mut call).is_pending());
     drop(call);
-    assert_eq!(*noted.lock().unwrap(), ["attempt"; 3]);
+    assert_eq!(*recorded.lock().unwrap(), ["attempt"; 3]);
     assert!(capture.spans().iter().all(|span| span.closed));
 }
 
@@ -519,7 +516,7 @@ async fn spans_of_concurrent_calls_keep_their_parents() {
         let _taken = request.into_body().into_bytes();
         tokio::time::sleep(S).await;
         let status = if attempt == 1 { 503 } else { 200 };
-        Ok::<_, BoxError>(answer(status, &[], REVOKED))
+        Ok::<_, BoxError>(response(status, &[], REVOKED))
     });
     let client = over(transport).build().unwrap();
     let id = id();
@@ -530,7 +527,7 @@ async fn spans_of_concurrent_calls_keep_their_parents() {
 
     let spans = capture.spans();
     let children = |parent: usize| {
-        let of = |span: &&Seen| span.parent == Some(parent);
+        let of = |span: &&Recorded| span.parent == Some(parent);
         let names = spans.iter().filter(of).map(|span| span.name);
         names.collect::<Vec<_>>()
     };
@@ -543,14 +540,14 @@ async fn spans_of_concurrent_calls_keep_their_parents() {
 #[tokio::test(start_paused = true)]
 async fn propagator_gives_every_attempt_its_own_traceparent() {
     let (_capture, _guard) = Capture::begin();
-    /// Returns W3C's header for the current span.
+    /// Returns a W3C `traceparent` header for the current span.
     fn traceparent() -> HeaderValue {
         let span = Span::current().id().expect("inside the attempt's span");
         let trace = "0af7651916cd43dd8448eb211c80319c";
         let value = format!("00-{trace}-{:016x}-01", span.into_u64());
         HeaderValue::try_from(value).unwrap()
     }
-    let transport = Scripted::new([answer(429, &[], ""), answer(200, &[], MINTED)]);
+    let transport = Scripted::new([response(429, &[], ""), response(200, &[], MINTED)]);
     let client = over(transport.clone())
         .wire_layer(MapRequestLayer::new(|mut request: Request<Body>| {
             request.headers_mut().insert("traceparent", traceparent());
@@ -558,32 +555,32 @@ async fn propagator_gives_every_attempt_its_own_traceparent() {
         }))
         .build()
         .unwrap();
-    kept(client.send(create()).await);
+    claim(client.send(create()).await);
 
     let sent = transport.sent();
     let [first, second] = [&sent[0], &sent[1]].map(|it| &it.headers()["traceparent"]);
-    assert_ne!(first, second, "an attempt's parent is its own span");
+    assert_ne!(first, second, "each attempt has its own span");
 }
 
 #[tokio::test]
 async fn levels_can_be_set_and_spans_disabled() {
     let (capture, _guard) = Capture::begin();
-    let client = over(Scripted::new([answer(200, &[], MINTED)]))
+    let client = over(Scripted::new([response(200, &[], MINTED)]))
         .trace_call(TraceCallLayer::new().level(Level::DEBUG))
         .trace(TraceLayer::new().level(Level::TRACE))
         .build()
         .unwrap();
-    kept(client.send(create()).await);
+    claim(client.send(create()).await);
     let levels: Vec<_> = capture.spans().iter().map(|span| span.level).collect();
     assert_eq!(levels, [Level::DEBUG, Level::TRACE]);
 
     let (capture, _guard) = Capture::begin();
-    let client = over(Scripted::new([answer(200, &[], MINTED)]))
+    let client = over(Scripted::new([response(200, &[], MINTED)]))
         .trace_call(TraceCallLayer::disabled())
         .trace(TraceLayer::disabled())
         .build()
         .unwrap();
-    kept(client.send(create()).await);
+    claim(client.send(create()).await);
     assert!(capture.spans().is_empty());
 }
 
@@ -603,7 +600,7 @@ async fn custom_span_has_the_fields_that_it_declares() {
             "error.type" = tracing::field::Empty,
         )
     });
-    let client = over(Scripted::new([answer(422, &[], "")]))
+    let client = over(Scripted::new([response(422, &[], "")]))
         .trace(own)
         .build()
         .unwrap();
@@ -624,27 +621,27 @@ async fn custom_span_has_the_fields_that_it_declares() {
 #[tokio::test]
 async fn trace_layer_of_tower_http_can_replace_ours() {
     let (capture, _guard) = Capture::begin();
-    let theirs = tower_http::trace::TraceLayer::new_for_http()
+    let http_trace = tower_http::trace::TraceLayer::new_for_http()
         .make_span_with(|_: &Request<Body>| tracing::info_span!("theirs"));
-    let client = over(Scripted::new([answer(200, &[], MINTED)]))
+    let client = over(Scripted::new([response(200, &[], MINTED)]))
         .trace(TraceLayer::disabled())
-        .wire_layer(theirs.clone())
+        .wire_layer(http_trace.clone())
         .build()
         .unwrap();
-    kept(client.send(create()).await);
+    claim(client.send(create()).await);
     let names: Vec<_> = capture.spans().iter().map(|span| span.name).collect();
     assert_eq!(names, ["call", "theirs"]);
     assert_eq!(capture.named("theirs")[0].parent, Some(0));
 
     // It can also replace both.
     let (capture, _guard) = Capture::begin();
-    let client = over(Scripted::new([answer(200, &[], MINTED)]))
+    let client = over(Scripted::new([response(200, &[], MINTED)]))
         .trace_call(TraceCallLayer::disabled())
         .trace(TraceLayer::disabled())
-        .wire_layer(theirs)
+        .wire_layer(http_trace)
         .build()
         .unwrap();
-    kept(client.send(create()).await);
+    claim(client.send(create()).await);
     let names: Vec<_> = capture.spans().iter().map(|span| span.name).collect();
     assert_eq!(names, ["theirs"]);
 }

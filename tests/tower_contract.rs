@@ -1,8 +1,9 @@
-//! Every layer keeps tower's contract: it calls the instance that was polled ready.
+//! Every layer keeps tower's contract: it calls the instance that it polled ready.
 
 mod support {
-    pub(crate) mod answer;
     pub(crate) mod probe;
+    pub(crate) mod response;
+    pub(crate) mod tower_policies;
 }
 
 use std::{
@@ -29,19 +30,16 @@ use clerk_actor_tokens::{
 };
 use futures_util::poll;
 use http::{HeaderName, HeaderValue, Request, Response};
-use http_body_util::Full;
-use support::{answer::answer, probe::Probe};
+use support::{
+    probe::Probe,
+    response::{FullResponse, response},
+    tower_policies::RetryOnce,
+};
 use tower::{
-    Layer, Service, ServiceBuilder, ServiceExt,
-    buffer::BufferLayer,
-    limit::ConcurrencyLimitLayer,
-    load_shed::LoadShedLayer,
-    retry::{Policy, RetryLayer as TowerRetryLayer},
-    service_fn,
+    Layer, Service, ServiceBuilder, ServiceExt, buffer::BufferLayer, limit::ConcurrencyLimitLayer,
+    load_shed::LoadShedLayer, retry::RetryLayer as TowerRetryLayer, service_fn,
 };
 use tower_http::{set_header::SetRequestHeaderLayer, trace::TraceLayer as HttpTraceLayer};
-
-type WireResponse = Response<Full<Bytes>>;
 
 const TOKEN: &str = r#"{"id":"act_1","user_id":"user_subject","status":"revoked"}"#;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -102,22 +100,22 @@ fn collected(request: Request<Body>) -> Result<Response<Bytes>, BoxError> {
 }
 
 /// Takes the body as a transport does and responds with a 200.
-fn sent(request: Request<Body>) -> Result<WireResponse, BoxError> {
+fn sent(request: Request<Body>) -> Result<FullResponse, BoxError> {
     request.into_body().into_bytes()?;
-    Ok(answer(200, &[], TOKEN))
+    Ok(response(200, &[], TOKEN))
 }
 
 /// Responds with a 429 to the first attempt of every create.
-fn busy_at_first(request: Request<Body>) -> Result<WireResponse, BoxError> {
+fn busy_at_first(request: Request<Body>) -> Result<FullResponse, BoxError> {
     let (kind, attempt) = (request.body().kind(), request.body().attempt());
-    let response = sent(request)?;
+    let prompt = sent(request)?;
     Ok(match (kind, attempt) {
-        (OperationKind::Create, 1) => answer(429, &[("retry-after", "1")], ""),
-        _ => response,
+        (OperationKind::Create, 1) => response(429, &[("retry-after", "1")], ""),
+        _ => prompt,
     })
 }
 
-/// Calls a service several times, and each time a clone that was made while it was ready.
+/// Calls a service several times, and each time also a clone of the ready instance.
 async fn check<S, R>(mut service: S, request: impl Fn() -> R)
 where
     S: Service<R> + Clone,
@@ -167,16 +165,16 @@ async fn layers_of_the_wire_level_call_the_instance_that_was_ready() {
 
 #[tokio::test]
 async fn instance_that_was_ready_is_called_after_waiting_for_the_key() {
-    struct Vault;
+    struct Provider;
 
-    impl KeyProvider for Vault {
+    impl KeyProvider for Provider {
         async fn key(&self) -> Result<SecretKey, BoxError> {
             tokio::task::yield_now().await;
             Ok(key())
         }
     }
 
-    let layer = BearerAuthLayer::new(KeySource::provider(Vault), BaseUrl::default());
+    let layer = BearerAuthLayer::new(KeySource::provider(Provider), BaseUrl::default());
     check(layer.layer(Probe::new(sent)), wire).await;
 }
 
@@ -198,7 +196,7 @@ async fn whole_stack_calls_the_instance_that_was_ready() {
     check(service.build().unwrap(), call).await;
 }
 
-/// Both operations one after the other, the create with a retry, and many at once.
+/// Sends a create with a retry, a revoke, and many concurrent calls.
 async fn works<S: CallService>(stack: S) {
     let client = Client::new(stack);
     let revoke = || ActorTokenRequest::revoke(id());
@@ -239,7 +237,7 @@ async fn limits_and_buffers_work_at_every_level() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shed_load_was_not_sent() {
+async fn call_that_load_shed_refuses_has_outcome_not_sent() {
     /// Returns the error of a revoke while a create without response holds the only permit.
     async fn shed(client: Client) -> Error {
         let mut busy = Box::pin(client.send(call()));
@@ -346,21 +344,21 @@ async fn refused_request_releases_the_reserved_readiness() {
             .await
             .unwrap_err();
         assert_eq!(error.outcome(), Outcome::NotSent, "{shown}");
-        // The handle lives on, but does not hold the permit.
+        // The handle still exists but does not hold the permit.
         let other = tokio::time::timeout(MINUTE, client.revoke(&id())).await;
         assert!(other.is_ok_and(|revoked| revoked.is_ok()), "{shown}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_call_cannot_be_sent_any_more() {
+async fn dropped_call_cannot_be_sent() {
     // A transport that queues requests and never responds.
     let queued = Arc::new(Mutex::new(Vec::new()));
     let transport = service_fn({
         let queued = Arc::clone(&queued);
         move |request: Request<Body>| {
             queued.lock().unwrap().push(request.into_body());
-            pending::<Result<WireResponse, BoxError>>()
+            pending::<Result<FullResponse, BoxError>>()
         }
     });
     let builder = ClientBuilder::over(key(), transport);
@@ -370,7 +368,7 @@ async fn dropped_call_cannot_be_sent_any_more() {
     drop(client.send(call()));
     assert!(
         queued.lock().unwrap().is_empty(),
-        "it was sent without being polled"
+        "the request was sent before it was polled"
     );
     for polls in 0..3 {
         let mut dropped = client.ready().await.unwrap().call(call());
@@ -380,31 +378,20 @@ async fn dropped_call_cannot_be_sent_any_more() {
         drop(dropped);
         let bodies: Vec<Body> = std::mem::take(&mut queued.lock().unwrap());
         for body in bodies {
-            assert!(body.into_bytes().is_err(), "it can still be sent");
+            assert!(body.into_bytes().is_err(), "the request can still be sent");
         }
     }
 }
 
-/// A policy that retries once.
-#[derive(Clone)]
-struct OnceMore(bool);
-
-impl Policy<Request<Payload>, Response<TokenResponse>, BoxError> for OnceMore {
-    type Future = future::Ready<()>;
-
-    fn retry(
-        &mut self,
-        _: &mut Request<Payload>,
-        result: &mut Result<Response<TokenResponse>, BoxError>,
-    ) -> Option<Self::Future> {
-        let error = result.as_ref().err()?.downcast_ref::<Error>()?;
-        assert_eq!(error.outcome(), Outcome::Rejected);
-        std::mem::take(&mut self.0).then(|| future::ready(()))
-    }
-
-    fn clone_request(&mut self, request: &Request<Payload>) -> Option<Request<Payload>> {
-        Some(request.clone())
-    }
+/// Retries once after a rejection, the only failure that is expected.
+fn retry_once() -> TowerRetryLayer<RetryOnce> {
+    RetryOnce::after(|error| {
+        let error = error.downcast_ref::<Error>();
+        error.is_some_and(|error| {
+            assert_eq!(error.outcome(), Outcome::Rejected);
+            true
+        })
+    })
 }
 
 #[tokio::test]
@@ -416,7 +403,7 @@ async fn retry_layer_of_tower_can_replace_ours() {
         .layer(TypedErrorLayer::new())
         .layer(parts.call_timeout_layer())
         .layer(JsonLayer::new())
-        .layer(TowerRetryLayer::new(OnceMore(true)))
+        .layer(retry_once())
         .layer(parts.trace_layer())
         .layer(DecodeErrorLayer::new())
         .layer(parts.attempt_timeout_layer())
@@ -432,7 +419,7 @@ async fn retry_layer_of_tower_can_replace_ours() {
 
 #[tokio::test(start_paused = true)]
 async fn client_is_a_service_for_layers_above_it() {
-    let silent = service_fn(|_: Request<Body>| pending::<Result<WireResponse, BoxError>>());
+    let silent = service_fn(|_: Request<Body>| pending::<Result<FullResponse, BoxError>>());
     let client = ClientBuilder::over(key(), silent).build().unwrap();
     let mut service = ServiceBuilder::new()
         .timeout(Duration::from_secs(1))

@@ -1,4 +1,4 @@
-//! The text of a key is wiped from memory: this reads the memory of its own process.
+//! The text of a key is wiped from memory. The test searches the memory of its own process.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -11,11 +11,11 @@ use clerk_actor_tokens::{
 };
 use http::{Request, Response, header::AUTHORIZATION};
 
-/// A part of every key, masked so that this constant is not found itself.
+/// A part of every key, masked so that the search does not find this constant.
 const MASKED: &[u8] = &[0x1f; 64];
 const MASK: u8 = 0x55;
 
-/// A key in a text with spare capacity.
+/// Returns the text of a key, with spare capacity.
 fn text(prefix: &str) -> String {
     let mut text = String::with_capacity(1000);
     text.push_str(prefix);
@@ -55,9 +55,9 @@ fn copies() -> usize {
     found
 }
 
-struct Vault;
+struct Provider;
 
-impl KeyProvider for Vault {
+impl KeyProvider for Provider {
     async fn key(&self) -> Result<SecretKey, BoxError> {
         Ok(SecretKey::new(text("sk_test_"))?)
     }
@@ -78,7 +78,7 @@ async fn revoke(source: impl Into<KeySource>) {
 #[tokio::test]
 async fn key_is_wiped_when_its_last_copy_is_dropped() {
     let key = SecretKey::new(text("sk_test_")).unwrap();
-    assert!(copies() > 0, "the search finds a key that is there");
+    assert!(copies() > 0, "the search found no live key");
     drop(key.clone());
     drop(key);
     assert_eq!(copies(), 0, "a key");
@@ -93,6 +93,6 @@ async fn key_is_wiped_when_its_last_copy_is_dropped() {
     assert_eq!(copies(), 0, "a key that was replaced");
 
     revoke(SecretKey::new(text("sk_test_")).unwrap()).await;
-    revoke(KeySource::provider(Vault)).await;
+    revoke(KeySource::provider(Provider)).await;
     assert_eq!(copies(), 0, "the key of a client that was dropped");
 }

@@ -1,4 +1,4 @@
-//! The requests of a client, byte for byte as they pass the wire.
+//! The requests of a client, byte for byte on the wire.
 
 #![cfg(all(feature = "ring", feature = "webpki-roots"))]
 
@@ -157,18 +157,18 @@ async fn call_may_choose_another_path_on_the_same_host() {
 
 #[tokio::test]
 async fn call_may_choose_another_host_only_if_it_is_allowed() {
-    let home = RawServer::answering([ok(REVOKED)]).await;
+    let own = RawServer::answering([ok(REVOKED)]).await;
     let away = RawServer::answering([ok(REVOKED)]).await;
     let request = || ActorTokenRequest::revoke(id()).base_url(away.base_url("/v1"));
 
-    let error = client(&home).send(request()).await.unwrap_err();
+    let error = client(&own).send(request()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert_eq!(error.outcome(), Outcome::NotSent);
-    assert_eq!((home.connections(), away.connections()), (0, 0));
+    assert_eq!((own.connections(), away.connections()), (0, 0));
 
-    let allowed = builder(home.base_url("/v1")).allow_base_url(away.base_url("/any"));
+    let allowed = builder(own.base_url("/v1")).allow_base_url(away.base_url("/any"));
     allowed.build().unwrap().send(request()).await.unwrap();
-    assert_eq!(home.connections(), 0);
+    assert_eq!(own.connections(), 0);
     assert_eq!(away.request().headers, expected_headers(&away, ""));
 }
 
@@ -216,7 +216,7 @@ async fn connection_is_reused_by_the_next_call() {
 }
 
 #[tokio::test]
-async fn connection_that_was_idle_for_too_long_is_not_used() {
+async fn connection_idle_beyond_the_limit_is_not_reused() {
     let config = TransportConfig::default().pool_idle_timeout(Duration::ZERO);
     for over_client in [false, true] {
         let server = RawServer::answering([ok(REVOKED), ok(REVOKED)]).await;

@@ -1,10 +1,10 @@
-//! The battery: every way in which a network, a server or a proxy can fail, as rows of data.
+//! The battery: failures of networks, servers and proxies, as rows of data.
 //!
-//! A row is a script for the peer and what must come of it, for a create and for a revoke. Each is
-//! checked for its outcome, the number of requests that the peer saw, its deadline, that every credential
-//! was returned, revoked or reported, and that no secret shows, neither in what it returns nor in anything
-//! that is logged, at any level, by any crate; what else it wants stands in its `also`. A new row is one
-//! line in a file under `rows/`. The clock is paused and connections are pipes, but where sockets are the point.
+//! A row is a script for the peer and the expected result of a create and of a revoke. Every row checks the
+//! outcome, the number of requests and the deadline. Every credential must be returned, revoked or reported.
+//! No secret may show in the result or in a log line of any crate at any level. A row's `also` holds further
+//! checks. A new row is one line in a file under `rows/`. The clock is paused and connections are pipes, except
+//! in rows about sockets.
 //!
 //! `cargo test --test battery -- <part of a row's name>` runs some of them.
 
@@ -22,7 +22,7 @@ use std::sync::{
 use harness::silence::silent;
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// How many rows of a section were run, and how many passed.
+/// How many rows of a section ran, and how many passed.
 #[derive(Default)]
 struct Tally {
     run: AtomicU32,
@@ -51,7 +51,7 @@ fn main() {
         );
         println!("{section}: {run} rows run, {passed} passed");
     }
-    let leaks = search::untold();
-    assert!(leaks.is_empty(), "on threads of no row: {leaks:#?}");
+    let leaks = search::unclaimed();
+    assert!(leaks.is_empty(), "outside of rows: {leaks:#?}");
     conclusion.exit();
 }

@@ -1,26 +1,29 @@
-//! Each layer of the stack alone above Settle.
+//! Every layer of the stack, alone above Settle.
 
-use std::{fmt::Debug, future, time::Duration};
+use std::{fmt::Debug, time::Duration};
 
 use clerk_actor_tokens::{
-    ActorToken, ActorTokenRequest, BoxError, Error, Outcome, Payload, RetryConfig, TokenResponse,
+    ActorToken, ActorTokenRequest, Error, Outcome, RetryConfig,
     layer::{
         DecodeErrorLayer, JsonLayer, RetryLayer, TimeoutLayer, TypedErrorLayer,
         collect_body::CollectBody, decode_error::DecodeError, settle::Settle, timeout::Timeout,
     },
 };
-use http::{Request, Response};
-use tower::{Layer, Service, ServiceExt, buffer::BufferLayer, retry::Policy};
+use http::Response;
+use tower::{Layer, Service, ServiceExt, buffer::BufferLayer};
 
 use crate::{
-    parts::{attempt, create, encoded_create, hedged, responses},
+    requests::{attempt, create, encoded_create, responses},
     setup::{Setup, drop_at_every_poll},
-    support::peer::{Exchange, Head, Peer},
+    support::{
+        peer::{Exchange, Head, Peer},
+        tower_policies::{RetryOnce, hedged},
+    },
 };
 
 type Settled = Settle<CollectBody<Peer>>;
 
-/// Shorter than an exchange takes, so that the timeout drops it.
+/// Shorter than an exchange, so that the timeout drops it.
 const SHORT: Duration = Duration::from_millis(550);
 const LONG: Duration = Duration::from_secs(30);
 
@@ -103,46 +106,23 @@ async fn call_timeout_loses_no_token() {
     }
 }
 
-/// Sends a create once more that was rejected or failed.
-#[derive(Clone)]
-struct OnceMore(bool);
-
-impl Policy<Request<Payload>, Response<TokenResponse>, BoxError> for OnceMore {
-    type Future = future::Ready<()>;
-
-    fn retry(
-        &mut self,
-        _: &mut Request<Payload>,
-        result: &mut Result<Response<TokenResponse>, BoxError>,
-    ) -> Option<Self::Future> {
-        (result.is_err() && std::mem::take(&mut self.0)).then(|| future::ready(()))
-    }
-
-    fn clone_request(&mut self, request: &Request<Payload>) -> Option<Request<Payload>> {
-        Some(request.clone())
-    }
-}
-
-fn once_more() -> tower::retry::RetryLayer<OnceMore> {
-    tower::retry::RetryLayer::new(OnceMore(true))
-}
-
 #[tokio::test(start_paused = true)]
 async fn retry_layer_of_tower_loses_no_token() {
-    let once = |settled| once_more().layer(decoded(settled));
+    let once = |settled| RetryOnce::always().layer(decoded(settled));
     check_attempts(once, encoded_create).await;
-    let in_time = |settled| once_more().layer(decoded_in_time(settled));
+    let in_time = |settled| RetryOnce::always().layer(decoded_in_time(settled));
     check_attempts(in_time, encoded_create).await;
-    let twice = |settled| once_more().layer(once_more().layer(decoded(settled)));
+    let twice = |settled| RetryOnce::always().layer(RetryOnce::always().layer(decoded(settled)));
     check_attempts(twice, encoded_create).await;
-    check_calls(|settled| JsonLayer::new().layer(once_more().layer(decoded(settled)))).await;
+    check_calls(|settled| JsonLayer::new().layer(RetryOnce::always().layer(decoded(settled))))
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn hedge_between_the_layers_loses_no_token() {
     check_attempts(|settled| hedged(decoded(settled)), encoded_create).await;
     check_attempts(|settled| hedged(decoded_in_time(settled)), encoded_create).await;
-    // A hedge is not `Clone`, so it stands under a buffer.
+    // A hedge is not `Clone`, so it is under a buffer.
     let buffered = |settled| BufferLayer::new(4).layer(hedged(decoded(settled)));
     check_calls(|settled| JsonLayer::new().layer(buffered(settled))).await;
 }
@@ -160,7 +140,7 @@ async fn outcome_of_one_attempt_does_not_hide_that_of_another() {
         ([rejected(), rejected()], Outcome::Rejected),
     ] {
         let setup = Setup::new(&creates);
-        let stack = JsonLayer::new().layer(once_more().layer(decoded(setup.settled())));
+        let stack = JsonLayer::new().layer(RetryOnce::always().layer(decoded(setup.settled())));
         let stack = TypedErrorLayer::new().layer(stack);
         let error: Error = stack.oneshot(create()).await.unwrap_err();
         assert_eq!(error.outcome(), outcome, "{creates:?}");

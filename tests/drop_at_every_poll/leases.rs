@@ -1,15 +1,15 @@
-//! A lease that is dropped is revoked, whenever that is.
+//! A lease is revoked whenever it is dropped.
 
 use clerk_actor_tokens::{Lease, Ticket, layer::settle::SettleEnd};
 
 use crate::{
-    parts::{create, responses, revoke, slow},
+    requests::{create, responses, revoke, slow},
     setup::{Returned, Setup, drop_at_every_poll, poll_once},
     support::peer::Effect,
 };
 
 #[tokio::test(start_paused = true)]
-async fn beginning_a_lease_loses_no_token() {
+async fn dropped_lease_future_loses_no_token() {
     for (name, creates) in responses() {
         drop_at_every_poll(name, &creates, |setup| {
             let client = setup.client();
@@ -46,10 +46,10 @@ impl Returned for Revoked {
 }
 
 #[tokio::test(start_paused = true)]
-async fn revoking_a_lease_loses_no_token() {
+async fn dropped_lease_revoke_loses_no_token() {
     for (name, creates) in responses() {
         drop_at_every_poll(name, &creates, |setup| {
-            // A revoke that is dropped half way may have taken effect, and is sent again.
+            // A dropped revoke may have taken effect, and is sent again.
             setup.most_revokes.set(2);
             let client = setup.client();
             Box::pin(async move {
@@ -71,7 +71,7 @@ async fn lease_whose_revoke_was_never_polled_is_revoked_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_revoke_is_not_sent_any_more() {
+async fn dropped_lease_revoke_is_not_sent() {
     for polls in 0.. {
         let setup = Setup::new(&[]);
         let client = setup.client();

@@ -5,7 +5,6 @@ use std::{
     collections::{HashMap, HashSet},
     future::{Future, poll_fn},
     pin::Pin,
-    sync::{Arc, Mutex},
     task::Poll,
     time::Duration,
 };
@@ -22,35 +21,35 @@ use clerk_actor_tokens::{
 use tower::Layer;
 
 use crate::{
-    parts::slow,
-    support::peer::{Asked, Effect, Exchange, Peer},
+    requests::slow,
+    support::{
+        peer::{Asked, Effect, Exchange, Peer},
+        reports::Reports,
+    },
 };
 
 /// Longer than every call takes; the clock is paused.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// The time from poll to poll.
+/// The time between polls.
 const TICK: Duration = Duration::from_millis(100);
 
-/// No call here takes as many polls.
+/// More polls than any call takes.
 const MAX_POLLS: usize = 500;
 
 pub(crate) struct Setup {
     pub(crate) peer: Peer,
     pub(crate) layer: SettleLayer,
-    reports: Arc<Mutex<Vec<Report>>>,
+    reports: Reports,
     /// How often a token may be revoked.
     pub(crate) most_revokes: Cell<usize>,
     /// A layer below Settle loses responses that hold an id.
     pub(crate) loses_responses: Cell<bool>,
 }
 
-/// How a token ended, and its id if that was known.
-type Report = (SettleEnd, Option<String>);
-
-/// What a call returns to its caller.
+/// The result of a call.
 pub(crate) trait Returned {
-    /// How many tokens the caller has ended, without a report.
+    /// How many tokens the caller has revoked, without a report.
     const ENDED: usize = 0;
 
     /// Claims the token, if there is one, and returns its id.
@@ -100,12 +99,8 @@ impl Setup {
         response: impl Fn(Asked) -> Exchange + Send + Sync + 'static,
     ) -> Self {
         let peer = Peer::new(response);
-        let reports = Arc::<Mutex<Vec<_>>>::default();
-        let hook = Arc::clone(&reports);
-        let layer = layer.on_settle(move |event| {
-            let id = event.actor_token_id().map(ToString::to_string);
-            hook.lock().unwrap().push((event.end(), id));
-        });
+        let reports = Reports::default();
+        let layer = layer.on_settle(reports.hook());
         Self {
             peer,
             layer,
@@ -130,12 +125,12 @@ impl Setup {
             .layer(CollectBodyLayer::default().layer(self.peer.clone()))
     }
 
-    /// Checks that every token was returned, revoked or reported: `claimed` ones are live, `ended` ones
-    /// were ended by their callers, and each of the others was revoked or reported once.
+    /// Checks that every token was returned, revoked or reported. Those of `claimed` are live, callers revoked
+    /// `ended` others, and each of the rest was revoked or reported once.
     pub(crate) async fn check(&self, claimed: &[String], ended: usize, what: &str) {
         let report = self.layer.drain(LONG).await;
         assert!(report.is_complete(), "{what}: {report:?}");
-        let (ledger, reports) = (self.peer.ledger(), self.reports.lock().unwrap());
+        let (ledger, reports) = (self.peer.ledger(), self.reports.all());
         let mut revokes = HashMap::<_, Vec<_>>::new();
         for revoke in ledger.revokes.iter().filter(|it| it.taken) {
             revokes.entry(&revoke.id).or_default().push(revoke);
@@ -169,18 +164,12 @@ impl Setup {
     }
 
     pub(crate) fn reports(&self) -> Vec<SettleEnd> {
-        self.reports
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|report| report.0)
-            .collect()
+        self.reports.ends()
     }
 }
 
-/// Makes the call again and again and drops it after each number of polls until it ends. Each time,
-/// every token must be accounted for. What the call returns is dropped unread, and in a second round
-/// claimed.
+/// Repeats a call and drops it one poll later each time, until it ends. Every token must be accounted for
+/// each time. The first round drops the results unread, and the second one claims them.
 pub(crate) async fn drop_at_every_poll<T: Returned>(
     name: &str,
     creates: &[Exchange],
@@ -198,7 +187,7 @@ pub(crate) async fn drop_at_every_poll<T: Returned>(
                     (has_ended, returned) = (true, output);
                     break;
                 }
-                // Time passes, and background tasks go on.
+                // Advances the clock, and lets background tasks run.
                 tokio::time::advance(TICK).await;
                 tokio::task::yield_now().await;
             }

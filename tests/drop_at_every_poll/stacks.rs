@@ -1,4 +1,4 @@
-//! The whole stack, alone and under layers of others.
+//! The whole stack, alone and under users' layers.
 
 use std::time::Duration;
 
@@ -6,8 +6,9 @@ use clerk_actor_tokens::{ActorToken, ActorTokenRequest, RetryConfig};
 use tower::{Service, ServiceBuilder, ServiceExt, buffer::BufferLayer};
 
 use crate::{
-    parts::{create, hedged, responses},
+    requests::{create, responses},
     setup::{Call, Setup, drop_at_every_poll},
+    support::tower_policies::hedged,
 };
 
 async fn check<S>(stack: impl Fn(&Setup) -> S, request: impl Fn() -> ActorTokenRequest)

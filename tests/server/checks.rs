@@ -51,7 +51,7 @@ async fn other_paths_are_not_found() {
 }
 
 #[tokio::test]
-async fn other_methods_than_post_are_refused() {
+async fn methods_other_than_post_are_refused() {
     for method in ["GET", "HEAD", "DELETE", "OPTIONS"] {
         let mut request = create(BODY);
         *request.method_mut() = method.parse().unwrap();
@@ -201,7 +201,7 @@ async fn announced_and_streamed_bodies_are_limited() {
     assert_eq!(status_of_stream(streamed).await, 413);
 }
 
-/// Announces one byte over the limit, and must not be read.
+/// A body that announces one byte over the limit and must not be read.
 struct TooLong;
 
 impl http_body::Body for TooLong {

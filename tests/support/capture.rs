@@ -1,4 +1,6 @@
-//! A subscriber that keeps every span and event, for one thread.
+//! A subscriber that records the spans and events of one thread.
+
+#![allow(dead_code, reason = "no test binary needs all of it")]
 
 use std::{
     collections::BTreeMap,
@@ -20,19 +22,19 @@ use tracing_subscriber::{
 
 type Fields = BTreeMap<&'static str, String>;
 
-/// A span as far as it was told.
+/// A span or an event.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Recorded {
     pub(crate) name: &'static str,
     pub(crate) level: Level,
     pub(crate) target: &'static str,
-    /// The index of the span that it is a child of, or that an event happened in.
+    /// The index of the parent span.
     pub(crate) parent: Option<usize>,
     pub(crate) fields: Fields,
     pub(crate) closed: bool,
 }
 
-impl Seen {
+impl Recorded {
     fn new(metadata: &'static Metadata<'static>, parent: Option<usize>) -> Self {
         Self {
             name: metadata.name(),
@@ -44,7 +46,7 @@ impl Seen {
         }
     }
 
-    /// The value of a field, empty when it was never recorded.
+    /// Returns the value of a field, or an empty text if it was not recorded.
     pub(crate) fn field(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", String::as_str)
     }
@@ -52,31 +54,31 @@ impl Seen {
 
 #[derive(Clone, Default)]
 pub(crate) struct Capture {
-    spans: Arc<Mutex<Vec<Seen>>>,
-    events: Arc<Mutex<Vec<Seen>>>,
+    spans: Arc<Mutex<Vec<Recorded>>>,
+    events: Arc<Mutex<Vec<Recorded>>>,
 }
 
 impl Capture {
-    /// Keeps what happens on this thread while the guard lives.
+    /// Records on this thread until the guard is dropped.
     pub(crate) fn begin() -> (Self, DefaultGuard) {
         let capture = Self::default();
         let subscriber = Registry::default().with(capture.clone());
         (capture, tracing::subscriber::set_default(subscriber))
     }
 
-    /// All spans, in the order in which they began.
-    pub(crate) fn spans(&self) -> Vec<Seen> {
+    /// Returns all spans, in the order in which they began.
+    pub(crate) fn spans(&self) -> Vec<Recorded> {
         self.spans.lock().unwrap().clone()
     }
 
-    pub(crate) fn named(&self, name: &str) -> Vec<Seen> {
+    pub(crate) fn named(&self, name: &str) -> Vec<Recorded> {
         let mut spans = self.spans();
         spans.retain(|span| span.name == name);
         spans
     }
 
-    /// The events of this crate, in order.
-    pub(crate) fn events(&self) -> Vec<Seen> {
+    /// Returns the events of this crate, in order.
+    pub(crate) fn events(&self) -> Vec<Recorded> {
         let mut events = self.events.lock().unwrap().clone();
         events.retain(|event| event.target == "clerk_actor_tokens");
         events
@@ -91,24 +93,24 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
         let span = context.span(id).unwrap();
         let parent = span.parent();
         let parent = parent.and_then(|it| it.extensions().get::<Index>().map(|index| index.0));
-        let mut seen = Seen::new(attributes.metadata(), parent);
-        attributes.record(&mut Keep(&mut seen.fields));
+        let mut recorded = Recorded::new(attributes.metadata(), parent);
+        attributes.record(&mut Visitor(&mut recorded.fields));
         let mut spans = self.spans.lock().unwrap();
         span.extensions_mut().insert(Index(spans.len()));
-        spans.push(seen);
+        spans.push(recorded);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Index(index) = *context.span(id).unwrap().extensions().get().unwrap();
-        values.record(&mut Keep(&mut self.spans.lock().unwrap()[index].fields));
+        values.record(&mut Visitor(&mut self.spans.lock().unwrap()[index].fields));
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let parent = context.event_span(event);
         let parent = parent.and_then(|it| it.extensions().get::<Index>().map(|index| index.0));
-        let mut seen = Seen::new(event.metadata(), parent);
-        event.record(&mut Keep(&mut seen.fields));
-        self.events.lock().unwrap().push(seen);
+        let mut recorded = Recorded::new(event.metadata(), parent);
+        event.record(&mut Visitor(&mut recorded.fields));
+        self.events.lock().unwrap().push(recorded);
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
@@ -117,31 +119,31 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
     }
 }
 
-struct Keep<'a>(&'a mut Fields);
+struct Visitor<'a>(&'a mut Fields);
 
-impl Keep<'_> {
-    fn keep(&mut self, field: &Field, value: String) {
-        let kept = self.0.entry(field.name()).or_default();
-        // OpenTelemetry's SDK keeps both values of an attribute that is told twice; `otel.…` are none.
-        if kept.is_empty() || field.name().starts_with("otel.") {
-            *kept = value;
+impl Visitor<'_> {
+    fn record(&mut self, field: &Field, value: String) {
+        let recorded = self.0.entry(field.name()).or_default();
+        // OpenTelemetry's SDK keeps both values of an attribute that is recorded twice, except `otel.…`.
+        if recorded.is_empty() || field.name().starts_with("otel.") {
+            *recorded = value;
         } else {
-            *kept = format!("{kept} and again {value}");
+            *recorded = format!("{recorded} and again {value}");
         }
     }
 }
 
-impl Visit for Keep<'_> {
+impl Visit for Visitor<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.keep(field, value.to_owned());
+        self.record(field, value.to_owned());
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        // OpenTelemetry has no unsigned numbers: what is one would be exported as text.
-        self.keep(field, format!("{value}u64"));
+        // OpenTelemetry has no unsigned numbers and would export one as text.
+        self.record(field, format!("{value}u64"));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.keep(field, format!("{value:?}"));
+        self.record(field, format!("{value:?}"));
     }
 }

@@ -7,8 +7,8 @@ use std::{
 
 use tower::Service;
 
-/// Responds with what `respond` returns. It is ready at the second poll, and panics if an instance is
-/// called that was not ready. A clone is not ready.
+/// Responds with the result of `respond`. An instance is ready at the second poll and panics if it is called
+/// earlier. A clone starts unready.
 pub(crate) struct Probe<F> {
     respond: F,
     state: State,
@@ -52,7 +52,7 @@ impl<R, T, E, F: FnMut(R) -> Result<T, E>> Service<R> for Probe<F> {
     fn call(&mut self, request: R) -> Self::Future {
         assert!(
             self.state == State::Ready,
-            "an instance was called that was not ready"
+            "an instance was called before it was ready"
         );
         self.state = State::Unready;
         ready((self.respond)(request))

@@ -1,4 +1,4 @@
-//! A server that records raw requests and answers them with scripted raw bytes.
+//! A server that records raw requests and sends scripted raw responses.
 
 use std::{
     collections::VecDeque,
@@ -12,7 +12,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Closes a connection on which more is asked than the script has answers for.
+/// Closes the connection of a request for which the script has no response.
 pub(crate) struct RawServer {
     pub(crate) address: SocketAddr,
     log: Arc<Mutex<Log>>,
@@ -20,15 +20,15 @@ pub(crate) struct RawServer {
 
 #[derive(Default)]
 struct Log {
-    answers: VecDeque<String>,
+    responses: VecDeque<String>,
     connections: usize,
     requests: Vec<RawRequest>,
 }
 
-/// A request as it came over the wire.
+/// A request as it was on the wire.
 #[derive(Clone)]
 pub(crate) struct RawRequest {
-    /// The number of the connection it came on, counted from one.
+    /// The number of its connection, counted from one.
     pub(crate) connection: usize,
     pub(crate) line: String,
     /// The header lines, sorted.
@@ -36,15 +36,15 @@ pub(crate) struct RawRequest {
     pub(crate) body: String,
 }
 
-/// The script's word for an answer that never comes.
+/// The scripted response that is never sent.
 pub(crate) const SILENCE: &str = "";
 
 impl RawServer {
-    pub(crate) async fn answering(answers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+    pub(crate) async fn answering(responses: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let log = Arc::new(Mutex::new(Log {
-            answers: answers.into_iter().map(Into::into).collect(),
+            responses: responses.into_iter().map(Into::into).collect(),
             ..Log::default()
         }));
         let shared = Arc::clone(&log);
@@ -61,7 +61,7 @@ impl RawServer {
         Self { address, log }
     }
 
-    /// A base URL at this server, `path` included.
+    /// Returns the base URL of this server with `path`.
     pub(crate) fn base_url(&self, path: &str) -> BaseUrl {
         format!("http://{}{path}", self.address).parse().unwrap()
     }
@@ -74,25 +74,25 @@ impl RawServer {
         self.log.lock().unwrap().requests.clone()
     }
 
-    /// The only request there was.
+    /// Returns the only request.
     pub(crate) fn request(&self) -> RawRequest {
         let requests = self.requests();
-        assert_eq!(requests.len(), 1, "the number of requests");
+        assert_eq!(requests.len(), 1, "number of requests");
         requests[0].clone()
     }
 }
 
 async fn serve(mut stream: TcpStream, connection: usize, log: Arc<Mutex<Log>>) {
     while let Some(request) = read(&mut stream, connection).await {
-        let answer = {
+        let response = {
             let mut log = log.lock().unwrap();
             log.requests.push(request);
-            log.answers.pop_front()
+            log.responses.pop_front()
         };
-        match answer.as_deref() {
+        match response.as_deref() {
             None => return,
             Some(SILENCE) => std::future::pending().await,
-            Some(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
+            Some(response) => stream.write_all(response.as_bytes()).await.unwrap(),
         }
     }
 }

@@ -3,17 +3,17 @@
 use http::Method;
 use serde_json::Value;
 
-pub(crate) struct Contract(Value);
+pub(crate) struct OpenApi(Value);
 
-/// Keywords that say nothing about whether a value fits.
-const SILENT: [&str; 2] = ["default", "format"];
+/// Keywords that restrict no value.
+const UNCHECKED: [&str; 2] = ["default", "format"];
 
-impl Contract {
+impl OpenApi {
     pub(crate) fn load() -> Self {
         Self(serde_json::from_str(include_str!("../fixtures/openapi.json")).unwrap())
     }
 
-    /// What stands at this JSON pointer, references followed.
+    /// Returns the value at this JSON pointer, and follows references.
     pub(crate) fn at(&self, pointer: &str) -> Value {
         let found = self.0.pointer(pointer).expect(pointer);
         match found["$ref"].as_str() {
@@ -22,15 +22,14 @@ impl Contract {
         }
     }
 
-    /// The operation at `path`; each path has one.
+    /// Returns the only operation at `path`.
     pub(crate) fn operation(&self, path: &str) -> Value {
         let methods = self.0["paths"][path].as_object().expect(path);
         assert_eq!(methods.len(), 1);
         methods.values().next().unwrap().clone()
     }
 
-    /// Checks that the operation at `path` has this method, and that every parameter that it must
-    /// be given stands in its path.
+    /// Checks that the operation at `path` has this method, and that each of its parameters is in the path.
     pub(crate) fn check_operation(&self, path: &str, method: &Method) {
         let name = method.as_str().to_ascii_lowercase();
         assert!(self.0["paths"][path].get(name).is_some(), "{method} {path}");
@@ -53,19 +52,19 @@ impl Contract {
     }
 
     fn resolved(&self, schema: &Value) -> Value {
-        assert!(schema.is_object(), "the contract does not say");
+        assert!(schema.is_object(), "no such schema");
         match schema["$ref"].as_str() {
             Some(reference) => self.at(reference.strip_prefix('#').unwrap()),
             None => schema.clone(),
         }
     }
 
-    /// What of `value` does not fit `schema`, if anything. Panics on a keyword that it does not
-    /// know, so that none goes unchecked.
+    /// Checks a value against a schema, and returns the first mismatch. Panics at an unknown keyword, so that
+    /// none is ignored.
     pub(crate) fn check(&self, schema: &Value, value: &Value) -> Result<(), String> {
         let schema = self.resolved(schema);
         for (keyword, rule) in schema.as_object().unwrap() {
-            let fits = match keyword.as_str() {
+            let matches = match keyword.as_str() {
                 "type" => is_of_type(rule.as_str().unwrap(), value),
                 "enum" => rule.as_array().unwrap().contains(value),
                 "required" => {
@@ -92,11 +91,11 @@ impl Contract {
                     }
                     true
                 }
-                silent if SILENT.contains(&silent) => true,
+                unchecked if UNCHECKED.contains(&unchecked) => true,
                 unknown => panic!("the keyword {unknown} is not checked"),
             };
-            if !fits {
-                return Err(format!("{value} does not fit {keyword} {rule}"));
+            if !matches {
+                return Err(format!("{value} does not match {keyword} {rule}"));
             }
         }
         Ok(())

@@ -1,4 +1,6 @@
-//! A transport that answers from a script and keeps what it was sent.
+//! A transport that responds from a script and records the requests that it is sent.
+
+#![allow(dead_code, reason = "no test binary needs all of it")]
 
 use std::{
     collections::VecDeque,
@@ -10,23 +12,24 @@ use std::{
 
 use bytes::Bytes;
 use clerk_actor_tokens::Body;
-use http::{Request, Response};
-use http_body_util::Full;
+use http::Request;
 use tower::Service;
 
-/// Panics when it is sent more than the script has answers for.
+use super::response::FullResponse;
+
+/// Panics when it is sent more requests than the script has responses.
 #[derive(Clone)]
 pub(crate) struct Scripted(Arc<Mutex<Script>>);
 
 struct Script {
-    answers: VecDeque<Response<Full<Bytes>>>,
+    responses: VecDeque<FullResponse>,
     sent: Vec<Request<Bytes>>,
 }
 
 impl Scripted {
-    pub(crate) fn new(answers: impl IntoIterator<Item = Response<Full<Bytes>>>) -> Self {
+    pub(crate) fn new(responses: impl IntoIterator<Item = FullResponse>) -> Self {
         Self(Arc::new(Mutex::new(Script {
-            answers: answers.into_iter().collect(),
+            responses: responses.into_iter().collect(),
             sent: Vec::new(),
         })))
     }
@@ -38,9 +41,9 @@ impl Scripted {
 }
 
 impl Service<Request<Body>> for Scripted {
-    type Response = Response<Full<Bytes>>;
+    type Response = FullResponse;
     type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
+    type Future = Ready<Result<FullResponse, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -48,9 +51,9 @@ impl Service<Request<Body>> for Scripted {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let mut script = self.0.lock().unwrap();
-        let sent = request.map(|body| body.into_bytes().expect("the attempt was given up"));
+        let sent = request.map(|body| body.into_bytes().expect("the body was withdrawn"));
         script.sent.push(sent);
-        let answer = script.answers.pop_front();
-        ready(Ok(answer.expect("more was sent than expected")))
+        let response = script.responses.pop_front();
+        ready(Ok(response.expect("more requests than responses")))
     }
 }

@@ -1,8 +1,8 @@
-//! Everything that an error shows of itself.
+//! The texts of an error.
 
 use std::error::Error;
 
-/// `Display` and `Debug` of `error` and of all its sources.
+/// Returns `Display` and `Debug` of an error and of all its sources.
 pub(crate) fn shown(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     let mut next = Some(error);

@@ -1,4 +1,4 @@
-//! The body of an answer, frame by frame.
+//! The body of a response, frame by frame.
 
 use std::{
     collections::VecDeque,
@@ -62,7 +62,7 @@ impl http_body::Body for PeerBody {
         }
         match self.end {
             End::Whole => Poll::Ready(None),
-            End::Fail => Poll::Ready(Some(Err("the answer broke off".into()))),
+            End::Fail => Poll::Ready(Some(Err("the response broke off".into()))),
             End::Hang => {
                 self.waiting = Some(Box::pin(std::future::pending()));
                 Poll::Pending

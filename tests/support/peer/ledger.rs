@@ -1,4 +1,4 @@
-//! What the peer was asked and did.
+//! The requests that the peer received, and their effects.
 
 use std::{
     collections::HashMap,
@@ -9,36 +9,36 @@ use clerk_actor_tokens::OperationKind;
 
 use super::{Asked, Content, Effect, Exchange, Head};
 
-/// What the peer was asked and did, in the order in which requests reached it.
+/// The requests and their effects, in the order in which they reached the peer.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) creates: Vec<Create>,
     pub(crate) revokes: Vec<Revoke>,
-    /// Which requests of a kind belong to a call.
+    /// The requests of each kind and call.
     calls: HashMap<(OperationKind, usize), Vec<usize>>,
-    revokes_at_once: usize,
-    pub(crate) most_revokes_at_once: usize,
+    concurrent_revokes: usize,
+    pub(crate) most_concurrent_revokes: usize,
 }
 
-/// One create that reached the transport.
+/// A create that reached the peer.
 #[derive(Debug, Default)]
 pub(crate) struct Create {
     pub(crate) call: usize,
     pub(crate) id: String,
-    /// The transport has the body.
+    /// The peer took the body.
     pub(crate) taken: bool,
     pub(crate) minted: bool,
-    /// Whoever waits for the answer learns the id.
+    /// The response names the id of the token.
     pub(crate) tells_id: bool,
-    /// Whoever gets anything of the answer learns at once that it is about another user.
+    /// The first frame of the response shows that it is about another user.
     pub(crate) tells_foreign: bool,
-    /// The head that came, if one did.
+    /// The status of the head, once it was sent.
     pub(crate) status: Option<u16>,
-    /// All came that was to come, in whatever way it ended, and the caller saw it.
+    /// The exchange ended in the caller's task, with or without an error.
     pub(crate) ended: bool,
-    /// When this one was taken, an earlier one of its call had failed and may have had an effect.
+    /// An earlier create of the call had ended when this one was taken, and may have minted a token.
     pub(crate) after_failure: bool,
-    /// When this one was taken, an earlier one of its call was still on its way.
+    /// An earlier create of the call was in flight when this one was taken.
     pub(crate) after_open: bool,
 }
 
@@ -50,13 +50,13 @@ pub(crate) struct Revoke {
 }
 
 impl Create {
-    /// The peer said that nothing was minted.
+    /// Returns whether the response says that nothing was minted.
     pub(crate) fn is_refused(&self) -> bool {
         self.status
             .is_some_and(|status| (400..500).contains(&status))
     }
 
-    /// Whoever saw it so may send another one: it had no effect.
+    /// Returns whether nothing was minted, so that another create may be sent.
     fn is_harmless(&self) -> bool {
         !self.taken || self.is_refused()
     }
@@ -83,22 +83,22 @@ pub(super) struct Entry {
     ledger: Arc<Mutex<Ledger>>,
     kind: OperationKind,
     index: usize,
-    /// When it has its effect, if it has not had it.
+    /// The effect that is still to come.
     effect: Effect,
 }
 
 impl Entry {
-    /// Notes what the answer will tell.
+    /// Records what the response will show.
     pub(super) fn plan(&self, plan: &Exchange) {
         let token = matches!(
             plan.content,
             Content::Token | Content::TokenWithoutCredential
         );
-        let answered = matches!(plan.head, Head::Status(200, _));
+        let is_success = matches!(plan.head, Head::Status(200, _));
         let foreign = matches!(plan.content, Content::Foreign);
         self.note(|it| {
-            it.tells_id = answered && token && plan.length >= 500;
-            it.tells_foreign = answered && foreign && plan.length == 1000 && plan.frames == 1;
+            it.tells_id = is_success && token && plan.length >= 500;
+            it.tells_foreign = is_success && foreign && plan.length == 1000 && plan.frames == 1;
         });
     }
 
@@ -146,14 +146,14 @@ impl Entry {
         (asked, entry)
     }
 
-    /// The transport has the body now, and the peer is sure to do what it asks for.
+    /// Records that the peer took the body, which will have this effect.
     pub(super) fn take(&mut self, effect: Effect) {
         self.effect = effect;
         {
             let ledger = &mut *self.ledger.lock().unwrap();
             if self.kind == OperationKind::Create {
                 let call = ledger.creates[self.index].call;
-                // This one is not taken yet, and so harmless.
+                // Excludes this one, which is not taken yet.
                 let doubtful = ledger.creates_of(call).filter(|it| !it.is_harmless());
                 let (ended, open): (Vec<_>, Vec<_>) = doubtful.partition(|it| it.ended);
                 let (after_failure, after_open) = (!ended.is_empty(), !open.is_empty());
@@ -163,9 +163,10 @@ impl Entry {
                 own.after_open = after_open;
             } else {
                 ledger.revokes[self.index].taken = true;
-                ledger.revokes_at_once += 1;
-                ledger.most_revokes_at_once =
-                    ledger.most_revokes_at_once.max(ledger.revokes_at_once);
+                ledger.concurrent_revokes += 1;
+                ledger.most_concurrent_revokes = ledger
+                    .most_concurrent_revokes
+                    .max(ledger.concurrent_revokes);
             }
         }
         self.reach(Effect::WhenTaken);
@@ -183,7 +184,7 @@ impl Entry {
         self.note(|it| it.ended |= is_seen());
     }
 
-    /// The exchange has come to where it has this effect.
+    /// Applies the effect if this is its time.
     pub(super) fn reach(&mut self, effect: Effect) {
         if self.effect != effect || effect == Effect::Never {
             return;
@@ -197,7 +198,7 @@ impl Entry {
         }
     }
 
-    /// The id that the answer tells.
+    /// Returns the id in the response.
     pub(super) fn id(&self) -> String {
         let ledger = self.ledger.lock().unwrap();
         if self.kind == OperationKind::Create {
@@ -214,7 +215,7 @@ impl Entry {
     }
 }
 
-/// Whether the caller is here, and not a task that follows what the caller has given up.
+/// Returns whether the caller polls, and not a task that settles the exchange.
 fn is_seen() -> bool {
     tokio::task::try_id().is_none()
 }
@@ -224,7 +225,7 @@ impl Drop for Entry {
         self.reach(self.effect);
         let mut ledger = self.ledger.lock().unwrap();
         if self.kind == OperationKind::Revoke && ledger.revokes[self.index].taken {
-            ledger.revokes_at_once -= 1;
+            ledger.concurrent_revokes -= 1;
         }
     }
 }

@@ -1,9 +1,9 @@
-//! A peer in memory that keeps a ledger and answers by a script, at the worst moments.
+//! A peer in memory that keeps a ledger and responds by a script.
 //!
-//! It finishes what it has begun: a request that it took has its effect even when the client hangs
-//! up before the answer, as on a real network.
+//! A request that it took has its effect even if the client disconnects before the response, as on a real
+//! network.
 
-#![allow(dead_code, reason = "each test plays a part of what a peer can do")]
+#![allow(dead_code, reason = "no test binary needs all of it")]
 
 mod body;
 mod ledger;
@@ -17,7 +17,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use clerk_actor_tokens::{Body, BoxError, OperationKind};
+use clerk_actor_tokens::{
+    Actor, ActorTokenRequest, Body, BoxError, CreateActorToken, OperationKind,
+};
 use http::{Request, Response};
 use tower::Service;
 
@@ -28,20 +30,20 @@ pub(crate) use self::{
     plan::{Content, Effect, End, Exchange, Head, Pause},
 };
 
-/// What stands in every secret that the peer hands out.
+/// A part of every secret in a response.
 pub(crate) const MARKER: &str = "SECRET";
 
-/// What the id of a token of another user ends with, that is told in place of one's own.
+/// The suffix of an id in a response about another user.
 pub(crate) const FOREIGN: &str = "_foreign";
 
-/// The user that tokens are asked for.
+/// The user of the tokens.
 pub(crate) const USER: &str = "user_subject";
 
-/// In the extensions of a request: which call of the test it belongs to.
+/// The number of a call within its test, as a request extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CallNumber(pub(crate) usize);
 
-/// What the script is asked: the how manieth create or revoke of a call this is, counted from zero.
+/// A request for which the script returns a plan; `before` counts earlier ones of its call and kind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
     pub(crate) call: usize,
@@ -70,6 +72,17 @@ impl Peer {
     }
 }
 
+/// Returns the only call of a test, which has number zero.
+pub(crate) fn numbered(mut request: ActorTokenRequest) -> ActorTokenRequest {
+    request.extensions_mut().insert(CallNumber(0));
+    request
+}
+
+/// Returns a create that is the only call of a test.
+pub(crate) fn create() -> ActorTokenRequest {
+    numbered(CreateActorToken::new(USER, Actor::new("user_admin")).into())
+}
+
 impl Service<Request<Body>> for Peer {
     type Response = Response<PeerBody>;
     type Error = BoxError;
@@ -87,11 +100,11 @@ impl Service<Request<Body>> for Peer {
         };
         let plan = (self.script)(asked);
         entry.plan(&plan);
-        Box::pin(answer(plan, entry, request.into_body()))
+        Box::pin(respond(plan, entry, request.into_body()))
     }
 }
 
-async fn answer(
+async fn respond(
     plan: Exchange,
     mut entry: Entry,
     body: Body,

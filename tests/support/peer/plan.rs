@@ -1,28 +1,28 @@
-//! What becomes of one request, as data.
+//! The plan of an exchange, as data.
 
 use std::time::Duration;
 
 use super::{MARKER, USER};
 
-/// What becomes of one request.
+/// The peer's plan for one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
-    /// Before the request body is taken.
+    /// The time before the request body is taken.
     pub(crate) before_taking: Pause,
     pub(crate) before_head: Pause,
     pub(crate) head: Head,
     pub(crate) content: Content,
-    /// How much of the content comes, in thousandths.
+    /// The part of the content that is sent, in thousandths.
     pub(crate) length: usize,
-    /// In how many frames it comes.
+    /// The number of frames.
     pub(crate) frames: usize,
-    /// Before each frame, and before the end.
+    /// The time before each frame, and before the end.
     pub(crate) before_frame: Pause,
     pub(crate) end: End,
     pub(crate) effect: Effect,
 }
 
-/// How often something is pending although it could go on at once, and for how long it cannot.
+/// A number of polls that are pending and wake at once, then a time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pause {
     pub(crate) polls: usize,
@@ -44,10 +44,10 @@ pub(crate) enum Content {
     TokenWithoutCredential,
     /// The token of another user.
     Foreign,
-    /// A token, and more than the client reads.
+    /// A token, followed by more bytes than the client reads.
     TooLong,
     Garbage,
-    /// The refusal of a revoke, for this status of the token.
+    /// The refusal of a revoke because the token has this status.
     CannotBeRevoked(&'static str),
 }
 
@@ -59,8 +59,8 @@ pub(crate) enum End {
     Panic,
 }
 
-/// When a create mints or a revoke revokes. One that is later than the exchange gets happens when
-/// that ends: whoever hangs up does not call back what the peer took.
+/// When a create mints or a revoke revokes, at the latest when the exchange ends. A client that disconnects
+/// cannot undo a request that the peer took.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Effect {
     Never,
@@ -117,7 +117,7 @@ impl Pause {
 }
 
 impl Content {
-    /// The body of an answer about the token with this id. A nested id stands before its own.
+    /// Returns a body about the token with this id. A nested id precedes it.
     pub(super) fn text(self, id: &str) -> String {
         let token = |user: &str, rest: &str| {
             format!(

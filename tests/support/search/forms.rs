@@ -2,17 +2,17 @@
 
 use std::sync::LazyLock;
 
-/// A part of every secret; it must never show.
+/// A part of every secret.
 pub(crate) const MARKER: &str = "MARKER";
 
 static OF_MARKER: LazyLock<Forms> = LazyLock::new(|| Forms::of(MARKER));
 
-/// The form in which a text shows the marker, if it does.
+/// Returns the form in which a text contains the marker, if it does.
 pub(crate) fn form_in(text: &str) -> Option<&'static str> {
     OF_MARKER.form_in(text)
 }
 
-/// What a text looks like, in each form.
+/// The forms of a secret.
 pub(crate) struct Forms {
     lower: String,
     base64: [String; 3],
@@ -32,7 +32,7 @@ impl Forms {
         }
     }
 
-    /// The form in which another text shows it, if it does.
+    /// Returns the form in which a text contains the secret, if it does.
     pub(crate) fn form_in(&self, text: &str) -> Option<&'static str> {
         let lower = text.to_ascii_lowercase();
         let any = |of: &[String], text: &str| of.iter().any(|form| text.contains(form));
@@ -42,7 +42,7 @@ impl Forms {
         if any(&self.base64, text) {
             return Some("as base64");
         }
-        // Few texts have the first byte of it, and those alone are worth a closer look.
+        // A text is converted only if it has the first byte, because few have.
         let first = |hex: &String| lower.contains(&hex[..2]);
         if self.hex.iter().any(first) && any(&self.hex, &hex(&lower)) {
             return Some("as hexadecimal digits");
@@ -55,7 +55,7 @@ impl Forms {
     }
 }
 
-/// The hexadecimal digits of a text, without what stands between and before them: `4d 41`, `4d:41`,
+/// Returns the hexadecimal digits of a text, without prefixes and separators: `4d 41`, `4d:41`,
 /// `[0x4d, 0x41]`, `\x4d\x41`, `%4d%41`, `\u004d\u0041`, `\u{4d}\u{41}`.
 fn hex(lower: &str) -> String {
     let mut digits = lower.replace("0x", "").replace("\\u00", "");
@@ -63,7 +63,7 @@ fn hex(lower: &str) -> String {
     digits
 }
 
-/// The numbers of a text, whatever stands between them: `[77, 65]`, on lines of their own, `&#77;&#65;`.
+/// Returns the numbers of a text with any separators: `[77, 65]`, `&#77;&#65;` or a number a line.
 fn numbers(text: &str) -> String {
     let mut numbers = String::from(",");
     for number in text.split(|c: char| !c.is_ascii_digit()) {
@@ -75,14 +75,15 @@ fn numbers(text: &str) -> String {
     numbers
 }
 
-/// The characters of base64 that tell of nothing but a secret with so many bytes before it.
+/// Returns the base64 characters that depend on a secret alone, with this many bytes before it.
 fn base64_after(bytes: usize, secret: &str) -> String {
     let text = [vec![0; bytes], secret.into(), vec![0; 3]].concat();
     let (begin, end) = ((bytes * 8).div_ceil(6), (bytes + secret.len()) * 8 / 6);
     base64(&text)[begin..end].to_owned()
 }
 
-/// Base64, without padding. Its other alphabet differs in two characters, which no secret here has.
+/// Encodes as base64 without padding. The URL-safe alphabet differs in two characters only, which no secret
+/// here contains.
 pub(crate) fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! A subscriber to which nothing is too small.
+//! A subscriber for every level.
 
 use std::{
     cell::Cell,
@@ -15,7 +15,7 @@ use tracing::{
     subscriber::Interest,
 };
 
-/// Searches every span, with what is recorded later, and every event.
+/// Searches every event, and every span with fields that are recorded later.
 #[derive(Default)]
 pub(super) struct Listener {
     spans: AtomicU64,
@@ -59,7 +59,7 @@ fn search(metadata: Option<&Metadata<'_>>, record: impl FnOnce(&mut Line)) {
     thread_local! {
         static BUFFER: Cell<String> = const { Cell::new(String::new()) };
     }
-    // Taken, not borrowed: what is formatted may itself log.
+    // Taken instead of borrowed, because formatting a value may log.
     let mut line = Line(BUFFER.take());
     line.0.clear();
     if let Some(metadata) = metadata {
@@ -70,7 +70,7 @@ fn search(metadata: Option<&Metadata<'_>>, record: impl FnOnce(&mut Line)) {
     BUFFER.set(line.0);
 }
 
-/// All that a subscriber could write of a span or an event.
+/// The text of a span or an event in every form that a subscriber may write.
 struct Line(String);
 
 impl Visit for Line {

@@ -1,7 +1,7 @@
-//! Searches everything that a test binary says of itself for a marker that stands in every secret.
+//! Searches the logs of a test process for a marker that every secret contains.
 //!
-//! From [`begin`] on, for the whole process: every span and event of every crate at every level, the
-//! records of those that log by `log`, and the messages of panics. Only what shows the marker is kept.
+//! After [`begin`] this includes spans and events of every crate at every level, records of the crate `log`
+//! and panic messages.
 
 #![allow(dead_code, unused_imports, reason = "no test binary needs all of it")]
 
@@ -17,13 +17,13 @@ use std::{
 
 pub(crate) use forms::{Forms, MARKER, base64, form_in};
 
-/// More than anybody reads; what comes after them is not kept.
-const ENOUGH: usize = 1000;
+/// Further leaks are not kept.
+const MAX_LEAKS: usize = 1000;
 
 static LEAKS: Mutex<Vec<(ThreadId, Leak)>> = Mutex::new(Vec::new());
-static HEARD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Something that shows the marker.
+/// A text that contains the marker.
 #[derive(Clone)]
 pub(crate) struct Leak {
     form: &'static str,
@@ -36,7 +36,7 @@ impl fmt::Debug for Leak {
     }
 }
 
-/// Listens from now on.
+/// Installs the search in this process.
 pub(crate) fn begin() {
     static BEGUN: Once = Once::new();
     BEGUN.call_once(|| {
@@ -53,33 +53,33 @@ pub(crate) fn begin() {
     });
 }
 
-/// Runs something on this thread, and tells what showed the marker meanwhile.
+/// Runs a function, and returns the leaks of this thread during that time.
 pub(crate) fn during<T>(run: impl FnOnce() -> T) -> (T, Vec<Leak>) {
     begin();
     let (own, before) = (thread::current().id(), take(thread::current().id()));
     let result = run();
     let leaks = take(own);
-    // What showed before belongs to somebody else.
+    // Earlier leaks stay unclaimed.
     lock(&LEAKS).extend(before.into_iter().map(|leak| (own, leak)));
     (result, leaks)
 }
 
-/// What showed the marker and was told to nobody yet, on whatever thread.
-pub(crate) fn untold() -> Vec<Leak> {
+/// Returns the leaks of all threads that [`during`] has not returned.
+pub(crate) fn unclaimed() -> Vec<Leak> {
     let leaks = lock(&LEAKS);
     leaks.iter().map(|(_, leak)| leak.clone()).collect()
 }
 
-/// Which crates said something.
+/// Returns the crates that have logged.
 pub(crate) fn heard() -> BTreeSet<String> {
-    lock(&HEARD).clone()
+    lock(&LOGGED).clone()
 }
 
-/// Searches a text, as if it had been logged.
+/// Searches a text that is logged.
 pub(crate) fn search(text: &str) {
     if let Some(form) = forms::form_in(text) {
         let mut leaks = lock(&LEAKS);
-        if leaks.len() < ENOUGH {
+        if leaks.len() < MAX_LEAKS {
             let text = text.chars().take(1000).collect();
             leaks.push((thread::current().id(), Leak { form, text }));
         }
@@ -96,13 +96,13 @@ fn take(thread: ThreadId) -> Vec<Leak> {
 
 fn note_crate(target: &str) {
     let name = target.split("::").next().unwrap_or(target);
-    let mut heard = lock(&HEARD);
+    let mut heard = lock(&LOGGED);
     if !heard.contains(name) {
         heard.insert(name.to_owned());
     }
 }
 
-/// Whoever panicked while holding it did no harm to what it holds.
+/// Ignores poisoning, because a panic leaves the data consistent.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex
         .lock()

@@ -1,4 +1,4 @@
-//! A revoke of a lost token carries what its create carried, except what describes the body.
+//! A revoke of a lost token carries the headers and extensions of its create, except those about the body.
 
 use clerk_actor_tokens::{
     ActorTokenRequest, Body, Client, ClientBuilder, OperationKind,

@@ -1,4 +1,4 @@
-//! Calls whose caller, task or layers fail them: no token is lost.
+//! Results that are never received, calls that are dropped in backoff and layers that panic lose no token.
 
 use std::{
     panic::resume_unwind,
@@ -22,7 +22,7 @@ use tower::{
 };
 
 use crate::{
-    parts::{create, numbered, revoke, slow},
+    requests::{create, numbered, revoke, slow},
     setup::Setup,
     support::peer::{Effect, Exchange, Head, PeerBody},
 };
@@ -135,8 +135,8 @@ async fn ten_thousand_concurrent_calls_lose_no_token() {
         }
     }
     setup.check(&claimed, 0, "ten thousand").await;
-    // However many are lost at once, the API sees few concurrent revokes.
-    assert!(setup.peer.ledger().most_revokes_at_once <= 32);
+    // The number of concurrent revokes is limited, however many tokens are lost.
+    assert!(setup.peer.ledger().most_concurrent_revokes <= 32);
 }
 
 /// Returns a function that panics the first time it is called.
@@ -150,7 +150,7 @@ fn panic_once() -> impl Fn() + Clone {
 }
 
 #[tokio::test(start_paused = true)]
-async fn panic_in_a_layer_of_a_user_reaches_its_own_call_only() {
+async fn panic_in_a_user_layer_fails_its_own_call_only() {
     let unsettled = Exchange {
         head: Head::Status(503, None),
         ..slow(Effect::WhenTaken)

@@ -1,4 +1,4 @@
-//! Clients and typed errors inside one another: each reports its own attempts and no others.
+//! Nested clients and typed errors: each reports its own attempts only.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,21 +13,22 @@ use tower::{
 use tracing::{field::Empty, info_span};
 
 use crate::{
-    OnceMore, SECOND, claim, create, playing, prompt, revoke, sent, silent,
+    SECOND, claim, create, playing, prompt, revoke, sent, silent,
     support::{
         capture::Capture,
         peer::{Exchange, Pause, Peer},
+        tower_policies::RetryOnce,
     },
     unconnected_at_first, was_not_sent, without_retry,
 };
 
-/// A client that finds no connection.
+/// Returns a client whose transport finds no connection.
 fn unconnected() -> Client {
     let transport = unconnected_at_first(&prompt(), u32::MAX, SECOND / 100);
     without_retry(transport).build().unwrap()
 }
 
-/// A client over two others, which `both` calls.
+/// Returns a client over two others, which `both` calls.
 fn over_two<F, T>(first: Client, second: Client, both: F) -> Client
 where
     F: Fn(Client, Client, ActorTokenRequest) -> T + Clone + Send + Sync + 'static,
@@ -43,7 +44,7 @@ async fn retry_around_a_client_inside_a_client_sends_again() {
     for request in [create, revoke] {
         let inner = without_retry(unconnected_at_first(&prompt(), 1, SECOND));
         let inner = inner.build().unwrap().map_err(BoxError::from);
-        let client = Client::new(OnceMore::after(was_not_sent).layer(inner));
+        let client = Client::new(RetryOnce::after(was_not_sent).layer(inner));
         client.send(request()).await.unwrap();
     }
 }
@@ -51,7 +52,7 @@ async fn retry_around_a_client_inside_a_client_sends_again() {
 #[tokio::test(start_paused = true)]
 async fn retry_between_two_typed_error_layers_sends_again() {
     let client = without_retry(playing([Exchange::refusal(429, None)]))
-        .call_layer(OnceMore::always())
+        .call_layer(RetryOnce::always())
         .call_layer(MapErrLayer::new(|error: Error| BoxError::from(error)))
         .call_layer(TypedErrorLayer::new())
         .build()
@@ -90,7 +91,7 @@ async fn failed_client_does_not_withdraw_the_request_of_another() {
 #[tokio::test(start_paused = true)]
 async fn inner_client_and_outer_client_report_a_clone_that_was_sent() {
     let (peer, outcomes) = (silent(), Arc::new(Mutex::new(Vec::new())));
-    let noted = Arc::clone(&outcomes);
+    let recorded = Arc::clone(&outcomes);
     let cloned = || MapRequestLayer::new(|request: ActorTokenRequest| request.clone());
     let inner = without_retry(peer.clone())
         .call_layer(TimeoutLayer::new(SECOND))
@@ -98,10 +99,10 @@ async fn inner_client_and_outer_client_report_a_clone_that_was_sent() {
         .build()
         .unwrap()
         .map_err(move |error: Error| {
-            noted.lock().unwrap().push(error.outcome());
+            recorded.lock().unwrap().push(error.outcome());
             BoxError::from(error)
         });
-    let retried = OnceMore::after(was_not_sent).layer(inner);
+    let retried = RetryOnce::after(was_not_sent).layer(inner);
     let client = Client::new(cloned().layer(retried));
     let error = client.send(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
@@ -132,7 +133,7 @@ async fn timeout_around_an_inner_client_reports_what_that_client_sent() {
 #[tokio::test(start_paused = true)]
 async fn span_of_an_inner_call_counts_its_own_attempts() {
     let (capture, _guard) = Capture::begin();
-    // Another test may have cached that the callsite of the default span is disabled.
+    // Another test may have cached the callsite of the default span as disabled.
     let spans = TraceCallLayer::new().make_span(|_| info_span!("inner", clerk.attempts = Empty));
     let inner = without_retry(unconnected_at_first(&prompt(), 1, SECOND))
         .trace_call(spans)

@@ -1,5 +1,5 @@
-//! Key rotation: the next attempt uses the new key, concurrent calls ask a provider once, and a 401 with
-//! the earlier key is retried once.
+//! Key rotation: the next attempt uses the new key, concurrent calls ask the provider once, and a 401 of the
+//! old key is retried once.
 
 use std::sync::{
     Arc, Mutex,
@@ -73,26 +73,26 @@ fn create() -> CreateActorToken {
 /// A provider of the keys `sk_1`, `sk_2`, … that fails once it has no more.
 #[derive(Clone)]
 struct Provider {
-    asked: Arc<AtomicU32>,
+    calls: Arc<AtomicU32>,
     keys: u32,
 }
 
 impl Provider {
     fn of_keys(keys: u32) -> Self {
         Self {
-            asked: Arc::default(),
+            calls: Arc::default(),
             keys,
         }
     }
 
-    fn asked(&self) -> u32 {
-        self.asked.load(Ordering::SeqCst)
+    fn calls(&self) -> u32 {
+        self.calls.load(Ordering::SeqCst)
     }
 }
 
 impl KeyProvider for Provider {
     async fn key(&self) -> Result<SecretKey, BoxError> {
-        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         tokio::task::yield_now().await;
         if number > self.keys {
             return Err("no key is left".into());
@@ -125,7 +125,7 @@ async fn key_that_did_not_change_is_not_retried_after_a_401() {
 }
 
 #[tokio::test]
-async fn provider_is_asked_once_by_concurrent_calls() {
+async fn concurrent_calls_ask_the_provider_once() {
     let api = Api::accepting("Bearer sk_1");
     let provider = Provider::of_keys(9);
     let client = api.client(
@@ -139,7 +139,7 @@ async fn provider_is_asked_once_by_concurrent_calls() {
     for call in calls.collect::<Vec<_>>() {
         call.await.unwrap();
     }
-    assert_eq!(provider.asked(), 1);
+    assert_eq!(provider.calls(), 1);
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn call_dropped_while_it_reads_the_key_does_not_block_others() {
     assert!(futures_util::poll!(&mut dropped).is_pending());
     drop(dropped);
     client.create(create()).await.unwrap();
-    assert_eq!((provider.asked(), api.received().len()), (2, 1));
+    assert_eq!((provider.calls(), api.received().len()), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,7 +187,7 @@ async fn late_refusal_of_the_old_key_does_not_drop_the_new_one() {
     first.await.unwrap();
     let [old, new] = ["Bearer sk_1", "Bearer sk_2"];
     assert_eq!(api.received(), [old, old, new, new]);
-    assert_eq!(provider.asked(), 2);
+    assert_eq!(provider.calls(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,8 +201,8 @@ async fn call_after_401_asks_the_provider_again_and_is_retried_once() {
     client.create(create()).await.unwrap();
     assert_eq!(api.received(), ["Bearer sk_1", "Bearer sk_2"]);
 
-    let never = Api::accepting("Bearer sk_0");
-    let client = never.client(
+    let refusing = Api::accepting("Bearer sk_0");
+    let client = refusing.client(
         KeySource::provider(Provider::of_keys(9)),
         RetryConfig::default(),
     );
@@ -211,7 +211,7 @@ async fn call_after_401_asks_the_provider_again_and_is_retried_once() {
         (error.code(), error.outcome()),
         (Some("clerk_key_invalid"), Outcome::Rejected)
     );
-    assert_eq!(never.received().len(), 2);
+    assert_eq!(refusing.received().len(), 2);
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn failing_provider_ends_the_call_before_it_is_sent() {
     );
     let source = std::error::Error::source(&error).unwrap();
     assert_eq!(source.to_string(), "no key is left");
-    assert_eq!((provider.asked(), api.received().len()), (1, 0));
+    assert_eq!((provider.calls(), api.received().len()), (1, 0));
 }
 
 #[tokio::test]

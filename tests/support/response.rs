@@ -1,14 +1,16 @@
-//! An answer of the API, as a transport hands it up.
+//! A response as a transport returns it.
 
 use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
 
-pub(crate) fn answer(
+pub(crate) type FullResponse = Response<Full<Bytes>>;
+
+pub(crate) fn response(
     status: u16,
     headers: &[(&str, &str)],
     body: impl Into<Bytes>,
-) -> Response<Full<Bytes>> {
+) -> FullResponse {
     let mut response = Response::builder().status(status);
     for (name, value) in headers {
         response = response.header(*name, *value);

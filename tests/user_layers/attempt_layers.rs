@@ -17,12 +17,12 @@ use tower::{
 };
 
 use crate::{
-    AMPLE, SECOND, Settling, create, late, playing, prompt, revoked, sent, spawned,
+    LONG, SECOND, Settling, create, late, playing, prompt, revoked, sent, spawned,
     support::peer::{Exchange, Pause, Peer},
     without_retry,
 };
 
-/// Requests that an attempt layer kept, as a log does.
+/// Requests that an attempt layer keeps, as a log may do.
 type Kept = Arc<Mutex<Vec<Request<Payload>>>>;
 
 pub(crate) fn keeping(
@@ -39,7 +39,7 @@ pub(crate) fn keeping(
 async fn response_of_a_dropped_call_is_revoked_although_the_request_is_kept() {
     async fn slow<F: Future>(response: F) -> F::Output {
         let response = response.await;
-        tokio::time::sleep(AMPLE).await;
+        tokio::time::sleep(LONG).await;
         response
     }
     let (kept, settling) = (Kept::default(), Settling::new());
@@ -98,12 +98,12 @@ async fn spawned_attempt_of_a_cancelled_call_is_settled() {
         .unwrap();
     let call = client.send(create());
     tokio::time::timeout(SECOND, call).await.unwrap_err();
-    // The task goes on, and its response is dropped.
+    // The task continues, and its response is dropped.
     assert_eq!(settling.reports().await, [revoked("act_0")]);
     assert_eq!(sent(&peer), 1);
 }
 
-/// An attempt level that begins its attempts by hand, over a transport.
+/// Returns a service that begins its attempts by hand, over a transport.
 fn by_hand<T>(
     transport: T,
 ) -> impl Service<
@@ -147,7 +147,7 @@ async fn attempt_begun_by_hand_cannot_be_sent_after_not_sent_was_reported() {
     let client = Client::new(TimeoutLayer::new(SECOND).layer(spawned));
     let error = client.send(create()).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts()), (Outcome::NotSent, 1));
-    tokio::time::sleep(AMPLE).await;
+    tokio::time::sleep(LONG).await;
     assert_eq!(sent(&peer), 0);
 }
 

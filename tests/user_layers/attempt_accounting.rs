@@ -1,10 +1,5 @@
-//! Attempt layers of users: a retry policy of tower's, a hedge under a buffer, attempts in tasks of
-//! their own, and attempts that are begun by hand. Every token is returned, revoked or reported.
-
-#[path = "support"]
-mod support {
-    pub(crate) mod peer;
-}
+//! Users' attempt layers: tower's retry with a user's policy, tower's hedge under a buffer, spawned attempts
+//! and attempts that are begun by hand. Every token is returned, revoked or reported.
 
 use std::{
     pin::Pin,
@@ -13,30 +8,32 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    Actor, ActorToken, ActorTokenRequest, BoxError, CallWatch, Client, ClientBuilder,
-    CreateActorToken, Error, ErrorKind, OperationKind, Outcome, Payload, RetryConfig, SecretKey,
-    Ticket, TokenResponse,
+    ActorToken, ActorTokenRequest, BoxError, CallWatch, Client, ClientBuilder, Error, ErrorKind,
+    OperationKind, Outcome, Payload, RetryConfig, SecretKey, TokenResponse,
     client::{AttemptService, CustomTransport, Layers, SettleCounts},
 };
 use futures_util::FutureExt;
 use http::{Request, Response};
-use support::peer::{CallNumber, Effect, Exchange, Head, Pause, Peer, USER};
 use tokio::{task::JoinHandle, time::Sleep};
 use tower::{
     Service,
     buffer::BufferLayer,
-    hedge::{self, Hedge},
     layer::layer_fn,
     retry::{Policy, RetryLayer},
 };
 
-const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
+use crate::{
+    LONG, SECOND, claim,
+    support::{
+        peer::{self, Effect, Exchange, Head, Pause, Peer, numbered},
+        tower_policies,
+    },
+};
 
 type AttemptResult = Result<Response<TokenResponse>, BoxError>;
 type AttemptFuture = Pin<Box<dyn Future<Output = AttemptResult> + Send>>;
 
-/// The tokens of a test by their end.
+/// How many tokens a test has, by their end.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Tokens {
     minted: usize,
@@ -60,7 +57,7 @@ fn over(plans: &[Exchange]) -> (Peer, ClientBuilder<Layers, CustomTransport<Peer
     (peer.clone(), ClientBuilder::over(key, peer))
 }
 
-/// Returns a 200 whose head takes this time. The token is minted at the beginning.
+/// Returns a 200 whose head arrives after this time. The token is minted at once.
 fn after(time: Duration) -> Exchange {
     Exchange {
         before_head: Pause::time(time),
@@ -68,7 +65,7 @@ fn after(time: Duration) -> Exchange {
     }
 }
 
-/// Returns a 503 after which the token exists.
+/// Returns a 503 to a create that mints a token.
 fn unavailable() -> Exchange {
     Exchange {
         effect: Effect::WhenTaken,
@@ -76,14 +73,14 @@ fn unavailable() -> Exchange {
     }
 }
 
-fn watched(mut request: ActorTokenRequest) -> (ActorTokenRequest, CallWatch) {
-    request.extensions_mut().insert(CallNumber(0));
+fn watched(request: ActorTokenRequest) -> (ActorTokenRequest, CallWatch) {
+    let mut request = numbered(request);
     let watch = request.watch();
     (request, watch)
 }
 
 fn create() -> (ActorTokenRequest, CallWatch) {
-    watched(CreateActorToken::new(USER, Actor::new("user_admin")).into())
+    watched(peer::create())
 }
 
 fn revoke() -> (ActorTokenRequest, CallWatch) {
@@ -113,18 +110,12 @@ fn check(peer: &Peer, counts: SettleCounts, returned: &[&ActorToken], expected: 
 }
 
 async fn drained(client: &Client) -> SettleCounts {
-    let report = client.drain(HOUR).await;
+    let report = client.drain(LONG).await;
     assert!(report.is_complete(), "{report:?}");
     report.counts()
 }
 
-/// Reads the ticket, so that the token is not revoked.
-#[track_caller]
-fn read(token: &ActorToken) {
-    assert!(token.ticket().and_then(Ticket::expose_url).is_some());
-}
-
-/// A policy of a user: retries what `retries` says, up to twice, after a second of backoff.
+/// A user's policy: retries errors that `retries` accepts, at most twice, after a backoff of a second.
 #[derive(Clone)]
 struct UserPolicy {
     left: u32,
@@ -186,7 +177,7 @@ async fn retry_layer_of_tower_retries_as_its_policy_says() {
         let (peer, client) = with_policy(&plans, without_effect);
         let (request, watch) = create();
         let token = client.send(request).await.unwrap();
-        read(&token);
+        claim(&token);
         assert_eq!(
             (watch.attempts(), watch.outcome()),
             (attempts, Outcome::Applied)
@@ -228,7 +219,7 @@ async fn policy_that_replays_an_unknown_create_loses_no_token() {
     let (peer, client) = with_policy(&[unavailable()], always);
     let (request, watch) = create();
     let token = client.send(request).await.unwrap();
-    read(&token);
+    claim(&token);
     assert_eq!(watch.attempts(), 2);
     let expected = Tokens {
         minted: 2,
@@ -242,7 +233,7 @@ async fn policy_that_replays_an_unknown_create_loses_no_token() {
     let (peer, client) = with_policy(&[after(20 * SECOND)], always);
     let (request, watch) = create();
     let token = client.send(request).await.unwrap();
-    read(&token);
+    claim(&token);
     assert_eq!(watch.attempts(), 2);
     assert!(watch.is_settling());
     let expected = Tokens {
@@ -254,7 +245,7 @@ async fn policy_that_replays_an_unknown_create_loses_no_token() {
     check(&peer, drained(&client).await, &[&token], expected);
     assert!(!watch.is_settling());
 
-    // An earlier attempt that may have taken effect is not hidden by a rejection of the last one.
+    // The rejection of the last attempt does not hide an earlier one that may have taken effect.
     let (peer, client) = with_policy(&[unavailable(), Exchange::refusal(422, None)], |error| {
         error.outcome() == Outcome::Unknown
     });
@@ -292,40 +283,21 @@ async fn call_cancelled_or_timed_out_in_the_backoff_of_a_policy_sends_nothing_mo
     assert_eq!(peer.ledger().creates.len(), 1);
 }
 
-/// Hedges every request that takes longer than 400 ms.
-#[derive(Clone)]
-struct HedgeAll;
-
-impl hedge::Policy<Request<Payload>> for HedgeAll {
-    fn clone_request(&self, request: &Request<Payload>) -> Option<Request<Payload>> {
-        Some(request.clone())
-    }
-
-    fn can_retry(&self, _: &Request<Payload>) -> bool {
-        true
-    }
-}
-
 /// Returns a client whose attempts are hedged. tower's `Hedge` is not `Clone`, so a buffer is above it.
 fn hedged(plans: &[Exchange]) -> (Peer, Client) {
-    fn hedge<S: AttemptService>(inner: S) -> Hedge<S, HedgeAll> {
-        let (least, percentile, latencies) = (5, 0.5, [400; 10]);
-        let period = 60 * SECOND;
-        Hedge::new_with_mock_latencies(inner, HedgeAll, least, percentile, period, &latencies)
-    }
     let (peer, builder) = over(plans);
     let client = builder
         .attempt_layer(BufferLayer::new(8))
-        .attempt_layer(layer_fn(hedge));
+        .attempt_layer(layer_fn(tower_policies::hedged::<_, Request<Payload>>));
     (peer, client.build().unwrap())
 }
 
 #[tokio::test(start_paused = true)]
-async fn prompt_attempt_is_not_hedged() {
+async fn fast_attempt_is_not_hedged() {
     let (peer, client) = hedged(&[]);
     let (request, watch) = create();
     let token = client.send(request).await.unwrap();
-    read(&token);
+    claim(&token);
     assert_eq!(watch.attempts(), 1);
     let expected = Tokens {
         minted: 1,
@@ -345,7 +317,7 @@ async fn slower_attempt_of_a_hedge_is_settled() {
         let (peer, client) = hedged(&plans);
         let (request, watch) = create();
         let token = client.send(request).await.unwrap();
-        read(&token);
+        claim(&token);
         assert_eq!((watch.attempts(), watch.outcome()), (2, Outcome::Applied));
         assert!(watch.is_settling());
         let expected = Tokens {
@@ -413,7 +385,7 @@ async fn cancelled_hedge_settles_both_attempts() {
     check(&peer, drained(&client).await, &[], expected);
 }
 
-/// Makes every attempt in a task of its own, which goes on when its caller is gone.
+/// Spawns every attempt, so that it continues when its caller is dropped.
 #[derive(Clone)]
 struct Spawn<S>(S);
 
@@ -452,7 +424,7 @@ async fn spawned_attempts_are_returned_and_retried() {
     let (peer, client) = spawned(&[Exchange::refusal(429, Some(0))]);
     let (request, watch) = create();
     let token = client.send(request).await.unwrap();
-    read(&token);
+    claim(&token);
     assert_eq!((watch.attempts(), watch.outcome()), (2, Outcome::Applied));
     let expected = Tokens {
         minted: 1,
@@ -463,7 +435,7 @@ async fn spawned_attempts_are_returned_and_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn token_of_a_spawned_attempt_whose_caller_is_gone_is_revoked() {
+async fn token_of_a_spawned_attempt_is_revoked_when_its_caller_is_dropped() {
     for is_cancelled in [true, false] {
         let (peer, client) = spawned(&[after(2 * SECOND)]);
         let (request, watch) = create();
@@ -512,7 +484,7 @@ async fn spawned_attempt_cannot_be_sent_after_its_call_was_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn spawned_revoke_that_was_sent_is_finished() {
+async fn spawned_revoke_that_was_sent_continues_after_a_cancel() {
     let (peer, client) = spawned(&[]);
     let (request, watch) = revoke();
     let call = tokio::time::timeout(SECOND / 2, client.send(request));
@@ -522,7 +494,7 @@ async fn spawned_revoke_that_was_sent_is_finished() {
     assert!(peer.ledger().is_revoked("act_9"));
 }
 
-/// Begins an attempt by hand before the one of the layers below, and drops its body.
+/// Begins an attempt by hand and drops its body, then calls the layers below.
 #[derive(Clone)]
 struct ByHand<S> {
     inner: S,

@@ -1,7 +1,8 @@
-//! What cannot be right is refused before any I/O, with what and where, and without echoing it.
+//! Invalid input is refused before any I/O. The error states the mistake and its position without repeating
+//! the input.
 
 mod support {
-    pub(crate) mod answer;
+    pub(crate) mod response;
     pub(crate) mod scripted;
     pub(crate) mod shown;
 }
@@ -14,7 +15,7 @@ use clerk_actor_tokens::{
 };
 use http::{HeaderName, HeaderValue, Request, header::CONTENT_LENGTH};
 use serde_json::Value;
-use support::{answer::answer, scripted::Scripted, shown::shown};
+use support::{response::response, scripted::Scripted, shown::shown};
 use tower::util::MapRequestLayer;
 
 fn key() -> SecretKey {
@@ -25,7 +26,7 @@ fn create() -> CreateActorToken {
     CreateActorToken::new("marker_user", Actor::new("marker_admin"))
 }
 
-/// The error of a request that never reaches the transport.
+/// Returns the error of a request that must not reach the transport.
 async fn refused(request: impl Into<ActorTokenRequest>) -> Error {
     let transport = Scripted::new([]);
     let client = ClientBuilder::over(key(), transport.clone())
@@ -38,7 +39,7 @@ async fn refused(request: impl Into<ActorTokenRequest>) -> Error {
     error
 }
 
-/// The same, for what is wrong with the request itself.
+/// Checks that a request is refused as invalid, with this text in the error.
 async fn invalid(request: impl Into<ActorTokenRequest>, says: &str) {
     let error = refused(request).await;
     assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
@@ -47,7 +48,7 @@ async fn invalid(request: impl Into<ActorTokenRequest>, says: &str) {
 }
 
 #[test]
-fn ids_that_could_leave_their_place_in_the_path_do_not_exist() {
+fn id_that_is_not_one_path_segment_is_refused() {
     let ten_megabytes = "marker".repeat(10_000_000 / 6);
     let one_too_many = "a".repeat(129);
     for (id, says) in [
@@ -81,9 +82,9 @@ fn ids_that_could_leave_their_place_in_the_path_do_not_exist() {
 }
 
 #[tokio::test]
-async fn every_id_that_exists_is_one_segment_of_the_path() {
-    const OFTEN: &str = "abcXYZ019_-";
-    const SELDOM: &str = "./\\%?#;:@ \t\r\n\0é\u{202e}";
+async fn every_accepted_id_is_one_path_segment() {
+    const ALLOWED: &str = "abcXYZ019_-";
+    const FORBIDDEN: &str = "./\\%?#;:@ \t\r\n\0é\u{202e}";
     let mut random = fastrand::Rng::with_seed(20_260_512);
     let (mut accepted, mut refused) = (0, 0);
     for _ in 0..2000 {
@@ -91,8 +92,10 @@ async fn every_id_that_exists_is_one_segment_of_the_path() {
         let hostile = random.bool();
         let text: String = (0..length)
             .map(|_| {
-                let seldom = hostile && random.u32(..40) == 0;
-                let from: Vec<_> = if seldom { SELDOM } else { OFTEN }.chars().collect();
+                let forbidden = hostile && random.u32(..40) == 0;
+                let from: Vec<_> = if forbidden { FORBIDDEN } else { ALLOWED }
+                    .chars()
+                    .collect();
                 random.choice(from).unwrap()
             })
             .collect();
@@ -102,7 +105,7 @@ async fn every_id_that_exists_is_one_segment_of_the_path() {
         };
         accepted += 1;
         let body = format!(r#"{{"id":"{id}"}}"#);
-        let transport = Scripted::new([answer(200, &[], body)]);
+        let transport = Scripted::new([response(200, &[], body)]);
         let client = ClientBuilder::over(key(), transport.clone())
             .build()
             .unwrap();
@@ -114,7 +117,7 @@ async fn every_id_that_exists_is_one_segment_of_the_path() {
 }
 
 #[test]
-fn keys_that_cannot_be_keys_do_not_exist() {
+fn malformed_key_is_refused() {
     let megabyte = "marker".repeat((1 << 20) / 6);
     for (key, says) in [
         ("", "empty"),
@@ -150,7 +153,7 @@ fn keys_that_cannot_be_keys_do_not_exist() {
 }
 
 #[test]
-fn base_urls_that_would_lead_the_key_astray_do_not_exist() {
+fn unsafe_or_malformed_base_url_is_refused() {
     let long = format!("https://a/{}", "b".repeat(2048));
     let long_label = format!("https://{}.marker.example/", "a".repeat(64));
     for (url, says) in [
@@ -202,7 +205,7 @@ fn base_urls_that_would_lead_the_key_astray_do_not_exist() {
 }
 
 #[tokio::test]
-async fn users_and_actors_without_a_name_are_refused() {
+async fn blank_user_blank_actor_and_second_sub_are_refused() {
     for empty in ["", " ", "\t\n"] {
         invalid(CreateActorToken::new(empty, Actor::new("a")), "user_id").await;
         invalid(CreateActorToken::new("u", Actor::new(empty)), "actor.sub").await;
@@ -224,8 +227,8 @@ async fn claims_that_are_too_deep_or_too_large_are_refused() {
 }
 
 #[tokio::test]
-async fn lives_that_cannot_be_meant_are_refused() {
-    for life in [
+async fn zero_fractional_or_too_long_lifetime_is_refused() {
+    for lifetime in [
         Duration::ZERO,
         Duration::from_nanos(1),
         Duration::from_millis(999),
@@ -234,14 +237,14 @@ async fn lives_that_cannot_be_meant_are_refused() {
         Duration::from_secs(u64::MAX),
         Duration::MAX,
     ] {
-        invalid(create().expires_in(life), "expires_in_seconds").await;
-        let session = create().session_max_duration(life);
+        invalid(create().expires_in(lifetime), "expires_in_seconds").await;
+        let session = create().session_max_duration(lifetime);
         invalid(session, "session_max_duration_in_seconds").await;
     }
 }
 
 #[tokio::test]
-async fn headers_that_only_the_client_may_set_are_refused() {
+async fn reserved_header_of_a_request_is_refused() {
     for name in [
         "authorization",
         "connection",
@@ -264,7 +267,7 @@ async fn headers_that_only_the_client_may_set_are_refused() {
 }
 
 #[tokio::test]
-async fn base_urls_of_a_call_that_lead_elsewhere_are_refused() {
+async fn base_url_of_a_call_at_another_host_is_refused() {
     for url in [
         "https://marker.example/v1",
         "https://api.clerk.com:444/marker",
@@ -308,12 +311,12 @@ fn both() -> [ActorTokenRequest; 2] {
     ]
 }
 
-/// The error of a call whose wire layer changes the request, unless it was sent.
+/// Returns the error of a call whose wire layer changes the request, or `None` if it is sent.
 async fn changed<F>(request: ActorTokenRequest, change: F) -> Option<Error>
 where
     F: Fn(&mut Request<Body>) + Clone + Send + Sync + 'static,
 {
-    let transport = Scripted::new([answer(
+    let transport = Scripted::new([response(
         200,
         &[],
         r#"{"id":"act_1","user_id":"marker_user"}"#,
@@ -332,7 +335,7 @@ where
 }
 
 #[tokio::test]
-async fn request_that_a_layer_sends_elsewhere_is_refused() {
+async fn uri_at_another_authority_set_by_a_layer_is_refused() {
     for uri in [
         "https://marker.example/v1/actor_tokens",
         "http://api.clerk.com/v1/actor_tokens",
@@ -352,7 +355,7 @@ async fn request_that_a_layer_sends_elsewhere_is_refused() {
 }
 
 #[tokio::test]
-async fn framing_that_a_layer_sets_is_refused() {
+async fn framing_header_set_by_a_layer_is_refused() {
     for (name, value) in [
         ("connection", "marker"),
         ("content-length", "marker"),
@@ -382,7 +385,7 @@ async fn framing_that_a_layer_sets_is_refused() {
 }
 
 #[tokio::test]
-async fn content_length_of_the_body_is_sent_once() {
+async fn correct_content_length_set_by_a_layer_is_accepted_once() {
     for request in both() {
         let set = |request: &mut Request<Body>| {
             let length = request.body().len().into();
@@ -399,7 +402,7 @@ async fn content_length_of_the_body_is_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_without_any_time_is_refused() {
+async fn call_with_a_zero_timeout_is_refused() {
     let request = || ActorTokenRequest::create(create());
     for (request, says) in [
         (request().timeout(Duration::ZERO), "the call"),
@@ -412,9 +415,9 @@ async fn a_call_without_any_time_is_refused() {
 }
 
 #[tokio::test]
-async fn a_call_with_all_the_time_there_is_goes_through() {
+async fn call_with_the_largest_timeouts_succeeds() {
     let body = r#"{"id":"act_1","user_id":"marker_user"}"#;
-    let transport = Scripted::new([answer(200, &[], body)]);
+    let transport = Scripted::new([response(200, &[], body)]);
     let client = ClientBuilder::over(key(), transport).build().unwrap();
     let request = ActorTokenRequest::create(create())
         .timeout(Duration::MAX)

@@ -8,7 +8,7 @@ use tower::util::MapFutureLayer;
 use tracing::{Metadata, Subscriber, span};
 
 use crate::{
-    AMPLE, create, key, prompt,
+    LONG, create, key, prompt,
     support::peer::{Exchange, Head, Peer},
 };
 
@@ -64,5 +64,5 @@ async fn dropped_token_is_revoked_without_a_panic_when_a_subscriber_panics() {
         catch_unwind(AssertUnwindSafe(|| drop(token)))
     };
     assert!(dropped.is_ok());
-    assert_eq!(client.drain(AMPLE).await.counts().revoked, 1);
+    assert_eq!(client.drain(LONG).await.counts().revoked, 1);
 }

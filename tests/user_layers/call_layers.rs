@@ -12,9 +12,12 @@ use tower::{
 };
 
 use crate::{
-    AMPLE, OnceMore, SECOND, Settling, claim, create, delayed, key, late, playing, prompt, revoke,
-    revoked, sent, silent, spawned,
-    support::peer::{Effect, Exchange, Head, Pause, Peer},
+    LONG, SECOND, Settling, claim, create, delayed, key, late, playing, prompt, revoke, revoked,
+    sent, silent, spawned,
+    support::{
+        peer::{Effect, Exchange, Head, Pause, Peer},
+        tower_policies::RetryOnce,
+    },
     unconnected_at_first, was_not_sent, without_retry,
 };
 
@@ -29,14 +32,14 @@ async fn spawned_call_cannot_send_after_not_sent_was_reported() {
         ..Exchange::prompt()
     });
     let client = ClientBuilder::over(key(), peer.clone())
-        // Unlike ours, it sets no deadline, after which nothing is sent either.
+        // Unlike ours, it sets no deadline, which would also prevent the send.
         .call_layer(tower::timeout::TimeoutLayer::new(SECOND))
         .call_layer(MapFutureLayer::new(spawned))
         .build()
         .unwrap();
     let error = client.send(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotSent);
-    tokio::time::sleep(AMPLE).await;
+    tokio::time::sleep(LONG).await;
     assert_eq!(sent(&peer), 0);
 }
 
@@ -59,7 +62,7 @@ async fn delayed_clone_cannot_send_after_not_sent_was_reported() {
     }));
     let error = client.send(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotSent);
-    tokio::time::sleep(AMPLE).await;
+    tokio::time::sleep(LONG).await;
     assert_eq!(sent(&peer), 0);
 }
 
@@ -80,7 +83,7 @@ async fn retried_call_reports_the_attempts_of_both_tries() {
     let peer = silent();
     let client = without_retry(unconnected_at_first(&peer, 1, SECOND))
         .call_layer(TimeoutLayer::new(5 * SECOND))
-        .call_layer(OnceMore::after(was_not_sent))
+        .call_layer(RetryOnce::after(was_not_sent))
         .build()
         .unwrap();
     let error = client.send(create()).await.unwrap_err();
@@ -152,6 +155,6 @@ async fn spawned_revoke_that_may_have_been_sent_continues_after_the_timeout() {
         .unwrap();
     let error = client.send(revoke()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
-    tokio::time::sleep(AMPLE).await;
+    tokio::time::sleep(LONG).await;
     assert!(peer.ledger().is_revoked("act_7"));
 }

@@ -18,11 +18,11 @@ use tower::{
 };
 
 use crate::{
-    AMPLE, SECOND, Settling, UNKNOWN, calls, claim, create, failed, key, late, playing, prompt,
+    LONG, SECOND, Settling, UNKNOWN, calls, claim, create, failed, key, late, playing, prompt,
     revoked, sent, silent, spawned,
     support::{
-        answer::answer,
         peer::{End, Exchange, Head, Pause, PeerBody},
+        response::response,
         scripted::Scripted,
     },
     unconnected_at_first, without_retry,
@@ -37,7 +37,7 @@ async fn spawning_wire_layer_loses_no_token() {
         ..Exchange::prompt()
     };
     for (retry, first, returned, reports) in [
-        // An attempt that was withdrawn is not sent by its task, whether or not it is retried.
+        // A withdrawn attempt is not sent by its task, retried or not.
         (RetryConfig::disabled(), slow_to_send.clone(), 0, vec![]),
         (RetryConfig::default(), slow_to_send, 1, vec![]),
         // An attempt that was sent is followed.
@@ -53,7 +53,7 @@ async fn spawning_wire_layer_loses_no_token() {
             .unwrap();
         let token = client.send(create()).await;
         token.iter().for_each(claim);
-        tokio::time::sleep(AMPLE).await;
+        tokio::time::sleep(LONG).await;
         assert_eq!(token.iter().count(), returned);
         assert_eq!(settling.reports().await, reports);
         assert_eq!(sent(&peer), returned + reports.len());
@@ -73,11 +73,11 @@ async fn request_that_waits_in_a_buffer_is_not_sent_after_its_attempt() {
         .build()
         .unwrap();
     claim(&client.send(create()).await.unwrap());
-    tokio::time::sleep(AMPLE).await;
+    tokio::time::sleep(LONG).await;
     assert_eq!(sent(&peer), 1);
 }
 
-/// Reads a response to its end before it is passed on.
+/// Reads a response to its end before it returns it.
 async fn read(response: Response<PeerBody>) -> Result<Response<Full<Bytes>>, BoxError> {
     let (head, body) = response.into_parts();
     let bytes = body.collect().await?.to_bytes();
@@ -94,7 +94,7 @@ async fn refusal_is_rejected_when_a_wire_layer_reads_the_response() {
         let error = client.send(create()).await.unwrap_err();
         assert_eq!(error.status().map(|it| it.as_u16()), Some(status));
         assert_eq!(error.outcome(), Outcome::Rejected, "{status}");
-        assert_eq!(client.drain(AMPLE).await.counts().total(), 0, "{status}");
+        assert_eq!(client.drain(LONG).await.counts().total(), 0, "{status}");
     }
 }
 
@@ -106,11 +106,11 @@ async fn failure_to_connect_is_not_sent_when_a_wire_layer_reads_the_response() {
         .unwrap();
     let error = client.send(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotSent);
-    assert_eq!(client.drain(AMPLE).await.counts().total(), 0);
+    assert_eq!(client.drain(LONG).await.counts().total(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn response_that_breaks_off_in_a_reading_wire_layer_is_reported() {
+async fn create_is_reported_when_its_response_is_cut_off_in_a_reading_wire_layer() {
     for end in [End::Fail, End::Hang] {
         let settling = Settling::new();
         let peer = playing([Exchange {
@@ -157,7 +157,7 @@ async fn create_that_a_wire_layer_timed_out_is_reported_and_not_followed() {
         .unwrap();
     let error = client.send(create()).await.unwrap_err();
     assert!(error.is_timeout() && !error.is_settling());
-    assert_eq!(client.drain(AMPLE).await.counts().unknown, 1);
+    assert_eq!(client.drain(LONG).await.counts().unknown, 1);
 }
 
 /// Puts the body of a create into an envelope.
@@ -174,7 +174,7 @@ fn sealed(mut request: Request<Body>) -> Request<Body> {
 
 #[tokio::test(start_paused = true)]
 async fn each_attempt_sends_the_rewritten_body() {
-    let transport = Scripted::new([answer(429, &[], ""), answer(200, &[], TOKEN)]);
+    let transport = Scripted::new([response(429, &[], ""), response(200, &[], TOKEN)]);
     let numbers = Arc::<Mutex<Vec<_>>>::default();
     let seen = Arc::clone(&numbers);
     let client = ClientBuilder::over(key(), transport.clone())
@@ -214,7 +214,7 @@ async fn timeout_of_a_rewritten_create_has_unknown_outcome() {
     let error = client.send(create()).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 1));
     assert_eq!(sent(&peer), 1);
-    assert_eq!(client.drain(AMPLE).await.counts().unknown, 1);
+    assert_eq!(client.drain(LONG).await.counts().unknown, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -34,7 +34,7 @@ fn attempt() -> Request<Body> {
     Request::new(Body::new(OperationKind::Revoke, ""))
 }
 
-/// Returns which timeout ended the future, and after how long.
+/// Returns which timeout ended the future, and when.
 async fn end<T>(future: impl Future<Output = Result<T, BoxError>>) -> (Scope, Duration) {
     let begun = Instant::now();
     let error = future.await.map(drop).unwrap_err();
@@ -88,24 +88,24 @@ async fn deadline_is_that_of_the_request_or_of_an_outer_timeout() {
 }
 
 #[tokio::test]
-async fn request_without_any_time_is_refused_before_it_is_sent() {
-    let never = service_fn(|_| -> std::future::Ready<Result<(), BoxError>> {
+async fn request_with_a_zero_timeout_is_refused_before_it_is_sent() {
+    let silent = service_fn(|_| -> std::future::Ready<Result<(), BoxError>> {
         unreachable!("the request was sent")
     });
-    let never = TimeoutLayer::new(CALL).layer(never);
+    let silent = TimeoutLayer::new(CALL).layer(silent);
     let request = call().timeout(Duration::ZERO);
-    assert_eq!(end(never.oneshot(request)).await.0, Scope::Call);
+    assert_eq!(end(silent.oneshot(request)).await.0, Scope::Call);
 }
 
 #[test]
 fn call_outside_of_a_runtime_is_an_error() {
-    let never = service_fn(|_| pending::<Result<(), BoxError>>());
-    let mut call = Box::pin(TimeoutLayer::new(CALL).layer(never).oneshot(call()));
+    let silent = service_fn(|_| pending::<Result<(), BoxError>>());
+    let mut call = Box::pin(TimeoutLayer::new(CALL).layer(silent).oneshot(call()));
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(matches!(call.as_mut().poll(cx), Poll::Ready(Err(_))));
 }
 
-/// Frames of a body; `None` is one that is not there yet. The end is known with the last frame.
+/// A body with these frames that is pending once for each `None`. It ends with the last frame.
 struct Frames(VecDeque<Option<&'static str>>);
 
 impl HttpBody for Frames {

@@ -1,24 +1,21 @@
-//! Attempt layers that hedge: several attempts of a call at once.
+//! Attempt layers that hedge, with several concurrent attempts of a call.
 
 use clerk_actor_tokens::{ActorTokenRequest, BoxError, Payload, TokenResponse};
 use http::{Request, Response};
-use tower::{
-    Layer, Service, ServiceExt,
-    buffer::BufferLayer,
-    hedge::{self, Hedge},
-    layer::layer_fn,
-    util::Oneshot,
-};
+use tower::{Layer, Service, ServiceExt, buffer::BufferLayer, layer::layer_fn, util::Oneshot};
 
 use crate::{
     SECOND, Settling,
     attempt_layers::keeping,
     claim, create, late, numbered, playing, prompt, revoke, revoked, sent,
-    support::peer::{Content, Exchange, Pause, Peer},
+    support::{
+        peer::{Content, Exchange, Pause, Peer},
+        tower_policies::hedged,
+    },
     without_retry,
 };
 
-/// Sends each request as two attempts and returns what `both` makes of them.
+/// Sends each request as two attempts, from whose futures `both` makes the response.
 fn hedging<S, F, T>(
     both: F,
 ) -> impl Layer<
@@ -57,7 +54,7 @@ async fn hedged_attempts_return_one_token_and_revoke_the_other() {
     let client = without_retry(prompt())
         .settle(settling.layer.clone())
         .attempt_layer(hedging(async |one, other| {
-            // Both have a response before one is chosen.
+            // Both have a response before one is returned.
             let other = tokio::spawn(other);
             let one = tokio::spawn(one);
             tokio::time::sleep(SECOND).await;
@@ -97,28 +94,12 @@ async fn late_response_of_a_hedge_is_revoked_although_the_request_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn slow_attempt_that_a_hedge_cancels_is_revoked() {
-    #[derive(Clone)]
-    struct Always;
-
-    impl hedge::Policy<Request<Payload>> for Always {
-        fn clone_request(&self, request: &Request<Payload>) -> Option<Request<Payload>> {
-            Some(request.clone())
-        }
-
-        fn can_retry(&self, _: &Request<Payload>) -> bool {
-            true
-        }
-    }
-
     let (peer, settling) = (playing([late()]), Settling::new());
     let client = without_retry(peer.clone())
         .settle(settling.layer.clone())
-        // tower's hedge is not `Clone`, so it stands under a buffer.
+        // tower's hedge is not `Clone`, so it is under a buffer.
         .attempt_layer(BufferLayer::<Request<Payload>>::new(16))
-        .attempt_layer(layer_fn(|attempt| {
-            let latencies = [1000; 10];
-            Hedge::new_with_mock_latencies(attempt, Always, 10, 0.9, 60 * SECOND, &latencies)
-        }))
+        .attempt_layer(layer_fn(hedged::<_, Request<Payload>>))
         .build()
         .unwrap();
     let token = client.send(create()).await.unwrap();
@@ -166,7 +147,7 @@ async fn response_of_a_spawned_attempt_is_not_mixed_into_the_returned_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hedged_revoke_succeeds_when_its_second_attempt_comes_too_late() {
+async fn hedged_revoke_succeeds_when_its_second_attempt_is_already_revoked() {
     let peer = Peer::new(|asked| match asked.before {
         0 => late(),
         _ => Exchange {

@@ -1,16 +1,13 @@
-//! Requests, responses and a hedge.
-
-use std::time::Duration;
+//! Requests and responses.
 
 use clerk_actor_tokens::{
     Actor, ActorTokenRequest, Body, CreateActorToken, OperationKind, Payload,
 };
 use http::Request;
-use tower::{Service, hedge::Hedge};
 
 use crate::support::peer::{CallNumber, Content, Effect, End, Exchange, Head, Pause, USER};
 
-/// Returns a 200 that is pending twice at each of its steps.
+/// Returns a 200 that is pending twice at every step.
 pub(crate) fn slow(effect: Effect) -> Exchange {
     Exchange {
         before_taking: Pause::polls(2),
@@ -22,7 +19,7 @@ pub(crate) fn slow(effect: Effect) -> Exchange {
     }
 }
 
-/// Returns what the peer responds to the creates of a call, and a name for it.
+/// Returns the peer's responses to the creates of a call, with a name.
 pub(crate) fn responses() -> Vec<(&'static str, Vec<Exchange>)> {
     let early = || slow(Effect::WhenTaken);
     let rejected = Exchange {
@@ -79,32 +76,8 @@ pub(crate) fn revoke() -> ActorTokenRequest {
     numbered(ActorTokenRequest::revoke("act_9".parse().unwrap()), 0)
 }
 
-/// Numbers a call. Every call has number zero where the number does not matter.
+/// Adds the number of a call, which is zero in tests of one call.
 pub(crate) fn numbered(mut request: ActorTokenRequest, number: usize) -> ActorTokenRequest {
     request.extensions_mut().insert(CallNumber(number));
     request
-}
-
-/// Sends every request twice that takes longer than most did.
-#[derive(Clone)]
-pub(crate) struct Twice;
-
-impl<R: Clone> tower::hedge::Policy<R> for Twice {
-    fn clone_request(&self, request: &R) -> Option<R> {
-        Some(request.clone())
-    }
-
-    fn can_retry(&self, _: &R) -> bool {
-        true
-    }
-}
-
-pub(crate) fn hedged<S, R>(service: S) -> Hedge<S, Twice>
-where
-    S: Service<R> + Clone,
-    S::Error: Into<tower::BoxError>,
-    R: Clone,
-{
-    let (least, percentile, period) = (5, 0.5, Duration::from_secs(60));
-    Hedge::new_with_mock_latencies::<R>(service, Twice, least, percentile, period, &[400; 10])
 }

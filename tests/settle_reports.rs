@@ -1,22 +1,20 @@
-//! What is reported is worth an alarm: no report where provably nothing was minted, and none that
-//! says less than is known.
+//! Settling reports a create only if it may have minted a token, and with all that is known about it.
 
 mod support {
     pub(crate) mod peer;
+    pub(crate) mod reports;
 }
 
 use std::{
     future::Future,
     panic::{AssertUnwindSafe, resume_unwind},
     pin::Pin,
-    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
 
 use clerk_actor_tokens::{
-    Actor, ActorTokenRequest, Body, Client, ClientBuilder, CreateActorToken, OperationKind,
-    SecretKey,
+    Body, Client, ClientBuilder, OperationKind, SecretKey,
     layer::{
         CollectBodyLayer, DecodeErrorLayer, JsonLayer, SettleLayer, TypedErrorLayer,
         settle::SettleEnd,
@@ -24,28 +22,22 @@ use clerk_actor_tokens::{
 };
 use futures_util::{FutureExt, poll};
 use http::Request;
-use support::peer::{CallNumber, Content, End, Exchange, Pause, Peer, USER};
+use support::{
+    peer::{Content, End, Exchange, Pause, Peer, create},
+    reports::Reports,
+};
 use tower::{Layer, ServiceExt, util::MapRequestLayer};
 
-/// A client of a peer, and what it reports.
-fn client(peer: Peer) -> (Client, Arc<Mutex<Vec<SettleEnd>>>) {
-    let reports = Arc::<Mutex<Vec<_>>>::default();
-    let hook = Arc::clone(&reports);
+fn client(peer: Peer) -> (Client, Reports) {
+    let reports = Reports::default();
     let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), peer)
-        .on_settle(move |event| hook.lock().unwrap().push(event.end()))
+        .on_settle(reports.hook())
         .build()
         .unwrap();
     (client, reports)
 }
 
-fn create() -> ActorTokenRequest {
-    let create = CreateActorToken::new(USER, Actor::new("user_admin"));
-    let mut request = ActorTokenRequest::create(create);
-    request.extensions_mut().insert(CallNumber(0));
-    request
-}
-
-/// Drops a create while the head of its answer is under way, and drains.
+/// Drops a create before its response arrives, then drains.
 async fn drop_one_and_drain(client: &Client, limit: Duration) {
     let mut call = Box::pin(client.send(create()));
     assert!(poll!(&mut call).is_pending());
@@ -54,8 +46,8 @@ async fn drop_one_and_drain(client: &Client, limit: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_known_by_its_head_though_its_body_never_ends() {
-    // Longer than it is followed, and cut short by draining.
+async fn refused_create_is_not_reported_when_its_body_never_ends() {
+    // Longer than the grace period, and cut short.
     for limit in [Duration::from_secs(60), Duration::from_secs(5)] {
         let (client, reports) = client(Peer::new(|_| Exchange {
             before_head: Pause::time(Duration::from_secs(1)),
@@ -63,12 +55,12 @@ async fn a_refusal_is_known_by_its_head_though_its_body_never_ends() {
             ..Exchange::refusal(429, None)
         }));
         drop_one_and_drain(&client, limit).await;
-        assert_eq!(*reports.lock().unwrap(), [], "{limit:?}");
+        assert_eq!(reports.ends(), [], "{limit:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_token_of_another_user_is_reported_as_such_though_draining_was_cut_short() {
+async fn token_of_another_user_is_reported_as_foreign_when_drain_is_cut_short() {
     let (client, reports) = client(Peer::new(|_| Exchange {
         before_head: Pause::time(Duration::from_secs(1)),
         content: Content::Foreign,
@@ -76,11 +68,11 @@ async fn the_token_of_another_user_is_reported_as_such_though_draining_was_cut_s
         ..Exchange::prompt()
     }));
     drop_one_and_drain(&client, Duration::from_secs(5)).await;
-    assert_eq!(*reports.lock().unwrap(), [SettleEnd::Foreign]);
+    assert_eq!(reports.ends(), [SettleEnd::Foreign]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_before_a_transport_panicked_is_made_use_of() {
+async fn response_received_before_a_transport_panic_is_settled() {
     let panics = |exchange| Exchange {
         before_head: Pause::time(Duration::from_secs(1)),
         end: End::Panic,
@@ -97,56 +89,49 @@ async fn what_came_before_a_transport_panicked_is_made_use_of() {
                 _ => Exchange::prompt(),
             })
         };
-        // In the background, and where the caller waits for it.
         let (client, reports) = client(peer.clone());
         drop_one_and_drain(&client, Duration::from_secs(60)).await;
-        assert_eq!(*reports.lock().unwrap(), ends, "{exchange:?}");
+        assert_eq!(reports.ends(), ends, "{exchange:?}");
+        // The same while the caller waits.
         let call = AssertUnwindSafe(client.send(create()));
         assert!(call.catch_unwind().await.is_err());
         client.drain(Duration::from_secs(60)).await;
-        assert_eq!(*reports.lock().unwrap(), ends.repeat(2), "{exchange:?}");
+        assert_eq!(reports.ends(), ends.repeat(2), "{exchange:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_layer_that_panics_before_anything_is_sent_mints_nothing() {
-    let reports = Arc::<Mutex<Vec<_>>>::default();
-    let hook = Arc::clone(&reports);
+async fn create_is_not_reported_when_a_layer_panics_before_it_is_sent() {
+    let reports = Reports::default();
     let peer = Peer::new(|_| Exchange::prompt());
     let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), peer.clone())
         .wire_layer(MapRequestLayer::new(|_: Request<Body>| -> Request<Body> {
             resume_unwind(Box::new("a layer"))
         }))
-        .on_settle(move |event| hook.lock().unwrap().push(event.end()))
+        .on_settle(reports.hook())
         .build()
         .unwrap();
     let call = AssertUnwindSafe(client.send(create()));
     assert!(call.catch_unwind().await.is_err());
     let report = client.drain(Duration::ZERO).await;
-    assert!(report.is_complete() && reports.lock().unwrap().is_empty());
+    assert!(report.is_complete() && reports.ends().is_empty());
     assert!(peer.ledger().creates.is_empty());
 }
 
 #[test]
-fn what_came_before_a_runtime_ended_is_made_use_of() {
-    for (exchange, told) in [
-        (Exchange::prompt(), vec![(SettleEnd::NotRevoked, true)]),
+fn report_uses_the_response_received_before_the_runtime_ended() {
+    for (exchange, expected) in [
+        (
+            Exchange::prompt(),
+            vec![(SettleEnd::NotRevoked, Some("act_0".to_owned()))],
+        ),
         (Exchange::refusal(429, None), vec![]),
     ] {
-        let reports = Arc::<Mutex<Vec<_>>>::default();
-        let hook = Arc::clone(&reports);
-        let peer = Peer::new(move |_| Exchange {
+        let (client, reports) = client(Peer::new(move |_| Exchange {
             before_head: Pause::time(Duration::from_secs(1)),
             end: End::Hang,
             ..exchange.clone()
-        });
-        let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), peer)
-            .on_settle(move |event| {
-                let known = event.actor_token_id().is_some();
-                hook.lock().unwrap().push((event.end(), known));
-            })
-            .build()
-            .unwrap();
+        }));
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -156,16 +141,15 @@ fn what_came_before_a_runtime_ended_is_made_use_of() {
             tokio::time::sleep(Duration::from_secs(5)).await;
         });
         drop(runtime);
-        assert_eq!(*reports.lock().unwrap(), told);
+        assert_eq!(reports.ends_with_ids(), expected);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_the_destructor_of_an_exchange_does_not_stop_its_revoke() {
-    /// Panics when it is dropped.
-    struct Bomb<F>(F);
+async fn token_is_revoked_when_the_exchange_panics_in_drop() {
+    struct PanicOnDrop<F>(F);
 
-    impl<F: Future + Unpin> Future for Bomb<F> {
+    impl<F: Future + Unpin> Future for PanicOnDrop<F> {
         type Output = F::Output;
 
         fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -173,15 +157,14 @@ async fn a_panic_in_the_destructor_of_an_exchange_does_not_stop_its_revoke() {
         }
     }
 
-    impl<F> Drop for Bomb<F> {
+    impl<F> Drop for PanicOnDrop<F> {
         fn drop(&mut self) {
             resume_unwind(Box::new("a destructor"))
         }
     }
 
-    let reports = Arc::<Mutex<Vec<_>>>::default();
-    let hook = Arc::clone(&reports);
-    let settle = SettleLayer::new().on_settle(move |event| hook.lock().unwrap().push(event.end()));
+    let reports = Reports::default();
+    let settle = SettleLayer::new().on_settle(reports.hook());
     let peer = Peer::new(|asked| match asked.kind {
         OperationKind::Create => Exchange {
             before_head: Pause::time(Duration::from_secs(1)),
@@ -190,21 +173,21 @@ async fn a_panic_in_the_destructor_of_an_exchange_does_not_stop_its_revoke() {
         _ => Exchange::prompt(),
     });
     let collected = CollectBodyLayer::default().layer(peer);
-    let exploding = tower::service_fn(move |request: Request<Body>| {
-        let explodes = request.body().kind() == OperationKind::Create;
+    let panicking = tower::service_fn(move |request: Request<Body>| {
+        let panics = request.body().kind() == OperationKind::Create;
         let inner = Box::pin(collected.clone().oneshot(request));
-        let future: Pin<Box<dyn Future<Output = _> + Send>> = if explodes {
-            Box::pin(Bomb(inner))
+        let future: Pin<Box<dyn Future<Output = _> + Send>> = if panics {
+            Box::pin(PanicOnDrop(inner))
         } else {
             inner
         };
         future
     });
-    let attempts = DecodeErrorLayer::new().layer(settle.layer(exploding));
+    let attempts = DecodeErrorLayer::new().layer(settle.layer(panicking));
     let stack = JsonLayer::new().layer(attempts);
     let mut call = Box::pin(TypedErrorLayer::new().layer(stack).oneshot(create()));
     assert!(poll!(&mut call).is_pending());
     drop(call);
     settle.drain(Duration::from_secs(60)).await;
-    assert_eq!(*reports.lock().unwrap(), [SettleEnd::Revoked]);
+    assert_eq!(reports.ends(), [SettleEnd::Revoked]);
 }

@@ -1,6 +1,7 @@
-//! Stacks with layers of users in every place where they can stand: layers that retry, hedge, buffer,
-//! spawn, clone, keep or rewrite requests, and layers that respond themselves.
+//! Users' layers at every level of the stack: layers that retry, hedge, buffer, spawn, clone, keep or
+//! rewrite requests, and layers that respond themselves.
 
+mod attempt_accounting;
 mod attempt_hedge;
 mod attempt_layers;
 mod attempt_retry;
@@ -10,16 +11,16 @@ mod nested_clients;
 mod panics;
 #[path = "../support"]
 mod support {
-    pub(crate) mod answer;
-    #[expect(dead_code, reason = "only spans are read")]
     pub(crate) mod capture;
     pub(crate) mod peer;
+    pub(crate) mod reports;
+    pub(crate) mod response;
     pub(crate) mod scripted;
+    pub(crate) mod tower_policies;
 }
 mod wire_layers;
 
 use std::{
-    future::{Ready, ready},
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -29,8 +30,8 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    Actor, ActorToken, ActorTokenRequest, Body, BoxError, ClientBuilder, CreateActorToken, Error,
-    OperationKind, Outcome, RetryConfig, SecretKey, Ticket,
+    ActorToken, ActorTokenRequest, Body, BoxError, ClientBuilder, Error, OperationKind, Outcome,
+    RetryConfig, SecretKey, Ticket,
     client::{CustomTransport, Layers, Transport},
     layer::{
         CollectBody, CollectBodyLayer, DecodeError, DecodeErrorLayer, Json, JsonLayer, Settle,
@@ -38,35 +39,24 @@ use clerk_actor_tokens::{
     },
 };
 use http::{HeaderMap, Request, Response};
-use tower::{
-    Layer, Service, ServiceExt,
-    retry::{Policy, RetryLayer},
-    util::MapRequestLayer,
-};
+use tower::{Layer, Service, ServiceExt, util::MapRequestLayer};
 
-use self::support::peer::{CallNumber, Exchange, Head, Peer, PeerBody, USER};
+use self::support::{
+    peer::{Exchange, Head, Peer, PeerBody, create, numbered},
+    reports::Reports,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Longer than everything takes; the clock is paused.
-const AMPLE: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_secs(3600);
 
 fn key() -> SecretKey {
     SecretKey::new("sk_test_1").unwrap()
 }
 
-fn create() -> ActorTokenRequest {
-    numbered(CreateActorToken::new(USER, Actor::new("user_admin")).into())
-}
-
 fn revoke() -> ActorTokenRequest {
     numbered(ActorTokenRequest::revoke("act_7".parse().unwrap()))
-}
-
-/// Adds the number that the peer expects of each call.
-fn numbered(mut request: ActorTokenRequest) -> ActorTokenRequest {
-    request.extensions_mut().insert(CallNumber(0));
-    request
 }
 
 /// A peer that responds at once.
@@ -82,8 +72,8 @@ fn silent() -> Peer {
     })
 }
 
-/// A peer that plays one exchange after the other with the creates of a call, and responds to all else
-/// at once.
+/// A peer that responds to the creates of a call with these exchanges, one after the other, and to other
+/// requests at once.
 fn playing<const N: usize>(exchanges: [Exchange; N]) -> Peer {
     Peer::new(move |asked| match exchanges.get(asked.before) {
         Some(exchange) if asked.kind == OperationKind::Create => exchange.clone(),
@@ -91,7 +81,7 @@ fn playing<const N: usize>(exchanges: [Exchange; N]) -> Peer {
     })
 }
 
-/// An exchange that mints a token, but whose response does not name it.
+/// An exchange that mints a token without naming it.
 fn failed(head: Head) -> Exchange {
     Exchange {
         head,
@@ -100,7 +90,6 @@ fn failed(head: Head) -> Exchange {
     }
 }
 
-/// An exchange that is slow to respond.
 fn late() -> Exchange {
     Exchange {
         before_head: support::peer::Pause::time(5 * SECOND),
@@ -124,12 +113,12 @@ fn claim(token: &ActorToken) {
     assert!(token.ticket().and_then(Ticket::expose_url).is_some());
 }
 
-/// A builder without retries of its own.
+/// Returns a builder without our retries.
 fn without_retry<T: Transport>(transport: T) -> ClientBuilder<Layers, CustomTransport<T>> {
     ClientBuilder::over(key(), transport).retry(RetryConfig::disabled())
 }
 
-/// A service of calls over a service of single attempts, without the layers between that are optional.
+/// A service of calls over one of attempts, without optional layers between them.
 fn calls<S>(attempt: S) -> TypedError<Json<DecodeError<S>>> {
     let attempts = DecodeErrorLayer::new().layer(attempt);
     TypedErrorLayer::new().layer(JsonLayer::new().layer(attempts))
@@ -138,20 +127,16 @@ fn calls<S>(attempt: S) -> TypedError<Json<DecodeError<S>>> {
 /// A settle layer, and its reports.
 struct Settling {
     layer: SettleLayer,
-    reports: Arc<Mutex<Vec<Report>>>,
+    reports: Reports,
 }
 
-/// How a token ended, and its id if that was known.
+/// How a token ended, and its id if that is known.
 type Report = (SettleEnd, Option<String>);
 
 impl Settling {
     fn new() -> Self {
-        let reports = Arc::<Mutex<Vec<_>>>::default();
-        let hook = Arc::clone(&reports);
-        let layer = SettleLayer::new().on_settle(move |event| {
-            let id = event.actor_token_id().map(ToString::to_string);
-            hook.lock().unwrap().push((event.end(), id));
-        });
+        let reports = Reports::default();
+        let layer = SettleLayer::new().on_settle(reports.hook());
         Self { layer, reports }
     }
 
@@ -163,10 +148,10 @@ impl Settling {
         self.layer.layer(collected)
     }
 
-    /// Returns all reports, once nothing is left to settle.
+    /// Drains, and returns all reports.
     async fn reports(&self) -> Vec<Report> {
-        assert!(self.layer.drain(AMPLE).await.is_complete());
-        self.reports.lock().unwrap().clone()
+        assert!(self.layer.drain(LONG).await.is_complete());
+        self.reports.ends_with_ids()
     }
 }
 
@@ -176,7 +161,7 @@ fn revoked(id: &str) -> Report {
 
 const UNKNOWN: Report = (SettleEnd::Unknown, None);
 
-/// The requests that passed one place of the wire level, in order.
+/// The requests that passed one position at the wire level, in order.
 #[derive(Clone, Default)]
 struct Passed(Arc<Mutex<Vec<(OperationKind, HeaderMap)>>>);
 
@@ -195,7 +180,7 @@ impl Passed {
     }
 }
 
-/// Runs a call or an attempt in a task of its own.
+/// Spawns a call or an attempt.
 async fn spawned<F, T>(future: F) -> Result<T, BoxError>
 where
     F: Future<Output = Result<T, BoxError>> + Send + 'static,
@@ -204,42 +189,10 @@ where
     tokio::spawn(future).await?
 }
 
-/// Passes a request on after 700 ms.
+/// Delays a request by 700 ms.
 async fn delayed<T>(request: T) -> Result<T, BoxError> {
     tokio::time::sleep(SECOND * 7 / 10).await;
     Ok(request)
-}
-
-/// Retries once what failed with an error that `retries` accepts.
-#[derive(Clone)]
-struct OnceMore {
-    left: bool,
-    retries: fn(&BoxError) -> bool,
-}
-
-impl OnceMore {
-    /// Retries once after any failure, even of a create that may have minted a token.
-    fn always() -> RetryLayer<Self> {
-        Self::after(|_| true)
-    }
-
-    fn after(retries: fn(&BoxError) -> bool) -> RetryLayer<Self> {
-        let left = true;
-        RetryLayer::new(Self { left, retries })
-    }
-}
-
-impl<Q: Clone, T> Policy<Q, T, BoxError> for OnceMore {
-    type Future = Ready<()>;
-
-    fn retry(&mut self, _: &mut Q, result: &mut Result<T, BoxError>) -> Option<Ready<()>> {
-        let failed = result.as_ref().is_err_and(self.retries);
-        (failed && std::mem::take(&mut self.left)).then(|| ready(()))
-    }
-
-    fn clone_request(&mut self, request: &Q) -> Option<Q> {
-        Some(request.clone())
-    }
 }
 
 type Sent = Pin<Box<dyn Future<Output = Result<Response<PeerBody>, BoxError>> + Send>>;

@@ -1,4 +1,4 @@
-//! Attempt layers that retry, with a policy of the user's.
+//! Attempt layers that retry with a user's policy.
 
 use std::task::Poll;
 
@@ -10,9 +10,12 @@ use tokio::{io::AsyncReadExt, net::TcpListener};
 use tower::{timeout::TimeoutLayer, util::MapFutureLayer};
 
 use crate::{
-    AMPLE, OnceMore, SECOND, Settling, UNKNOWN, claim, create, failed, key, late, playing, prompt,
-    revoke, revoked, sent, spawned,
-    support::peer::{End, Exchange, Head, Pause, Peer},
+    LONG, SECOND, Settling, UNKNOWN, claim, create, failed, key, late, playing, prompt, revoke,
+    revoked, sent, spawned,
+    support::{
+        peer::{End, Exchange, Head, Pause, Peer},
+        tower_policies::RetryOnce,
+    },
     unconnected_at_first, without_retry,
 };
 
@@ -35,7 +38,7 @@ async fn retried_create_is_returned_revoked_or_reported() {
             let (peer, settling) = (playing([first.clone(), second.clone()]), Settling::new());
             let client = ClientBuilder::over(key(), peer.clone())
                 .settle(settling.layer.clone())
-                .attempt_layer(OnceMore::always())
+                .attempt_layer(RetryOnce::always())
                 .build()
                 .unwrap();
             let mut call = Box::pin(client.send(create()));
@@ -64,21 +67,21 @@ async fn retried_create_is_returned_revoked_or_reported() {
 async fn create_is_retried_after_two_attempts_without_connection() {
     let peer = prompt();
     let client = ClientBuilder::over(key(), unconnected_at_first(&peer, 2, SECOND))
-        .attempt_layer(OnceMore::always())
+        .attempt_layer(RetryOnce::always())
         .build()
         .unwrap();
     claim(&client.send(create()).await.unwrap());
     assert_eq!(sent(&peer), 1);
-    assert_eq!(client.drain(AMPLE).await.counts().total(), 0);
+    assert_eq!(client.drain(LONG).await.counts().total(), 0);
 
     let client = without_retry(unconnected_at_first(&peer, 2, SECOND))
-        .attempt_layer(OnceMore::always())
+        .attempt_layer(RetryOnce::always())
         .build()
         .unwrap();
     let error = client.send(create()).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts()), (Outcome::NotSent, 2));
     assert_eq!(error.exposed_until(), None);
-    assert_eq!(client.drain(AMPLE).await.counts().total(), 0);
+    assert_eq!(client.drain(LONG).await.counts().total(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,8 +89,8 @@ async fn create_that_failed_between_two_others_is_reported() {
     let (peer, settling) = (playing([failed(Head::Fail)]), Settling::new());
     let client = without_retry(unconnected_at_first(&peer, 1, SECOND))
         .settle(settling.layer.clone())
-        .attempt_layer(OnceMore::always())
-        .attempt_layer(OnceMore::always())
+        .attempt_layer(RetryOnce::always())
+        .attempt_layer(RetryOnce::always())
         .build()
         .unwrap();
     claim(&client.send(create()).await.unwrap());
@@ -101,17 +104,17 @@ async fn spawned_retry_cannot_send_after_not_sent_was_reported() {
     let client = without_retry(unconnected_at_first(&peer, 1, 5 * SECOND))
         .call_layer(TimeoutLayer::new(SECOND))
         .attempt_layer(MapFutureLayer::new(spawned))
-        .attempt_layer(OnceMore::always())
+        .attempt_layer(RetryOnce::always())
         .build()
         .unwrap();
     let error = client.send(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotSent);
-    tokio::time::sleep(AMPLE).await;
+    tokio::time::sleep(LONG).await;
     assert_eq!(sent(&peer), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn retried_attempt_does_not_mix_its_bytes_with_those_of_the_one_before() {
+async fn retried_attempt_does_not_mix_its_bytes_with_those_of_the_previous_one() {
     for (request, reports) in [
         (create(), vec![revoked("act_0")]),
         // A revoke is not settled.
@@ -129,7 +132,7 @@ async fn retried_attempt_does_not_mix_its_bytes_with_those_of_the_one_before() {
         let client = without_retry(peer)
             .attempt_timeout(SECOND)
             .settle(settling.layer.clone())
-            .attempt_layer(OnceMore::always())
+            .attempt_layer(RetryOnce::always())
             .build()
             .unwrap();
         let token = client.send(request).await.unwrap();
@@ -153,7 +156,7 @@ async fn token_whose_id_was_read_is_revoked_after_an_earlier_attempt_was_refused
     let client = without_retry(peer.clone())
         .attempt_timeout(SECOND)
         .settle(settling.layer.clone())
-        .attempt_layer(OnceMore::always())
+        .attempt_layer(RetryOnce::always())
         .build()
         .unwrap();
     let error = client.send(create()).await.unwrap_err();
@@ -180,7 +183,7 @@ async fn refused_connection_does_not_hide_an_earlier_attempt_that_was_sent() {
     });
     let client = Client::builder(key())
         .base_url(url.parse().unwrap())
-        .attempt_layer(OnceMore::always())
+        .attempt_layer(RetryOnce::always())
         .build()
         .unwrap();
     let error = client.send(create()).await.unwrap_err();
@@ -190,9 +193,9 @@ async fn refused_connection_does_not_hide_an_earlier_attempt_that_was_sent() {
 }
 
 /// A provider whose key can be rotated.
-struct Vault;
+struct Provider;
 
-impl KeyProvider for Vault {
+impl KeyProvider for Provider {
     async fn key(&self) -> Result<SecretKey, BoxError> {
         Ok(key())
     }
@@ -207,9 +210,9 @@ async fn refused_key_does_not_hide_another_attempt_that_was_sent() {
         [unavailable, refused],
     ] {
         let (peer, settling) = (playing(exchanges), Settling::new());
-        let client = ClientBuilder::over(KeySource::provider(Vault), peer.clone())
+        let client = ClientBuilder::over(KeySource::provider(Provider), peer.clone())
             .settle(settling.layer.clone())
-            .attempt_layer(OnceMore::always())
+            .attempt_layer(RetryOnce::always())
             .build()
             .unwrap();
         let error = client.send(create()).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Settling in a stack that was assembled by hand, with layers of others between those of the crate.
+//! Settling in a stack that is assembled by hand, with a user's layer between ours.
 
 mod support {
     pub(crate) mod peer;
@@ -7,7 +7,7 @@ mod support {
 use std::time::Duration;
 
 use clerk_actor_tokens::{
-    Actor, ActorToken, ActorTokenRequest, Body, BoxError, CreateActorToken, Error, TokenResponse,
+    ActorToken, Body, BoxError, Error, TokenResponse,
     layer::{
         CollectBody, CollectBodyLayer, DecodeErrorLayer, JsonLayer, Settle, SettleLayer,
         TypedErrorLayer,
@@ -15,14 +15,14 @@ use clerk_actor_tokens::{
 };
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
-use support::peer::{CallNumber, Exchange, Peer, USER};
+use support::peer::{self, Exchange, Peer};
 use tower::{
     Layer, Service, ServiceExt,
     layer::layer_fn,
     util::{MapRequestLayer, MapResponse},
 };
 
-/// Makes a create by the layers that it takes, with one of somebody else's below JSON.
+/// Sends a create through a stack with `between` below DecodeError.
 async fn create<L>(settle: &SettleLayer, between: L) -> Result<ActorToken, Error>
 where
     L: Layer<Settle<CollectBody<Peer>>>,
@@ -33,32 +33,29 @@ where
     let settled = settle.layer(CollectBodyLayer::default().layer(peer));
     let attempts = DecodeErrorLayer::new().layer(between.layer(settled));
     let stack = TypedErrorLayer::new().layer(JsonLayer::new().layer(attempts));
-    let create = CreateActorToken::new(USER, Actor::new("user_admin"));
-    let mut request = ActorTokenRequest::create(create);
-    request.extensions_mut().insert(CallNumber(0));
-    stack.oneshot(request).await
+    stack.oneshot(peer::create()).await
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_is_not_complete_while_an_answer_is_on_its_way_up() {
+async fn drain_is_incomplete_while_a_response_passes_a_layer() {
     let settle = SettleLayer::new();
     let draining = settle.clone();
     let between = layer_fn(move |settled| {
         let draining = draining.clone();
-        MapResponse::new(settled, move |answer: Response<TokenResponse>| {
+        MapResponse::new(settled, move |response: Response<TokenResponse>| {
             let report = draining.drain(Duration::ZERO).now_or_never();
             assert!(report.is_none_or(|report| report.in_flight() == 1));
-            answer
+            response
         })
     });
     let token = create(&settle, between).await.unwrap();
     let report = settle.drain(Duration::ZERO).await;
-    assert!(report.is_complete(), "its caller has it: {report:?}");
+    assert!(report.is_complete(), "the caller has the token: {report:?}");
     token.ticket().unwrap().claim();
 }
 
 #[tokio::test(start_paused = true)]
-async fn headers_that_were_added_below_json_do_not_stop_the_revoke() {
+async fn compensating_revoke_succeeds_when_a_layer_below_json_sets_the_key() {
     let settle = SettleLayer::new();
     let between = MapRequestLayer::new(|mut request: Request<Body>| {
         let key = HeaderValue::from_static("Bearer of a gateway");

@@ -1,4 +1,4 @@
-//! The caller leaves while it is served over HTTP: a token that it cannot have received is revoked.
+//! A token is revoked if the caller disconnects before the response can have reached it.
 
 use std::{future::poll_fn, pin::Pin};
 
@@ -25,7 +25,7 @@ enum Reads {
     Body,
 }
 
-/// Adds a header that the buffer of an HTTP/1.1 connection cannot hold together with the body.
+/// Adds a header that does not fit into the buffer of an HTTP/1.1 connection together with the body.
 fn with_long_head<B>(mut response: Response<B>) -> Response<B> {
     let long = HeaderValue::try_from("x".repeat(16 * 1024)).unwrap();
     response.headers_mut().insert("x-long", long);
@@ -71,10 +71,10 @@ impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for Stream
     }
 }
 
-/// A response body that a layer holds back, as one that limits the rate would.
-struct HeldBack<B>(B);
+/// A response body that a layer delays, as a rate limit would.
+struct Delayed<B>(B);
 
-impl<B: http_body::Body> http_body::Body for HeldBack<B> {
+impl<B: http_body::Body> http_body::Body for Delayed<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -129,7 +129,7 @@ fn send_create(sender: &mut Sender) -> Call {
 
 async fn call_over_http2(api: ActorTokensApi<Client>, reads: Reads) {
     if reads == Reads::Head {
-        let api = ServiceExt::<Request<Incoming>>::map_response(api, |it| it.map(HeldBack));
+        let api = ServiceExt::<Request<Incoming>>::map_response(api, |it| it.map(Delayed));
         let (mut sender, disconnect) = connect_over_http2(api).await;
         let response = send_create(&mut sender).0.await.unwrap();
         assert_eq!(response.status(), 200);
@@ -142,7 +142,7 @@ async fn call_over_http2(api: ActorTokensApi<Client>, reads: Reads) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn token_is_revoked_when_the_caller_leaves_before_the_body_is_polled() {
+async fn token_is_revoked_when_the_caller_disconnects_before_the_body_is_polled() {
     for is_http2 in [false, true] {
         for (reads, returned, revoked) in [(Reads::Head, 0, 1), (Reads::Body, 1, 0)] {
             let sandbox = Sandbox::new();
@@ -171,7 +171,7 @@ async fn token_is_revoked_when_the_caller_leaves_before_the_body_is_polled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn token_is_revoked_when_the_caller_leaves_as_the_response_is_ready() {
+async fn token_is_revoked_when_the_caller_disconnects_as_the_response_is_ready() {
     let sandbox = Sandbox::new();
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .build()

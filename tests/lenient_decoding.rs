@@ -1,7 +1,8 @@
-//! Responses are read leniently: an odd field must not lose the credential or the reason of an error.
+//! Responses are decoded leniently: an unexpected field hides neither the credential nor the reason of an
+//! error.
 
 mod support {
-    pub(crate) mod answer;
+    pub(crate) mod response;
     pub(crate) mod scripted;
     pub(crate) mod shown;
 }
@@ -19,7 +20,7 @@ use clerk_actor_tokens::{
 };
 use http::{Request, Response};
 use http_body_util::Full;
-use support::{answer::answer, scripted::Scripted, shown::shown};
+use support::{response::response, scripted::Scripted, shown::shown};
 use tower::service_fn;
 
 fn key() -> SecretKey {
@@ -39,13 +40,13 @@ fn id() -> ActorTokenId {
     "act_1".parse().unwrap()
 }
 
-/// The token that a create returns for this 200.
+/// Returns the token of a create with this 200.
 async fn minted(body: impl Into<Bytes>) -> ActorToken {
-    let transport = Scripted::new([answer(200, &[], body)]);
+    let transport = Scripted::new([response(200, &[], body)]);
     client(&transport).create(create()).await.unwrap()
 }
 
-/// How a create is settled that times out before this 200 arrives.
+/// Returns the reports of a create that times out before this 200 arrives.
 async fn settled(body: &'static str) -> Vec<SettleEnd> {
     let ends = Arc::new(Mutex::new(Vec::new()));
     let reported = Arc::clone(&ends);
@@ -59,7 +60,7 @@ async fn settled(body: &'static str) -> Vec<SettleEnd> {
                 body
             }
         };
-        Ok::<_, BoxError>(answer(200, &[], body))
+        Ok::<_, BoxError>(response(200, &[], body))
     });
     let client = ClientBuilder::over(key(), transport)
         .attempt_timeout(Duration::from_secs(1))
@@ -72,9 +73,9 @@ async fn settled(body: &'static str) -> Vec<SettleEnd> {
     std::mem::take(&mut ends.lock().unwrap())
 }
 
-/// The error that a create returns for this response, which must not be retried.
-async fn failed(answer: Response<Full<Bytes>>) -> Error {
-    let transport = Scripted::new([answer]);
+/// Returns the error of a create with this response, which must not be retried.
+async fn failed(response: Response<Full<Bytes>>) -> Error {
+    let transport = Scripted::new([response]);
     let error = client(&transport).create(create()).await.unwrap_err();
     assert_eq!(transport.sent().len(), 1);
     assert_eq!(error.attempts(), 1);
@@ -124,7 +125,7 @@ async fn unknown_fields_and_status_are_accepted() {
 
 #[tokio::test]
 async fn field_of_another_type_does_not_lose_the_credential() {
-    for odd in [
+    for unreadable in [
         r#""status":7"#,
         r#""status":["paused"]"#,
         r#""url":{"a":1}"#,
@@ -133,7 +134,7 @@ async fn field_of_another_type_does_not_lose_the_credential() {
         r#""new":"\ud800""#,
         r#""new":1e400"#,
     ] {
-        let body = format!(r#"{{{odd},"id":"act_1","user_id":"user_subject","token":"t"}}"#);
+        let body = format!(r#"{{{unreadable},"id":"act_1","user_id":"user_subject","token":"t"}}"#);
         let token = minted(body).await;
         assert_eq!(token.ticket().and_then(Ticket::expose_token), Some("t"));
         assert_eq!(token.status(), &ActorTokenStatus::Other(String::new()));
@@ -151,7 +152,7 @@ async fn late_response_with_an_unreadable_field_is_settled() {
             r#"{"created_at":1e400,"id":"act_1","user_id":"user_9","#,
             SettleEnd::Foreign,
         ),
-        // NaN is not JSON: what follows it cannot be read.
+        // NaN is not JSON, so the rest cannot be read.
         (r#"{"id":"act_1","created_at":NaN}"#, SettleEnd::Revoked),
         (r#"{"created_at":NaN,"id":"act_1"}"#, SettleEnd::Unknown),
     ] {
@@ -170,11 +171,11 @@ async fn content_type_is_ignored() {
     ];
     for headers in types {
         let body = r#"{"id":"act_1","user_id":"user_subject"}"#;
-        let transport = Scripted::new([answer(200, headers, body)]);
+        let transport = Scripted::new([response(200, headers, body)]);
         assert!(client(&transport).create(create()).await.is_ok());
 
         let body = r#"{"errors":[{"code":"form_param_missing"}]}"#;
-        let error = failed(answer(422, headers, body)).await;
+        let error = failed(response(422, headers, body)).await;
         assert_eq!(error.code(), Some("form_param_missing"), "{headers:?}");
     }
 }
@@ -188,7 +189,7 @@ async fn expiry_is_counted_from_created_at() {
     let body = format!(
         r#"{{"id":"act_1","user_id":"user_subject","status":"revoked","created_at":{millis}}}"#
     );
-    let transport = Scripted::new([(); 3].map(|()| answer(200, &[], body.clone())));
+    let transport = Scripted::new([(); 3].map(|()| response(200, &[], body.clone())));
     let client = client(&transport);
 
     let token = client.create(create()).await.unwrap();
@@ -196,20 +197,20 @@ async fn expiry_is_counted_from_created_at() {
     let hour = Duration::from_secs(3600);
     assert_eq!(token.expires_at(), Some(created + hour));
 
-    let life = Duration::from_secs(300);
-    let token = client.create(create().expires_in(life)).await.unwrap();
-    assert_eq!(token.expires_at(), Some(created + life));
+    let lifetime = Duration::from_secs(300);
+    let token = client.create(create().expires_in(lifetime)).await.unwrap();
+    assert_eq!(token.expires_at(), Some(created + lifetime));
 
     assert_eq!(client.revoke(&id()).await.unwrap().expires_at(), None);
 
-    // Without created_at it is counted from now: too late is safer than too early.
+    // Without `created_at` it counts from now, because too late is safer than too early.
     let before = SystemTime::now();
     let token = minted(r#"{"id":"act_1","user_id":"user_subject"}"#).await;
     assert!(token.expires_at().unwrap() >= before + hour);
 }
 
 #[tokio::test]
-async fn created_at_by_which_a_fresh_token_is_expired_does_not_count() {
+async fn created_at_that_makes_a_fresh_token_expired_is_ignored() {
     // In seconds, years ago, and an hour and a second ago.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = u64::try_from(now.unwrap().as_millis()).unwrap();
@@ -221,7 +222,7 @@ async fn created_at_by_which_a_fresh_token_is_expired_does_not_count() {
         let expires_at = token.expires_at().unwrap();
         assert!(expires_at >= before + hour, "{millis}");
         assert!(expires_at <= SystemTime::now() + hour, "{millis}");
-        // It is passed on as it came.
+        // The field itself is kept.
         let created = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
         assert_eq!(token.created_at(), Some(created));
     }
@@ -235,7 +236,7 @@ async fn response_about_another_user_or_token_is_an_error_and_not_retried() {
         r#"{"id":"act_1","token":"marker"}"#,
         r#"{"id":"act_1","user_id":"marker_user","token":"\ud800"}"#,
     ] {
-        let error = failed(answer(200, &[], body)).await;
+        let error = failed(response(200, &[], body)).await;
         assert_eq!(error.kind(), ErrorKind::UnreadableAnswer);
         assert_eq!(error.outcome(), Outcome::Applied);
         assert_eq!(error.actor_token_id(), Some(&id()));
@@ -245,7 +246,7 @@ async fn response_about_another_user_or_token_is_an_error_and_not_retried() {
     }
 
     let other = r#"{"id":"marker_2","status":"revoked"}"#;
-    let transport = Scripted::new([answer(200, &[], other)]);
+    let transport = Scripted::new([response(200, &[], other)]);
     let error = client(&transport).revoke(&id()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnreadableAnswer);
     assert_eq!(error.outcome(), Outcome::Applied);
@@ -267,7 +268,7 @@ async fn undecodable_200_is_an_error_and_neither_retried_nor_shown() {
     use Outcome::{Applied, Unknown};
 
     for (body, outcome) in [
-        // Without any sign of a token: it may come from something else than the API.
+        // Without any sign of a token, it may not come from the API.
         ("", Unknown),
         ("null", Unknown),
         ("7", Unknown),
@@ -314,7 +315,7 @@ async fn undecodable_200_is_an_error_and_neither_retried_nor_shown() {
             "\u{feff}{\"id\":\"act_1\",\"user_id\":\"user_subject\",\"token\":\"marker\"}",
             Applied,
         ),
-        // An unreadable actor: nothing shows who would sign in.
+        // An unreadable actor does not show who would sign in.
         (&deep_actor, Applied),
         (&deep_claim, Applied),
         (
@@ -322,7 +323,7 @@ async fn undecodable_200_is_an_error_and_neither_retried_nor_shown() {
             Applied,
         ),
     ] {
-        let error = failed(answer(200, &[], body.to_owned())).await;
+        let error = failed(response(200, &[], body.to_owned())).await;
         assert_eq!(error.kind(), ErrorKind::UnreadableAnswer, "{body}");
         assert_eq!(error.outcome(), outcome, "{body}");
         assert!(!shown(&error).contains("marker"), "{}", shown(&error));
@@ -330,12 +331,12 @@ async fn undecodable_200_is_an_error_and_neither_retried_nor_shown() {
 }
 
 #[tokio::test]
-async fn too_long_200_has_taken_effect() {
+async fn oversized_200_has_outcome_applied() {
     let body = format!(
         r#"{{"id":"act_1","user_id":"user_subject","token":"{}"}}"#,
         "marker".repeat(1000)
     );
-    let error = failed(answer(200, &[("cf-ray", "8f-FRA")], body)).await;
+    let error = failed(response(200, &[("cf-ray", "8f-FRA")], body)).await;
     assert_eq!(error.kind(), ErrorKind::UnreadableAnswer);
     assert_eq!(error.outcome(), Outcome::Applied);
     assert_eq!(error.trace_id(), Some("8f-FRA"));
@@ -370,7 +371,7 @@ async fn error_bodies_are_read_leniently() {
         ),
         (r#"[[{"code":"a"}],"t"]"#, None, Some(0)),
     ] {
-        let error = failed(answer(400, &[], body)).await;
+        let error = failed(response(400, &[], body)).await;
         assert_eq!(
             (error.kind(), error.code()),
             (ErrorKind::Api, code),
@@ -382,7 +383,7 @@ async fn error_bodies_are_read_leniently() {
     }
     let quota =
         r#"{"errors":[{"code":"impersonation_limit_exceeded","meta":{"limit":5,"used":5}}]}"#;
-    let error = failed(answer(422, &[], quota)).await;
+    let error = failed(response(422, &[], quota)).await;
     let meta = &error.clerk_errors().unwrap().errors[0].meta;
     assert_eq!((&meta["limit"], &meta["used"]), (&5.into(), &5.into()));
 }
@@ -396,7 +397,7 @@ async fn html_error_keeps_its_status_and_trace_id() {
         (524, Outcome::Unknown),
     ] {
         let headers = [("content-type", "text/html"), ("cf-ray", "8f-FRA")];
-        let error = failed(answer(status, &headers, "<html>marker</html>")).await;
+        let error = failed(response(status, &headers, "<html>marker</html>")).await;
         assert_eq!(error.status().map(|it| it.as_u16()), Some(status));
         assert_eq!(
             (error.outcome(), error.trace_id()),
@@ -421,7 +422,7 @@ async fn first_trace_id_that_is_not_blank_is_used() {
         (r#"{"errors":{},"clerk_trace_id":"body"}"#, both, "body"),
         (r#"{"clerk_trace_id":"body"}"#, both, "body"),
     ] {
-        let error = failed(answer(400, &headers, body)).await;
+        let error = failed(response(400, &headers, body)).await;
         assert_eq!(error.trace_id(), Some(expected), "{body} {headers:?}");
     }
 }
@@ -430,13 +431,13 @@ fn cannot_be_revoked(status: &str) -> Response<Full<Bytes>> {
     let body = format!(
         r#"{{"errors":[{{"message":"cannot be revoked","long_message":"Actor token cannot be revoked because its status is {status}. Only pending tokens can be revoked.","code":"actor_token_cannot_be_revoked_code"}}]}}"#
     );
-    answer(400, &[], body)
+    response(400, &[], body)
 }
 
 #[tokio::test(start_paused = true)]
 async fn reasons_why_a_token_cannot_be_revoked_are_distinguished() {
-    let unavailable = || answer(503, &[], "");
-    for (answers, expected) in [
+    let unavailable = || response(503, &[], "");
+    for (responses, expected) in [
         (
             vec![cannot_be_revoked("accepted")],
             Err(ErrorKind::AlreadyAccepted),
@@ -457,12 +458,12 @@ async fn reasons_why_a_token_cannot_be_revoked_are_distinguished() {
         ),
         // The first attempt was rejected, so it cannot have revoked it.
         (
-            vec![answer(429, &[], ""), cannot_be_revoked("revoked")],
+            vec![response(429, &[], ""), cannot_be_revoked("revoked")],
             Err(ErrorKind::AlreadyRevoked),
         ),
     ] {
-        let attempts = answers.len();
-        let transport = Scripted::new(answers);
+        let attempts = responses.len();
+        let transport = Scripted::new(responses);
         let result = client(&transport).revoke(&id()).await;
         assert_eq!(transport.sent().len(), attempts);
         if let Err(error) = &result {
