@@ -17,11 +17,16 @@ fn client(layer: SettleLayer, trace: TraceLayer, trace_call: TraceCallLayer) -> 
     let transport = service_fn(|request: Request<Body>| {
         const MINTED: &str =
             r#"{"id":"act_1","user_id":"user_1","status":"pending","token":"t","url":"u"}"#;
+        const REVOKED: &str =
+            r#"{"id":"act_1","user_id":"user_1","status":"revoked","token":"t","url":"u"}"#;
         let sent = request.into_body().into_bytes();
         ready(match sent {
-            Ok(_) => Ok(Response::new(Full::new(Bytes::from_static(
-                MINTED.as_bytes(),
-            )))),
+            Ok(body) => {
+                let json = if body.is_empty() { REVOKED } else { MINTED };
+                Ok(Response::new(Full::new(Bytes::from_static(
+                    json.as_bytes(),
+                ))))
+            }
             Err(withdrawn) => Err(BoxError::from(withdrawn)),
         })
     });

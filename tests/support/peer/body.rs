@@ -28,7 +28,7 @@ impl PeerBody {
             Content::Foreign => format!("{}{FOREIGN}", entry.id()),
             _ => entry.id(),
         };
-        let text = plan.content.text(&id);
+        let text = plan.content.text(entry.kind(), &id);
         let text = &text.as_bytes()[..text.len() * plan.length / 1000];
         let frames = text.chunks(text.len().div_ceil(plan.frames.max(1)).max(1));
         Self {

@@ -147,6 +147,10 @@ impl Entry {
     }
 
     /// Records that the peer took the body, which will have this effect.
+    pub(super) fn kind(&self) -> OperationKind {
+        self.kind
+    }
+
     pub(super) fn take(&mut self, effect: Effect) {
         self.effect = effect;
         {

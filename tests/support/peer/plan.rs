@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use clerk_actor_tokens::OperationKind;
+
 use super::{MARKER, USER};
 
 /// The peer's plan for one request.
@@ -47,6 +49,8 @@ pub(crate) enum Content {
     /// A token, followed by more bytes than the client reads.
     TooLong,
     Garbage,
+    /// A token with this status.
+    Status(&'static str),
     /// The refusal of a revoke because the token has this status.
     CannotBeRevoked(&'static str),
 }
@@ -118,17 +122,22 @@ impl Pause {
 
 impl Content {
     /// Returns a body about the token with this id. A nested id precedes it.
-    pub(super) fn text(self, id: &str) -> String {
+    pub(super) fn text(self, kind: OperationKind, id: &str) -> String {
+        let status = match (self, kind) {
+            (Self::Status(status), _) => status,
+            (_, OperationKind::Revoke) => "revoked",
+            _ => "pending",
+        };
         let token = |user: &str, rest: &str| {
             format!(
-                r#"{{"object":"actor_token","actor":{{"id":"act_nested","sub":"user_admin"}},"id":"{id}","user_id":"{user}","status":"pending"{rest}}}"#
+                r#"{{"object":"actor_token","actor":{{"id":"act_nested","sub":"user_admin"}},"id":"{id}","user_id":"{user}","status":"{status}"{rest}}}"#
             )
         };
         let credential = format!(
             r#","token":"{MARKER}-{id}","url":"https://example.com/{MARKER}?{id}","created_at":1700000000000"#
         );
         match self {
-            Self::Token => token(USER, &credential),
+            Self::Token | Self::Status(_) => token(USER, &credential),
             Self::TokenWithoutCredential => token(USER, ""),
             Self::Foreign => token("user_other", &credential),
             Self::TooLong => token(USER, &credential) + &" ".repeat(8 * 1024),
