@@ -28,7 +28,9 @@ use std::{
 use bytes::Bytes;
 
 use self::prefix::Prefix;
-use crate::{ActorTokenId, BaseUrl, Outcome, RetryConfig, response_head::ResponseHead};
+use crate::{
+    ActorTokenId, BaseUrl, InvalidRequest, Outcome, RetryConfig, response_head::ResponseHead,
+};
 
 /// The settings of one call that replace the client's defaults.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +39,8 @@ pub(crate) struct CallOptions {
     pub(crate) attempt_timeout: Option<Duration>,
     pub(crate) retry: Option<Arc<RetryConfig>>,
     pub(crate) base_url: Option<BaseUrl>,
+    /// The first invalid value that the request was given.
+    pub(crate) invalid: Option<InvalidRequest>,
 }
 
 /// The shared state of one call.

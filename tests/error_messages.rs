@@ -52,7 +52,7 @@ fn a_wrong_url() {
     assert_eq!(message(""), "the base URL is empty");
     assert_eq!(
         message("https://api.clerk.com/v1\n"),
-        "the base URL must not have white space, not even around it"
+        "the base URL must not have white space, in it or around it"
     );
     assert_eq!(
         message("http://api.clerk.com/v1"),
@@ -111,7 +111,7 @@ async fn a_page_of_a_proxy() {
 async fn a_time_out() {
     assert_eq!(
         with_fault(Fault::HangAfter, 1).await,
-        "time ran out: the attempt took longer than 10s; it may have taken effect (attempt 1)"
+        "timed out: the attempt took longer than 10s; it may have taken effect (attempt 1)"
     );
 }
 

@@ -210,7 +210,7 @@ async fn a_lease_keeps_to_what_layers_made_of_its_request() {
             if let Operation::Create(create) = request.operation_mut() {
                 *create = create.clone().expires_in(Duration::from_secs(7200));
                 request.extensions_mut().insert(Tenant("acme"));
-                request = request.base_url("https://tenant.example".parse().unwrap());
+                request = request.base_url("https://tenant.example");
             }
             request
         }))

@@ -236,7 +236,7 @@ async fn response_about_another_user_or_token_is_an_error_and_not_retried() {
         r#"{"id":"act_1","user_id":"marker_user","token":"\ud800"}"#,
     ] {
         let error = failed(answer(200, &[], body)).await;
-        assert_eq!(error.kind(), ErrorKind::UnreadableAnswer);
+        assert_eq!(error.kind(), ErrorKind::UnreadableResponse);
         assert_eq!(error.outcome(), Outcome::Applied);
         assert_eq!(error.actor_token_id(), Some(&id()));
         assert!(!shown(&error).contains("marker"), "{}", shown(&error));
@@ -247,7 +247,7 @@ async fn response_about_another_user_or_token_is_an_error_and_not_retried() {
     let other = r#"{"id":"marker_2","status":"revoked"}"#;
     let transport = Scripted::new([answer(200, &[], other)]);
     let error = client(&transport).revoke(&id()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::UnreadableAnswer);
+    assert_eq!(error.kind(), ErrorKind::UnreadableResponse);
     assert_eq!(error.outcome(), Outcome::Applied);
 }
 
@@ -323,7 +323,7 @@ async fn undecodable_200_is_an_error_and_neither_retried_nor_shown() {
         ),
     ] {
         let error = failed(answer(200, &[], body.to_owned())).await;
-        assert_eq!(error.kind(), ErrorKind::UnreadableAnswer, "{body}");
+        assert_eq!(error.kind(), ErrorKind::UnreadableResponse, "{body}");
         assert_eq!(error.outcome(), outcome, "{body}");
         assert!(!shown(&error).contains("marker"), "{}", shown(&error));
     }
@@ -336,7 +336,7 @@ async fn too_long_200_has_taken_effect() {
         "marker".repeat(1000)
     );
     let error = failed(answer(200, &[("cf-ray", "8f-FRA")], body)).await;
-    assert_eq!(error.kind(), ErrorKind::UnreadableAnswer);
+    assert_eq!(error.kind(), ErrorKind::UnreadableResponse);
     assert_eq!(error.outcome(), Outcome::Applied);
     assert_eq!(error.trace_id(), Some("8f-FRA"));
     assert!(!shown(&error).contains("marker"), "{}", shown(&error));

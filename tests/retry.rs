@@ -329,7 +329,7 @@ async fn zero_of_a_layer_counts_as_no_time_to_wait() {
         let sandbox = Sandbox::new();
         let refuse = move |_: Request<Body>| async move {
             let busy = Error::api(StatusCode::TOO_MANY_REQUESTS, ClerkErrors::default());
-            Err::<Response<String>, BoxError>(busy.try_again_in(wait).into())
+            Err::<Response<String>, BoxError>(busy.with_retry_after(wait).into())
         };
         let retry = RetryConfig::default().initial_interval(Duration::from_secs(1000));
         let retry = retry.max_interval(Duration::from_secs(1000));

@@ -457,7 +457,8 @@ async fn retry_after_is_rounded_up_to_whole_seconds() {
     ] {
         let response = response_to(move || {
             let entry = ClerkError::new("too_many_requests", "m", "l");
-            Error::api(StatusCode::TOO_MANY_REQUESTS, ClerkErrors::new(entry)).try_again_in(wait)
+            Error::api(StatusCode::TOO_MANY_REQUESTS, ClerkErrors::new(entry))
+                .with_retry_after(wait)
         });
         let response = response.await;
         assert!(response.is(429, "too_many_requests"));
@@ -575,7 +576,7 @@ async fn html_error_becomes_an_entry_that_states_the_outcome() {
         (403, "The service refused. Nothing has changed."),
         (
             502,
-            "The service gave no answer that can be used. It may have taken effect.",
+            "The response of the service is unusable. It may have taken effect.",
         ),
     ] {
         let page = StatusCode::from_u16(status).unwrap();
@@ -591,8 +592,8 @@ async fn guard_that_refuses_with_a_5xx_and_not_sent_is_forwarded() {
     let closed = || {
         let why = ClerkError::new("closed", "closed", "Support is closed.");
         Error::api(StatusCode::SERVICE_UNAVAILABLE, ClerkErrors::new(why))
-            .not_sent()
-            .try_again_in(Duration::from_secs(60))
+            .with_outcome(Outcome::NotSent)
+            .with_retry_after(Duration::from_secs(60))
     };
     let sandbox = Sandbox::new();
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())

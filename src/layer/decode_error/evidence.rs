@@ -53,7 +53,7 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationK
         } else {
             Outcome::Unknown
         };
-        return Error::new(ErrorKind::UnreadableAnswer, applied)
+        return Error::new(ErrorKind::UnreadableResponse, applied)
             .with_actor_token_id(id)
             .with_status(status)
             .with_trace_id(trace_id);

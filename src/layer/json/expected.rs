@@ -94,7 +94,7 @@ fn about_another_user(id: ActorTokenId) -> Error {
 }
 
 fn unreadable(why: &str) -> Error {
-    Error::new(ErrorKind::UnreadableAnswer, Outcome::Applied)
+    Error::new(ErrorKind::UnreadableResponse, Outcome::Applied)
         .with_status(StatusCode::OK)
         .with_detail(why)
 }

@@ -319,7 +319,7 @@ impl Obligation {
             end,
             actor_token_id: id,
             exposed_until,
-            error,
+            error: error.map(Arc::new),
             extensions: mem::take(&mut self.origin.extensions),
         });
     }
