@@ -289,7 +289,7 @@ fn retry_after_is_the_largest_of_the_readable_values() {
     };
     for (values, seconds) in [
         (&["5"][..], Some(5)),
-        // Zero and a date that has passed ask for no pause.
+        // Zero and a date in the past ask for no backoff.
         (&["0"], None),
         (&["Sun, 06 Nov 1994 08:49:00 GMT"], None),
         (&["0", "2"], Some(2)),

@@ -1,4 +1,4 @@
-//! The ten commonest mistakes, each with the one line that whoever makes it will read.
+//! The messages of the ten most common mistakes.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn with_fault(fault: Fault, times: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_wrong_key() {
+async fn wrong_key() {
     let key = SecretKey::new("sk_test_wrong").unwrap();
     assert_eq!(
         message(&Sandbox::new(), key).await,
@@ -43,7 +43,7 @@ async fn a_wrong_key() {
 }
 
 #[test]
-fn a_wrong_url() {
+fn invalid_base_url() {
     let message = |url: &str| url.parse::<BaseUrl>().unwrap_err().to_string();
     assert_eq!(
         message("api.clerk.com"),
@@ -61,7 +61,7 @@ fn a_wrong_url() {
 }
 
 #[tokio::test]
-async fn an_unknown_user() {
+async fn unknown_user() {
     assert_eq!(
         against(Sandbox::new().known_users(["user_9"])).await,
         "the API responded with 404 Not Found, resource_not_found: No user was found with this id. \
@@ -70,7 +70,7 @@ async fn an_unknown_user() {
 }
 
 #[tokio::test]
-async fn a_used_up_quota() {
+async fn exceeded_quota() {
     assert_eq!(
         against(Sandbox::new().quota(0)).await,
         "the API responded with 422 Unprocessable Entity, impersonation_limit_exceeded: The plan of this \
@@ -79,7 +79,7 @@ async fn a_used_up_quota() {
 }
 
 #[tokio::test]
-async fn a_plan_without_impersonation() {
+async fn plan_without_impersonation() {
     assert_eq!(
         against(Sandbox::new().without_impersonation()).await,
         "the API responded with 402 Payment Required, unsupported_subscription_plan_features: The plan of \
@@ -88,7 +88,7 @@ async fn a_plan_without_impersonation() {
 }
 
 #[tokio::test]
-async fn a_rate_limit() {
+async fn rate_limit() {
     let fault = Fault::RateLimited {
         retry_after: Duration::from_secs(60),
     };
@@ -100,7 +100,7 @@ async fn a_rate_limit() {
 }
 
 #[tokio::test]
-async fn a_page_of_a_proxy() {
+async fn html_of_a_proxy() {
     assert_eq!(
         with_fault(Fault::Html(StatusCode::BAD_GATEWAY), 1).await,
         "the API responded with 502 Bad Gateway (trace id …); it may have taken effect"
@@ -108,7 +108,7 @@ async fn a_page_of_a_proxy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_out() {
+async fn timeout() {
     assert_eq!(
         with_fault(Fault::HangAfter, 1).await,
         "timed out: the attempt took longer than 10s; it may have taken effect (attempt 1)"
@@ -116,7 +116,7 @@ async fn a_time_out() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks() {
+async fn lost_connection() {
     assert_eq!(
         with_fault(Fault::DisconnectAfter, 1).await,
         "the connection was lost before the response was complete; it may have taken effect"
@@ -147,7 +147,7 @@ mod connecting {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_name_that_does_not_resolve() {
+    async fn unresolved_host_name() {
         let resolver = tower::service_fn(|_: Name| async {
             Err::<std::vec::IntoIter<std::net::SocketAddr>, _>(std::io::Error::other(
                 "no such name",
@@ -168,7 +168,7 @@ mod connecting {
     }
 
     #[tokio::test]
-    async fn a_port_where_nobody_listens() {
+    async fn refused_connection() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
@@ -179,7 +179,7 @@ mod connecting {
     }
 
     #[tokio::test]
-    async fn a_port_that_does_not_speak_tls() {
+    async fn server_without_tls() {
         use tokio::io::AsyncWriteExt;
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,5 @@
-//! What cannot be right is refused before any I/O, with what and where, and without echoing it.
+//! Invalid values are refused before any I/O. The error says what is wrong and where, and does not repeat
+//! the value.
 
 mod support {
     pub(crate) mod answer;
@@ -38,7 +39,7 @@ async fn refused(request: impl Into<ActorTokenRequest>) -> Error {
     error
 }
 
-/// The same, for what is wrong with the request itself.
+/// Checks that the request is refused as invalid, with a message that contains `says`.
 async fn invalid(request: impl Into<ActorTokenRequest>, says: &str) {
     let error = refused(request).await;
     assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
@@ -47,7 +48,7 @@ async fn invalid(request: impl Into<ActorTokenRequest>, says: &str) {
 }
 
 #[test]
-fn ids_that_could_leave_their_place_in_the_path_do_not_exist() {
+fn id_that_could_leave_its_path_segment_is_refused() {
     let ten_megabytes = "marker".repeat(10_000_000 / 6);
     let one_too_many = "a".repeat(129);
     for (id, says) in [
@@ -81,7 +82,7 @@ fn ids_that_could_leave_their_place_in_the_path_do_not_exist() {
 }
 
 #[tokio::test]
-async fn every_id_that_exists_is_one_segment_of_the_path() {
+async fn every_accepted_id_is_one_path_segment() {
     const OFTEN: &str = "abcXYZ019_-";
     const SELDOM: &str = "./\\%?#;:@ \t\r\n\0é\u{202e}";
     let mut random = fastrand::Rng::with_seed(20_260_512);
@@ -114,7 +115,7 @@ async fn every_id_that_exists_is_one_segment_of_the_path() {
 }
 
 #[test]
-fn keys_that_cannot_be_keys_do_not_exist() {
+fn text_that_cannot_be_a_key_is_refused() {
     let megabyte = "marker".repeat((1 << 20) / 6);
     for (key, says) in [
         ("", "empty"),
@@ -150,7 +151,7 @@ fn keys_that_cannot_be_keys_do_not_exist() {
 }
 
 #[test]
-fn base_urls_that_would_lead_the_key_astray_do_not_exist() {
+fn base_url_that_could_send_the_key_elsewhere_is_refused() {
     let long = format!("https://a/{}", "b".repeat(2048));
     let long_label = format!("https://{}.marker.example/", "a".repeat(64));
     for (url, says) in [
@@ -202,7 +203,7 @@ fn base_urls_that_would_lead_the_key_astray_do_not_exist() {
 }
 
 #[tokio::test]
-async fn users_and_actors_without_a_name_are_refused() {
+async fn empty_user_and_actor_are_refused() {
     for empty in ["", " ", "\t\n"] {
         invalid(CreateActorToken::new(empty, Actor::new("a")), "user_id").await;
         invalid(CreateActorToken::new("u", Actor::new(empty)), "actor.sub").await;
@@ -224,8 +225,8 @@ async fn claims_that_are_too_deep_or_too_large_are_refused() {
 }
 
 #[tokio::test]
-async fn lives_that_cannot_be_meant_are_refused() {
-    for life in [
+async fn lifetime_out_of_range_or_of_part_of_a_second_is_refused() {
+    for lifetime in [
         Duration::ZERO,
         Duration::from_nanos(1),
         Duration::from_millis(999),
@@ -234,8 +235,8 @@ async fn lives_that_cannot_be_meant_are_refused() {
         Duration::from_secs(u64::MAX),
         Duration::MAX,
     ] {
-        invalid(create().expires_in(life), "expires_in_seconds").await;
-        let session = create().session_max_duration(life);
+        invalid(create().expires_in(lifetime), "expires_in_seconds").await;
+        let session = create().session_max_duration(lifetime);
         invalid(session, "session_max_duration_in_seconds").await;
     }
 }
@@ -264,7 +265,68 @@ async fn headers_that_only_the_client_may_set_are_refused() {
 }
 
 #[tokio::test]
-async fn base_urls_of_a_call_that_lead_elsewhere_are_refused() {
+async fn header_with_an_invalid_name_or_value_is_refused() {
+    for request in both() {
+        for name in ["", "marker marker", "marker:", "märker", "marker\n"] {
+            let request = request.clone().header(name, "1");
+            invalid(request, "name of a header is invalid").await;
+        }
+        for value in ["marker\n", "marker\r\nx: y", "marker\0"] {
+            let request = request.clone().header("x-request-id", value);
+            invalid(request, "value of the header x-request-id").await;
+        }
+        // The first invalid value is the one that the caller sees.
+        let request = request
+            .header("x-a", "\n")
+            .header("x-b", "\n")
+            .base_url("marker");
+        invalid(request, "the header x-a").await;
+    }
+}
+
+#[tokio::test]
+async fn header_is_sent_whatever_type_its_name_and_value_have() {
+    let request = ActorTokenRequest::create(create())
+        .header("x-request-id", "4711")
+        .header(String::from("x-tenant"), String::from("a"))
+        .header(
+            HeaderName::from_static("x-typed"),
+            HeaderValue::from_static("b"),
+        )
+        .header("x-number", 7);
+    let transport = Scripted::new([answer(
+        200,
+        &[],
+        r#"{"id":"act_1","user_id":"marker_user"}"#,
+    )]);
+    let client = ClientBuilder::over(key(), transport.clone()).build();
+    client.unwrap().send(request).await.unwrap();
+    let sent = transport.sent();
+    for (name, value) in [
+        ("x-request-id", "4711"),
+        ("x-tenant", "a"),
+        ("x-typed", "b"),
+        ("x-number", "7"),
+    ] {
+        assert_eq!(sent[0].headers()[name], value);
+    }
+}
+
+#[tokio::test]
+async fn base_url_of_a_call_that_is_invalid_is_refused() {
+    for (url, says) in [
+        ("", "empty"),
+        ("http://marker.example", "loopback"),
+        ("https://user:marker@api.clerk.com", "user name"),
+    ] {
+        for request in both() {
+            invalid(request.base_url(url), says).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn base_url_of_a_call_with_another_authority_is_refused() {
     for url in [
         "https://marker.example/v1",
         "https://api.clerk.com:444/marker",
@@ -399,7 +461,7 @@ async fn content_length_of_the_body_is_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_without_any_time_is_refused() {
+async fn zero_timeout_is_refused() {
     let request = || ActorTokenRequest::create(create());
     for (request, says) in [
         (request().timeout(Duration::ZERO), "the call"),
@@ -412,7 +474,7 @@ async fn a_call_without_any_time_is_refused() {
 }
 
 #[tokio::test]
-async fn a_call_with_all_the_time_there_is_goes_through() {
+async fn longest_timeout_is_accepted() {
     let body = r#"{"id":"act_1","user_id":"marker_user"}"#;
     let transport = Scripted::new([answer(200, &[], body)]);
     let client = ClientBuilder::over(key(), transport).build().unwrap();
