@@ -61,6 +61,17 @@ impl Default for RetryConfig {
     }
 }
 
+macro_rules! setters {
+    ($($(#[$doc:meta])* $field:ident: $type:ty;)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $field(mut self, $field: $type) -> Self {
+            self.$field = $field.into();
+            self
+        }
+    )*};
+}
+
 impl RetryConfig {
     /// One attempt per call.
     #[must_use]
@@ -98,20 +109,6 @@ impl RetryConfig {
         self
     }
 
-    /// Sets the longest backoff before the first retry. Default: 100 ms.
-    #[must_use]
-    pub fn initial_interval(mut self, interval: Duration) -> Self {
-        self.initial_interval = interval;
-        self
-    }
-
-    /// Sets the longest backoff before any retry. Default: 5 s.
-    #[must_use]
-    pub fn max_interval(mut self, interval: Duration) -> Self {
-        self.max_interval = interval;
-        self
-    }
-
     /// Sets the factor by which the longest backoff grows with each retry. Default: 2. A value below one
     /// and NaN mean one.
     #[must_use]
@@ -120,59 +117,43 @@ impl RetryConfig {
         self
     }
 
-    /// Sets the time after which no retry begins, counted from when the call reached the retry layer.
-    /// Default: none; the call's timeout applies.
-    #[must_use]
-    pub fn max_elapsed(mut self, elapsed: Duration) -> Self {
-        self.max_elapsed = Some(elapsed);
-        self
-    }
+    setters! {
+        /// Sets the longest backoff before the first retry. Default: 100 ms.
+        initial_interval: Duration;
 
-    /// Sets the longest `Retry-After` that a call waits for. A longer one fails the call at once, with
-    /// [`Error::retry_after`](crate::Error::retry_after) set. Default: 10 s.
-    #[must_use]
-    pub fn max_retry_after(mut self, wait: Duration) -> Self {
-        self.max_retry_after = wait;
-        self
-    }
+        /// Sets the longest backoff before any retry. Default: 5 s.
+        max_interval: Duration;
 
-    /// Sets whether an attempt that failed before anything was sent is retried: a refused connection, an
-    /// unresolved name, or a connect timeout. Default: true.
-    #[must_use]
-    pub fn retry_connection_errors(mut self, retry: bool) -> Self {
-        self.retry_connection_errors = retry;
-        self
-    }
+        /// Sets the time after which no retry begins, counted from when the call reached the retry layer.
+        /// Default: none; the call's timeout applies.
+        max_elapsed: Duration;
 
-    /// **Dangerous.** Sets whether a create whose outcome is unknown is sent again. Default: false.
-    ///
-    /// Each repeat may mint one more live sign-in link that no caller gets. The API has no idempotency key and
-    /// cannot list tokens, so such a token can be used until it expires.
-    #[must_use]
-    pub fn replay_unknown_create(mut self, replay: bool) -> Self {
-        self.replay_unknown_create = replay;
-        self
-    }
+        /// Sets the longest `Retry-After` that a call waits for. A longer one fails the call at once, with
+        /// [`Error::retry_after`](crate::Error::retry_after) set. Default: 10 s.
+        max_retry_after: Duration;
 
-    /// Sets whether a create is retried after its attempt timed out, while the
-    /// [settle layer](crate::layer::SettleLayer) follows the lost attempt and revokes what it mints.
-    /// Default: false.
-    ///
-    /// Two tokens may then be live at a time, and the lost one counts against the quota of the plan. If its
-    /// response is lost as well, the token is reported and can be used until it expires.
-    #[must_use]
-    pub fn retry_settled_timeouts(mut self, retry: bool) -> Self {
-        self.retry_settled_timeouts = retry;
-        self
-    }
+        /// Sets whether an attempt that failed before anything was sent is retried: a refused connection,
+        /// an unresolved name, or a connect timeout. Default: true.
+        retry_connection_errors: bool;
 
-    /// Sets whether retries are limited by a budget, which all clones of a client share: ten, and one more
-    /// for every ten successes. A call that fails because it is exhausted has
-    /// [`Error::is_out_of_budget`](crate::Error::is_out_of_budget). Default: true.
-    #[must_use]
-    pub fn budget(mut self, budget: bool) -> Self {
-        self.budget = budget;
-        self
+        /// **Dangerous.** Sets whether a create whose outcome is unknown is sent again. Default: false.
+        ///
+        /// Each repeat may mint one more live sign-in link that no caller gets. The API has no idempotency
+        /// key and cannot list tokens, so such a token can be used until it expires.
+        replay_unknown_create: bool;
+
+        /// Sets whether a create is retried after its attempt timed out, while the
+        /// [settle layer](crate::layer::SettleLayer) follows the lost attempt and revokes what it mints.
+        /// Default: false.
+        ///
+        /// Two tokens may then be live at a time, and the lost one counts against the quota of the plan. If
+        /// its response is lost as well, the token is reported and can be used until it expires.
+        retry_settled_timeouts: bool;
+
+        /// Sets whether a budget limits the retries of all clones of a client: ten, and one more for every
+        /// ten successes. A call that fails because the budget is exhausted has
+        /// [`Error::is_out_of_budget`](crate::Error::is_out_of_budget). Default: true.
+        budget: bool;
     }
 
     /// Returns the longest backoff before retry number `retry`, counted from one.

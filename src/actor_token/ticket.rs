@@ -68,8 +68,8 @@ impl Ticket {
         self.read(..self.url_end)
     }
 
-    /// Takes responsibility for the token, as reading the ticket does: dropping the ticket no longer revokes
-    /// the token.
+    /// Takes responsibility for the token, as reading the ticket does. Dropping the ticket then does not
+    /// revoke it.
     pub fn claim(&self) {
         if let Some(guard) = &self.guard {
             guard.claim();

@@ -1,6 +1,6 @@
 //! [`ConfigError`], the error of building a client.
 
-use std::{convert::Infallible, fmt};
+use std::convert::Infallible;
 
 use crate::{
     InvalidActorTokenId, InvalidBaseUrl, InvalidRequest, InvalidSecretKey,
@@ -62,7 +62,7 @@ pub enum ConfigError {
 impl ConfigError {
     /// Returns a function that makes the error of an invalid `variable`.
     #[cfg(feature = "transport")]
-    pub(super) fn variable<E: fmt::Display>(variable: &'static str) -> impl Fn(E) -> Self {
+    pub(super) fn variable<E: std::fmt::Display>(variable: &'static str) -> impl Fn(E) -> Self {
         move |error| Self::Variable {
             variable,
             reason: error.to_string(),
