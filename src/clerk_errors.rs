@@ -96,8 +96,8 @@ impl<'de> Deserialize<'de> for ClerkErrors {
     }
 }
 
-/// The codes that Clerk's documentation and its OpenAPI files name for these operations, to be compared
-/// with [`Error::code`](crate::Error::code). The API may use others.
+/// The codes that Clerk's documentation, OpenAPI files and SDKs name for these operations, to compare with
+/// [`Error::code`](crate::Error::code). The API may use others.
 ///
 /// ```
 /// use clerk_actor_tokens::{ClerkError, Error};

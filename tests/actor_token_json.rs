@@ -1,4 +1,4 @@
-//! An actor token is read from JSON and written as JSON without a loss, and what is not a token is refused.
+//! An actor token is read from JSON and written as JSON without a loss. Other JSON is refused.
 
 use std::time::{Duration, SystemTime};
 
@@ -145,7 +145,7 @@ fn unreadable_credential_or_actor_is_refused_with_its_line() {
 }
 
 #[test]
-fn both_forms_of_a_ticket_are_kept_whatever_they_have_in_common() {
+fn token_and_url_are_kept_even_if_one_contains_the_other() {
     for (token, url) in [
         (Some("eyJ"), Some("https://x/?ticket=eyJ")),
         (Some("eyJ"), Some("https://x/")),

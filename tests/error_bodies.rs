@@ -61,7 +61,7 @@ fn read(body: impl Into<Bytes>) -> ClerkErrors {
         .unwrap_or_default()
 }
 
-/// The text as it is kept when it came over the network.
+/// The text after it is cleaned.
 fn presentable(text: String) -> String {
     ActorTokenStatus::from(&*text).as_str().to_owned()
 }

@@ -1,4 +1,4 @@
-//! `error.type` of an attempt is the status of an API error, and otherwise a word.
+//! `error.type` of an attempt is the status of an API error, else the kind of the error.
 
 mod support {
     #[allow(dead_code, reason = "not all of it is needed here")]
@@ -23,7 +23,7 @@ fn error_type(capture: &Capture) -> String {
 }
 
 #[tokio::test]
-async fn attempt_that_fails_has_the_status_or_the_word_of_its_error() {
+async fn failed_attempt_has_the_status_or_the_kind_of_its_error() {
     type Fail = fn() -> BoxError;
     let limited = || Error::api(StatusCode::TOO_MANY_REQUESTS, ClerkErrors::default()).into();
     for (error, word) in [(limited as Fail, "429"), (|| "down".into(), "foreign")] {
@@ -38,7 +38,7 @@ async fn attempt_that_fails_has_the_status_or_the_word_of_its_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempt_that_times_out_in_the_body_of_a_404_has_the_word() {
+async fn attempt_that_times_out_in_the_body_of_a_404_has_the_kind() {
     let (capture, _guard) = Capture::begin();
     let transport = service_fn(|request: Request<Body>| async move {
         let _taken = request.into_body().into_bytes();

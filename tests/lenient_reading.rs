@@ -45,7 +45,7 @@ async fn minted(body: impl Into<Bytes>) -> ActorToken {
     client(&transport).create(create()).await.unwrap()
 }
 
-/// How a create is settled that times out before this 200 arrives.
+/// How a create is settled if it times out before this 200 arrives.
 async fn settled(body: &'static str) -> Vec<SettleEnd> {
     let ends = Arc::new(Mutex::new(Vec::new()));
     let reported = Arc::clone(&ends);
@@ -209,7 +209,7 @@ async fn expiry_is_counted_from_created_at() {
 }
 
 #[tokio::test]
-async fn created_at_by_which_a_fresh_token_is_expired_does_not_count() {
+async fn created_at_that_makes_a_fresh_token_expired_is_ignored() {
     // In seconds, years ago, and an hour and a second ago.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = u64::try_from(now.unwrap().as_millis()).unwrap();
@@ -221,7 +221,7 @@ async fn created_at_by_which_a_fresh_token_is_expired_does_not_count() {
         let expires_at = token.expires_at().unwrap();
         assert!(expires_at >= before + hour, "{millis}");
         assert!(expires_at <= SystemTime::now() + hour, "{millis}");
-        // It is passed on as it came.
+        // The value itself is not changed.
         let created = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
         assert_eq!(token.created_at(), Some(created));
     }
@@ -267,7 +267,7 @@ async fn undecodable_200_is_an_error_and_neither_retried_nor_shown() {
     use Outcome::{Applied, Unknown};
 
     for (body, outcome) in [
-        // Without any sign of a token: it may come from something else than the API.
+        // Without any sign of a token, it may come from another server.
         ("", Unknown),
         ("null", Unknown),
         ("7", Unknown),

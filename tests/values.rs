@@ -165,7 +165,7 @@ fn status_of_a_token_is_read_from_the_sentence_of_a_400() {
     }
 }
 
-/// The text as it is kept when it came over the network.
+/// The text after it is cleaned.
 fn presentable(text: &str) -> String {
     ActorTokenStatus::from(text).as_str().to_owned()
 }
@@ -181,7 +181,7 @@ fn text_from_the_network_is_stripped_and_keys_in_it_are_masked() {
         ("sk_a:b%c$d~e is", "sk_[redacted] is"),
         ("sk_test_a%2Bb%3D", "sk_[redacted]"),
         ("sk_[redacted]", "sk_[redacted]"),
-        // A key of a known kind is masked inside a word, too.
+        // A key of a known kind is masked even inside a word.
         ("Bearer%20sk_live_a b", "Bearer%20sk_[redacted] b"),
         ("task_sk_test_a", "task_sk_[redacted]"),
         ("asks\u{200b}k_\0test_a", "asksk_[redacted]"),
@@ -237,7 +237,7 @@ fn invisible_characters_are_removed_and_all_others_kept() {
         panic!("it is no class");
     };
     let mut ranges = class.ranges().to_vec();
-    // The line separators, and the blank of Braille.
+    // The line separators, and the Braille blank.
     ranges.extend(
         [('\u{2028}', '\u{2029}'), ('\u{2800}', '\u{2800}')]
             .map(|(a, b)| ClassUnicodeRange::new(a, b)),
@@ -283,7 +283,7 @@ fn api_version_is_a_date() {
     }
 }
 
-/// The headers below the layer, of a request with these headers of its own.
+/// The headers below the layer, if the request has these headers.
 async fn sent(kind: OperationKind, bytes: &'static str, own: &[(&'static str, &str)]) -> HeaderMap {
     let service = ServiceBuilder::new()
         .layer(ApiHeadersLayer::default())
@@ -312,7 +312,7 @@ async fn headers_of_the_api_depend_on_the_body() {
 }
 
 #[tokio::test]
-async fn own_version_and_user_agent_are_kept_and_other_headers_replaced() {
+async fn version_and_user_agent_of_a_request_are_kept_and_other_headers_replaced() {
     let own = [
         "clerk-api-version",
         "user-agent",

@@ -1,4 +1,4 @@
-//! The text of a key is wiped from memory: this reads the memory of its own process.
+//! The text of a key is wiped from memory. The test reads the memory of its own process.
 #![cfg(target_os = "linux")]
 
 use std::{
