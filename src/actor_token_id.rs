@@ -2,21 +2,28 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-/// The id of an actor token, safe to stand in a URL path.
+use serde::{Deserialize, Serialize};
+
+use crate::text::{display_as_str, try_from_text};
+
+/// The id of an actor token, safe to use in a URL path.
 ///
 /// It has 1 to 128 characters from `A-Z a-z 0-9 _ -`. Other characters are refused and never
 /// percent-encoded, because some servers decode `..` before they resolve a path. The prefix is not
 /// checked, because the API has used several. Cloning is cheap.
 ///
+/// serde reads and writes it as a string.
+///
 /// ```
 /// use clerk_actor_tokens::ActorTokenId;
 ///
 /// let id: ActorTokenId = "act_2OEpKhcCN1Lat9NQ0G6puh7q5Rb".parse()?;
-/// assert_eq!(id.as_str(), "act_2OEpKhcCN1Lat9NQ0G6puh7q5Rb");
+/// assert_eq!(id, "act_2OEpKhcCN1Lat9NQ0G6puh7q5Rb");
 /// assert!("../users/user_1".parse::<ActorTokenId>().is_err());
 /// # Ok::<(), clerk_actor_tokens::InvalidActorTokenId>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ActorTokenId(Arc<str>);
 
 impl ActorTokenId {
@@ -38,7 +45,7 @@ fn check(id: &str) -> Result<(), InvalidActorTokenId> {
     }
     let forbidden =
         |byte: u8| !matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
-    // To look at all characters at once takes 150 instructions less than to look for the first.
+    // Checking all characters takes 150 instructions less than looking for the first odd one.
     if !id
         .bytes()
         .fold(false, |found, byte| found | forbidden(byte))
@@ -51,27 +58,38 @@ fn check(id: &str) -> Result<(), InvalidActorTokenId> {
     }
 }
 
-impl TryFrom<&str> for ActorTokenId {
-    type Error = InvalidActorTokenId;
-
-    fn try_from(id: &str) -> Result<Self, Self::Error> {
-        check(id).map(|()| Self(id.into()))
-    }
-}
-
-impl TryFrom<String> for ActorTokenId {
-    type Error = InvalidActorTokenId;
-
-    fn try_from(id: String) -> Result<Self, Self::Error> {
-        Self::try_from(id.as_str())
-    }
-}
-
 impl FromStr for ActorTokenId {
     type Err = InvalidActorTokenId;
 
     fn from_str(id: &str) -> Result<Self, Self::Err> {
-        Self::try_from(id)
+        check(id).map(|()| Self(id.into()))
+    }
+}
+
+try_from_text!(ActorTokenId, InvalidActorTokenId);
+display_as_str!(ActorTokenId);
+
+impl From<&ActorTokenId> for ActorTokenId {
+    fn from(id: &ActorTokenId) -> Self {
+        id.clone()
+    }
+}
+
+impl From<ActorTokenId> for String {
+    fn from(id: ActorTokenId) -> Self {
+        id.0.as_ref().into()
+    }
+}
+
+impl PartialEq<str> for ActorTokenId {
+    fn eq(&self, text: &str) -> bool {
+        *self.0 == *text
+    }
+}
+
+impl PartialEq<&str> for ActorTokenId {
+    fn eq(&self, text: &&str) -> bool {
+        *self.0 == **text
     }
 }
 
@@ -81,24 +99,18 @@ impl AsRef<str> for ActorTokenId {
     }
 }
 
-impl fmt::Display for ActorTokenId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl fmt::Debug for ActorTokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ActorTokenId({})", self.0)
     }
 }
 
-/// Why a text is not an [`ActorTokenId`]. It does not repeat the text.
+/// Why a text is not an [`ActorTokenId`]. The message does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidActorTokenId {
     /// The text is empty.
-    #[error("an actor token id cannot be empty")]
+    #[error("the actor token id is empty")]
     Empty,
     /// The text is longer than 128 bytes.
     #[error("an actor token id has at most 128 characters, this text has {bytes} bytes")]

@@ -10,11 +10,15 @@ use http::{
     Uri,
     uri::{Authority, Parts, Scheme},
 };
+use serde::{Deserialize, Serialize};
+
+use crate::text::try_from_text;
 
 /// The base URL of the API, such as `https://api.clerk.com/v1`.
 ///
-/// HTTPS only, except for loopback hosts, where plain HTTP is accepted. It has no user information,
-/// query, fragment or dot segments. Trailing slashes are dropped. Without a path it gets `/v1`.
+/// It is HTTPS, or plain HTTP to a loopback host, without user information, query, fragment and dot
+/// segments. Trailing slashes are dropped. The default path is `/v1`. serde reads and writes it as a
+/// string.
 ///
 /// ```
 /// use clerk_actor_tokens::BaseUrl;
@@ -24,7 +28,8 @@ use http::{
 /// assert!("http://api.clerk.com/v1".parse::<BaseUrl>().is_err());
 /// # Ok::<(), clerk_actor_tokens::InvalidBaseUrl>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct BaseUrl {
     scheme: Scheme,
     authority: Authority,
@@ -88,7 +93,7 @@ impl BaseUrl {
 
     /// Returns whether scheme, host and port are the same. This base URL has no user information.
     fn has_authority(&self, scheme: &Scheme, authority: &Authority) -> bool {
-        // Comparing the parts takes 1,500 instructions, and the text is mostly the same.
+        // Comparing the parts takes 1,500 instructions, and mostly the texts are equal.
         let is_same_text = self.authority.as_str() == authority.as_str();
         let is_same = || {
             !has_user_info(authority)
@@ -179,7 +184,7 @@ pub(crate) fn has_right_port(authority: &Authority) -> bool {
     }
 }
 
-/// Returns whether no segment of the path is empty or, also percent-encoded, a dot segment.
+/// Returns whether no segment of the path is empty or a dot segment, plain or percent-encoded.
 fn is_path(path: &str) -> bool {
     let is_plain = |segment: &str| {
         let decoded = segment.to_ascii_lowercase().replace("%2e", ".");
@@ -194,11 +199,11 @@ fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
-impl TryFrom<&str> for BaseUrl {
-    type Error = InvalidBaseUrl;
+try_from_text!(BaseUrl, InvalidBaseUrl);
 
-    fn try_from(url: &str) -> Result<Self, Self::Error> {
-        url.parse()
+impl From<BaseUrl> for String {
+    fn from(url: BaseUrl) -> Self {
+        url.to_string()
     }
 }
 
@@ -214,7 +219,7 @@ impl fmt::Debug for BaseUrl {
     }
 }
 
-/// Why a text is not a [`BaseUrl`]. It does not repeat the text, which may hold a password.
+/// Why a text is not a [`BaseUrl`]. The message does not repeat the text, which may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidBaseUrl {
@@ -222,7 +227,7 @@ pub enum InvalidBaseUrl {
     #[error("the base URL is empty")]
     Empty,
     /// White space, such as the line break at the end of a file.
-    #[error("the base URL must not have white space, not even around it")]
+    #[error("the base URL must not have white space, in it or around it")]
     WhiteSpace,
     /// Longer than 2 KiB.
     #[error("the base URL has at most 2048 bytes")]
@@ -254,7 +259,7 @@ pub enum InvalidBaseUrl {
     /// A fragment.
     #[error("the base URL must not have a fragment")]
     Fragment,
-    /// Empty or dot segments, or a character that does not belong in a path.
+    /// Empty or dot segments, or a character that a path cannot have.
     #[error("the path of the base URL must not have empty or dot segments or backslashes")]
     Path,
 }

@@ -28,6 +28,19 @@ pub enum OperationKind {
     Revoke,
 }
 
+impl OperationKind {
+    /// Returns the operation as one word, as in spans and metrics: `create` or `revoke`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Revoke => "revoke",
+        }
+    }
+}
+
+crate::text::display_as_str!(OperationKind);
+
 /// The encoded body of a call, which every attempt sends: the request body between
 /// [`Json`](crate::layer::Json) and [`DecodeError`](crate::layer::DecodeError).
 ///

@@ -29,7 +29,9 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use self::prefix::Prefix;
-use crate::{ActorTokenId, BaseUrl, Outcome, RetryConfig, response_head::ResponseHead};
+use crate::{
+    ActorTokenId, BaseUrl, InvalidRequest, Outcome, RetryConfig, response_head::ResponseHead,
+};
 
 /// The settings of one call that replace the client's defaults.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +40,8 @@ pub(crate) struct CallOptions {
     pub(crate) attempt_timeout: Option<Duration>,
     pub(crate) retry: Option<Arc<RetryConfig>>,
     pub(crate) base_url: Option<BaseUrl>,
+    /// The first invalid value that the request was given.
+    pub(crate) invalid: Option<InvalidRequest>,
 }
 
 /// The shared state of one call.

@@ -1,28 +1,28 @@
-//! [`ClerkErrors`], the error body of the API.
+//! [`ClerkErrors`], the error body of the API, and its error codes.
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{lenient, text::presentable};
 
 const MAX_ERRORS: usize = 32;
-/// The most entries that are kept of a list or an object in `meta`.
+/// The most entries of a list or an object in `meta` that are kept.
 const MAX_ENTRIES: usize = 32;
-/// The deepest nesting that is kept of `meta`, itself included.
+/// The deepest nesting of `meta` that is kept, itself included.
 const MAX_LEVELS: usize = 5;
 /// The longest `meta` that is kept, as JSON.
 const MAX_META_BYTES: usize = 1024;
 
 /// The error body of the API: `{"errors": [...], "clerk_trace_id": "…"}`.
 ///
-/// The API promises no more than the array. Texts that came over the network are without control
-/// characters, have secret keys masked, and are cut after 500 characters.
+/// The API guarantees only the array. Text that was received or deserialized has no control characters,
+/// has secret keys masked, and is cut after 500 characters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ClerkErrors {
-    /// The errors. The first one is the reason why the call failed. At most 32 are kept.
+    /// The errors, at most 32. The first one is the reason why the call failed.
     pub errors: Vec<ClerkError>,
     /// The id with which Clerk's support can find the request.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,20 +33,20 @@ pub struct ClerkErrors {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ClerkError {
-    /// The machine-readable code, like `form_param_missing`. Empty when the response had none.
+    /// The machine-readable code, such as [`Self::FORM_PARAM_MISSING`]. Empty when the response had none.
     pub code: String,
     /// A few words. Empty when the response had none.
     pub message: String,
-    /// A sentence for people. Empty when the response had none.
+    /// A sentence for users. Empty when the response had none.
     pub long_message: String,
-    /// Details, like `param_name` or `limit` and `used`. Lists and objects have at most 32 entries and
-    /// 4 levels. Empty when the details have more than 1 KiB or are not valid JSON.
+    /// Details, such as `param_name`, or `limit` and `used`. Lists and objects have at most 32 entries
+    /// and 4 levels. Empty when the details have more than 1 KiB or are not valid JSON.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub meta: Map<String, Value>,
 }
 
 impl ClerkErrors {
-    /// Creates an error body with one entry, for services that respond like the API.
+    /// Creates an error body with one entry.
     #[must_use]
     pub fn new(error: ClerkError) -> Self {
         Self {
@@ -55,7 +55,7 @@ impl ClerkErrors {
         }
     }
 
-    /// The code of the first error that has one.
+    /// Returns the code of the first error that has one.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.errors
@@ -65,7 +65,7 @@ impl ClerkErrors {
     }
 
     /// Reads an error body. Returns `None` unless it is a JSON object with an array `errors` or with a
-    /// trace id. Of a member that occurs twice, the last one counts.
+    /// trace id. The last one of two equal members counts.
     pub(crate) fn from_json(body: &[u8]) -> Option<Self> {
         let body = String::from_utf8_lossy(body);
         let (mut errors, mut trace_id) = (None, None);
@@ -85,6 +85,74 @@ impl ClerkErrors {
             clerk_trace_id: trace_id,
         })
     }
+}
+
+impl<'de> Deserialize<'de> for ClerkErrors {
+    /// Reads the body as leniently as a call does, and cleans its text.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let json = Value::deserialize(from)?.to_string();
+        let errors = Self::from_json(json.as_bytes());
+        errors.ok_or_else(|| D::Error::custom("expected an object with an array \"errors\""))
+    }
+}
+
+/// The codes that Clerk's documentation, OpenAPI files and SDKs name for these operations, to compare with
+/// [`Error::code`](crate::Error::code). The API may use others.
+///
+/// ```
+/// use clerk_actor_tokens::{ClerkError, Error};
+///
+/// fn advice(error: &Error) -> &'static str {
+///     match error.code() {
+///         Some(ClerkError::RESOURCE_NOT_FOUND) => "check the id of the user",
+///         Some(ClerkError::IMPERSONATION_LIMIT_EXCEEDED) => "upgrade the plan",
+///         _ => "ask the support",
+///     }
+/// }
+/// # let _ = advice;
+/// ```
+impl ClerkError {
+    /// 400: a revoke of a token that is not pending, see [`ErrorKind::AlreadyAccepted`] and
+    /// [`ErrorKind::AlreadyRevoked`].
+    ///
+    /// [`ErrorKind::AlreadyAccepted`]: crate::ErrorKind::AlreadyAccepted
+    /// [`ErrorKind::AlreadyRevoked`]: crate::ErrorKind::AlreadyRevoked
+    pub const ACTOR_TOKEN_CANNOT_BE_REVOKED: &str = "actor_token_cannot_be_revoked_code";
+    /// 400: the API has no such version.
+    pub const API_VERSION_INVALID: &str = "api_version_invalid";
+    /// 401: the request is not authenticated.
+    pub const AUTHENTICATION_INVALID: &str = "authentication_invalid";
+    /// 401: the header `Authorization` is missing, or is not `Bearer` and a key.
+    pub const AUTHORIZATION_HEADER_FORMAT_INVALID: &str = "authorization_header_format_invalid";
+    /// 403: the key is not allowed to do this.
+    pub const AUTHORIZATION_INVALID: &str = "authorization_invalid";
+    /// 401: the secret key is wrong, or was deleted.
+    pub const CLERK_KEY_INVALID: &str = "clerk_key_invalid";
+    /// 422: a field is missing; `meta.param_name` names it.
+    pub const FORM_PARAM_MISSING: &str = "form_param_missing";
+    /// 422: the API does not know a field; `meta.param_name` names it.
+    pub const FORM_PARAM_UNKNOWN: &str = "form_param_unknown";
+    /// 422: the value of a field is invalid; `meta.param_name` names it.
+    pub const FORM_PARAM_VALUE_INVALID: &str = "form_param_value_invalid";
+    /// 504: a server behind the API did not respond in time. The operation may have taken effect.
+    pub const GATEWAY_TIMEOUT: &str = "gateway_timeout";
+    /// 422: the plan's quota of impersonations is used up; `meta.limit` and `meta.used` have the numbers.
+    pub const IMPERSONATION_LIMIT_EXCEEDED: &str = "impersonation_limit_exceeded";
+    /// 500: the API failed. The operation may have taken effect.
+    pub const INTERNAL_CLERK_ERROR: &str = "internal_clerk_error";
+    /// 400: the parameters of the request cannot be read.
+    pub const MALFORMED_REQUEST_PARAMETERS: &str = "malformed_request_parameters";
+    /// 400: the body of the request is not valid JSON.
+    pub const REQUEST_BODY_INVALID: &str = "request_body_invalid";
+    /// 404: no such user on a create, no such token on a revoke.
+    pub const RESOURCE_NOT_FOUND: &str = "resource_not_found";
+    /// 503: the API is not available. The operation may have taken effect.
+    pub const SERVICE_UNAVAILABLE: &str = "service_unavailable";
+    /// 429: the rate limit is exceeded: in 10 seconds 1000 requests of a production instance, or 100 of a
+    /// development instance.
+    pub const TOO_MANY_REQUESTS: &str = "too_many_requests";
+    /// 402: the plan does not include impersonation; `meta.unsupported_features` names the feature.
+    pub const UNSUPPORTED_PLAN_FEATURES: &str = "unsupported_subscription_plan_features";
 }
 
 impl ClerkError {
@@ -146,7 +214,7 @@ fn meta(value: &RawValue) -> Map<String, Value> {
     }
 }
 
-/// Makes every text presentable and applies the limits. What is nested too deeply becomes null.
+/// Makes every text presentable and applies the limits. A value that is nested too deeply becomes null.
 fn cleaned(value: Value, levels: usize) -> Value {
     match value {
         Value::Array(_) | Value::Object(_) if levels == 0 => Value::Null,

@@ -1,4 +1,4 @@
-//! [`KeySource`], where the secret key of an attempt comes from.
+//! [`KeySource`], the source of an attempt's secret key.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -9,16 +9,15 @@ use tokio::sync::{Mutex, watch};
 
 use crate::{BoxError, SecretKey};
 
-/// Reads the secret key, from a vault or a file that changes.
+/// Reads the secret key from a vault, or from a file that changes.
 ///
-/// The key is cached until the API responds with 401. Then the cache drops it, and the attempt is
-/// repeated without a delay, once a call, with a key that the provider reads anew. Like any retry, this
-/// needs a remaining attempt ([`RetryConfig::disabled`](crate::RetryConfig::disabled) leaves none), time,
-/// a retry in the budget, and a classifier that allows it. Otherwise the call returns the 401, and the
-/// next call reads the key.
+/// The key is cached until the API responds with 401. Then it is read again, and the attempt is repeated
+/// without backoff, once per call. Like any retry, this needs a remaining attempt
+/// ([`RetryConfig::disabled`](crate::RetryConfig::disabled) leaves none), time, a retry in the budget, and
+/// a classifier that allows it. Otherwise the call returns the 401, and the next call reads the key.
 ///
-/// At most one call reads the key at a time, and the others wait for it. If the runtime of that call
-/// does not run, calls on other runtimes wait as well.
+/// One call at a time reads the key, and the others wait for it. If the runtime of that call does not run,
+/// calls on other runtimes wait as well.
 ///
 /// ```
 /// use clerk_actor_tokens::{BoxError, Client, KeyProvider, KeySource, SecretKey};
@@ -43,9 +42,9 @@ pub trait KeyProvider: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// When the key cannot be read. The call then fails with
-    /// [`ErrorKind::Key`](crate::ErrorKind::Key), [`Outcome::NotSent`](crate::Outcome::NotSent) and
-    /// this error as its source. The message must not hold a secret.
+    /// When the key cannot be read. The call then fails with [`ErrorKind::Key`](crate::ErrorKind::Key),
+    /// [`Outcome::NotSent`](crate::Outcome::NotSent) and this error as its source. The message must not
+    /// contain a secret.
     ///
     /// # Cancel safety
     ///
@@ -53,8 +52,8 @@ pub trait KeyProvider: Send + Sync + 'static {
     fn key(&self) -> impl Future<Output = Result<SecretKey, BoxError>> + Send;
 }
 
-/// Where the secret key of an attempt comes from: a fixed [`SecretKey`], a [`RotatingKey`] that can be
-/// replaced at run time, or, by [`KeySource::provider`], a [`KeyProvider`].
+/// The source of an attempt's secret key: a fixed [`SecretKey`], a [`RotatingKey`] that can be replaced
+/// at run time, or, by [`KeySource::provider`], a [`KeyProvider`].
 #[derive(Clone)]
 pub struct KeySource {
     /// The header value; `None` until the provider reads the key.
@@ -64,7 +63,7 @@ pub struct KeySource {
 
 struct Provider {
     read: Box<dyn Fn() -> KeyFuture + Send + Sync>,
-    /// Locked by the one call that reads the key. If that call is dropped, the next one reads it.
+    /// Locked by the call that reads the key. If that call is dropped, the next one reads it.
     reading: Mutex<()>,
 }
 
@@ -87,7 +86,7 @@ impl KeySource {
         }
     }
 
-    /// Returns the header value, unless the provider has to read the key first.
+    /// Returns the header value, unless the provider must read the key first.
     pub(crate) fn current(&self) -> Option<HeaderValue> {
         self.value.borrow().clone()
     }
@@ -106,8 +105,8 @@ impl KeySource {
         Ok(value)
     }
 
-    /// Notes that the API refused `refused`, which a provider drops from its cache unless another key
-    /// has replaced it. Returns whether another attempt may have another key.
+    /// Removes a key that the API refused from the cache of a provider, unless another key has replaced
+    /// it. Returns whether another attempt may have another key.
     pub(crate) fn refuse(&self, refused: &HeaderValue) -> bool {
         let is_current = |value: &Option<HeaderValue>| value.as_ref() == Some(refused);
         if self.provider.is_none() {
@@ -147,8 +146,8 @@ impl From<RotatingKey> for KeySource {
 
 /// A secret key that can be replaced while clients use it. Clones share it.
 ///
-/// The next attempt uses the new key, also in a call that has begun. A call whose old key was refused
-/// with 401 is repeated once with the new one.
+/// The next attempt uses the new key, even in a call that has begun. If the API refuses an old key with
+/// 401, the attempt is repeated once with the new key.
 ///
 /// ```
 /// use clerk_actor_tokens::{Client, RotatingKey, SecretKey};
@@ -167,7 +166,7 @@ pub struct RotatingKey {
 }
 
 impl RotatingKey {
-    /// Begins with `key`.
+    /// Creates a rotating key that begins with `key`.
     #[must_use]
     pub fn new(key: SecretKey) -> Self {
         Self {
@@ -193,12 +192,11 @@ impl fmt::Debug for RotatingKey {
     }
 }
 
-/// Returns `Bearer sk_…`, marked sensitive so that `Debug` does not show it, and wiped when its last
-/// clone is dropped.
+/// Returns `Bearer sk_…`, hidden from `Debug` and wiped when its last clone is dropped.
 fn bearer(key: &SecretKey) -> HeaderValue {
     let text = Zeroizing::new(["Bearer ", key.expose()].concat().into_bytes());
     let value = HeaderValue::from_maybe_shared(Bytes::from_owner(text));
-    // Never the default, because a `SecretKey` is visible ASCII.
+    // The default is never used, because a `SecretKey` is visible ASCII.
     let mut value = value.unwrap_or(HeaderValue::from_static("Bearer"));
     value.set_sensitive(true);
     value

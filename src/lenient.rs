@@ -1,8 +1,8 @@
-//! Lenient reading of JSON: a value that cannot be read counts as absent.
+//! Lenient reading of JSON: an unreadable value counts as absent.
 //!
-//! Values are first taken as [`RawValue`]s. These may have any type, size and depth, and may contain
-//! numbers (`1e400`) and escapes (`"\ud800"`) that serde_json cannot represent. So one odd value does
-//! not make the rest unreadable.
+//! Values are read as [`RawValue`]s first. These have any type, size and depth, and may contain numbers
+//! (`1e400`) and escapes (`"\ud800"`) that serde_json cannot represent. So one odd value does not make the
+//! rest unreadable.
 
 use std::{borrow::Cow, fmt};
 
@@ -17,7 +17,7 @@ pub(crate) fn value<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
     serde_json::from_str(raw.get()).ok()
 }
 
-/// A text. Borrowed unless it contains escapes; a bare `Cow` would always be owned.
+/// A text, borrowed unless it contains escapes. A bare `Cow` would always be owned.
 #[derive(Deserialize)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
@@ -26,12 +26,12 @@ pub(crate) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     value(raw).map(|Text(text)| text)
 }
 
-/// Calls `visit` for every member of the object that is the whole of `json`. A name that is not a
-/// readable string is empty.
+/// Calls `visit` for every member of `json`, which is one object. The name of a member is empty if it is
+/// unreadable.
 ///
 /// # Errors
 ///
-/// When `json` is something else. `visit` has then been called for the members before the error.
+/// When `json` is not one object. By then, `visit` was called for the members before the error.
 pub(crate) fn members<'a>(
     json: &'a str,
     visit: impl FnMut(&str, &'a RawValue),

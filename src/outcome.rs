@@ -1,7 +1,5 @@
 //! [`Outcome`], whether a failed operation may have taken effect.
 
-use std::fmt;
-
 use http::StatusCode;
 
 /// Whether the operation behind an [`Error`](crate::Error) may have taken effect.
@@ -14,6 +12,7 @@ use http::StatusCode;
 ///
 /// assert!(Outcome::NotSent.is_without_effect());
 /// assert!(Outcome::Rejected < Outcome::Unknown);
+/// assert_eq!(Outcome::NotSent.to_string(), "not_sent");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
@@ -46,8 +45,10 @@ impl Outcome {
         }
     }
 
-    /// Returns the outcome as one word, as in spans and metrics.
-    pub(crate) fn as_str(self) -> &'static str {
+    /// Returns the outcome as one word, as in spans and metrics: `not_sent`, `rejected`, `unknown` or
+    /// `applied`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::NotSent => "not_sent",
             Self::Rejected => "rejected",
@@ -57,11 +58,4 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotSent => "not sent",
-            _ => self.as_str(),
-        })
-    }
-}
+crate::text::display_as_str!(Outcome);

@@ -1,28 +1,41 @@
-//! [`RetryConfig`], how often a call is tried and how long it pauses in between.
+//! [`RetryConfig`], the number of attempts and the backoff between them.
 
 use std::time::Duration;
 
-/// How often a call is tried and how long it pauses in between.
+use serde::{Deserialize, Serialize};
+
+/// The number of attempts of a call, and the backoff between them.
 ///
-/// [`RetryLayer`](crate::layer::RetryLayer) decides by the evidence of each attempt whether it is retried.
-/// The pause before retry *n* is drawn evenly from zero to `initial_interval × exponent^(n−1)`, at most
+/// [`RetryLayer`](crate::layer::RetryLayer) decides by the outcome of each attempt whether it is retried.
+/// The backoff before retry *n* is a random time up to `initial_interval × exponent^(n−1)`, at most
 /// `max_interval`.
+///
+/// serde reads and writes an object with one field for each setter, durations in seconds. A missing field
+/// has its default, and unknown fields are refused.
 ///
 /// ```
 /// use std::time::Duration;
 /// use clerk_actor_tokens::RetryConfig;
 ///
-/// let patient = RetryConfig::default().max_attempts(5).max_interval(Duration::from_secs(20));
-/// assert_eq!(RetryConfig::disabled(), RetryConfig::default().max_attempts(1));
-/// # let _ = patient;
+/// let config: RetryConfig = serde_json::from_str(r#"{"max_attempts": 5, "max_interval": 20}"#)?;
+/// let five = RetryConfig::default().max_attempts(5);
+/// assert_eq!(config, five.max_interval(Duration::from_secs(20)));
+/// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RetryConfig {
+    #[serde(deserialize_with = "at_least_one")]
     pub(crate) max_attempts: u32,
+    #[serde(with = "seconds")]
     pub(crate) initial_interval: Duration,
+    #[serde(with = "seconds")]
     pub(crate) max_interval: Duration,
+    #[serde(deserialize_with = "at_least_one")]
     pub(crate) exponent: f64,
+    #[serde(with = "seconds", skip_serializing_if = "Option::is_none")]
     pub(crate) max_elapsed: Option<Duration>,
+    #[serde(with = "seconds")]
     pub(crate) max_retry_after: Duration,
     pub(crate) retry_connection_errors: bool,
     pub(crate) replay_unknown_create: bool,
@@ -31,7 +44,7 @@ pub struct RetryConfig {
 }
 
 impl Default for RetryConfig {
-    /// 3 attempts, pauses from 100 ms doubling up to 5 s, a `Retry-After` of up to 10 s honoured.
+    /// 3 attempts, backoff from 100 ms, doubled up to 5 s, and a `Retry-After` of up to 10 s.
     fn default() -> Self {
         Self {
             max_attempts: 3,
@@ -48,20 +61,32 @@ impl Default for RetryConfig {
     }
 }
 
+macro_rules! setters {
+    ($($(#[$doc:meta])* $field:ident: $type:ty;)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $field(mut self, $field: $type) -> Self {
+            self.$field = $field.into();
+            self
+        }
+    )*};
+}
+
 impl RetryConfig {
-    /// One attempt a call.
+    /// One attempt per call.
     #[must_use]
     pub fn disabled() -> Self {
         Self::default().max_attempts(1)
     }
 
-    /// **Dangerous.** The defaults of Clerk's Python SDK: pauses from 500 ms growing by half up to 60 s, for
-    /// up to an hour, after every 5xx, connection error and timeout, creates included, and without a budget.
+    /// **Dangerous.** The defaults of Clerk's Python SDK: retries for up to an hour after every 5xx,
+    /// connection error and timeout, creates included, without a budget. The backoff begins at 500 ms and
+    /// grows by half, up to 60 s.
     ///
-    /// One create may so mint several live sign-in links, see
+    /// One create may mint several live sign-in links, see
     /// [`replay_unknown_create`](Self::replay_unknown_create). Unlike the SDK, a call makes at most 10
-    /// attempts. Their pauses take up to 37 s, so with the call's default timeout of 30 s this number is
-    /// rarely reached; with a longer one, it bounds how many links a create can mint.
+    /// attempts, which bounds the number of links. Their backoff takes up to 37 s, so the call's default
+    /// timeout of 30 s mostly ends a call earlier.
     #[must_use]
     pub fn python_sdk() -> Self {
         Self {
@@ -77,99 +102,108 @@ impl RetryConfig {
         }
     }
 
-    /// Sets the most attempts of one call, the first included. Default: 3. Zero means one.
+    /// Sets the largest number of attempts of a call, the first included. Default: 3. Zero means one.
     #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts.max(1);
         self
     }
 
-    /// Sets the longest pause before the first retry. Default: 100 ms.
-    #[must_use]
-    pub fn initial_interval(mut self, interval: Duration) -> Self {
-        self.initial_interval = interval;
-        self
-    }
-
-    /// Sets the longest pause before any retry. Default: 5 s.
-    #[must_use]
-    pub fn max_interval(mut self, interval: Duration) -> Self {
-        self.max_interval = interval;
-        self
-    }
-
-    /// Sets the factor by which the longest pause grows with each retry. Default: 2. A value below one and
-    /// NaN mean one.
+    /// Sets the factor by which the longest backoff grows with each retry. Default: 2. A value below one
+    /// and NaN mean one.
     #[must_use]
     pub fn exponent(mut self, exponent: f64) -> Self {
         self.exponent = exponent.max(1.0);
         self
     }
 
-    /// Sets the time after which no retry begins, counted from when the call reached the retry layer.
-    /// Default: none; the call's timeout applies.
-    #[must_use]
-    pub fn max_elapsed(mut self, elapsed: Duration) -> Self {
-        self.max_elapsed = Some(elapsed);
-        self
+    setters! {
+        /// Sets the longest backoff before the first retry. Default: 100 ms.
+        initial_interval: Duration;
+
+        /// Sets the longest backoff before any retry. Default: 5 s.
+        max_interval: Duration;
+
+        /// Sets the time after which no retry begins, counted from when the call reached the retry layer.
+        /// Default: none; the call's timeout applies.
+        max_elapsed: Duration;
+
+        /// Sets the longest `Retry-After` that a call waits for. A longer one fails the call at once, with
+        /// [`Error::retry_after`](crate::Error::retry_after) set. Default: 10 s.
+        max_retry_after: Duration;
+
+        /// Sets whether an attempt that failed before anything was sent is retried: a refused connection,
+        /// an unresolved name, or a connect timeout. Default: true.
+        retry_connection_errors: bool;
+
+        /// **Dangerous.** Sets whether a create whose outcome is unknown is sent again. Default: false.
+        ///
+        /// Each repeat may mint one more live sign-in link that no caller gets. The API has no idempotency
+        /// key and cannot list tokens, so such a token can be used until it expires.
+        replay_unknown_create: bool;
+
+        /// Sets whether a create is retried after its attempt timed out, while the
+        /// [settle layer](crate::layer::SettleLayer) follows the lost attempt and revokes what it mints.
+        /// Default: false.
+        ///
+        /// Two tokens may then be live at a time, and the lost one counts against the quota of the plan. If
+        /// its response is lost as well, the token is reported and can be used until it expires.
+        retry_settled_timeouts: bool;
+
+        /// Sets whether a budget limits the retries of all clones of a client: ten, and one more for every
+        /// ten successes. A call that fails because the budget is exhausted has
+        /// [`Error::is_out_of_budget`](crate::Error::is_out_of_budget). Default: true.
+        budget: bool;
     }
 
-    /// Sets the longest `Retry-After` that is waited for. A longer one ends the call at once, with
-    /// [`Error::retry_after`](crate::Error::retry_after) set. Default: 10 s.
-    #[must_use]
-    pub fn max_retry_after(mut self, wait: Duration) -> Self {
-        self.max_retry_after = wait;
-        self
-    }
-
-    /// Sets whether an attempt is retried that failed before anything was sent: refused, unresolved, or a
-    /// connect timeout. Default: true.
-    #[must_use]
-    pub fn retry_connection_errors(mut self, retry: bool) -> Self {
-        self.retry_connection_errors = retry;
-        self
-    }
-
-    /// **Dangerous.** Sets whether a create whose outcome is unknown is sent again. Default: false.
-    ///
-    /// Each repeat may mint one more live sign-in link that no caller has. There is no idempotency key and no
-    /// way to list tokens, so such a token can be used until it expires.
-    #[must_use]
-    pub fn replay_unknown_create(mut self, replay: bool) -> Self {
-        self.replay_unknown_create = replay;
-        self
-    }
-
-    /// Sets whether a create whose attempt timed out is retried while the
-    /// [settle layer](crate::layer::SettleLayer) follows the lost attempt and revokes what it mints. Default:
-    /// false.
-    ///
-    /// Two tokens may then be live at a time, and the lost one counts against the quota of the plan. If its
-    /// response is lost as well, it is reported and lives until it expires.
-    #[must_use]
-    pub fn retry_settled_timeouts(mut self, retry: bool) -> Self {
-        self.retry_settled_timeouts = retry;
-        self
-    }
-
-    /// Sets whether retries are taken from the budget that all clones of a client share: ten, and one more
-    /// for every ten successes. A call that fails while it is exhausted has
-    /// [`Error::is_out_of_budget`](crate::Error::is_out_of_budget). Default: true.
-    #[must_use]
-    pub fn budget(mut self, budget: bool) -> Self {
-        self.budget = budget;
-        self
-    }
-
-    /// The longest pause before retry number `retry`, counted from one.
+    /// Returns the longest backoff before retry number `retry`, counted from one.
     pub(crate) fn ceiling(&self, retry: u32) -> Duration {
         let exponent = i32::try_from(retry.saturating_sub(1)).unwrap_or(i32::MAX);
         let seconds = self.initial_interval.as_secs_f64() * self.exponent.powi(exponent);
         match Duration::try_from_secs_f64(seconds) {
-            Ok(pause) => pause.min(self.max_interval),
+            Ok(backoff) => backoff.min(self.max_interval),
             // Zero times infinity is not a number.
             Err(_) if self.initial_interval.is_zero() => Duration::ZERO,
             Err(_) => self.max_interval,
+        }
+    }
+}
+
+/// Reads a number as the setters take it: less than one and NaN mean one.
+fn at_least_one<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de> + PartialOrd + From<u8>,
+{
+    let number = T::deserialize(from)?;
+    let one = T::from(1);
+    Ok(if number > one { number } else { one })
+}
+
+/// A duration, or an optional one, in seconds.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub(super) fn serialize<T, S: Serializer>(time: &T, to: S) -> Result<S::Ok, S::Error>
+    where
+        T: Copy + Into<Option<Duration>>,
+    {
+        let time: Option<Duration> = (*time).into();
+        time.unwrap_or_default().as_secs_f64().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, T, D: Deserializer<'de>>(from: D) -> Result<T, D::Error>
+    where
+        T: From<Duration>,
+    {
+        let seconds = f64::deserialize(from)?;
+        match Duration::try_from_secs_f64(seconds) {
+            Ok(time) => Ok(time.into()),
+            // It was rounded up when it was written.
+            Err(_) if seconds == Duration::MAX.as_secs_f64() => Ok(Duration::MAX.into()),
+            Err(error) => Err(D::Error::custom(error)),
         }
     }
 }
@@ -179,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ceilings_grow_up_to_the_longest_pause() {
+    fn ceiling_grows_up_to_the_longest_backoff() {
         let default = RetryConfig::default();
         let endless = default.clone().exponent(f64::NAN);
         let endless = endless.initial_interval(Duration::MAX);

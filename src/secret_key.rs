@@ -3,12 +3,13 @@
 use std::{fmt, str::FromStr};
 
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
+use serde::Deserialize;
 
 /// A Clerk secret key (`sk_test_…`, `sk_live_…`), never shown.
 ///
-/// `Debug` prints `SecretKey([redacted])`, and there is no `Display`. The text is wiped from memory when
-/// it is dropped, here and in the header value that a client sends. A client does not wipe what the
-/// transport copies into the buffers of its connections.
+/// `Debug` prints `SecretKey([redacted])`; there is neither `Display` nor `Serialize`. The text is wiped
+/// from memory when it is dropped, here and in the header value that a client sends. Copies in the
+/// buffers of a connection, or of a deserializer, are not wiped.
 ///
 /// ```
 /// use clerk_actor_tokens::SecretKey;
@@ -17,7 +18,8 @@ use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 /// assert_eq!(format!("{key:?}"), "SecretKey([redacted])");
 /// # Ok::<(), clerk_actor_tokens::InvalidSecretKey>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
 pub struct SecretKey(SecretString);
 
 impl SecretKey {
@@ -31,16 +33,16 @@ impl SecretKey {
     ///
     /// # Errors
     ///
-    /// When the text cannot be a secret key: it is empty, longer than 1024 bytes, a publishable key
-    /// (`pk_…`) or a whole header value, has another character than `A-Z a-z 0-9 - . _ ~ + / =`, does not
-    /// begin with `sk_`, or ends after `sk_`, `sk_test_` or `sk_live_`.
+    /// When the text is empty, longer than 1024 bytes, a publishable key (`pk_…`) or a whole header value;
+    /// when it has another character than `A-Z a-z 0-9 - . _ ~ + / =` or does not begin with `sk_`; or when
+    /// it ends after `sk_`, `sk_test_` or `sk_live_`.
     pub fn new(key: impl Into<String>) -> Result<Self, InvalidSecretKey> {
-        // Wiped with its spare capacity, which the boxed text does not have.
+        // `Zeroizing` also wipes the spare capacity. The boxed text has none.
         let given = Zeroizing::new(key.into());
         let key = SecretString::from(given.as_str());
         let text = key.expose_secret();
         let scheme = text.get(.."bearer ".len()).unwrap_or_default();
-        // The characters of a bearer token by RFC 6750. None of them ends a key in `text::presentable`.
+        // The characters of a bearer token in RFC 6750. None of them ends a key in `text::presentable`.
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
         let odd = text.bytes().position(|byte| !allowed(byte));
         Err(if text.is_empty() {
@@ -85,13 +87,21 @@ impl FromStr for SecretKey {
     }
 }
 
+impl TryFrom<String> for SecretKey {
+    type Error = InvalidSecretKey;
+
+    fn try_from(key: String) -> Result<Self, Self::Error> {
+        Self::new(key)
+    }
+}
+
 impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretKey([redacted])")
     }
 }
 
-/// Why a text is not a [`SecretKey`]. It does not repeat the text.
+/// Why a text is not a [`SecretKey`]. The message does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidSecretKey {
@@ -104,9 +114,9 @@ pub enum InvalidSecretKey {
         /// The length of the text in bytes.
         bytes: usize,
     },
-    /// White space, a line break, or another character that no key has.
+    /// A character is outside `A-Z a-z 0-9 - . _ ~ + / =`, such as a line break.
     #[error(
-        "a secret key has characters from A-Z a-z 0-9 - . _ ~ + / = only, this text has another at byte {position}"
+        "a secret key has only A-Z a-z 0-9 - . _ ~ + / =, the character at byte {position} is not allowed"
     )]
     Character {
         /// The position of the first such character, in bytes from the start.
@@ -121,10 +131,10 @@ pub enum InvalidSecretKey {
     /// The text does not begin like a secret key.
     #[error("a secret key begins with sk_")]
     Prefix,
-    /// The text ends after the prefix, as a template does whose variable is empty.
-    #[error("the secret key ends after its prefix: is a variable empty?")]
+    /// The text ends after the prefix, like a template with an empty variable.
+    #[error("the secret key ends after its prefix: check for an empty variable")]
     Unfinished,
-    /// The key is too short for a service that accepts it.
+    /// The key is too short for a service to accept.
     #[error("a key that a service accepts has at least 16 characters after its prefix")]
     Weak,
 }

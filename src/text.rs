@@ -1,6 +1,35 @@
-//! Text from the network, made safe to show.
+//! Text from the network, made safe to show, and the conversion of text to types.
 
 use crate::SecretKey;
+
+/// Implements `TryFrom` of the usual texts by `FromStr`, for parameters that are `impl TryInto`.
+macro_rules! try_from_text {
+    ($type:ty, $error:ty) => {
+        $crate::text::try_from_text!($type, $error: &str, &String, String);
+    };
+    ($type:ty, $error:ty: $($text:ty),*) => {$(
+        impl TryFrom<$text> for $type {
+            type Error = $error;
+
+            fn try_from(text: $text) -> Result<Self, $error> {
+                text.parse()
+            }
+        }
+    )*};
+}
+pub(crate) use try_from_text;
+
+/// Implements `Display` by `as_str`.
+macro_rules! display_as_str {
+    ($type:ty) => {
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use display_as_str;
 
 /// The longest text that is kept, in characters.
 const MAX_CHARS: usize = 500;
@@ -26,11 +55,11 @@ pub(crate) fn presentable(text: impl AsRef<str>) -> String {
     kept
 }
 
-/// Returns whether `c` is a control character or cannot be seen. An invisible character could reorder
-/// text, or split a key so that it is not masked.
+/// Returns whether `c` is a control character or invisible. An invisible character could reorder text,
+/// or split a key so that it is not masked.
 ///
-/// The ranges are general category Cf and `Default_Ignorable_Code_Point` of Unicode 16, to which the line
-/// separators and the blank of Braille are added. A test compares them with `regex-syntax`.
+/// The ranges are general category Cf and `Default_Ignorable_Code_Point` of Unicode 16, the line
+/// separators and the Braille blank. A test compares them with `regex-syntax`.
 fn is_unsafe(c: char) -> bool {
     !matches!(c, ' '..='~')
         && (c.is_control()
@@ -42,7 +71,7 @@ fn is_unsafe(c: char) -> bool {
             | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff))
 }
 
-/// Masks the keys in `text`. Characters were removed at the byte offsets `gaps`.
+/// Masks the keys in `text`, from which characters were removed at the byte offsets `gaps`.
 fn mask_keys(text: String, gaps: &[usize]) -> String {
     let mut masked = String::new();
     let mut rest = 0;
@@ -63,8 +92,8 @@ fn mask_keys(text: String, gaps: &[usize]) -> String {
     masked
 }
 
-/// Whether the prefix at `start` begins a key and is not part of a word like `task_`. `sk_test_` and
-/// `sk_live_`, the two kinds that Clerk issues, always begin a key.
+/// Returns whether the prefix at `start` begins a key and not the end of a word like `task_`. `sk_test_`
+/// and `sk_live_`, the two kinds that Clerk issues, always begin a key.
 fn is_key(text: &str, start: usize, gaps: &[usize]) -> bool {
     let (before, key) = text.split_at(start);
     let in_word = before.ends_with(|c: char| c.is_alphanumeric() || c == '_');

@@ -54,7 +54,7 @@ async fn attempt_times_out_after_ten_seconds() {
     assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 1));
     assert_eq!(
         error.to_string(),
-        "time ran out: the attempt took longer than 10s; it may have taken effect (attempt 1)"
+        "timed out: the attempt took longer than 10s; it may have taken effect (attempt 1)"
     );
 }
 

@@ -52,7 +52,7 @@ fn malformed_base_url_message_states_the_mistake() {
     assert_eq!(message(""), "the base URL is empty");
     assert_eq!(
         message("https://api.clerk.com/v1\n"),
-        "the base URL must not have white space, not even around it"
+        "the base URL must not have white space, in it or around it"
     );
     assert_eq!(
         message("http://api.clerk.com/v1"),
@@ -111,7 +111,7 @@ async fn proxy_html_page_message_states_status_and_outcome() {
 async fn timeout_message_states_the_limit_and_the_outcome() {
     assert_eq!(
         with_fault(Fault::HangAfter, 1).await,
-        "time ran out: the attempt took longer than 10s; it may have taken effect (attempt 1)"
+        "timed out: the attempt took longer than 10s; it may have taken effect (attempt 1)"
     );
 }
 

@@ -267,6 +267,67 @@ async fn reserved_header_of_a_request_is_refused() {
 }
 
 #[tokio::test]
+async fn header_with_an_invalid_name_or_value_is_refused() {
+    for request in both() {
+        for name in ["", "marker marker", "marker:", "märker", "marker\n"] {
+            let request = request.clone().header(name, "1");
+            invalid(request, "name of a header is invalid").await;
+        }
+        for value in ["marker\n", "marker\r\nx: y", "marker\0"] {
+            let request = request.clone().header("x-request-id", value);
+            invalid(request, "value of the header x-request-id").await;
+        }
+        // The first invalid value is the one that the caller sees.
+        let request = request
+            .header("x-a", "\n")
+            .header("x-b", "\n")
+            .base_url("marker");
+        invalid(request, "the header x-a").await;
+    }
+}
+
+#[tokio::test]
+async fn header_is_sent_whatever_type_its_name_and_value_have() {
+    let request = ActorTokenRequest::create(create())
+        .header("x-request-id", "4711")
+        .header(String::from("x-tenant"), String::from("a"))
+        .header(
+            HeaderName::from_static("x-typed"),
+            HeaderValue::from_static("b"),
+        )
+        .header("x-number", 7);
+    let transport = Scripted::new([response(
+        200,
+        &[],
+        r#"{"id":"act_1","user_id":"marker_user"}"#,
+    )]);
+    let client = ClientBuilder::over(key(), transport.clone()).build();
+    client.unwrap().send(request).await.unwrap();
+    let sent = transport.sent();
+    for (name, value) in [
+        ("x-request-id", "4711"),
+        ("x-tenant", "a"),
+        ("x-typed", "b"),
+        ("x-number", "7"),
+    ] {
+        assert_eq!(sent[0].headers()[name], value);
+    }
+}
+
+#[tokio::test]
+async fn base_url_of_a_call_that_is_invalid_is_refused() {
+    for (url, says) in [
+        ("", "empty"),
+        ("http://marker.example", "loopback"),
+        ("https://user:marker@api.clerk.com", "user name"),
+    ] {
+        for request in both() {
+            invalid(request.base_url(url), says).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn base_url_of_a_call_at_another_host_is_refused() {
     for url in [
         "https://marker.example/v1",
@@ -274,7 +335,7 @@ async fn base_url_of_a_call_at_another_host_is_refused() {
         "https://api.clerk.com.marker.example/v1",
         "http://127.0.0.1/marker",
     ] {
-        let request = ActorTokenRequest::create(create()).base_url(url.parse().unwrap());
+        let request = ActorTokenRequest::create(create()).base_url(url);
         invalid(request, "another host").await;
     }
 }
@@ -292,7 +353,7 @@ async fn base_url_of_a_call_with_another_scheme_is_refused() {
                 .base_url(base.parse().unwrap())
                 .build()
                 .unwrap();
-            let request = request.base_url(own.parse().unwrap());
+            let request = request.base_url(own);
             let error = client.send(request).await.unwrap_err();
             assert!(error.to_string().contains("another host"), "{error}");
             assert_eq!(

@@ -213,7 +213,7 @@ async fn lease_uses_the_lifetime_base_url_and_extensions_that_layers_set() {
             if let Operation::Create(create) = request.operation_mut() {
                 *create = create.clone().expires_in(Duration::from_secs(7200));
                 request.extensions_mut().insert(Tenant("acme"));
-                request = request.base_url("https://tenant.example".parse().unwrap());
+                request = request.base_url("https://tenant.example");
             }
             request
         }))

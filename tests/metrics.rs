@@ -259,7 +259,7 @@ fn number_of_names_does_not_grow_with_calls() {
             );
             let client = scripted([response(422, &[], refused)]);
             let id = format!("act_marker{call}").parse().unwrap();
-            let elsewhere = format!("https://marker{call}.example").parse().unwrap();
+            let elsewhere = format!("https://marker{call}.example");
             let request = ActorTokenRequest::revoke(id).timeout(S);
             client.send(request.clone()).await.unwrap_err();
             client.send(request.base_url(elsewhere)).await.unwrap_err();

@@ -328,7 +328,7 @@ async fn zero_try_again_in_of_a_layer_is_ignored() {
         let sandbox = Sandbox::new();
         let refuse = move |_: Request<Body>| async move {
             let busy = Error::api(StatusCode::TOO_MANY_REQUESTS, ClerkErrors::default());
-            Err::<Response<String>, BoxError>(busy.try_again_in(wait).into())
+            Err::<Response<String>, BoxError>(busy.with_retry_after(wait).into())
         };
         let retry = RetryConfig::default().initial_interval(Duration::from_secs(1000));
         let retry = retry.max_interval(Duration::from_secs(1000));
@@ -378,7 +378,8 @@ impl Service<Request<Body>> for Congested {
         free.as_mut().poll(cx).map(Ok)
     }
 
-    fn call(&mut self, _: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let _sent = request.into_body().into_bytes();
         self.begun.lock().unwrap().push(Instant::now());
         let mut limited = Response::new(String::new());
         *limited.status_mut() = StatusCode::TOO_MANY_REQUESTS;

@@ -28,7 +28,7 @@ fn unusable(body: impl AsRef<[u8]>) -> Error {
     let ended = client.create(create).now_or_never();
     assert_eq!(transport.sent().len(), 1);
     let error = ended.expect("the call is ready at once").unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::UnreadableAnswer);
+    assert_eq!(error.kind(), ErrorKind::UnreadableResponse);
     error
 }
 

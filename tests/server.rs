@@ -457,7 +457,8 @@ async fn retry_after_is_rounded_up_to_whole_seconds() {
     ] {
         let response = response_to(move || {
             let entry = ClerkError::new("too_many_requests", "m", "l");
-            Error::api(StatusCode::TOO_MANY_REQUESTS, ClerkErrors::new(entry)).try_again_in(wait)
+            Error::api(StatusCode::TOO_MANY_REQUESTS, ClerkErrors::new(entry))
+                .with_retry_after(wait)
         });
         let response = response.await;
         assert!(response.is(429, "too_many_requests"));
@@ -563,7 +564,8 @@ async fn status_about_the_connection_of_the_client_becomes_a_502_or_504() {
     }
     for status in [407, 421, 425, 408] {
         let status = StatusCode::from_u16(status).unwrap();
-        let guard = move || Error::api(status, ClerkErrors::new(ClerkError::new("c", "m", "l")));
+        let guard =
+            move || Error::refused(status, ClerkErrors::new(ClerkError::new("c", "m", "l")));
         assert!(response_to(guard).await.is(status.as_u16(), "c"));
     }
 }
@@ -575,7 +577,7 @@ async fn html_error_becomes_an_entry_that_states_the_outcome() {
         (403, "The service refused. Nothing has changed."),
         (
             502,
-            "The service gave no answer that can be used. It may have taken effect.",
+            "The response of the service is unusable. It may have taken effect.",
         ),
     ] {
         let page = StatusCode::from_u16(status).unwrap();
@@ -591,8 +593,8 @@ async fn guard_that_refuses_with_a_5xx_and_not_sent_is_forwarded() {
     let closed = || {
         let why = ClerkError::new("closed", "closed", "Support is closed.");
         Error::api(StatusCode::SERVICE_UNAVAILABLE, ClerkErrors::new(why))
-            .not_sent()
-            .try_again_in(Duration::from_secs(60))
+            .with_outcome(Outcome::NotSent)
+            .with_retry_after(Duration::from_secs(60))
     };
     let sandbox = Sandbox::new();
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())

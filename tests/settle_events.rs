@@ -46,8 +46,12 @@ async fn settled_token_is_an_error_event_unless_it_was_revoked() {
         assert!(client.create(create).await.unwrap_err().is_timeout());
         client.drain(Duration::from_secs(60)).await;
 
-        let [event] = &capture.events()[..] else {
-            panic!("{end}: {:?}", capture.events());
+        let events = capture.events();
+        let event = match &events[..] {
+            [event] => event,
+            // A response about another user also leaves open what the create minted.
+            [event, own] if end == "foreign" && own.field("clerk.settle.end") == "unknown" => event,
+            _ => panic!("{end}: {events:?}"),
         };
         let field = |name| event.field(name);
         assert_eq!((event.level, field("clerk.settle.end")), (level, end));

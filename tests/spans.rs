@@ -420,7 +420,7 @@ async fn server_is_recorded_only_if_the_client_knows_it() {
         .unwrap();
     let revoke = || ActorTokenRequest::revoke(id());
     client.send(revoke().base_url(allowed)).await.unwrap();
-    let elsewhere = "https://elsewhere.example".parse().unwrap();
+    let elsewhere = "https://elsewhere.example";
     client.send(revoke().base_url(elsewhere)).await.unwrap_err();
 
     let attempts = capture.named("attempt");

@@ -312,7 +312,7 @@ async fn headers_of_the_api_depend_on_the_body() {
 }
 
 #[tokio::test]
-async fn own_version_and_user_agent_are_kept_and_other_headers_replaced() {
+async fn version_and_user_agent_of_a_request_are_kept_and_other_headers_replaced() {
     let own = [
         "clerk-api-version",
         "user-agent",

@@ -1,4 +1,4 @@
-//! [`ActorToken`], the response to both operations.
+//! [`ActorToken`], the response of both operations.
 
 mod ticket;
 mod wire;
@@ -9,6 +9,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 pub(crate) use self::ticket::Guard;
 pub(crate) use self::wire::Salvaged;
 pub use self::{ticket::Ticket, wire::InvalidActorToken};
@@ -16,8 +18,11 @@ use crate::{Actor, ActorTokenId, text::presentable};
 
 /// An actor token as the API describes it.
 ///
-/// Only the id is always present. A field that the response left out, or that could not be read, is
-/// absent. `Debug` shows the id, the status and the times.
+/// Only the id is always present. A field that is missing in the response or unreadable is absent. `Debug`
+/// shows the id, the status and the times.
+///
+/// serde writes every field but the [ticket](Self::ticket): times as milliseconds since 1970, and
+/// `expires_at`, which the API does not have. [`expose_json`](Self::expose_json) writes the ticket, too.
 #[derive(Clone)]
 pub struct ActorToken {
     pub(crate) id: ActorTokenId,
@@ -28,11 +33,11 @@ pub struct ActorToken {
     pub(crate) created_at: Option<SystemTime>,
     pub(crate) updated_at: Option<SystemTime>,
     pub(crate) expires_at: Option<SystemTime>,
-    /// How long the token lives from its mint on, which does not depend on the API's clock.
+    /// Counted from the mint, so that it does not depend on the API's clock.
     pub(crate) lifetime: Option<Duration>,
 }
 
-/// The state of an actor token.
+/// The state of an actor token. serde reads and writes it as a string.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ActorTokenStatus {
@@ -42,13 +47,13 @@ pub enum ActorTokenStatus {
     Accepted,
     /// It was revoked and can no longer be used.
     Revoked,
-    /// A status that this version does not know, without control characters, with secret keys masked,
-    /// and cut after 500 characters. Empty when the response had none.
+    /// A status that this version does not know: without control characters, with secret keys masked, and
+    /// cut after 500 characters. Empty when the response had none.
     Other(String),
 }
 
 impl ActorToken {
-    /// A token with this id and status and no other field.
+    /// Creates a token with this id and status and no other field.
     #[must_use]
     pub fn new(id: ActorTokenId, status: ActorTokenStatus) -> Self {
         Self {
@@ -64,56 +69,56 @@ impl ActorToken {
         }
     }
 
-    /// The id, with which the token can be revoked.
+    /// Returns the id, with which the token can be revoked.
     #[must_use]
     pub fn id(&self) -> &ActorTokenId {
         &self.id
     }
 
-    /// The id of the user that the token signs in as. Always present after a create.
+    /// Returns the id of the user that the token signs in as. It is always present after a create.
     #[must_use]
     pub fn user_id(&self) -> Option<&str> {
         self.user_id.as_deref()
     }
 
-    /// The actor who signs in, with all claims.
+    /// Returns the actor who signs in, with all claims.
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
         self.actor.as_ref()
     }
 
-    /// The state of the token when the API responded.
+    /// Returns the state of the token when the API responded.
     #[must_use]
     pub fn status(&self) -> &ActorTokenStatus {
         &self.status
     }
 
-    /// The credential, if the response had one.
+    /// Returns the credential, if the response had one.
     #[must_use]
     pub fn ticket(&self) -> Option<&Ticket> {
         self.ticket.as_ref()
     }
 
-    /// When the token was minted.
+    /// Returns the time at which the token was minted.
     #[must_use]
     pub fn created_at(&self) -> Option<SystemTime> {
         self.created_at
     }
 
-    /// When the token last changed.
+    /// Returns the time at which the token last changed.
     #[must_use]
     pub fn updated_at(&self) -> Option<SystemTime> {
         self.updated_at
     }
 
-    /// When the token expires, computed from the request and `created_at`, or from the time of the
-    /// response if the token would have expired before that. Absent after a revoke.
+    /// Returns the time at which the token expires; `None` after a revoke. The API does not send it: it is
+    /// `created_at` plus the requested lifetime, or counted from the response if that has passed already.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
     }
 
-    /// Notes how long the token lives, which the API has just minted.
+    /// Sets the lifetime of a token that was just minted.
     pub(crate) fn living_for(mut self, lifetime: Duration) -> Self {
         let now = SystemTime::now();
         let end = |minted: SystemTime| minted.checked_add(lifetime);
@@ -130,8 +135,8 @@ impl ActorToken {
         self
     }
 
-    /// Hands the token's guard to its ticket. A token without a ticket cannot be used by who finds it,
-    /// so it needs no guard.
+    /// Moves the token's guard into its ticket. A token without a ticket cannot be used, so it needs no
+    /// guard.
     pub(crate) fn set_guard(&mut self, guard: Option<Arc<dyn Guard>>) {
         if let Some(guard) = guard {
             match &mut self.ticket {
@@ -144,14 +149,14 @@ impl ActorToken {
         }
     }
 
-    /// Takes the guard out of the ticket, which reading the ticket would end.
+    /// Takes the guard out of the ticket, so that reading the ticket does not claim the token.
     pub(crate) fn take_guard(&mut self) -> Option<Arc<dyn Guard>> {
         self.ticket.as_mut()?.guard.take()
     }
 }
 
 impl ActorTokenStatus {
-    /// The status as the API writes it.
+    /// Returns the status as the API writes it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -171,6 +176,20 @@ impl From<&str> for ActorTokenStatus {
             "revoked" => Self::Revoked,
             other => Self::Other(presentable(other)),
         }
+    }
+}
+
+crate::text::display_as_str!(ActorTokenStatus);
+
+impl Serialize for ActorTokenStatus {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for ActorTokenStatus {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from).map(|status| Self::from(&*status))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{ActorTokenId, ActorTokenRequest};
 
 /// Revokes or reports a minted token when it is dropped, unless the token is claimed before.
 pub(crate) trait Guard: Send + Sync {
-    /// Notes that the token was delivered under this id.
+    /// Records the id under which the token was delivered.
     fn identify(&self, id: &ActorTokenId);
 
     /// Gives up the guard, because the caller takes responsibility for the token.
@@ -17,21 +17,21 @@ pub(crate) trait Guard: Send + Sync {
     /// Revokes the token now, in the background.
     fn settle(&self);
 
-    /// Returns the request that revokes the token where its create arrived; `None` once it is claimed
+    /// Returns the request that revokes the token at the base URL of its create; `None` once it is claimed
     /// or has expired.
     fn revoke_request(&self) -> Option<ActorTokenRequest>;
 }
 
 /// The credential of a token, in the two forms that the API returns.
 ///
-/// Either form signs in as the user, past their second factor. `Debug` prints `Ticket([redacted])`,
-/// there is no `Display`, and the text is wiped from memory when it is dropped.
+/// Either form signs in as the user, past their second factor. `Debug` prints `Ticket([redacted])`, and
+/// there is neither `Display` nor `Serialize`. The text is wiped from memory when it is dropped.
 ///
 /// Reading the ticket claims the token. If the last clone of a ticket is dropped unread, its token is
 /// revoked in the background, see [`SettleLayer`](crate::layer::SettleLayer).
 #[derive(Clone)]
 pub struct Ticket {
-    /// The link, and the bare ticket behind it unless the link ends with it: one copy to wipe.
+    /// The link, followed by the bare ticket unless the link ends with it: one text to wipe.
     text: SecretString,
     url_end: usize,
     token_start: usize,
@@ -39,7 +39,7 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Makes a ticket of the two forms; `None` if there is neither.
+    /// Returns a ticket of the two forms; `None` if there is neither.
     pub(crate) fn new(token: Option<&str>, url: Option<&str>) -> Option<Self> {
         let (token, url) = (token.unwrap_or_default(), url.unwrap_or_default());
         let (text, token_start) = if url.ends_with(token) {
@@ -55,21 +55,21 @@ impl Ticket {
         })
     }
 
-    /// Returns the bare ticket, to be passed to Clerk's `signIn.create({ strategy: "ticket" })`. Reading it
+    /// Returns the bare ticket, for Clerk's `signIn.create({ strategy: "ticket" })`, and
     /// [claims](Self::claim) the token.
     #[must_use]
     pub fn expose_token(&self) -> Option<&str> {
         self.read(self.token_start..)
     }
 
-    /// Returns the link that signs in as the user. Reading it [claims](Self::claim) the token.
+    /// Returns the link that signs in as the user, and [claims](Self::claim) the token.
     #[must_use]
     pub fn expose_url(&self) -> Option<&str> {
         self.read(..self.url_end)
     }
 
-    /// Takes responsibility for the token, as reading the ticket does: the token is not revoked when
-    /// the ticket is dropped.
+    /// Takes responsibility for the token, as reading the ticket does. Dropping the ticket then does not
+    /// revoke it.
     pub fn claim(&self) {
         if let Some(guard) = &self.guard {
             guard.claim();

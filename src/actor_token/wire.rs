@@ -1,4 +1,4 @@
-//! An actor token as JSON: read, written, and salvaged from a response that is not one.
+//! An actor token as JSON, and the id that is salvaged from a response that does not decode.
 
 use std::{
     borrow::Cow,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::{
-    Deserialize, Deserializer, Serialize,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::Value;
@@ -41,6 +41,34 @@ struct Wire<'a> {
     created_at: Option<u64>,
     #[serde(deserialize_with = "millis", skip_serializing_if = "Option::is_none")]
     updated_at: Option<u64>,
+    /// The API does not send it.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<u64>,
+}
+
+impl<'a> Wire<'a> {
+    /// Returns the fields of the API without the credential.
+    fn without_ticket(token: &'a ActorToken) -> Self {
+        Self {
+            object: "actor_token",
+            id: Some(token.id.as_str().into()),
+            user_id: token.user_id().map(Cow::Borrowed),
+            actor: token.actor().map(Cow::Borrowed),
+            status: Some(token.status.as_str().into()),
+            created_at: token.created_at.and_then(to_millis),
+            updated_at: token.updated_at.and_then(to_millis),
+            ..Self::default()
+        }
+    }
+}
+
+impl Serialize for ActorToken {
+    /// Leaves the credential out, so that it claims nothing.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let expires_at = self.expires_at.and_then(to_millis);
+        let wire = Wire::without_ticket(self);
+        Wire { expires_at, ..wire }.serialize(to)
+    }
 }
 
 fn text<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Cow<'de, str>>, D::Error> {
@@ -64,7 +92,7 @@ fn actor<'de, 'a, D: Deserializer<'de>>(json: D) -> Result<Option<Cow<'a, Actor>
     }
 }
 
-/// A value of any type, of which only strings, whole numbers and the actor matter.
+/// A value of any type. Only strings, whole numbers and the actor are kept.
 enum Field<'a> {
     Text(Cow<'a, str>),
     Number(u64),
@@ -112,7 +140,7 @@ impl<'de> Visitor<'de> for FieldVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        // An actor that cannot be read is refused, even if it is not an object.
+        // An unreadable actor is refused, even if it is not an object.
         while self.reads_actor && seq.next_element::<Value>()?.is_some() {}
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Field::Other)
@@ -128,26 +156,24 @@ impl<'de> Visitor<'de> for FieldVisitor {
 }
 
 impl ActorToken {
-    /// Reads a token from JSON as the API sends it.
-    ///
-    /// Only the `id` is required. Any other field that is null, missing or of the wrong type is
-    /// absent.
+    /// Reads a token from JSON as the API sends it. Only the `id` is required. Any other field that is
+    /// null, missing or of the wrong type is absent.
     ///
     /// # Errors
     ///
     /// When the text is not one JSON object that serde_json can read, when it has no valid `id`, or when
-    /// one of the token's fields occurs twice.
+    /// a field of the token occurs twice.
     pub fn from_json(json: &[u8]) -> Result<Self, InvalidActorToken> {
         Self::read(json, None, &mut None)
     }
 
-    /// Reads a token from JSON. An id that is expected is not copied but shared or, of a user, moved.
+    /// Reads a token from JSON. An expected id is shared, and an expected user id moved, instead of copied.
     pub(crate) fn read(
         json: &[u8],
         expected_id: Option<&ActorTokenId>,
         expected_user: &mut Option<String>,
     ) -> Result<Self, InvalidActorToken> {
-        // A derived struct accepts an array of its fields as well.
+        // A derived struct also accepts an array of its fields.
         if json.trim_ascii_start().starts_with(b"[") {
             return Err(InvalidActorToken(Reason::Array));
         }
@@ -176,21 +202,15 @@ impl ActorToken {
         })
     }
 
-    /// Returns the token as JSON **with its credential**, for services that pass it on. This
+    /// Returns the token as the API's JSON, **with its credential**, for services that pass it on, and
     /// [claims](Ticket::claim) the token.
     #[must_use]
     pub fn expose_json(&self) -> Vec<u8> {
         let ticket = self.ticket();
         let wire = Wire {
-            object: "actor_token",
-            id: Some(self.id.as_str().into()),
-            user_id: self.user_id().map(Cow::Borrowed),
-            actor: self.actor().map(Cow::Borrowed),
-            status: Some(self.status.as_str().into()),
             token: ticket.and_then(Ticket::expose_token).map(Cow::Borrowed),
             url: ticket.and_then(Ticket::expose_url).map(Cow::Borrowed),
-            created_at: self.created_at.and_then(to_millis),
-            updated_at: self.updated_at.and_then(to_millis),
+            ..Wire::without_ticket(self)
         };
         // Strings, numbers and maps with string keys always encode.
         serde_json::to_vec(&wire).unwrap_or_default()
@@ -199,7 +219,7 @@ impl ActorToken {
     /// Reads `response` as far as it is JSON and returns the first `id`, `user_id` and `status` in its
     /// object. Nested ids, as in `actor`, do not count.
     pub(crate) fn salvage(response: &[u8]) -> Option<Salvaged> {
-        // Invalid bytes, a byte order mark or an array around the object do not hide the id.
+        // Invalid bytes, a byte order mark or an array around the object must not hide the id.
         let response = String::from_utf8_lossy(response);
         let object = response
             .trim_start_matches(|c: char| c == '\u{feff}' || c == '[' || c.is_ascii_whitespace());
@@ -231,14 +251,14 @@ fn to_millis(time: SystemTime) -> Option<u64> {
     u64::try_from(since.as_millis()).ok()
 }
 
-/// The fields that could be read in a response that is not an actor token.
+/// The fields of a response that does not decode.
 pub(crate) struct Salvaged {
     pub(crate) id: ActorTokenId,
     pub(crate) user_id: Option<String>,
     pub(crate) status: Option<String>,
 }
 
-/// Why JSON could not be read as an actor token. The message does not repeat the text.
+/// Why a text is not the JSON of an actor token. The message does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct InvalidActorToken(Reason);
@@ -256,7 +276,7 @@ enum Reason {
 }
 
 impl InvalidActorToken {
-    /// Keeps only the position, because the text may be secret.
+    /// Keeps only the position, because the text may hold a credential.
     fn json(error: serde_json::Error) -> Self {
         let (line, column) = (error.line(), error.column());
         Self(match error.is_eof() {

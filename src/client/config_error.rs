@@ -1,8 +1,13 @@
 //! [`ConfigError`], the error of building a client.
 
-use crate::{InvalidBaseUrl, InvalidSecretKey, layer::api_headers::InvalidApiVersion};
+use std::convert::Infallible;
 
-/// Why a client cannot be built. It does not repeat a value, which may be secret.
+use crate::{
+    InvalidActorTokenId, InvalidBaseUrl, InvalidRequest, InvalidSecretKey,
+    layer::api_headers::InvalidApiVersion,
+};
+
+/// Why a client cannot be built. The message does not repeat a value, which may be secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -18,20 +23,55 @@ pub enum ConfigError {
         /// The name of the variable.
         variable: &'static str,
     },
-    /// `CLERK_SECRET_KEY` is not a secret key.
-    #[error("CLERK_SECRET_KEY: {0}")]
-    SecretKey(InvalidSecretKey),
-    /// `CLERK_API_URL` is not a base URL.
-    #[error("CLERK_API_URL: {0}")]
-    BaseUrl(InvalidBaseUrl),
-    /// `CLERK_API_VERSION` is neither a date nor the path of the API.
-    #[error("CLERK_API_VERSION: {0}, or the path of the API, like v1")]
-    ApiVersion(InvalidApiVersion),
+    /// The value of an environment variable is invalid.
+    #[error("{variable}: {reason}")]
+    Variable {
+        /// The name of the variable.
+        variable: &'static str,
+        /// The reason, without the value.
+        reason: String,
+    },
     /// `CLERK_API_VERSION` is a path, and `CLERK_API_URL` has another one.
     #[error("CLERK_API_VERSION is not the path of CLERK_API_URL: set one of the two")]
     ApiVersionPath,
+    /// A text is not a secret key.
+    #[error(transparent)]
+    SecretKey(#[from] InvalidSecretKey),
+    /// A text is not a base URL.
+    #[error(transparent)]
+    BaseUrl(#[from] InvalidBaseUrl),
+    /// A text is not an API version.
+    #[error(transparent)]
+    ApiVersion(#[from] InvalidApiVersion),
+    /// A text is not the id of an actor token.
+    #[error(transparent)]
+    ActorTokenId(#[from] InvalidActorTokenId),
+    /// A header, or another part of a request, is invalid.
+    #[error(transparent)]
+    Request(#[from] InvalidRequest),
+    /// A text is not the URI of a proxy.
+    #[cfg(feature = "proxy")]
+    #[error(transparent)]
+    Proxy(#[from] crate::transport::InvalidProxy),
     /// The default transport cannot be set up.
     #[cfg(feature = "transport")]
     #[error("could not set up the transport")]
     Tls(#[from] crate::transport::TlsError),
+}
+
+impl ConfigError {
+    /// Returns a function that makes the error of an invalid `variable`.
+    #[cfg(feature = "transport")]
+    pub(super) fn variable<E: std::fmt::Display>(variable: &'static str) -> impl Fn(E) -> Self {
+        move |error| Self::Variable {
+            variable,
+            reason: error.to_string(),
+        }
+    }
+}
+
+impl From<Infallible> for ConfigError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
 }

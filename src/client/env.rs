@@ -3,7 +3,17 @@
 use std::env::{self, VarError};
 
 use super::{Client, ClientBuilder, ConfigError, Layers};
-use crate::{BaseUrl, SecretKey, transport::TransportConfig};
+use crate::{
+    BaseUrl, SecretKey, layer::api_headers::InvalidApiVersion, transport::TransportConfig,
+};
+
+const KEY: &str = "CLERK_SECRET_KEY";
+const URL: &str = "CLERK_API_URL";
+const VERSION: &str = "CLERK_API_VERSION";
+
+fn not_a_version(error: InvalidApiVersion) -> ConfigError {
+    ConfigError::variable(VERSION)(format!("{error}, or the path of the API, like v1"))
+}
 
 impl Client {
     /// Builds a client from the environment, see [`ClientBuilder::from_env`].
@@ -29,26 +39,25 @@ impl ClientBuilder<Layers, TransportConfig> {
     /// When `CLERK_SECRET_KEY` is not set, the value of a variable is invalid, or `CLERK_API_URL` has
     /// another path than `CLERK_API_VERSION` says.
     pub fn from_env() -> Result<Self, ConfigError> {
-        let key = variable("CLERK_SECRET_KEY")?.ok_or(ConfigError::Missing {
-            variable: "CLERK_SECRET_KEY",
-        })?;
-        let mut builder = Self::new(SecretKey::new(key).map_err(ConfigError::SecretKey)?);
-        let url = variable("CLERK_API_URL")?;
+        let key = variable(KEY)?.ok_or(ConfigError::Missing { variable: KEY })?;
+        let mut builder = Self::new(SecretKey::new(key).map_err(ConfigError::variable(KEY))?);
+        let url = variable(URL)?;
         let url = url.as_deref().unwrap_or("https://api.clerk.com");
-        let version = variable("CLERK_API_VERSION")?;
+        let version = variable(VERSION)?;
         // `v1` becomes `/v1`.
         let digits = version.as_ref().and_then(|it| it.strip_prefix('v'));
         let is_path = digits.is_some_and(|it| it.parse::<u32>().is_ok() && !it.starts_with('+'));
         let path = match version {
             Some(version) if is_path => Some(format!("/{version}")),
             Some(version) => {
-                builder = builder.api_version(version.parse().map_err(ConfigError::ApiVersion)?);
+                builder = builder.api_version(version.parse().map_err(not_a_version)?);
                 None
             }
             None => None,
         };
         let default = path.as_deref().unwrap_or(BaseUrl::DEFAULT_PATH);
-        let base_url = BaseUrl::with_default_path(url, default).map_err(ConfigError::BaseUrl)?;
+        let base_url =
+            BaseUrl::with_default_path(url, default).map_err(ConfigError::variable(URL))?;
         match path {
             Some(path) if path != base_url.path => Err(ConfigError::ApiVersionPath),
             _ => Ok(builder.base_url(base_url)),

@@ -57,7 +57,7 @@ impl Lease {
             let error = Error::new(ErrorKind::InvalidRequest, Outcome::NotSent);
             return Err(error.with_detail("only a create can be leased"));
         };
-        let requested = create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE);
+        let requested = create.lifetime().unwrap_or(CreateActorToken::DEFAULT_LIFE);
         let runtime = Handle::try_current().map_err(|_| no_runtime())?;
         let headers = request.headers().clone();
         let origin = Origin {

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::ClerkErrors;
+use crate::{ClerkError, ClerkErrors};
 
 /// The kind of failure of an [`Error`](crate::Error).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -10,26 +10,27 @@ use crate::ClerkErrors;
 pub enum ErrorKind {
     /// The request is invalid and was refused before any I/O.
     InvalidRequest,
+    /// A layer outside this crate refused the call by [`Error::refused`](crate::Error::refused).
+    Refused,
     /// The [`KeyProvider`](crate::KeyProvider) could not read the secret key.
     Key,
     /// Connecting failed: name resolution, TCP or TLS.
     Connect,
     /// A timeout expired: of the connect phase, of an attempt, or of the call.
     Timeout,
-    /// As many creates are in flight as [are allowed](crate::layer::SettleLayer::max_creates).
+    /// As many creates are in flight as the [settle layer](crate::layer::SettleLayer::max_creates) allows.
     Overloaded,
-    /// The call was made where there is no tokio runtime, or one without timers, or, over a transport of
-    /// this crate, one without I/O. tokio reports missing timers and I/O by a panic, which is caught and
-    /// which a panic hook sees.
+    /// The call needs a tokio runtime with timers and, over a transport of this crate, with I/O. Where
+    /// they are missing tokio panics. The panic is caught, and a panic hook sees it.
     Runtime,
-    /// The connection was lost, or the peer did not speak HTTP.
+    /// The connection was lost before the response was complete, or the peer did not speak HTTP.
     Transport,
     /// The API responded with an error, see [`Error::status`](crate::Error::status) and
     /// [`Error::code`](crate::Error::code).
     Api,
-    /// The token was already used: **a session is live**, and revoking cannot end it.
+    /// The token was already used: **a session is live**, and a revoke cannot end it.
     AlreadyAccepted,
-    /// The token had been revoked before this call.
+    /// The token was revoked before this call.
     AlreadyRevoked,
     /// The API responded to a revoke with 200, but with a status that does not say that the token is
     /// revoked.
@@ -37,27 +38,45 @@ pub enum ErrorKind {
     /// The response has a status that this API never uses: 1xx, 2xx other than 200, or 3xx.
     UnexpectedStatus,
     /// The API responded with 200, but the body is not the requested token.
-    UnreadableAnswer,
-    /// An error of a layer or transport outside this crate, which is the
+    UnreadableResponse,
+    /// A layer or transport outside this crate failed. Its error is the
     /// [`source`](std::error::Error::source).
     Foreign,
 }
 
-/// The error code of a revoke that was refused because of the token's status.
-const CANNOT_BE_REVOKED: &str = "actor_token_cannot_be_revoked_code";
-
 impl ErrorKind {
+    /// Returns the kind as one word, as in `error.type` of spans and metrics, such as `invalid_request`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::Refused => "refused",
+            Self::Key => "key",
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Overloaded => "overloaded",
+            Self::Runtime => "runtime",
+            Self::Transport => "transport",
+            Self::Api => "api",
+            Self::AlreadyAccepted => "already_accepted",
+            Self::AlreadyRevoked => "already_revoked",
+            Self::NotRevoked => "not_revoked",
+            Self::UnexpectedStatus => "unexpected_status",
+            Self::UnreadableResponse => "unreadable_response",
+            Self::Foreign => "foreign",
+        }
+    }
+
     /// Returns the kind of an error body.
     ///
-    /// Only a 400 is about the status of a token. The status itself stands in a sentence only: "Actor
-    /// token cannot be revoked because its status is revoked. Only pending …".
+    /// Only a 400 is about the status of a token, which stands in a sentence only: "Actor token cannot be
+    /// revoked because its status is revoked. Only pending …".
     pub(super) fn of_response(status: StatusCode, errors: &ClerkErrors) -> Self {
-        let mut entries = errors.errors.iter();
-        let refused = match status {
-            StatusCode::BAD_REQUEST => entries.find(|error| error.code == CANNOT_BE_REVOKED),
-            _ => None,
+        let is_refusal = |error: &&ClerkError| {
+            status == StatusCode::BAD_REQUEST
+                && error.code == ClerkError::ACTOR_TOKEN_CANNOT_BE_REVOKED
         };
-        let token_status = refused.and_then(|error| {
+        let token_status = errors.errors.iter().find(is_refusal).and_then(|error| {
             let mut sentences = [&error.long_message, &error.message].into_iter();
             sentences.find_map(|text| {
                 let (_, after) = text.split_once("its status is ")?;
@@ -75,9 +94,10 @@ impl ErrorKind {
     pub(super) fn sentence(self) -> &'static str {
         match self {
             Self::InvalidRequest => "the request was refused before it was sent",
+            Self::Refused => "a layer refused the call with",
             Self::Key => "could not read the secret key, nothing was sent",
             Self::Connect => "connecting to the API failed, nothing was sent",
-            Self::Timeout => "time ran out",
+            Self::Timeout => "timed out",
             Self::Overloaded => "too many creates at once",
             Self::Runtime => "the call cannot run here",
             Self::Transport => "the connection was lost before the response was complete",
@@ -88,7 +108,7 @@ impl ErrorKind {
             Self::AlreadyRevoked => "the token was already revoked: the API responded with",
             Self::NotRevoked => "the API did not revoke the token: it responded with",
             Self::UnexpectedStatus => "unexpected response status",
-            Self::UnreadableAnswer => "could not read the response: status",
+            Self::UnreadableResponse => "could not read the response: status",
             Self::Foreign => "a layer or transport outside this crate failed",
         }
     }
@@ -98,3 +118,5 @@ impl ErrorKind {
         matches!(self, Self::InvalidRequest | Self::Key | Self::Connect)
     }
 }
+
+crate::text::display_as_str!(ErrorKind);

@@ -1,5 +1,6 @@
 //! [`Error`], the one error of a call.
 
+mod convert;
 mod kind;
 
 use std::{
@@ -11,15 +12,15 @@ use std::{
 use http::StatusCode;
 
 pub use self::kind::ErrorKind;
-use crate::{ActorTokenId, ClerkErrors, Outcome};
+use crate::{ActorTokenId, ClerkError, ClerkErrors, Outcome};
 
-/// Any error, as layers pass it on.
+/// The error type of layers: any error.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Why a call failed, and whether it may have taken effect.
 ///
-/// `Display` is one sentence: what failed, why and what to do. It never shows a credential, and it does
-/// not repeat its [`source`](StdError::source).
+/// `Display` is one sentence: what failed, why and what to do. It shows no credential and does not repeat
+/// the [`source`](StdError::source). `?` converts every `Invalid…` error of this crate.
 ///
 /// ```
 /// use clerk_actor_tokens::{ClerkError, ClerkErrors, Error, ErrorKind, Outcome};
@@ -51,7 +52,7 @@ struct Details {
     out_of_budget: bool,
     status: Option<StatusCode>,
     clerk_errors: Option<ClerkErrors>,
-    /// From the head of the response; the one in the body takes precedence.
+    /// From the head of the response. The trace id in the body takes precedence.
     trace_id: Option<String>,
     retry_after: Option<Duration>,
     actor_token_id: Option<ActorTokenId>,
@@ -61,11 +62,10 @@ struct Details {
 }
 
 impl Error {
-    /// Creates the error of a response with this status and body. Its outcome is `Rejected` for a 4xx
-    /// and `Unknown` for any other status.
+    /// Creates the error of a response of the API, for services that stand in for it. The outcome is
+    /// `Rejected` for a 4xx and `Unknown` for any other status.
     ///
-    /// It is for services that stand in for the API. A guard that refuses before anything is sent adds
-    /// [`not_sent`](Self::not_sent).
+    /// A layer that refuses a call uses [`refused`](Self::refused).
     #[must_use]
     pub fn api(status: StatusCode, errors: ClerkErrors) -> Self {
         let outcome = Outcome::of_status(status);
@@ -74,30 +74,49 @@ impl Error {
             .with_clerk_errors(errors)
     }
 
-    /// Changes the outcome to `NotSent`, for a request that was refused before any of it was sent. The
-    /// outcome of an earlier attempt of the same call still counts.
+    /// Creates the error of a layer that refuses a call before any of it is sent, with outcome `NotSent`.
+    /// The default retry does not repeat it, and a `server` responds with this status and body.
+    ///
+    /// The outcome of an earlier attempt of the same call still counts.
     ///
     /// ```
     /// use std::time::Duration;
-    /// use clerk_actor_tokens::{ClerkError, ClerkErrors, Error, Outcome};
+    /// use clerk_actor_tokens::{ClerkError, ClerkErrors, Error, ErrorKind, Outcome};
     /// use http::StatusCode;
     ///
     /// let closed = ClerkError::new("service_unavailable", "closed", "Support is closed until six.");
-    /// let error = Error::api(StatusCode::SERVICE_UNAVAILABLE, ClerkErrors::new(closed))
-    ///     .not_sent()
-    ///     .try_again_in(Duration::from_secs(3600));
-    /// assert_eq!(error.outcome(), Outcome::NotSent);
+    /// let error = Error::refused(StatusCode::SERVICE_UNAVAILABLE, ClerkErrors::new(closed))
+    ///     .with_retry_after(Duration::from_secs(3600));
+    /// assert_eq!((error.kind(), error.outcome()), (ErrorKind::Refused, Outcome::NotSent));
     /// assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
     /// ```
     #[must_use]
-    pub fn not_sent(self) -> Self {
-        self.with_outcome(Outcome::NotSent)
+    pub fn refused(status: StatusCode, errors: ClerkErrors) -> Self {
+        Self::new(ErrorKind::Refused, Outcome::NotSent)
+            .permanent(true)
+            .with_status(status)
+            .with_clerk_errors(errors)
     }
 
-    /// Sets [`retry_after`](Self::retry_after).
+    /// Sets the [`outcome`](Self::outcome). A client raises it to the outcome of the call's attempts.
     #[must_use]
-    pub fn try_again_in(self, wait: Duration) -> Self {
-        self.with_retry_after(Some(wait))
+    pub fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.outcome = outcome;
+        self
+    }
+
+    /// Sets or clears [`retry_after`](Self::retry_after).
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: impl Into<Option<Duration>>) -> Self {
+        self.details.retry_after = wait.into();
+        self
+    }
+
+    /// Sets the [`source`](StdError::source). `Debug` shows it, so it must not hold a credential.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.details.source = Some(source.into());
+        self
     }
 
     /// Returns the kind of failure.
@@ -112,14 +131,14 @@ impl Error {
         self.outcome
     }
 
-    /// Returns how many attempts were begun; zero if the call was refused before the first.
+    /// Returns how many attempts began; zero if the call was refused before the first.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.details.attempts
     }
 
-    /// Returns the HTTP status of the last attempt's response, if there was one. A call that ran into its
-    /// own deadline has none.
+    /// Returns the HTTP status of the last attempt's response, or of the layer that
+    /// [refused](Self::refused) the call. A call that ran into its own deadline has none.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.details.status
@@ -131,19 +150,19 @@ impl Error {
         self.details.clerk_errors.as_ref()
     }
 
-    /// Returns the first error code of the response, such as `impersonation_limit_exceeded`.
+    /// Returns the first error code of the response, such as [`ClerkError::RESOURCE_NOT_FOUND`].
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.clerk_errors().and_then(ClerkErrors::code)
     }
 
-    /// Returns how long the API asks to wait before the next request, if it does.
+    /// Returns how long to wait before the next request, from `Retry-After`.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.details.retry_after
     }
 
-    /// Returns the id by which Clerk's support finds the request: `clerk_trace_id` of the body, else the
+    /// Returns the id with which Clerk's support finds the request: `clerk_trace_id` of the body, else the
     /// header `Clerk-Trace-Id`, else `cf-ray`.
     #[must_use]
     pub fn trace_id(&self) -> Option<&str> {
@@ -152,25 +171,25 @@ impl Error {
             .or(self.details.trace_id.as_deref())
     }
 
-    /// Returns the id of the token that the failed call is about, if it could be read: for a create, the
-    /// token that was minted; for a revoke, the token that an unusable response named.
+    /// Returns the id of the token that the failed call is about, if it could be read: the token that a
+    /// create minted, or that an unusable response to a revoke named.
     #[must_use]
     pub fn actor_token_id(&self) -> Option<&ActorTokenId> {
         self.details.actor_token_id.as_ref()
     }
 
-    /// Returns the time until which a token can be used that a failed create may have minted: the
+    /// Returns the time until which a token that a failed create may have minted can be used: the
     /// token's lifetime, counted from the failure. `None` if nothing was minted, and for a revoke.
     ///
-    /// A token that the [settle layer](crate::layer::SettleLayer) revokes ends earlier. If the API mints
-    /// one after that time, the layer reports it by [`on_settle`](crate::ClientBuilder::on_settle).
+    /// A token that the [settle layer](crate::layer::SettleLayer) revokes ends earlier. A token that the
+    /// API mints later is reported by [`on_settle`](crate::ClientBuilder::on_settle).
     #[must_use]
     pub fn exposed_until(&self) -> Option<SystemTime> {
         self.details.exposed_until
     }
 
-    /// Returns whether a timed-out attempt goes on in the background, where the token that it mints is
-    /// revoked.
+    /// Returns whether an attempt that timed out goes on in the background, where the token that it mints
+    /// is revoked.
     #[must_use]
     pub fn is_settling(&self) -> bool {
         self.details.settling
@@ -182,23 +201,49 @@ impl Error {
         self.kind == ErrorKind::Timeout
     }
 
-    /// Returns whether connecting failed.
+    /// Returns whether connecting failed: name resolution, TCP or TLS. A connect timeout is
+    /// [`is_timeout`](Self::is_timeout).
     #[must_use]
     pub fn is_connect(&self) -> bool {
         self.kind == ErrorKind::Connect
     }
 
+    /// Returns whether the status is 404: no such user on a create, no such token on a revoke.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.details.status == Some(StatusCode::NOT_FOUND)
+    }
+
+    /// Returns whether the status is 429. [`retry_after`](Self::retry_after) says how long to wait.
+    #[must_use]
+    pub fn is_rate_limited(&self) -> bool {
+        self.details.status == Some(StatusCode::TOO_MANY_REQUESTS)
+    }
+
+    /// Returns whether the status is 401: the secret key was refused.
+    #[must_use]
+    pub fn is_unauthorized(&self) -> bool {
+        self.details.status == Some(StatusCode::UNAUTHORIZED)
+    }
+
+    /// Returns whether the plan's quota of impersonations is used up. The `meta` of the error has `limit`
+    /// and `used`.
+    #[must_use]
+    pub fn is_quota_exceeded(&self) -> bool {
+        self.code() == Some(ClerkError::IMPERSONATION_LIMIT_EXCEEDED)
+    }
+
     /// Returns whether the attempt was not retried because the retry budget was exhausted.
     ///
-    /// All clones of a client share the budget. It holds ten retries; a retry takes one, and a success
-    /// returns a tenth of one. So it is exhausted if ten successes need more than one retry for a while.
+    /// All clones of a client share the budget. It holds ten retries. A retry takes one, and a success
+    /// returns a tenth of one.
     #[must_use]
     pub fn is_out_of_budget(&self) -> bool {
         self.details.out_of_budget
     }
 
-    /// Returns whether another attempt would fail in the same way, such as after an untrusted certificate
-    /// or a base URL that is not allowed.
+    /// Returns whether another attempt would fail in the same way: after an untrusted certificate, an
+    /// invalid request, or the refusal of a layer.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         self.details.permanent
@@ -225,11 +270,6 @@ impl Error {
         }
     }
 
-    pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
-        self.outcome = outcome;
-        self
-    }
-
     setters! {
         with_attempts: attempts = u32;
         /// Whether another attempt would fail in the same way.
@@ -243,7 +283,6 @@ impl Error {
         with_status: status = Option<StatusCode>;
         with_clerk_errors: clerk_errors = Option<ClerkErrors>;
         with_trace_id: trace_id = Option<String>;
-        with_retry_after: retry_after = Option<Duration>;
         with_actor_token_id: actor_token_id = Option<ActorTokenId>;
         with_exposed_until: exposed_until = Option<SystemTime>;
     }
@@ -251,11 +290,6 @@ impl Error {
     /// Sets the reason for the message, in a few words without a credential.
     pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.details.detail = Some(detail.into());
-        self
-    }
-
-    pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.details.source = Some(source.into());
         self
     }
 
@@ -346,7 +380,7 @@ impl fmt::Debug for Error {
 struct Fields<'a>(&'a Error);
 
 impl fmt::Debug for Fields<'_> {
-    /// Shows what is set only.
+    /// Shows only the fields that are set.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fn set<T: fmt::Debug>(value: &Option<T>) -> Option<&dyn fmt::Debug> {
             value.as_ref().map(|value| value as _)

@@ -1,4 +1,4 @@
-//! [`Actor`], the person or program that signs in as a user.
+//! [`Actor`], who signs in as a user.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use super::InvalidRequest;
 use crate::lenient::Text;
 
-/// The person or program that signs in as a user: an object with a `sub` and any other claims.
+/// The person or program that signs in as a user: a JSON object with a `sub` and any other claims.
 ///
-/// Clerk copies the object into the `act` claim of the session. `Debug` shows neither `sub` nor the
-/// values of claims, because they may name people.
+/// Clerk copies the object into the `act` claim of the session. `sub` need not be the id of a Clerk user.
+/// `Debug` shows neither `sub` nor the values of claims, because they may name people.
 ///
 /// ```
 /// use clerk_actor_tokens::Actor;
@@ -31,7 +31,7 @@ impl Actor {
     /// The deepest nesting of a claim.
     pub(crate) const MAX_DEPTH: usize = 64;
 
-    /// Creates an actor with this id and no other claims.
+    /// Creates an actor with this `sub` and no other claims.
     #[must_use]
     pub fn new(sub: impl Into<String>) -> Self {
         Self {
@@ -40,8 +40,8 @@ impl Actor {
         }
     }
 
-    /// Reads the members of a JSON object. Returns `None` if it has no text as `sub`. A `sub` among the
-    /// claims would cost 600 instructions to insert and to remove.
+    /// Reads the members of a JSON object. Returns `None` if `sub` is not a string. Keeping `sub` out of
+    /// the claims saves 600 instructions.
     pub(crate) fn read<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
         let (mut sub, mut claims) = (None, Map::new());
         while let Some(Text(name)) = map.next_key()? {
@@ -56,20 +56,20 @@ impl Actor {
         })
     }
 
-    /// Adds a claim and replaces an earlier one of the same name.
+    /// Sets a claim.
     #[must_use]
     pub fn claim(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.claims.insert(key.into(), value.into());
         self
     }
 
-    /// The id of the actor.
+    /// Returns the id of the actor.
     #[must_use]
     pub fn sub(&self) -> &str {
         &self.sub
     }
 
-    /// The claims besides `sub`.
+    /// Returns the claims besides `sub`.
     #[must_use]
     pub fn claims(&self) -> &Map<String, Value> {
         &self.claims
@@ -95,7 +95,7 @@ impl Actor {
     }
 }
 
-/// Whether `value` nests deeper than `limit`. The recursion ends there.
+/// Returns whether `value` nests deeper than `limit`, where the recursion ends.
 fn is_deeper_than(value: &Value, limit: usize) -> bool {
     match value {
         Value::Array(items) => {

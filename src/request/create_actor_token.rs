@@ -2,14 +2,16 @@
 
 use std::{fmt, time::Duration};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Actor, InvalidRequest};
 
-/// A token to be minted: the actor, the user to sign in as, and the lifetimes.
+/// A token to be minted: the user to sign in as, the actor, and the lifetimes.
 ///
-/// The API's defaults apply to lifetimes that are not set: one hour for the token, 30 minutes for the
+/// The API sets lifetimes that the request leaves out: one hour for the token, 30 minutes for the
 /// session. Five minutes are enough for a link that is used immediately.
+///
+/// serde reads and writes the body that the API documents. It refuses unknown fields.
 ///
 /// ```
 /// use std::time::Duration;
@@ -20,20 +22,25 @@ use super::{Actor, InvalidRequest};
 ///     .session_max_duration(Duration::from_secs(600));
 /// assert!(create.validate().is_ok());
 /// ```
-#[derive(Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CreateActorToken {
     user_id: String,
     actor: Actor,
     #[serde(
+        default,
         rename = "expires_in_seconds",
         skip_serializing_if = "Option::is_none",
-        serialize_with = "whole_seconds"
+        serialize_with = "write_seconds",
+        deserialize_with = "read_seconds"
     )]
     expires_in: Option<Duration>,
     #[serde(
+        default,
         rename = "session_max_duration_in_seconds",
         skip_serializing_if = "Option::is_none",
-        serialize_with = "whole_seconds"
+        serialize_with = "write_seconds",
+        deserialize_with = "read_seconds"
     )]
     session_max_duration: Option<Duration>,
 }
@@ -55,39 +62,40 @@ impl CreateActorToken {
 
     /// Sets the lifetime of the token, in whole seconds. Default: one hour, set by the API.
     #[must_use]
-    pub fn expires_in(mut self, life: Duration) -> Self {
-        self.expires_in = Some(life);
+    pub fn expires_in(mut self, lifetime: Duration) -> Self {
+        self.expires_in = Some(lifetime);
         self
     }
 
     /// Sets the longest duration of the session, in whole seconds. Default: 30 minutes, set by the API.
     #[must_use]
-    pub fn session_max_duration(mut self, life: Duration) -> Self {
-        self.session_max_duration = Some(life);
+    pub fn session_max_duration(mut self, lifetime: Duration) -> Self {
+        self.session_max_duration = Some(lifetime);
         self
     }
 
-    /// The id of the user to sign in as.
+    /// Returns the id of the user to sign in as.
     #[must_use]
     pub fn user_id(&self) -> &str {
         &self.user_id
     }
 
-    /// The actor who signs in.
+    /// Returns the actor who signs in.
     #[must_use]
     pub fn actor(&self) -> &Actor {
         &self.actor
     }
 
-    /// The lifetime of the token, if it is set.
+    /// Returns the lifetime of the token, if [`expires_in`](Self::expires_in) set it.
     #[must_use]
-    pub fn life(&self) -> Option<Duration> {
+    pub fn lifetime(&self) -> Option<Duration> {
         self.expires_in
     }
 
-    /// The longest duration of the session, if it is set.
+    /// Returns the longest duration of the session, if
+    /// [`session_max_duration`](Self::session_max_duration) set it.
     #[must_use]
-    pub fn session_life(&self) -> Option<Duration> {
+    pub fn session_lifetime(&self) -> Option<Duration> {
         self.session_max_duration
     }
 
@@ -95,7 +103,7 @@ impl CreateActorToken {
         self.user_id
     }
 
-    /// Checks the request. The stack does the same before it sends anything.
+    /// Checks the request. A client does so before it sends anything.
     ///
     /// # Errors
     ///
@@ -106,24 +114,27 @@ impl CreateActorToken {
             return Err(InvalidRequest::EmptyUserId);
         }
         self.actor.validate()?;
-        check_life("expires_in_seconds", self.expires_in)?;
-        check_life("session_max_duration_in_seconds", self.session_max_duration)
+        check_lifetime("expires_in_seconds", self.expires_in)?;
+        check_lifetime("session_max_duration_in_seconds", self.session_max_duration)
     }
 }
 
-fn check_life(field: &'static str, life: Option<Duration>) -> Result<(), InvalidRequest> {
-    let is_valid = |life: Duration| {
-        life.subsec_nanos() == 0 && (1..=i32::MAX as u64).contains(&life.as_secs())
+fn check_lifetime(field: &'static str, lifetime: Option<Duration>) -> Result<(), InvalidRequest> {
+    let is_valid = |lifetime: Duration| {
+        lifetime.subsec_nanos() == 0 && (1..=i32::MAX as u64).contains(&lifetime.as_secs())
     };
-    if life.is_none_or(is_valid) {
-        Ok(())
-    } else {
-        Err(InvalidRequest::Lifetime { field })
+    match lifetime.is_none_or(is_valid) {
+        true => Ok(()),
+        false => Err(InvalidRequest::Lifetime { field }),
     }
 }
 
-fn whole_seconds<S: Serializer>(life: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    life.as_ref().map(Duration::as_secs).serialize(serializer)
+fn write_seconds<S: Serializer>(lifetime: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    lifetime.as_ref().map(Duration::as_secs).serialize(to)
+}
+
+fn read_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    Option::deserialize(from).map(|seconds| seconds.map(Duration::from_secs))
 }
 
 impl fmt::Debug for CreateActorToken {

@@ -3,14 +3,14 @@
 mod actor;
 mod create_actor_token;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 pub use self::{actor::Actor, create_actor_token::CreateActorToken};
 use crate::{
-    ActorTokenId, BaseUrl, OperationKind, RetryConfig,
+    ActorTokenId, BaseUrl, InvalidBaseUrl, OperationKind, RetryConfig,
     call::{CallOptions, CallRecord, CallWatch},
 };
 
@@ -25,7 +25,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Returns which of the two it is.
+    /// Returns which operation it is.
     #[must_use]
     pub fn kind(&self) -> OperationKind {
         match self {
@@ -35,21 +35,23 @@ impl Operation {
     }
 }
 
-/// An [`Operation`] with headers, extensions and the options of this one call.
+/// An [`Operation`] with the headers, extensions and options of one call.
 ///
 /// This is the request type of the call level. The extensions reach every layer.
 ///
-/// Cloning a request that no client was given yet makes a call of its own. Inside a client, all clones
-/// of a request belong to the same call: its error counts the attempts of all of them, and once it
-/// reports that nothing was sent, no clone can be sent any more.
+/// A request that is cloned before a client gets it makes two calls. Inside a client, all clones of a
+/// request belong to one call. Its error counts the attempts of all clones, and once it reports that
+/// nothing was sent, no clone can be sent.
 ///
 /// ```
 /// use std::time::Duration;
 /// use clerk_actor_tokens::{Actor, ActorTokenRequest, CreateActorToken};
 ///
 /// let create = CreateActorToken::new("user_subject", Actor::new("user_admin"));
-/// let request = ActorTokenRequest::create(create).timeout(Duration::from_secs(5));
-/// # let _ = request;
+/// let request = ActorTokenRequest::create(create)
+///     .header("x-request-id", "4711")
+///     .timeout(Duration::from_secs(5));
+/// assert!(request.validate().is_ok());
 /// ```
 #[derive(Clone)]
 pub struct ActorTokenRequest {
@@ -57,9 +59,9 @@ pub struct ActorTokenRequest {
     pub(crate) headers: HeaderMap,
     pub(crate) extensions: Extensions,
     pub(crate) options: Option<Arc<CallOptions>>,
-    /// When the time of the call is over; set by the call's timeout.
+    /// The deadline of the call, set by the call's timeout.
     pub(crate) deadline: Option<Instant>,
-    /// The record of the call, once an observer or a client has begun one.
+    /// The record of the call, once an observer or a client has created one.
     pub(crate) record: Option<Arc<CallRecord>>,
 }
 
@@ -75,57 +77,87 @@ impl ActorTokenRequest {
         }
     }
 
-    /// Makes a request to mint a token.
+    /// Creates a request to mint a token.
     #[must_use]
     pub fn create(create: CreateActorToken) -> Self {
         Self::new(Operation::Create(create))
     }
 
-    /// Makes a request to revoke a token.
+    /// Creates a request to revoke a token.
     #[must_use]
     pub fn revoke(id: ActorTokenId) -> Self {
         Self::new(Operation::Revoke(id))
     }
 
-    /// Sets the longest this call may take, attempts and backoff included, in place of the client's
-    /// limit.
+    /// Sets the timeout of this call, attempts and backoff included. Default: the client's.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options_mut().timeout = Some(timeout);
         self
     }
 
-    /// Sets the longest each attempt of this call may take, in place of the client's limit.
+    /// Sets the timeout of each attempt of this call. Default: the client's.
     #[must_use]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.options_mut().attempt_timeout = Some(timeout);
         self
     }
 
-    /// Sets how this call is retried, in place of the client's configuration.
+    /// Sets how this call is retried. Default: the client's configuration.
     #[must_use]
     pub fn retry(mut self, config: RetryConfig) -> Self {
         self.options_mut().retry = Some(Arc::new(config));
         self
     }
 
-    /// Sets where this call goes, in place of the client's base URL. Another scheme, host or port than
-    /// the client's is refused, unless the builder
-    /// [allowed it](crate::ClientBuilder::allow_base_url).
+    /// Sets the base URL of this call: a [`BaseUrl`] or a text. Default: the client's.
+    ///
+    /// The call fails before any I/O if the text is invalid, or if the URL has another scheme, host or
+    /// port than the client's and the builder did not
+    /// [allow it](crate::ClientBuilder::allow_base_url).
     #[must_use]
-    pub fn base_url(mut self, base_url: BaseUrl) -> Self {
-        self.options_mut().base_url = Some(base_url);
+    pub fn base_url(mut self, url: impl TryInto<BaseUrl, Error: Into<InvalidRequest>>) -> Self {
+        match url.try_into() {
+            Ok(url) => self.options_mut().base_url = Some(url),
+            Err(error) => self.keep_invalid(error.into()),
+        }
         self
     }
 
-    /// Adds a header to every attempt of this call. Headers that only the stack sets
-    /// (`authorization`, `host`, `content-length`, …) are refused when the request is sent. The other
-    /// headers of [`ApiHeadersLayer`](crate::layer::ApiHeadersLayer) are replaced, except
-    /// `clerk-api-version` and `user-agent`.
+    /// Adds a header to every attempt of this call: types of [`http`], or texts.
+    ///
+    /// The call fails before any I/O if the name or the value is invalid, or if only the client may set
+    /// the header (`authorization`, `host`, `content-length`, …). The other headers of
+    /// [`ApiHeadersLayer`](crate::layer::ApiHeadersLayer) are replaced, except `clerk-api-version` and
+    /// `user-agent`.
     #[must_use]
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.append(name, value);
+    pub fn header(
+        mut self,
+        name: impl TryInto<HeaderName>,
+        value: impl TryInto<HeaderValue>,
+    ) -> Self {
+        match (name.try_into(), value.try_into()) {
+            (Ok(name), Ok(value)) => _ = self.headers.append(name, value),
+            (Ok(name), Err(_)) => self.keep_invalid(InvalidRequest::HeaderValue { name }),
+            (Err(_), _) => self.keep_invalid(InvalidRequest::HeaderName),
+        }
         self
+    }
+
+    /// Checks the request. A client does so before it sends anything.
+    ///
+    /// # Errors
+    ///
+    /// When [`base_url`](Self::base_url) or [`header`](Self::header) was given an invalid value, or when
+    /// the [create](CreateActorToken::validate) is invalid.
+    pub fn validate(&self) -> Result<(), InvalidRequest> {
+        if let Some(invalid) = self.options().and_then(|it| it.invalid.as_ref()) {
+            return Err(invalid.clone());
+        }
+        match &self.operation {
+            Operation::Create(create) => create.validate(),
+            Operation::Revoke(_) => Ok(()),
+        }
     }
 
     /// Returns the operation.
@@ -139,13 +171,13 @@ impl ActorTokenRequest {
         &mut self.operation
     }
 
-    /// Returns the headers that every attempt of this call carries.
+    /// Returns the headers of every attempt of this call.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// Returns the headers that every attempt of this call carries.
+    /// Returns the headers of every attempt of this call.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.headers
     }
@@ -161,8 +193,7 @@ impl ActorTokenRequest {
         &mut self.extensions
     }
 
-    /// Begins to watch the call, for observers: the watch says what became of it, even if the call is
-    /// cancelled.
+    /// Returns a watch of the call, for observers. It shows the outcome even of a cancelled call.
     pub fn watch(&mut self) -> CallWatch {
         let record = CallRecord::inside(self.record.take());
         CallWatch::new(Arc::clone(self.record.insert(record)))
@@ -170,6 +201,11 @@ impl ActorTokenRequest {
 
     pub(crate) fn options(&self) -> Option<&CallOptions> {
         self.options.as_deref()
+    }
+
+    /// Keeps the first invalid value, which fails the call.
+    fn keep_invalid(&mut self, invalid: InvalidRequest) {
+        self.options_mut().invalid.get_or_insert(invalid);
     }
 
     fn options_mut(&mut self) -> &mut CallOptions {
@@ -190,7 +226,7 @@ impl From<Operation> for ActorTokenRequest {
 }
 
 impl fmt::Debug for ActorTokenRequest {
-    /// Shows the operation and the names of the headers; their values may be secret.
+    /// Shows the names of the headers but not their values, which may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActorTokenRequest")
             .field("operation", &self.operation)
@@ -200,7 +236,7 @@ impl fmt::Debug for ActorTokenRequest {
     }
 }
 
-/// Why a request was refused before any I/O. Messages name the field but do not repeat its value.
+/// Why a request was refused before any I/O. The message names a field but does not repeat its value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRequest {
@@ -210,7 +246,7 @@ pub enum InvalidRequest {
     /// The actor's `sub` is empty.
     #[error("actor.sub is empty: pass the id of the actor")]
     EmptySub,
-    /// A claim of the actor is named `sub` and would shadow the actor's own.
+    /// A claim of the actor is named `sub`.
     #[error("actor has a claim named \"sub\", which would replace the actor's own")]
     ShadowedSub,
     /// The actor's claims are nested too deeply.
@@ -233,10 +269,28 @@ pub enum InvalidRequest {
         /// The largest size that is allowed, in bytes.
         limit: usize,
     },
-    /// A header that only the stack may set.
+    /// Only the client may set this header.
     #[error("the header {name} is set by the client itself and cannot be passed with a call")]
     ReservedHeader {
         /// The name of the header.
         name: HeaderName,
     },
+    /// The name of a header is invalid.
+    #[error("the name of a header is invalid: use letters, digits and hyphens")]
+    HeaderName,
+    /// The value of a header is invalid.
+    #[error("the value of the header {name} has a character that no header can have")]
+    HeaderValue {
+        /// The name of the header.
+        name: HeaderName,
+    },
+    /// The base URL of the call is invalid.
+    #[error(transparent)]
+    BaseUrl(#[from] InvalidBaseUrl),
+}
+
+impl From<Infallible> for InvalidRequest {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
 }

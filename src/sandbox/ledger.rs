@@ -73,7 +73,7 @@ impl LedgerEntry {
     /// Returns the longest duration of the session, if the create set it.
     #[must_use]
     pub fn session_max_duration(&self) -> Option<Duration> {
-        self.create.session_life()
+        self.create.session_lifetime()
     }
 
     /// Returns the status of the token. An expired token stays pending.
@@ -91,7 +91,11 @@ impl LedgerEntry {
     /// Returns the time at which the token expires.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
-        self.created_at + self.create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE)
+        self.created_at
+            + self
+                .create
+                .lifetime()
+                .unwrap_or(CreateActorToken::DEFAULT_LIFE)
     }
 
     /// Whether the token could be used: it was pending and not expired.

@@ -206,5 +206,5 @@ fn not_found(sentence: &str) -> Error {
 pub(super) fn too_many_requests(wait: Duration) -> Error {
     let (code, message) = ("too_many_requests", "too many requests");
     let entry = ClerkError::new(code, message, "Too many requests. Please try again later.");
-    refusal(StatusCode::TOO_MANY_REQUESTS, entry).try_again_in(wait)
+    refusal(StatusCode::TOO_MANY_REQUESTS, entry).with_retry_after(wait)
 }

@@ -26,9 +26,9 @@
 //!
 //! # Guards
 //!
-//! A guard refuses a request by returning [`Error::api`](crate::Error::api), in a
-//! [call layer](crate::ClientBuilder::call_layer) of the client or above the client. With a 5xx, it adds
-//! [`Error::not_sent`](crate::Error::not_sent). The headers of the request are in [`Inbound`].
+//! A guard refuses a request by returning [`Error::refused`](crate::Error::refused), in a
+//! [call layer](crate::ClientBuilder::call_layer) of the client or above the client. The headers of the
+//! request are in [`Inbound`].
 //!
 //! # Example
 //!
@@ -50,7 +50,7 @@
 //!         return Ok(request);
 //!     }
 //!     let why = ClerkError::new("operator_missing", "no operator", "Set the header x-operator.");
-//!     Err(Error::api(StatusCode::FORBIDDEN, ClerkErrors::new(why)))
+//!     Err(Error::refused(StatusCode::FORBIDDEN, ClerkErrors::new(why)))
 //! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]

@@ -14,12 +14,35 @@ use crate::{
     layer::timeout::TimedOut,
 };
 
-/// Returns the error for a request that is refused, in the API's terms.
+impl Error {
+    /// Returns the response that [`ActorTokensApi`](super::ActorTokensApi) gives for this error, from
+    /// which a client draws the same conclusions: status, JSON body, `retry-after` and trace id. Without a
+    /// trace id, each response gets a new one.
+    ///
+    /// A failure that may have taken effect never becomes a 4xx, see the [module](super).
+    ///
+    /// ```
+    /// use clerk_actor_tokens::{ClerkError, ClerkErrors, Error};
+    /// use http::StatusCode;
+    ///
+    /// let entry = ClerkError::new("operator_missing", "no operator", "Set the header x-operator.");
+    /// let error = Error::refused(StatusCode::FORBIDDEN, ClerkErrors::new(entry));
+    /// let response = error.to_response();
+    /// assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    /// assert_eq!(response.headers()["content-type"], "application/json");
+    /// ```
+    #[must_use]
+    pub fn to_response(&self) -> Response<ResponseBody> {
+        of_error(self)
+    }
+}
+
+/// Returns the error of the API for a refused request.
 pub(crate) fn refusal(status: StatusCode, entry: ClerkError) -> Error {
     Error::api(status, ClerkErrors::new(entry))
 }
 
-/// Returns a JSON response. It must not be cached, because it may contain a credential.
+/// Returns a JSON response. It must not be cached, because it may hold a credential.
 pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<ResponseBody> {
     let json = body.into();
     let headers = [
@@ -63,7 +86,7 @@ pub(crate) fn errors(
 pub(super) fn of_result(result: Result<ActorToken, BoxError>) -> Response<ResponseBody> {
     match result {
         Ok(mut token) => {
-            // Without its guard, the token is not claimed here. The body does that.
+            // The body claims the token, so the guard must not see the ticket read here.
             let guard = token.take_guard();
             let mut response = json(StatusCode::OK, token.expose_json());
             response.body_mut().guard = guard;
@@ -71,14 +94,15 @@ pub(super) fn of_result(result: Result<ActorToken, BoxError>) -> Response<Respon
         }
         Err(error) => match error.downcast_ref::<Error>() {
             Some(error) => of_error(error),
-            // Only a whole client would know the outcome.
+            // Only a client knows the outcome.
             None if error.is::<TimedOut>() => {
                 of_error(&Error::new(ErrorKind::Timeout, Outcome::Unknown))
             }
             // The text of a foreign error may not be meant for the caller.
             None => {
                 let sentence = "There was an internal error. It may have taken effect.";
-                let entry = ClerkError::new("internal_clerk_error", "internal error", sentence);
+                let code = ClerkError::INTERNAL_CLERK_ERROR;
+                let entry = ClerkError::new(code, "internal error", sentence);
                 of_error(&refusal(StatusCode::INTERNAL_SERVER_ERROR, entry))
             }
         },
@@ -96,8 +120,8 @@ pub(crate) fn of_error(error: &Error) -> Response<ResponseBody> {
     if body.errors.is_empty() {
         body.errors.push(bad_gateway(error.outcome()));
     }
-    // The caller needs the id to revoke a token that was minted although the call failed. The id of
-    // another user's token is not shown, because the caller would revoke that one.
+    // With the id, the caller can revoke a token that was minted although the call failed. The id of
+    // another user's token is not shown, because the caller would revoke that token.
     let id = error.actor_token_id();
     if let Some(id) = id.filter(|_| !error.has_foreign_token()) {
         let meta = &mut body.errors[0].meta;
@@ -107,17 +131,18 @@ pub(crate) fn of_error(error: &Error) -> Response<ResponseBody> {
     errors(status, body, error.retry_after())
 }
 
-/// Whether the caller may see this status. A 4xx says that nothing happened, so it is hidden where
-/// that is not certain, for example after a lost attempt. A 4xx that the client received is hidden
-/// too if it is about the client's key or connection, because the caller has its own.
+/// Returns whether the caller may see this status. A 4xx says that nothing changed, so it is hidden if
+/// that is not certain, such as after a lost attempt. A 4xx of the API is also hidden if it is about the
+/// client's key or connection, because the caller has its own.
 fn may_be_forwarded(status: StatusCode, error: &Error) -> bool {
     let is_about_the_client = error.attempts() > 0
+        && error.kind() != ErrorKind::Refused
         && (matches!(status.as_u16(), 401 | 407 | 421 | 425) || is_timeout_of_a_proxy(status));
     let is_refusal = status.is_client_error() && error.outcome().is_without_effect();
     status.is_server_error() || is_refusal && !is_about_the_client
 }
 
-/// Proxies respond with these when they stop waiting, for the sender or for the server behind them.
+/// Returns whether a proxy responds with this status when its client or its server is too slow.
 fn is_timeout_of_a_proxy(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 460 | 499)
 }
@@ -129,15 +154,23 @@ fn translated(error: &Error) -> (StatusCode, ClerkErrors) {
     let (status, entry) = match error.kind() {
         ErrorKind::InvalidRequest if outcome.is_without_effect() => (
             StatusCode::UNPROCESSABLE_ENTITY,
-            ClerkError::new("form_param_value_invalid", "is invalid", error.to_string()),
+            ClerkError::new(
+                ClerkError::FORM_PARAM_VALUE_INVALID,
+                "is invalid",
+                error.to_string(),
+            ),
         ),
         _ if is_timeout => (
             StatusCode::GATEWAY_TIMEOUT,
-            entry("gateway_timeout", "The service took too long.", outcome),
+            entry(
+                ClerkError::GATEWAY_TIMEOUT,
+                "The service took too long.",
+                outcome,
+            ),
         ),
         _ if outcome == Outcome::NotSent => {
             let sentence = "The service cannot be reached at the moment.";
-            let entry = entry("service_unavailable", sentence, outcome);
+            let entry = entry(ClerkError::SERVICE_UNAVAILABLE, sentence, outcome);
             (StatusCode::SERVICE_UNAVAILABLE, entry)
         }
         _ => (StatusCode::BAD_GATEWAY, bad_gateway(outcome)),
@@ -148,7 +181,7 @@ fn translated(error: &Error) -> (StatusCode, ClerkErrors) {
 fn bad_gateway(outcome: Outcome) -> ClerkError {
     let sentence = match outcome {
         Outcome::NotSent | Outcome::Rejected => "The service refused.",
-        Outcome::Unknown | Outcome::Applied => "The service gave no answer that can be used.",
+        Outcome::Unknown | Outcome::Applied => "The response of the service is unusable.",
     };
     entry("bad_gateway", sentence, outcome)
 }
@@ -170,8 +203,9 @@ mod tests {
     use super::*;
     use crate::ActorTokenId;
 
-    const KINDS: [ErrorKind; 11] = [
+    const KINDS: [ErrorKind; 12] = [
         ErrorKind::Key,
+        ErrorKind::Refused,
         ErrorKind::InvalidRequest,
         ErrorKind::Connect,
         ErrorKind::Timeout,
@@ -180,7 +214,7 @@ mod tests {
         ErrorKind::AlreadyAccepted,
         ErrorKind::AlreadyRevoked,
         ErrorKind::UnexpectedStatus,
-        ErrorKind::UnreadableAnswer,
+        ErrorKind::UnreadableResponse,
         ErrorKind::Foreign,
     ];
 

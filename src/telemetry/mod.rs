@@ -65,27 +65,11 @@ pub(crate) fn error_type(error: Option<&Error>) -> Cow<'static, str> {
     let Some(error) = error else {
         return "foreign".into();
     };
-    let word = match error.kind() {
-        ErrorKind::Api => "api",
-        ErrorKind::UnexpectedStatus => "unexpected_status",
-        ErrorKind::InvalidRequest => "invalid_request",
-        ErrorKind::Key => "key",
-        ErrorKind::Connect => "connect",
-        ErrorKind::Overloaded => "overloaded",
-        ErrorKind::Runtime => "runtime",
-        ErrorKind::Timeout => "timeout",
-        ErrorKind::Transport => "transport",
-        ErrorKind::AlreadyAccepted => "already_accepted",
-        ErrorKind::AlreadyRevoked => "already_revoked",
-        ErrorKind::NotRevoked => "not_revoked",
-        ErrorKind::UnreadableAnswer => "unreadable_answer",
-        ErrorKind::Foreign => "foreign",
-    };
     match (error.kind(), error.status()) {
         (ErrorKind::Api | ErrorKind::UnexpectedStatus, Some(status)) => {
             status.as_str().to_owned().into()
         }
-        _ => word.into(),
+        _ => error.kind().as_str().into(),
     }
 }
 

@@ -6,7 +6,7 @@ use clerk_actor_tokens::layer::settle::SettleEnd;
 
 use crate::{
     support::peer::{FOREIGN, MARKER},
-    world::World,
+    world::{Report, World},
 };
 
 /// How a promise was broken.
@@ -43,9 +43,8 @@ pub(crate) enum Violation {
 /// meet exactly one end. It has an answer that says that nothing was minted, or its credential was
 /// returned to somebody who answers for it (or gave it up by hand, or let it expire), or there is
 /// exactly one report. This is an equality: one report too few is an orphan that nobody knows of,
-/// one too many is an alarm for nothing. Reports without an id, and those with the id of a foreign
-/// token, stand in it for the one create each whose id never came; there is no other way to tell
-/// whether such a create minted anything, so none is explained away.
+/// one too many is an alarm for nothing. A report without an id stands in it for a create whose id never
+/// came. A foreign token is reported beside that, and stands for no create.
 pub(crate) fn check(world: &World) -> Result<(), Violation> {
     if world.shown.contains(MARKER) {
         return Err(Violation::Secret(world.shown.clone()));
@@ -92,7 +91,7 @@ fn check_ids(world: &World, call: usize) -> Result<(), Violation> {
     let own = |id: &String| ledger.creates_of(call).any(|it| it.id == *id);
     let mut cover = reports
         .iter()
-        .filter(|it| !it.id.as_ref().is_some_and(own))
+        .filter(|it| it.end != SettleEnd::Foreign && !it.id.as_ref().is_some_and(own))
         .count();
     for create in ledger
         .creates_of(call)
@@ -113,8 +112,10 @@ fn check_balance(world: &World, call: usize) -> Result<(), Violation> {
         .creates_of(call)
         .filter(|it| it.taken && !it.is_refused())
         .count();
-    let reports = world.reports().iter().filter(|it| it.call == call).count();
-    let ends = reports + answer.returned.iter().chain(&answer.ended).count();
+    let is_own = |it: &&Report| it.call == call && it.end != SettleEnd::Foreign;
+    let reports = world.reports();
+    let ends =
+        reports.iter().filter(is_own).count() + answer.returned.iter().chain(&answer.ended).count();
     if sent == ends {
         Ok(())
     } else {

@@ -46,7 +46,7 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationK
         None => Outcome::NotSent,
     };
     if let Some(cut) = error.downcast_ref::<CollectBodyError>() {
-        return Error::new(ErrorKind::UnreadableAnswer, outcome)
+        return Error::new(ErrorKind::UnreadableResponse, outcome)
             .with_status(cut.head().status)
             .with_trace_id(trace_id(&cut.head().headers));
     }

@@ -32,7 +32,7 @@ pub(super) fn decode(response: Response<TokenResponse>, attempt: &Attempt) -> Er
 /// Reads the token of the 200 to a revoke. It is revoked if its status says so or is absent.
 pub(crate) fn revoked(id: Option<&ActorTokenId>, body: &[u8]) -> Result<ActorToken, Error> {
     let unusable = |why: &str| {
-        let error = Error::new(ErrorKind::UnreadableAnswer, Outcome::Unknown);
+        let error = Error::new(ErrorKind::UnreadableResponse, Outcome::Unknown);
         error.with_status(StatusCode::OK).with_detail(why)
     };
     let token = ActorToken::read(body, id, &mut None).map_err(|it| unusable(&it.to_string()))?;

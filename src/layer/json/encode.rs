@@ -29,6 +29,7 @@ pub(super) fn encode(
     request: ActorTokenRequest,
     trusts_headers: bool,
 ) -> Result<(Request<Payload>, Expected), Error> {
+    request.validate()?;
     let ActorTokenRequest {
         operation,
         headers,
@@ -44,9 +45,8 @@ pub(super) fn encode(
     let kind = operation.kind();
     let (path, bytes, id, expected) = match operation {
         Operation::Create(create) => {
-            create.validate().map_err(|error| invalid(&error))?;
             let bytes = encode_create(&create)?;
-            let lifetime = create.life().unwrap_or(CreateActorToken::DEFAULT_LIFE);
+            let lifetime = create.lifetime().unwrap_or(CreateActorToken::DEFAULT_LIFE);
             record.set_lifetime(lifetime);
             let user_id = Some(create.into_user_id());
             let expected = Expected::Minted { user_id, lifetime };
@@ -85,7 +85,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Error> {
     let is_reserved =
         |name: &&HeaderName| [AUTHORIZATION, CONTENT_LENGTH].contains(name) || is_framing(name);
     match headers.keys().find(is_reserved).cloned() {
-        Some(name) => Err(invalid(&InvalidRequest::ReservedHeader { name })),
+        Some(name) => Err(InvalidRequest::ReservedHeader { name }.into()),
         None => Ok(()),
     }
 }
@@ -95,11 +95,7 @@ fn encode_create(create: &CreateActorToken) -> Result<Bytes, Error> {
         serde_json::to_vec(create).map_err(|_| refused("its claims cannot be written as JSON"))?;
     if json.len() > MAX_REQUEST_BYTES {
         let (bytes, limit) = (json.len(), MAX_REQUEST_BYTES);
-        return Err(invalid(&InvalidRequest::TooLarge { bytes, limit }));
+        return Err(InvalidRequest::TooLarge { bytes, limit }.into());
     }
     Ok(json.into())
-}
-
-fn invalid(error: &InvalidRequest) -> Error {
-    refused(&error.to_string())
 }

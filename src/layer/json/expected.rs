@@ -93,7 +93,7 @@ fn applied(why: &str, id: ActorTokenId) -> Error {
 }
 
 fn unreadable(why: &str, outcome: Outcome) -> Error {
-    Error::new(ErrorKind::UnreadableAnswer, outcome)
+    Error::new(ErrorKind::UnreadableResponse, outcome)
         .with_status(StatusCode::OK)
         .with_detail(why)
 }

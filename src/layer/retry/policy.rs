@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(of(ErrorKind::Transport, Outcome::Unknown), [Stop, Retry]);
         assert_eq!(of(ErrorKind::Timeout, Outcome::Unknown), [Stop, Retry]);
         assert_eq!(
-            of(ErrorKind::UnreadableAnswer, Outcome::Applied),
+            of(ErrorKind::UnreadableResponse, Outcome::Applied),
             [Stop, Stop]
         );
         let certificate = || Error::new(ErrorKind::Connect, Outcome::NotSent).permanent(true);

@@ -1,18 +1,18 @@
-//! [`SettleEvent`], how a token ended that its caller did not get, and the counts of such tokens.
+//! [`SettleEvent`], how a token ended that was not returned to its caller, and the counts of such tokens.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use http::Extensions;
 
 use crate::{ActorTokenId, Error, settle_end::SettleEnd};
 
-/// How a token ended that its caller did not get. It never holds the credential itself.
-#[derive(Debug)]
+/// How a token ended that was not returned to its caller. It never holds the credential itself.
+#[derive(Clone, Debug)]
 pub struct SettleEvent {
     pub(super) end: SettleEnd,
     pub(super) actor_token_id: Option<ActorTokenId>,
     pub(super) exposed_until: Option<SystemTime>,
-    pub(super) error: Option<Error>,
+    pub(super) error: Option<Arc<Error>>,
     pub(super) extensions: Extensions,
 }
 
@@ -29,16 +29,16 @@ impl SettleEvent {
         self.actor_token_id.as_ref()
     }
 
-    /// Returns until when the token can be used at the latest; `None` once it is revoked or used.
+    /// Returns the time until which the token can be used; `None` if it was revoked or used.
     #[must_use]
     pub fn exposed_until(&self) -> Option<SystemTime> {
         self.exposed_until
     }
 
-    /// Returns why the token could not be revoked, if that was tried.
+    /// Returns the error of the last revoke, if one failed.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
-        self.error.as_ref()
+        self.error.as_deref()
     }
 
     /// Returns the extensions of the create.
@@ -48,7 +48,7 @@ impl SettleEvent {
     }
 }
 
-/// How many tokens met which end.
+/// How many tokens ended in which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SettleCounts {
@@ -91,27 +91,27 @@ pub struct DrainReport {
 }
 
 impl DrainReport {
-    /// Returns how many tokens met which end since the client was built.
+    /// Returns how many tokens ended in which way since the client was built.
     #[must_use]
     pub fn counts(&self) -> SettleCounts {
         self.counts
     }
 
-    /// Returns how many lost creates and their revokes were given up because time ran out. Those that may
-    /// have left a token are reported and [counted](Self::counts) as soon as their runtime runs or ends.
+    /// Returns how many lost creates and their revokes were given up at the limit of the drain. Those that
+    /// may have left a token are reported and [counted](Self::counts) as soon as their runtime runs or ends.
     #[must_use]
     pub fn cut_short(&self) -> usize {
         self.cut_short
     }
 
-    /// Returns how many creates are in flight whose callers still wait for them. A call that is between two
-    /// attempts is not counted.
+    /// Returns how many creates of waiting callers are in flight. A call between two attempts is not
+    /// counted.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Returns whether nothing was left to do.
+    /// Returns whether everything was settled and nothing is in flight.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.cut_short == 0 && self.in_flight == 0

@@ -323,7 +323,7 @@ impl Obligation {
             end,
             actor_token_id: id,
             exposed_until,
-            error,
+            error: error.map(Arc::new),
             extensions: self.origin.extensions.clone(),
         });
     }

@@ -21,7 +21,7 @@
 //! | `server.address`, `server.port` | the server it is sent to |
 //! | `http.request.resend_count` | from the second attempt on |
 //! | `http.response.status_code` | if there was a response |
-//! | `error.type` | the status, or one of `timeout`, `connect`, `transport`, `overloaded`, `runtime`, `key`, `invalid_request`, `unreadable_answer`, `already_accepted`, `already_revoked`, `foreign`, `cancelled`, `panic` |
+//! | `error.type` | the status, or one of `timeout`, `connect`, `transport`, `overloaded`, `runtime`, `key`, `invalid_request`, `refused`, `unreadable_response`, `already_accepted`, `already_revoked`, `foreign`, `cancelled`, `panic` |
 //! | `clerk.outcome` | `ok`, `not_sent`, `rejected`, `unknown`, `applied`; none when it was cancelled |
 //! | `clerk.error.code`, `clerk.trace_id` | from the response |
 //! | `actor_token.id` | of a revoke, or of a token that a failed create minted |

@@ -137,7 +137,7 @@ fn requests() -> Vec<(String, ActorTokenRequest)> {
             ActorTokenRequest::create(create()).header(name, value),
         )
     };
-    let elsewhere = "https://elsewhere.example/v1".parse().unwrap();
+    let elsewhere = "https://elsewhere.example/v1";
     let mut requests = vec![
         (
             "no user".into(),
