@@ -171,6 +171,16 @@ impl ClerkError {
         }
     }
 
+    /// Returns the entry for a revoke of a token with this status.
+    #[cfg(feature = "server")]
+    pub(crate) fn cannot_be_revoked(status: &crate::ActorTokenStatus) -> Self {
+        let sentence = format!(
+            "Actor token cannot be revoked because its status is {status}. Only pending tokens can be revoked."
+        );
+        let code = Self::ACTOR_TOKEN_CANNOT_BE_REVOKED;
+        Self::new(code, "cannot be revoked", sentence)
+    }
+
     /// Adds a detail to `meta`.
     #[must_use]
     pub fn with_meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {

@@ -160,12 +160,7 @@ impl State {
         if entry.status == ActorTokenStatus::Pending {
             return Ok(entry.end(ActorTokenStatus::Revoked, now));
         }
-        let sentence = format!(
-            "Actor token cannot be revoked because its status is {}. Only pending tokens can be revoked.",
-            entry.status.as_str()
-        );
-        let code = "actor_token_cannot_be_revoked_code";
-        let entry = ClerkError::new(code, "cannot be revoked", sentence);
+        let entry = ClerkError::cannot_be_revoked(&entry.status);
         Err(refusal(StatusCode::BAD_REQUEST, entry))
     }
 

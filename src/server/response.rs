@@ -10,7 +10,7 @@ use http::{
 
 use super::ResponseBody;
 use crate::{
-    ActorToken, BoxError, ClerkError, ClerkErrors, Error, ErrorKind, Outcome,
+    ActorToken, ActorTokenStatus, BoxError, ClerkError, ClerkErrors, Error, ErrorKind, Outcome,
     layer::timeout::TimedOut,
 };
 
@@ -159,6 +159,11 @@ fn translated(error: &Error) -> (StatusCode, ClerkErrors) {
                 "is invalid",
                 error.to_string(),
             ),
+        ),
+        // The API may also say so in a 200, which a client would take for success.
+        ErrorKind::AlreadyAccepted if outcome.is_without_effect() => (
+            StatusCode::BAD_REQUEST,
+            ClerkError::cannot_be_revoked(&ActorTokenStatus::Accepted),
         ),
         _ if is_timeout => (
             StatusCode::GATEWAY_TIMEOUT,

@@ -216,10 +216,11 @@ fn verdict(error: &BoxError, kind: OperationKind, config: &RetryConfig) -> Verdi
         Outcome::NotSent => {
             let is_final =
                 |error: &Error| error.is_permanent() || error.kind() == ErrorKind::Overloaded;
+            let is_final = typed.is_some_and(is_final);
             match typed.and_then(Error::status) {
-                // A layer refused the request before it was sent.
-                Some(status) if status.is_client_error() => is_temporary(Some(status)),
-                _ => config.retry_connection_errors && !typed.is_some_and(is_final),
+                // A layer responded before the request was sent.
+                Some(status) if status.is_client_error() => !is_final && is_temporary(Some(status)),
+                _ => !is_final && config.retry_connection_errors,
             }
         }
         Outcome::Rejected => typed.is_some_and(|error| {
