@@ -1,4 +1,4 @@
-//! Building a client, and its first call with the connection that it needs.
+//! Building a client, and its first call, which connects.
 
 use bench_peers::{Endpoints, Error, PEERS, Peer, PeerKind, Protocol, runtime};
 use tokio::time::Instant;
@@ -34,7 +34,7 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
         let counted = |what| instructions(what, peer, protocol, CALLS, endpoints);
         println!(
             "| {peer}{} | {:.0} | {} | {:.0} | {} |",
-            // The others trust the server's certificate alone.
+            // The others trust only the server's certificate.
             if peer == PeerKind::Ours {
                 ", with webpki's roots"
             } else {

@@ -1,5 +1,4 @@
-//! Instructions and allocations of a call: of client, runtime and connection together, one call after
-//! the other.
+//! Instructions and allocations of a call in client, runtime and connection. Calls are sequential.
 
 use std::{env, path::Path, process::Command};
 
@@ -23,7 +22,7 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
     Ok(())
 }
 
-/// The difference between two runs of different length, so that beginning and end do not count.
+/// Takes the difference of a long and a short run, so that setup does not count.
 pub(crate) fn instructions(
     what: &str,
     peer: PeerKind,
@@ -36,7 +35,7 @@ pub(crate) fn instructions(
     Ok((run(2 * calls)? - run(calls)?) / calls)
 }
 
-/// The instructions of a whole run; callgrind writes to the file where they were spent.
+/// Returns the instructions of a run. callgrind writes its profile to `file`.
 pub(crate) fn run(
     what: &str,
     peer: PeerKind,
@@ -50,7 +49,7 @@ pub(crate) fn run(
     Ok(collected[0])
 }
 
-/// The reads of instructions that miss a simulated first cache of the size of this machine's.
+/// Returns the instruction reads that miss a simulated L1 cache of this machine's size.
 pub(crate) fn instruction_misses(
     peer: PeerKind,
     protocol: Protocol,
@@ -60,7 +59,7 @@ pub(crate) fn instruction_misses(
     let options = ["--cache-sim=yes", "--callgrind-out-file=/dev/null"];
     let run = |calls| -> Result<u64, Error> {
         let collected = collected(&options, "create", peer, protocol, calls, endpoints)?;
-        // Of instructions, data read, and data written there are first the accesses, then the misses.
+        // First the accesses, then the L1 misses: of instructions, data reads, data writes.
         collected
             .get(3)
             .copied()
@@ -69,7 +68,7 @@ pub(crate) fn instruction_misses(
     Ok((run(2 * calls)? - run(calls)?) / calls)
 }
 
-/// What callgrind counted of a whole run, instructions first.
+/// Returns the counters of callgrind for a run, instructions first.
 fn collected(
     options: &[&str],
     what: &str,
@@ -101,7 +100,7 @@ fn collected(
     }
 }
 
-/// The number of allocations, and their bytes.
+/// Returns the allocations of a call and their bytes.
 pub(crate) fn allocations(
     peer: PeerKind,
     protocol: Protocol,

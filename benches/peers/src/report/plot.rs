@@ -1,4 +1,4 @@
-//! Throughput and allocations side by side, as an SVG.
+//! Throughput and allocations as an SVG.
 
 use std::{fmt::Write as _, fs};
 
@@ -19,7 +19,7 @@ pub(crate) fn draw(endpoints: &Endpoints, file: &str) -> Result<(), Error> {
     figures.retain(|it| FLOORS.iter().all(|floor| floor.name() != it.name));
     let names: Vec<_> = figures.iter().map(|it| it.name).collect();
     let throughput: Vec<_> = figures.iter().map(|it| it.throughput).collect();
-    // Of the peers alone, which are the first.
+    // The peers come first, in this order.
     let allocations = PEERS
         .into_iter()
         .map(|peer| Ok(counts::allocations(peer, Protocol::Http1, endpoints)?.0 as f64))
