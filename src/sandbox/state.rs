@@ -108,17 +108,15 @@ impl State {
             return Err(not_found("No user was found with this id."));
         }
         let used = self.minted.len();
-        match self.quota {
-            Some(limit) if used >= limit as usize => {
-                let code = "impersonation_limit_exceeded";
-                let sentence = "The plan of this instance has no impersonations left.";
-                let entry = ClerkError::new(code, "impersonation limit exceeded", sentence)
-                    .with_meta("limit", limit)
-                    .with_meta("used", used);
-                Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, entry))
-            }
-            _ => Ok(()),
+        if self.quota.is_none_or(|limit| used < limit as usize) {
+            return Ok(());
         }
+        let code = "impersonation_limit_exceeded";
+        let sentence = "The plan of this instance has no impersonations left.";
+        let entry = ClerkError::new(code, "impersonation limit exceeded", sentence)
+            .with_meta("limit", self.quota)
+            .with_meta("used", used);
+        Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, entry))
     }
 
     fn mint(&mut self, create: &CreateActorToken, origin: &str) -> Result<ActorToken, Error> {

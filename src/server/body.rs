@@ -45,12 +45,10 @@ pub(super) fn decode(json: &[u8]) -> Result<CreateActorToken, Error> {
     let mut fields = BTreeMap::new();
     // Refused, because JSON readers differ in which value they use.
     let mut is_repeated = false;
-    let read = lenient::members(
-        std::str::from_utf8(json).unwrap_or_default(),
-        |name, value| {
-            is_repeated |= fields.insert(name.to_owned(), value).is_some();
-        },
-    );
+    let json = std::str::from_utf8(json).unwrap_or_default();
+    let read = lenient::members(json, |name, value| {
+        is_repeated |= fields.insert(name.to_owned(), value).is_some();
+    });
     if read.is_err() || is_repeated {
         return Err(unreadable("The request body is not one JSON object."));
     }

@@ -51,8 +51,7 @@ fn route_of_path(path: &str) -> Option<Route> {
     id.parse().ok().map(Route::Revoke)
 }
 
-/// Checks that the request has one of these keys, and one such header: a proxy in front may have checked
-/// another one.
+/// Checks the key. Two `Authorization` headers are refused, because a proxy may have checked either one.
 pub(super) fn check_key(keys: &[SecretKey], headers: &HeaderMap) -> Result<(), Error> {
     let entry = match only_value(headers, AUTHORIZATION).and_then(bearer_key) {
         // Compares all keys, so that the time does not depend on which one matches.

@@ -18,7 +18,7 @@ pub struct SpanContext<'a> {
     pub(super) server: Option<(&'a str, u16)>,
     actor_token_id: Option<&'a str>,
     extensions: &'a Extensions,
-    /// Of the call, for an attempt.
+    /// The deadline of the call, in the span of an attempt.
     pub(super) deadline: Option<Instant>,
 }
 

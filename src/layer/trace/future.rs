@@ -131,7 +131,7 @@ pub struct SpanGuard {
     meter: Meter,
     /// Of a call.
     watch: Option<CallWatch>,
-    /// Of the call, for an attempt.
+    /// The deadline of the call, in the span of an attempt.
     deadline: Option<Instant>,
     ended: bool,
 }

@@ -4,7 +4,7 @@ use bench_peers::{Endpoints, Error, PEERS, Peer, PeerKind, Protocol, runtime};
 use tokio::time::Instant;
 
 use crate::{
-    counts::instructions,
+    counts::Calls,
     loopback::{median, micros},
 };
 
@@ -31,7 +31,7 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
         Ok::<_, Error>(())
     })?;
     for (peer, (build, first)) in PEERS.into_iter().zip(times) {
-        let counted = |what| instructions(what, peer, protocol, CALLS, endpoints);
+        let counted = |what| Calls::new(what, peer, protocol, endpoints).instructions(CALLS);
         println!(
             "| {peer}{} | {:.0} | {} | {:.0} | {} |",
             // The others trust only the server's certificate.

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, fs};
 
 use bench_peers::{Endpoints, Error, FLOORS, PEERS, PeerKind, Protocol};
 
-use crate::{counts, loopback};
+use crate::{counts::Calls, loopback};
 
 const CONCURRENCY: usize = 64;
 const BAR: f64 = 22.0;
@@ -22,7 +22,8 @@ pub(crate) fn draw(endpoints: &Endpoints, file: &str) -> Result<(), Error> {
     // The peers come first, in this order.
     let allocations = PEERS
         .into_iter()
-        .map(|peer| Ok(counts::allocations(peer, Protocol::Http1, endpoints)?.0 as f64))
+        .map(|peer| Calls::new("create", peer, Protocol::Http1, endpoints).allocations())
+        .map(|counts| Ok(counts?.0 as f64))
         .collect::<Result<Vec<_>, Error>>()?;
 
     let (width, height) = (LABELS + 2.0 * PANEL, TOP + STEP * names.len() as f64 + 12.0);

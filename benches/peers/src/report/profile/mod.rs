@@ -14,7 +14,7 @@ use std::{
 
 use bench_peers::{Endpoints, Error, PeerKind, Protocol};
 
-use crate::counts;
+use crate::counts::Calls;
 
 const CALLS: u64 = 300;
 
@@ -36,10 +36,11 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
     for protocol in [Protocol::Http1, Protocol::Http1Tls] {
         let columns = PeerKind::measured()
             .map(|peer| {
+                let calls = Calls::new("create", peer, protocol, endpoints);
                 Ok(Column {
                     peer,
-                    profile: of_call(peer, protocol, endpoints, &folder.0)?,
-                    misses: counts::instruction_misses(peer, protocol, CALLS, endpoints)?,
+                    profile: of_call(calls, &folder.0)?,
+                    misses: calls.instruction_misses(CALLS)?,
                 })
             })
             .collect::<Result<Vec<_>, Error>>()?;
@@ -49,15 +50,10 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
 }
 
 /// Takes the difference of a long and a short run, so that setup does not count.
-fn of_call(
-    peer: PeerKind,
-    protocol: Protocol,
-    endpoints: &Endpoints,
-    folder: &Path,
-) -> Result<Profile, Error> {
+fn of_call(calls: Calls<'_>, folder: &Path) -> Result<Profile, Error> {
     let file = folder.join("callgrind.out");
-    let run = |calls| -> Result<Profile, Error> {
-        let counted = counts::run("create", peer, protocol, calls, endpoints, &file)?;
+    let run = |number| -> Result<Profile, Error> {
+        let counted = calls.profile(number, &file)?;
         of_run(&fs::read_to_string(&file)?, counted)
     };
     let (mut profile, shorter) = (run(2 * CALLS)?, run(CALLS)?);
