@@ -161,8 +161,8 @@ impl Headers {
             request.headers_mut().reserve(MAX_HEADERS);
             describe_body(&mut request);
             let headers = |request: Request<Body>| Response::new(request.into_parts().0.headers);
-            let echo = service_fn(move |request| ready(Ok::<_, Infallible>(headers(request))));
-            let Ok(response) = set.layer(echo).call(request).into_inner();
+            let capture = service_fn(move |request| ready(Ok::<_, Infallible>(headers(request))));
+            let Ok(response) = set.layer(capture).call(request).into_inner();
             response.into_body()
         };
         Self {

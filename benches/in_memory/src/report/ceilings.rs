@@ -63,7 +63,7 @@ fn read() -> Result<HashMap<String, Ceiling>, Error> {
         .collect()
 }
 
-/// Prints every case beside its ceiling.
+/// Prints every case with its ceiling.
 ///
 /// # Errors
 ///

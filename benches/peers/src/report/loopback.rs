@@ -34,7 +34,7 @@ pub(crate) fn print(endpoints: &Endpoints, concurrency: &[usize]) -> Result<(), 
         "| | in flight | | calls/s | of hyper-util | p50 µs | p99 µs | CPU µs/call | of hyper-util |\n\
          |---|--:|---|--:|--:|--:|--:|--:|--:|"
     );
-    let mut beside = Vec::new();
+    let mut comparisons = Vec::new();
     for protocol in PROTOCOLS {
         for &concurrency in concurrency {
             let figures = measure(endpoints, protocol, concurrency)?;
@@ -54,14 +54,14 @@ pub(crate) fn print(endpoints: &Endpoints, concurrency: &[usize]) -> Result<(), 
             let ours = of(PeerKind::Ours).ok_or("no result of this crate")?;
             let others = figures.iter().filter(|it| it.name != ours.name);
             let ratios: Vec<_> = others.map(|it| (it.name, ours.ratios_to(it))).collect();
-            beside.push((protocol, concurrency, ratios));
+            comparisons.push((protocol, concurrency, ratios));
         }
     }
     println!(
         "\n| {}, of | | in flight | calls/s | CPU/call |\n|---|---|--:|--:|--:|",
         PeerKind::Ours
     );
-    for (protocol, concurrency, ratios) in beside {
+    for (protocol, concurrency, ratios) in comparisons {
         for (name, (throughput, processor)) in ratios {
             // Large ratios have no meaningful decimals.
             let (digits, more) = if throughput < 10.0 { (2, 2) } else { (0, 4) };
