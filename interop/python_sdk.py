@@ -1,4 +1,4 @@
-"""Creates and revokes an actor token through Clerk's official Python SDK, and meets the errors."""
+"""Creates and revokes an actor token with Clerk's Python SDK, and checks the errors."""
 
 import os
 
@@ -6,13 +6,13 @@ import clerk_backend_api
 from clerk_backend_api import Clerk, models
 
 
-def expect(what, found, wanted):
-    print(f"{what}: {found!r}")
-    assert found == wanted, f"{what}: wanted {wanted!r}"
+def expect(name, actual, expected):
+    print(f"{name}: {actual!r}")
+    assert actual == expected, f"{name}: expected {expected!r}"
 
 
-def refused(call, status, code):
-    """The call must fail with this status and code, typed or not by the SDK."""
+def expect_error(call, status, code):
+    """Expects an error with this status and code, whether or not the SDK has a type for it."""
     try:
         call()
     except models.ClerkErrors as error:
@@ -20,7 +20,7 @@ def refused(call, status, code):
     except models.SDKError as error:
         expect("  untyped error", (error.status_code, code in error.body), (status, True))
     else:
-        raise AssertionError(f"was not refused with {status} {code}")
+        raise AssertionError(f"no error, expected {status} {code}")
 
 
 print("clerk-backend-api", clerk_backend_api.VERSION)
@@ -38,19 +38,19 @@ with Clerk(bearer_auth=os.environ["CLERK_SECRET_KEY"], server_url=url) as clerk:
     expect("revoked", (revoked.id, revoked.status.value), (token.id, "revoked"))
 
     print("revoked again:")
-    refused(
+    expect_error(
         lambda: clerk.actor_tokens.revoke(actor_token_id=token.id),
         400,
         "actor_token_cannot_be_revoked_code",
     )
     print("unknown token:")
-    refused(
+    expect_error(
         lambda: clerk.actor_tokens.revoke(actor_token_id="act_unknown"),
         404,
         "resource_not_found",
     )
     print("empty user:")
-    refused(
+    expect_error(
         lambda: clerk.actor_tokens.create(request={**request, "user_id": ""}),
         422,
         "form_param_value_invalid",
@@ -58,5 +58,5 @@ with Clerk(bearer_auth=os.environ["CLERK_SECRET_KEY"], server_url=url) as clerk:
 
 print("wrong key:")
 with Clerk(bearer_auth="sk_test_wrong", server_url=url) as clerk:
-    refused(lambda: clerk.actor_tokens.create(request=request), 401, "clerk_key_invalid")
-print("all as expected")
+    expect_error(lambda: clerk.actor_tokens.create(request=request), 401, "clerk_key_invalid")
+print("ok")

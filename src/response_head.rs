@@ -1,4 +1,4 @@
-//! [`ResponseHead`], what the head of a response says besides its body.
+//! [`ResponseHead`], the part of a response head that the crate uses.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,13 +10,11 @@ use http::{
 
 use crate::text::presentable;
 
-/// What the head of a response says besides its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResponseHead {
     pub(crate) status: StatusCode,
-    /// How long to wait before the next attempt. Not read from a 200.
+    // Both are not read from a 200.
     pub(crate) retry_after: Option<Duration>,
-    /// The trace id. Not read from a 200.
     pub(crate) trace_id: Option<String>,
 }
 
@@ -31,7 +29,7 @@ impl From<&response::Parts> for ResponseHead {
     }
 }
 
-/// Returns the trace id in the headers: `Clerk-Trace-Id`, else `cf-ray`.
+/// Returns the value of `Clerk-Trace-Id`, else `cf-ray`.
 pub(crate) fn trace_id(headers: &HeaderMap) -> Option<String> {
     ["clerk-trace-id", "cf-ray"].into_iter().find_map(|name| {
         let value = headers.get(name)?.to_str().ok()?.trim_ascii();
@@ -39,9 +37,8 @@ pub(crate) fn trace_id(headers: &HeaderMap) -> Option<String> {
     })
 }
 
-/// Returns how long to wait: seconds, or a date relative to the response's `Date`. Of several values
-/// the largest counts. Invalid values, zero and dates in the past are ignored, so that a response cannot
-/// make a retry follow without a pause.
+/// Returns the largest `Retry-After`: seconds, or a date relative to `Date`. Invalid values, zero and
+/// dates in the past are ignored, so that a response cannot cause a retry without backoff.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers
         .get_all(RETRY_AFTER)

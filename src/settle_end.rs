@@ -1,25 +1,25 @@
-//! [`SettleEnd`], how a token ended that was not returned to its caller.
+//! [`SettleEnd`], the result of settling a create.
 
 use std::fmt;
 
-/// How a token ended that was not returned to its caller.
+/// The result of settling: the end of a token that was not returned to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SettleEnd {
-    /// It was revoked and cannot be used.
+    /// It was revoked.
     Revoked,
-    /// It had been used before it could be revoked: **a session is live**.
+    /// It was used before it could be revoked: **a session is live**.
     Accepted,
     /// It exists and could not be revoked.
     NotRevoked,
-    /// It may exist: the response was lost before its id was received, or had no id.
+    /// It may exist, but its id was not received.
     Unknown,
-    /// The response to a create named a token of another user, which is not revoked.
+    /// It belongs to another user than the create's, and was not revoked.
     Foreign,
 }
 
 impl SettleEnd {
-    /// Returns the end as one word, as in events and metrics.
+    /// Returns the word used in events and metrics, such as `not_revoked`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ impl SettleEnd {
         }
     }
 
-    /// Returns whether the token cannot be used any more.
+    /// Returns whether the token can no longer be used.
     #[must_use]
     pub fn is_safe(self) -> bool {
         self == Self::Revoked

@@ -237,7 +237,7 @@ async fn retried_rate_limit_is_two_attempts_and_one_warning() {
     assert_fields(
         &events[0],
         [
-            ("message", "rate limited, trying again after a pause"),
+            ("message", "rate limited, retrying after backoff"),
             ("clerk.operation", "create"),
             ("attempt", "1"),
             ("pause_ms", "2000"),
@@ -270,7 +270,7 @@ async fn rate_limit_that_is_not_retried_is_a_warning() {
 
     let events = capture.events();
     assert_eq!((events.len(), events[0].level), (1, Level::WARN));
-    assert_eq!(events[0].field("message"), "rate limited, not trying again");
+    assert_eq!(events[0].field("message"), "rate limited, not retried");
     assert_eq!(events[0].field("retry_after_ms"), "60000");
 }
 

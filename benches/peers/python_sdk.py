@@ -1,9 +1,8 @@
-"""Creates actor tokens through Clerk's Python SDK, a round for every line that it reads.
+"""Creates actor tokens with Clerk's Python SDK: a round for each line of input.
 
-    python_sdk.py <base URL> <certificate: DER in hex> <key> <user> <admin> <life in seconds>
+    python_sdk.py <base URL> <certificate: DER in hex> <key> <user> <admin> <lifetime in seconds>
 
-A line is "<calls in flight> <calls>". Its answer is a line of seconds: the round's on the clock, those
-of the processor, and those of each call.
+Input: "<calls in flight> <calls>". Output in seconds: wall time, CPU time, and the latency of each call.
 """
 
 import ssl
@@ -23,15 +22,15 @@ clerk = Clerk(
     bearer_auth=key,
     server_url=base_url,
     retry_config=None,
-    # As the SDK makes it, but for whom it trusts: up to 100 connections, 20 of them idle.
+    # The SDK's default except for the trusted certificate: up to 100 connections, 20 of them idle.
     client=httpx.Client(follow_redirects=True, verify=tls, trust_env=False),
 )
 
 
 def create():
-    """Mints a token and reads its link. Returns the seconds that it took."""
+    """Creates a token, reads its link, and returns the latency in seconds."""
     begun = time.perf_counter()
-    # The model: a create takes less time with it than with a dict.
+    # Faster than a dict.
     request = models.CreateActorTokenRequestBody(
         user_id=user_id, actor={"sub": admin_id}, expires_in_seconds=int(life)
     )
@@ -39,12 +38,12 @@ def create():
     return time.perf_counter() - begun
 
 
-# Threads: more calls a second than with `create_async`, alone and with many in flight.
+# Threads make more calls a second than `create_async`, alone and concurrently.
 threads = cache(ThreadPoolExecutor)
 
 
 def seconds(in_flight, calls):
-    """What a round takes, and each of its calls."""
+    """Returns the line of output of a round."""
     begun, processor = time.perf_counter(), time.process_time()
     each = calls // in_flight
     tasks = [

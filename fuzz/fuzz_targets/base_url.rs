@@ -1,4 +1,4 @@
-//! Any text as a base URL: what is accepted leads where it says, and nowhere else.
+//! Any text as a base URL: requests go to the host and port that it names.
 
 #![no_main]
 
@@ -8,7 +8,7 @@ use std::{
 };
 
 use clerk_actor_tokens::{BaseUrl, ClientBuilder};
-use clerk_actor_tokens_fuzz::{Op, TOKEN_ID, block_on, call, key, transport::noting};
+use clerk_actor_tokens_fuzz::{Op, TOKEN_ID, block_on, call, key, transport::recording};
 use http::Uri;
 use libfuzzer_sys::fuzz_target;
 
@@ -22,12 +22,12 @@ fuzz_target!(|text: &str| {
         }
     };
     let shown = base.to_string();
-    let (scheme, rest) = shown.split_once("://").expect("it has a scheme");
-    let (authority, path) = rest.split_at(rest.find('/').expect("it has a path"));
+    let (scheme, rest) = shown.split_once("://").expect("a scheme");
+    let (authority, path) = rest.split_at(rest.find('/').expect("a path"));
 
-    check_place(scheme, authority, text);
+    check_server(scheme, authority, text);
     check_path(path);
-    let again: BaseUrl = shown.parse().expect("what is shown is a base URL");
+    let again: BaseUrl = shown.parse().expect("a base URL can be parsed again");
     assert_eq!(again, base);
     assert_eq!(again.to_string(), shown);
     assert!(again.has_same_authority(&base));
@@ -44,30 +44,29 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// Where the one request of a call went.
+/// Returns the URI of the only request of a call.
 fn sent(base: &BaseUrl, op: Op) -> Uri {
     let seen = Arc::<Mutex<Vec<Uri>>>::default();
-    let client = ClientBuilder::over(key(), noting(&seen)).base_url(base.clone());
-    let client = client.build();
-    let client = client.expect("a transport of one's own is always set up");
+    let client = ClientBuilder::over(key(), recording(&seen)).base_url(base.clone());
+    let client = client.build().expect("valid options");
     let result = block_on(call(&client, op));
     let seen = seen.lock().unwrap();
     assert_eq!(seen.len(), 1, "{result:?}");
     seen[0].clone()
 }
 
-fn check_place(scheme: &str, authority: &str, text: &str) {
+fn check_server(scheme: &str, authority: &str, text: &str) {
     assert!(!authority.contains('@'), "user information");
-    let given = text.split_once("://").expect("it was given with a scheme");
+    let given = text.split_once("://").expect("a scheme");
     let given = given.1.split(['/', '?', '#']).next();
-    assert_eq!(given, Some(authority), "another place than the one given");
+    assert_eq!(given, Some(authority), "another server");
 
     let host_end = authority.rfind(']').map_or_else(
         || authority.find(':').unwrap_or(authority.len()),
         |bracket| bracket + 1,
     );
     let (host, port) = authority.split_at(host_end);
-    assert!(is_host(host), "no host: {host}");
+    assert!(is_host(host), "not a host: {host}");
     if let Some(port) = port.strip_prefix(':') {
         let digits = port.chars().all(|c| c.is_ascii_digit());
         assert!(digits && port.parse::<u16>().is_ok_and(|port| port > 0));
@@ -78,14 +77,12 @@ fn check_place(scheme: &str, authority: &str, text: &str) {
         assert_eq!(scheme, "http");
         let address = host.trim_start_matches('[').trim_end_matches(']');
         let is_loopback = host.eq_ignore_ascii_case("localhost")
-            || address
-                .parse::<IpAddr>()
-                .is_ok_and(|address| address.is_loopback());
+            || (address.parse::<IpAddr>()).is_ok_and(|address| address.is_loopback());
         assert!(is_loopback, "plain HTTP to {host}");
     }
 }
 
-/// A name, or an IPv6 address in brackets.
+/// Returns whether this is a name, or an IPv6 address in brackets.
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[') {
         Some(address) => address

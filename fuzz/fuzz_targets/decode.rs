@@ -1,7 +1,6 @@
-//! Any answer in any pieces, from a transport that breaks, hangs or answers early.
+//! Any response in any pieces, from a transport that fails, hangs or responds early.
 //!
-//! Four bytes say how the transport behaves, two more are the status, the rest is the answer as
-//! [`Answer`] reads it.
+//! Input: four bytes for the transport, two for the status, then a [`FuzzResponse`].
 
 #![no_main]
 
@@ -12,10 +11,9 @@ use clerk_actor_tokens::{
     ActorToken, Body, BoxError, ClientBuilder, Error, ErrorKind, Outcome, RetryConfig,
 };
 use clerk_actor_tokens_fuzz::{
-    CALL_TIMEOUT, KEY, Op, TOKEN_ID, USER_ID,
-    answer::Answer,
-    block_on, call, key,
-    oracle::{Shown, id_of, is_id},
+    CALL_TIMEOUT, KEY, Op, TOKEN_ID, USER_ID, block_on, call, key,
+    oracle::{Shown, is_id},
+    response::FuzzResponse,
     transport::End,
 };
 use http::{Request, StatusCode};
@@ -23,43 +21,43 @@ use libfuzzer_sys::fuzz_target;
 use tower::service_fn;
 
 #[derive(Clone, Copy, PartialEq)]
-enum Way {
-    Answers,
-    Fails,
-    Hangs,
+enum Action {
+    Respond,
+    Fail,
+    Hang,
 }
 
 struct Plan {
     op: Op,
     retries: bool,
     takes_body: bool,
-    way: Way,
+    action: Action,
     piece: usize,
     end: End,
-    answer: Answer,
+    response: FuzzResponse,
 }
 
 impl Plan {
     fn new(bytes: &[u8]) -> arbitrary::Result<Self> {
         let mut u = Unstructured::new(bytes);
-        let [flags, way, piece, end] = u.arbitrary()?;
+        let [flags, action, piece, end] = u.arbitrary()?;
         let status: u16 = u.arbitrary()?;
         Ok(Self {
             op: Op::of(flags),
             retries: flags & 2 != 0,
             takes_body: flags & 4 == 0,
-            way: match way {
-                0..=223 => Way::Answers,
-                224..=239 => Way::Fails,
-                _ => Way::Hangs,
+            action: match action {
+                0..=223 => Action::Respond,
+                224..=239 => Action::Fail,
+                _ => Action::Hang,
             },
             piece: if piece == 0 { usize::MAX } else { piece.into() },
             end: match end {
-                0..=191 => End::Whole,
-                192..=223 => End::Broken,
+                0..=191 => End::Complete,
+                192..=223 => End::Error,
                 _ => End::Never,
             },
-            answer: Answer::new(status, u.take_rest()),
+            response: FuzzResponse::new(status, u.take_rest()),
         })
     }
 }
@@ -76,10 +74,10 @@ fuzz_target!(|bytes: &[u8]| {
             if plan.takes_body {
                 let _ = request.into_body().into_bytes();
             }
-            match plan.way {
-                Way::Answers => Ok(plan.answer.response(plan.piece, plan.end)),
-                Way::Fails => Err(BoxError::from("the connection broke")),
-                Way::Hangs => pending().await,
+            match plan.action {
+                Action::Respond => Ok(plan.response.response(plan.piece, plan.end)),
+                Action::Fail => Err(BoxError::from("connection lost")),
+                Action::Hang => pending().await,
             }
         }
     });
@@ -89,7 +87,7 @@ fuzz_target!(|bytes: &[u8]| {
         RetryConfig::disabled()
     };
     let client = ClientBuilder::over(key(), transport).retry(retry).build();
-    let client = client.expect("a transport of one's own is always set up");
+    let client = client.expect("valid options");
     let (result, took) = block_on(async {
         let begun = tokio::time::Instant::now();
         (call(&client, plan.op).await, begun.elapsed())
@@ -97,7 +95,7 @@ fuzz_target!(|bytes: &[u8]| {
 
     assert!(took <= CALL_TIMEOUT, "it took {took:?}");
     let shown = Shown::of(&result);
-    shown.holds_no_secret(id_of(&result));
+    shown.holds_no_secret();
     match &result {
         Ok(token) => {
             shown.is_shorter_than(8 * 1024, 8 * 1024);
@@ -108,17 +106,17 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn check_token(plan: &Plan, token: &ActorToken) {
-    assert!(plan.way == Way::Answers && plan.end == End::Whole);
-    assert_eq!(plan.answer.status, StatusCode::OK, "of that status only");
+    assert!(plan.action == Action::Respond && plan.end == End::Complete);
+    assert_eq!(plan.response.status, StatusCode::OK);
     assert!(is_id(token.id().as_str()));
     match plan.op {
         Op::Create => assert_eq!(token.user_id(), Some(USER_ID)),
         Op::Revoke => assert_eq!(token.id().as_str(), TOKEN_ID),
     }
-    let again = ActorToken::from_json(&token.expose_json()).expect("what it writes it can read");
+    let again = ActorToken::from_json(&token.expose_json()).expect("written JSON can be read");
     assert_eq!(again.id(), token.id());
     assert_eq!(again.user_id(), token.user_id());
-    // What stands where a key was may read differently the second time.
+    // A masked status may be masked differently the second time.
     if !token.status().as_str().contains("sk_") {
         assert_eq!(again.status(), token.status());
     }
@@ -130,7 +128,7 @@ fn check_token(plan: &Plan, token: &ActorToken) {
         Some([ticket.expose_token(), ticket.expose_url()].map(|text| text.map(str::to_owned)))
     };
     assert_eq!(ticket(&again), ticket(token));
-    // The key is no credential of a token, wherever the answer put it.
+    // The client's key is masked, even as a credential.
     assert!(!format!("{token:?}").contains(KEY) || token.id().as_str().contains(KEY));
 }
 
@@ -140,22 +138,22 @@ fn check_error(plan: &Plan, error: &Error) {
         assert_eq!(error.outcome(), Outcome::Applied);
     }
     assert!(error.attempts() > 0 && (plan.retries || error.attempts() == 1));
-    let status = plan.answer.status;
-    let expected: &[Outcome] = match plan.way {
-        Way::Fails | Way::Hangs if plan.takes_body => &[Outcome::Unknown],
-        Way::Fails | Way::Hangs => &[Outcome::NotSent],
-        Way::Answers if status.is_client_error() => &[Outcome::Rejected],
-        Way::Answers if status != StatusCode::OK => &[Outcome::Unknown],
-        Way::Answers if plan.takes_body => &[Outcome::Unknown, Outcome::Applied],
-        // A transport that answers what it did not send is believed neither way.
-        Way::Answers => return,
+    let status = plan.response.status;
+    let expected: &[Outcome] = match plan.action {
+        Action::Fail | Action::Hang if plan.takes_body => &[Outcome::Unknown],
+        Action::Fail | Action::Hang => &[Outcome::NotSent],
+        Action::Respond if status.is_client_error() => &[Outcome::Rejected],
+        Action::Respond if status != StatusCode::OK => &[Outcome::Unknown],
+        Action::Respond if plan.takes_body => &[Outcome::Unknown, Outcome::Applied],
+        // A response to an unsent request proves nothing.
+        Action::Respond => return,
     };
     let outcome = error.outcome();
     assert!(expected.contains(&outcome), "{status}: {outcome}");
-    if plan.way == Way::Answers && plan.end != End::Never {
+    if plan.action == Action::Respond && plan.end != End::Never {
         assert_eq!(error.status(), Some(status));
     }
-    if plan.way == Way::Hangs {
+    if plan.action == Action::Hang {
         assert_eq!(error.kind(), ErrorKind::Timeout);
     }
 }

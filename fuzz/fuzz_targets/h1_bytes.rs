@@ -1,8 +1,7 @@
-//! A peer that reads whole requests and answers each with the same raw bytes, over an in-memory pipe
-//! and either transport: the default one, or hyper-util's client.
+//! A server that responds to each request with the same raw bytes, over an in-memory pipe and either
+//! transport: the default one, or hyper-util's client.
 //!
-//! The first byte says how the peer behaves, the rest is what it writes. `~K~` in it stands for the
-//! client's own key.
+//! Input: a byte for the server's behaviour, then the bytes that it writes. `~K~` becomes the client's key.
 
 #![no_main]
 
@@ -20,13 +19,12 @@ use std::{
 
 use clerk_actor_tokens::{ActorToken, Body, ClientBuilder, Error, Outcome};
 use clerk_actor_tokens_fuzz::{
-    CALL_TIMEOUT, Op, TOKEN_ID, USER_ID,
-    answer::with_key,
-    call, key,
-    oracle::{Shown, id_of, is_id},
+    CALL_TIMEOUT, Op, TOKEN_ID, USER_ID, call, key,
+    oracle::{Shown, is_id},
     paused_runtime,
+    response::with_key,
 };
-use http::Uri;
+use http::{Request, StatusCode, Uri};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::{
     client::legacy::{
@@ -39,15 +37,15 @@ use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tower::Service;
 
-/// What the peer writes, and how.
+/// The behaviour of the server.
 struct Script {
     bytes: Vec<u8>,
-    /// Whether it closes the connection after its first answer, or reads on.
+    /// Whether it closes the connection after its first response.
     closes: bool,
-    /// How many bytes it writes at once.
+    /// The number of bytes in one write.
     piece: usize,
-    /// Whether it is talked to by hyper-util's client.
-    by_client: bool,
+    /// Whether the transport is hyper-util's client.
+    hyper_client: bool,
 }
 
 impl Script {
@@ -63,11 +61,11 @@ impl Script {
             bytes,
             closes: flags & 2 == 0,
             piece: piece.max(1),
-            by_client: flags & 32 != 0,
+            hyper_client: flags & 32 != 0,
         }
     }
 
-    async fn play(&self, mut connection: DuplexStream, seen: &AtomicU32) -> io::Result<()> {
+    async fn serve(&self, mut connection: DuplexStream, seen: &AtomicU32) -> io::Result<()> {
         loop {
             read_request(&mut connection).await?;
             seen.fetch_add(1, Ordering::SeqCst);
@@ -109,39 +107,36 @@ fuzz_target!(|bytes: &[u8]| {
         seen: Arc::clone(&seen),
     };
     let (result, took) = paused_runtime().block_on(async {
-        let base_url = "http://127.0.0.1".parse().expect("it is a base URL");
-        let client = if script.by_client {
+        let base_url = "http://127.0.0.1".parse().expect("a base URL");
+        let client = if script.hyper_client {
             // Configured like `HyperTransport`.
             let transport = legacy::Client::builder(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(Duration::from_secs(30))
                 .build::<_, Body>(connector);
-            ClientBuilder::over(key(), transport)
-                .base_url(base_url)
-                .build()
+            let builder = ClientBuilder::over(key(), transport);
+            builder.base_url(base_url).build()
         } else {
+            let before_send = |request: &Request<Body>| match request.body().may_be_sent() {
+                true => Ok(()),
+                false => Err("withdrawn".into()),
+            };
             let transport = pooled_transport::Builder::new()
-                .before_send(
-                    |request: &http::Request<Body>| match request.body().may_be_sent() {
-                        true => Ok(()),
-                        false => Err("withdrawn".into()),
-                    },
-                )
+                .before_send(before_send)
                 .build(connector);
-            ClientBuilder::over(key(), transport)
-                .base_url(base_url)
-                .build()
+            let builder = ClientBuilder::over(key(), transport);
+            builder.base_url(base_url).build()
         };
-        let client = client.expect("a transport of one's own is always set up");
+        let client = client.expect("valid options");
         let begun = tokio::time::Instant::now();
         (call(&client, op).await, begun.elapsed())
     });
 
     assert!(took <= CALL_TIMEOUT, "it took {took:?}");
     let shown = Shown::of(&result);
-    shown.holds_no_secret(id_of(&result));
-    shown.is_presentable(id_of(&result));
+    shown.holds_no_secret();
+    shown.is_presentable();
     shown.is_shorter_than(1 << 20, 1 << 24);
     check(op, &script, &result, seen.load(Ordering::SeqCst));
 });
@@ -149,9 +144,9 @@ fuzz_target!(|bytes: &[u8]| {
 fn check(op: Op, script: &Script, result: &Result<ActorToken, Error>, seen: u32) {
     assert!(seen <= 3, "{seen} requests");
     let holds = |status: &[u8]| script.bytes.windows(status.len()).any(|it| it == status);
-    let not_now = holds(b" 421") || holds(b" 425") || holds(b" 429");
+    let is_retried = holds(b" 421") || holds(b" 425") || holds(b" 429");
     assert!(
-        op == Op::Revoke || seen <= 1 || not_now,
+        op == Op::Revoke || seen <= 1 || is_retried,
         "a create was sent {seen} times: {result:?}"
     );
     match result {
@@ -164,8 +159,8 @@ fn check(op: Op, script: &Script, result: &Result<ActorToken, Error>, seen: u32)
         }
         Err(error) if error.outcome() == Outcome::NotSent => assert_eq!(seen, 0, "{error:?}"),
         Err(error) if error.outcome() == Outcome::Rejected => {
-            // A call that ran out of time within an attempt does not repeat its status.
-            let is_refusal = |status: http::StatusCode| status.is_client_error();
+            // A call that timed out within a retry has no status.
+            let is_refusal = |status: StatusCode| status.is_client_error();
             assert!(
                 error.status().map_or(error.is_timeout(), is_refusal),
                 "{error:?}"
@@ -175,7 +170,7 @@ fn check(op: Op, script: &Script, result: &Result<ActorToken, Error>, seen: u32)
     }
 }
 
-/// Connects to a peer that plays the same script on every connection.
+/// Connects to a new server.
 #[derive(Clone)]
 struct Connector {
     script: Arc<Script>,
@@ -194,7 +189,7 @@ impl Service<Uri> for Connector {
     fn call(&mut self, _: Uri) -> Self::Future {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (script, seen) = (Arc::clone(&self.script), Arc::clone(&self.seen));
-        tokio::spawn(async move { script.play(theirs, &seen).await });
+        tokio::spawn(async move { script.serve(theirs, &seen).await });
         ready(Ok(Pipe(TokioIo::new(ours))))
     }
 }

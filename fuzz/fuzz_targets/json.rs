@@ -1,4 +1,4 @@
-//! Any text as a token: what was read is the same after it is written and read again.
+//! Any text as a token: it does not change when it is written and read again.
 
 #![no_main]
 

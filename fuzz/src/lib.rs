@@ -1,32 +1,31 @@
-//! What the targets share: calls on a paused clock, answers made of fuzzed bytes, and the oracles.
+//! Shared by the targets: calls on a paused clock, responses from fuzzed bytes, and the oracles.
 
-pub mod answer;
 pub mod oracle;
+pub mod response;
 pub mod transport;
 
-use std::{cell::RefCell, time::Duration};
+use std::time::Duration;
 
 use clerk_actor_tokens::{
     Actor, ActorToken, ActorTokenId, Client, CreateActorToken, Error, SecretKey,
 };
 use tokio::runtime::Runtime;
 
-/// A part of every secret; it must never show.
+/// A part of every secret. It must never show.
 pub const MARKER: &str = "MARKER";
 
-/// The client's own key.
+/// The client's key.
 pub const KEY: &str = "sk_test_MARKER0a1B2";
 
-/// The user that every create is for.
+/// The user of every create.
 pub const USER_ID: &str = "user_1";
 
-/// The token that every revoke is about.
+/// The token of every revoke.
 pub const TOKEN_ID: &str = "act_1";
 
-/// The longest a call may take, as the client has it by default.
+/// The client's default.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Which of the two operations is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     Create,
@@ -34,18 +33,17 @@ pub enum Op {
 }
 
 impl Op {
-    /// By the lowest bit.
+    /// Reads the lowest bit.
     pub fn of(flags: u8) -> Self {
-        if flags & 1 == 0 {
-            Self::Create
-        } else {
-            Self::Revoke
+        match flags & 1 {
+            0 => Self::Create,
+            _ => Self::Revoke,
         }
     }
 }
 
 pub fn key() -> SecretKey {
-    SecretKey::new(KEY).expect("it is a key")
+    SecretKey::new(KEY).expect("a valid key")
 }
 
 pub async fn call(client: &Client, op: Op) -> Result<ActorToken, Error> {
@@ -55,25 +53,26 @@ pub async fn call(client: &Client, op: Op) -> Result<ActorToken, Error> {
             client.create(create).await
         }
         Op::Revoke => {
-            let id = ActorTokenId::try_from(TOKEN_ID).expect("it is an id");
+            let id = ActorTokenId::try_from(TOKEN_ID).expect("a valid id");
             client.revoke(&id).await
         }
     }
 }
 
-/// A runtime whose clock stands still while anything is left to do, and then jumps ahead.
+/// Returns a runtime with a paused clock, which advances when all tasks are idle.
 pub fn paused_runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
-        .expect("a runtime without I/O can always be built")
+        .expect("a runtime without I/O")
 }
 
-/// Runs `future`, which spawns nothing, on a runtime that is kept from run to run.
+/// Runs a future on one runtime for all inputs.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     thread_local! {
-        static RUNTIME: RefCell<Runtime> = RefCell::new(paused_runtime());
+        // Leaked, because tasks that are dropped with the thread would panic.
+        static RUNTIME: &'static Runtime = Box::leak(Box::new(paused_runtime()));
     }
-    RUNTIME.with_borrow(|runtime| runtime.block_on(future))
+    RUNTIME.with(|runtime| runtime.block_on(future))
 }

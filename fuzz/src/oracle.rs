@@ -1,4 +1,4 @@
-//! What must hold of everything that a call returns.
+//! Checks of the texts that a result shows.
 
 use std::error::Error as StdError;
 
@@ -6,13 +6,16 @@ use clerk_actor_tokens::{ActorToken, ActorTokenId, Error};
 
 use crate::MARKER;
 
-/// What stands in place of a key.
+/// The replacement of a key.
 const MASK: &str = "[redacted]";
 
-/// All that a result shows of itself: first what stands in one line, then what may stand in many.
+/// The texts that a result and its sources show.
 pub struct Shown {
-    pub lines: Vec<String>,
-    pub pretty: Vec<String>,
+    lines: Vec<String>,
+    /// With line breaks.
+    pretty: Vec<String>,
+    /// May read like a key.
+    id: Option<ActorTokenId>,
 }
 
 impl Shown {
@@ -20,6 +23,7 @@ impl Shown {
         let mut shown = Self {
             lines: Vec::new(),
             pretty: Vec::new(),
+            id: id_of(result).cloned(),
         };
         match result {
             Ok(token) => {
@@ -39,30 +43,33 @@ impl Shown {
         shown
     }
 
-    fn texts(&self) -> impl Iterator<Item = &str> {
-        self.lines.iter().chain(&self.pretty).map(String::as_str)
+    /// Returns all texts without the id.
+    fn texts(&self) -> impl Iterator<Item = String> {
+        let texts = self.lines.iter().chain(&self.pretty);
+        texts.map(|text| match &self.id {
+            Some(id) => text.replace(id.as_str(), ""),
+            None => text.clone(),
+        })
     }
 
-    /// No secret shows. An id is an id, whatever it reads like.
-    pub fn holds_no_secret(&self, id: Option<&ActorTokenId>) {
+    /// Asserts that no secret shows.
+    pub fn holds_no_secret(&self) {
         for text in self.texts() {
-            let rest = id.map_or_else(|| text.to_owned(), |id| text.replace(id.as_str(), ""));
-            assert!(!rest.contains(MARKER), "a secret shows: {text}");
+            assert!(!text.contains(MARKER), "a secret shows: {text}");
         }
     }
 
-    /// Nothing looks like a key, and nothing can confuse a terminal.
-    pub fn is_presentable(&self, id: Option<&ActorTokenId>) {
+    /// Asserts that no key and no control character shows.
+    pub fn is_presentable(&self) {
         for text in self.texts() {
-            let rest = id.map_or_else(|| text.to_owned(), |id| text.replace(id.as_str(), ""));
-            for (at, found) in rest.match_indices("sk_") {
-                let (before, after) = (&rest[..at], &rest[at + found.len()..]);
+            for (at, found) in text.match_indices("sk_") {
+                let (before, after) = (&text[..at], &text[at + found.len()..]);
                 let in_word = before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
                 if in_word && !["test_", "live_"].iter().any(|it| after.starts_with(it)) {
-                    // The end of a word, like `task_`.
+                    // A word such as `task_`.
                     continue;
                 }
-                // The mask may itself be cut where a text gets too long.
+                // A long text may be cut within the mask.
                 let cut = after.split_once('…').map(|(before, _)| before);
                 let is_masked =
                     after.starts_with(MASK) || cut.is_some_and(|before| MASK.starts_with(before));
@@ -70,15 +77,18 @@ impl Shown {
             }
         }
         for line in &self.lines {
-            assert!(!line.chars().any(is_unsafe), "not fit to show: {line:?}");
+            assert!(!line.chars().any(is_unsafe), "control character: {line:?}");
         }
         for text in &self.pretty {
             let unsafe_char = |c: char| c != '\n' && is_unsafe(c);
-            assert!(!text.chars().any(unsafe_char), "not fit to show: {text:?}");
+            assert!(
+                !text.chars().any(unsafe_char),
+                "control character: {text:?}"
+            );
         }
     }
 
-    /// Nothing is longer than this, in bytes.
+    /// Asserts that no text is longer than these limits, in bytes.
     pub fn is_shorter_than(&self, line: usize, pretty: usize) {
         for (texts, limit) in [(&self.lines, line), (&self.pretty, pretty)] {
             for text in texts {
@@ -89,21 +99,20 @@ impl Shown {
     }
 }
 
-/// The id that a result is about.
-pub fn id_of(result: &Result<ActorToken, Error>) -> Option<&ActorTokenId> {
+fn id_of(result: &Result<ActorToken, Error>) -> Option<&ActorTokenId> {
     match result {
         Ok(token) => Some(token.id()),
         Err(error) => error.actor_token_id(),
     }
 }
 
-/// What an [`ActorTokenId`] may consist of, said once more.
+/// Returns whether the text is a valid [`ActorTokenId`].
 pub fn is_id(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     (1..=128).contains(&text.len()) && text.chars().all(allowed)
 }
 
-/// Controls, and whatever changes the direction of text (Unicode's `Bidi_Control`).
+/// Returns whether this is a control character, or one of Unicode's `Bidi_Control`.
 fn is_unsafe(c: char) -> bool {
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || turns

@@ -1,4 +1,4 @@
-//! A transport that does what the fuzzed bytes say.
+//! Transports whose responses are fuzzed.
 
 use std::{
     pin::Pin,
@@ -12,34 +12,24 @@ use http::{Request, Response, Uri};
 use http_body::Frame;
 use tower::util::{ServiceFn, service_fn};
 
-use crate::answer::Answer;
+use crate::response::FuzzResponse;
 
-/// How a body ends.
+/// The end of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    Whole,
-    Broken,
+    Complete,
+    Error,
     Never,
 }
 
-/// A response body in pieces.
-pub struct Pieces {
+/// A response body in frames of at most `piece` bytes.
+pub struct Frames {
     left: Bytes,
     piece: usize,
     end: End,
 }
 
-impl Pieces {
-    pub fn new(body: Bytes, piece: usize, end: End) -> Self {
-        Self {
-            left: body,
-            piece: piece.max(1),
-            end,
-        }
-    }
-}
-
-impl http_body::Body for Pieces {
+impl http_body::Body for Frames {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -49,8 +39,8 @@ impl http_body::Body for Pieces {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if self.left.is_empty() {
             return match self.end {
-                End::Whole => Poll::Ready(None),
-                End::Broken => Poll::Ready(Some(Err("the connection broke".into()))),
+                End::Complete => Poll::Ready(None),
+                End::Error => Poll::Ready(Some(Err("connection lost".into()))),
                 End::Never => Poll::Pending,
             };
         }
@@ -59,39 +49,41 @@ impl http_body::Body for Pieces {
     }
 }
 
-impl Answer {
-    pub fn response(&self, piece: usize, end: End) -> Response<Pieces> {
-        let mut response = Response::new(Pieces::new(self.body.clone(), piece, end));
+impl FuzzResponse {
+    pub fn response(&self, piece: usize, end: End) -> Response<Frames> {
+        let mut response = Response::new(Frames {
+            left: self.body.clone(),
+            piece: piece.max(1),
+            end,
+        });
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers.clone();
         response
     }
 }
 
-type Ready = std::future::Ready<Result<Response<Pieces>, BoxError>>;
+type Ready = std::future::Ready<Result<Response<Frames>, BoxError>>;
 
-/// Takes every request and answers it with `answer` in one piece.
-pub fn answering(
-    answer: Answer,
+/// Reads every request and responds in one frame.
+pub fn responding(
+    response: FuzzResponse,
 ) -> ServiceFn<impl Fn(Request<Body>) -> Ready + Clone + Send + Sync + 'static> {
-    let answer = Arc::new(answer);
+    let response = Arc::new(response);
     service_fn(move |request: Request<Body>| {
         let _ = request.into_body().into_bytes();
-        std::future::ready(Ok(answer.response(usize::MAX, End::Whole)))
+        std::future::ready(Ok(response.response(usize::MAX, End::Complete)))
     })
 }
 
-/// Takes every request, keeps where it went, and refuses it.
-pub fn noting(
+/// Records the URI of every request and responds with a 404.
+pub fn recording(
     seen: &Arc<Mutex<Vec<Uri>>>,
 ) -> ServiceFn<impl Fn(Request<Body>) -> Ready + Clone + Send + Sync + 'static> {
     let seen = Arc::clone(seen);
-    let answer = Arc::new(Answer::new(304, b""));
+    let response = Arc::new(FuzzResponse::new(304, b""));
     service_fn(move |request: Request<Body>| {
-        seen.lock()
-            .expect("nobody panics with it")
-            .push(request.uri().clone());
+        seen.lock().unwrap().push(request.uri().clone());
         let _ = request.into_body().into_bytes();
-        std::future::ready(Ok(answer.response(usize::MAX, End::Whole)))
+        std::future::ready(Ok(response.response(usize::MAX, End::Complete)))
     })
 }

@@ -3,19 +3,18 @@
 //! | header | value |
 //! |---|---|
 //! | `accept` | `application/json` |
-//! | `accept-encoding` | `identity`: nothing is ever decompressed |
-//! | `clerk-api-version` | [`ApiVersion`], `2026-05-12` by default |
-//! | `content-length` | `0`, only without a body: hyper sends none then |
-//! | `content-type` | `application/json`, only with a body |
+//! | `accept-encoding` | `identity`, because responses are not decompressed |
+//! | `clerk-api-version` | [`ApiVersion`], default `2026-05-12` |
+//! | `content-length` | `0` without a body, because hyper omits it; else the transport sets it |
+//! | `content-type` | `application/json` with a body |
 //! | `user-agent` | `clerk-actor-tokens/<version>` |
 //! | `x-clerk-sdk` | `rust/<version>` |
 //!
-//! A request's own `clerk-api-version` and `user-agent` are kept. Its own values of all other headers
-//! are replaced. The length of a body is set by the transport.
+//! They replace the headers of a request, except its `clerk-api-version` and `user-agent`.
 //!
 //! # Position
 //!
-//! In the wire level, above the wire layers of users, so that they see the headers that are sent.
+//! Wire level, above your wire layers, so that these see all headers but the key.
 //!
 //! # Example
 //!
@@ -62,6 +61,9 @@ use crate::{Body, OperationKind};
 const API_VERSION: HeaderName = HeaderName::from_static("clerk-api-version");
 const SDK: HeaderName = HeaderName::from_static("x-clerk-sdk");
 
+/// On the wire: those of this layer, `authorization`, `host` and `content-length`.
+const MAX_HEADERS: usize = 9;
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const ZERO: HeaderValue = HeaderValue::from_static("0");
@@ -70,58 +72,7 @@ const USER_AGENT_VALUE: HeaderValue =
 const SDK_VALUE: HeaderValue =
     HeaderValue::from_static(concat!("rust/", env!("CARGO_PKG_VERSION")));
 
-/// How many headers a request has on the wire: those of this layer, the key, the host and the length.
-const HEADERS: usize = 9;
-
 type Set = SetHeader<HeaderValue>;
-/// One layer of tower-http for each header.
-type SetHeaders = (Set, Set, Set, Set, Set);
-
-#[derive(Debug)]
-struct Headers {
-    set: SetHeaders,
-    /// The headers of a request that brings none of its own: with a body, and without one. To copy them
-    /// takes 2,000 instructions less than to set them.
-    with_body: HeaderMap,
-    without_body: HeaderMap,
-}
-
-impl Headers {
-    fn new(set: SetHeaders) -> Self {
-        let on_empty = |kind, bytes: &'static str| {
-            let mut request = Request::new(Body::new(kind, bytes));
-            request.headers_mut().reserve(HEADERS);
-            describe_body(&mut request);
-            let take = |request: Request<Body>| {
-                ready(Ok::<_, Infallible>(Response::new(
-                    request.into_parts().0.headers,
-                )))
-            };
-            let Ok(response) = set.layer(service_fn(take)).call(request).into_inner();
-            response.into_body()
-        };
-        Self {
-            with_body: on_empty(OperationKind::Create, "{}"),
-            without_body: on_empty(OperationKind::Revoke, ""),
-            set,
-        }
-    }
-}
-
-/// Sets the headers that describe the body, whatever the request brings: a value that is wrong for the
-/// body would corrupt the message.
-fn describe_body(request: &mut Request<Body>) {
-    let is_empty = request.body().is_empty();
-    let headers = request.headers_mut();
-    headers.remove(CONTENT_LENGTH);
-    headers.remove(CONTENT_TYPE);
-    if is_empty {
-        // hyper sends a POST without a body without this header.
-        headers.insert(CONTENT_LENGTH, ZERO);
-    } else {
-        headers.insert(CONTENT_TYPE, JSON);
-    }
-}
 
 /// Layer of [`ApiHeaders`].
 #[derive(Clone, Debug)]
@@ -167,7 +118,6 @@ impl<S> Layer<S> for ApiHeadersLayer {
 #[derive(Clone, Debug)]
 pub struct ApiHeaders<S> {
     inner: S,
-    // Shared, so that the stack is cheap to clone.
     headers: Arc<Headers>,
 }
 
@@ -185,12 +135,10 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> S::Future {
         if request.headers().is_empty() {
-            let is_empty = request.body().is_empty();
-            let headers = match is_empty {
-                true => &self.headers.without_body,
-                false => &self.headers.with_body,
+            *request.headers_mut() = match request.body().is_empty() {
+                true => self.headers.without_body.clone(),
+                false => self.headers.with_body.clone(),
             };
-            request.headers_mut().clone_from(headers);
             return self.inner.call(request);
         }
         describe_body(&mut request);
@@ -198,7 +146,44 @@ where
     }
 }
 
-/// The version of the API that is requested, in the header `clerk-api-version`: a date.
+#[derive(Debug)]
+struct Headers {
+    set: (Set, Set, Set, Set, Set),
+    // For a request without headers. A copy takes 2,000 instructions less than `set`.
+    with_body: HeaderMap,
+    without_body: HeaderMap,
+}
+
+impl Headers {
+    fn new(set: (Set, Set, Set, Set, Set)) -> Self {
+        let fixed = |kind, bytes: &'static str| {
+            let mut request = Request::new(Body::new(kind, bytes));
+            request.headers_mut().reserve(MAX_HEADERS);
+            describe_body(&mut request);
+            let headers = |request: Request<Body>| Response::new(request.into_parts().0.headers);
+            let capture = service_fn(move |request| ready(Ok::<_, Infallible>(headers(request))));
+            let Ok(response) = set.layer(capture).call(request).into_inner();
+            response.into_body()
+        };
+        Self {
+            with_body: fixed(OperationKind::Create, "{}"),
+            without_body: fixed(OperationKind::Revoke, ""),
+            set,
+        }
+    }
+}
+
+/// Replaces the headers that describe the body, because a wrong value would corrupt the message.
+fn describe_body(request: &mut Request<Body>) {
+    let (set, value, unset) = match request.body().is_empty() {
+        true => (CONTENT_LENGTH, ZERO, CONTENT_TYPE),
+        false => (CONTENT_TYPE, JSON, CONTENT_LENGTH),
+    };
+    request.headers_mut().remove(unset);
+    request.headers_mut().insert(set, value);
+}
+
+/// The requested version of the API, a date in the header `clerk-api-version`.
 ///
 /// ```
 /// use clerk_actor_tokens::layer::ApiVersion;
@@ -207,7 +192,7 @@ where
 /// assert!("2025-11-10".parse::<ApiVersion>().is_ok());
 /// assert!("latest".parse::<ApiVersion>().is_err());
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ApiVersion(HeaderValue);
 
 impl ApiVersion {
@@ -229,11 +214,11 @@ impl FromStr for ApiVersion {
     type Err = InvalidApiVersion;
 
     fn from_str(version: &str) -> Result<Self, Self::Err> {
-        let fits = |(byte, wanted): (u8, u8)| match wanted {
-            b'-' => byte == b'-',
-            _ => byte.is_ascii_digit(),
-        };
-        let is_date = version.len() == 10 && version.bytes().zip(*b"2026-05-12").all(fits);
+        let is_date = version.len() == 10
+            && (version.bytes().enumerate()).all(|(at, byte)| match at {
+                4 | 7 => byte == b'-',
+                _ => byte.is_ascii_digit(),
+            });
         let value = HeaderValue::from_str(version).ok().filter(|_| is_date);
         value.map(Self).ok_or(InvalidApiVersion(()))
     }
@@ -242,12 +227,6 @@ impl FromStr for ApiVersion {
 impl fmt::Display for ApiVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for ApiVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ApiVersion({self})")
     }
 }
 

@@ -1,14 +1,16 @@
-//! Puts the path of an operation under the base URL: `/actor_tokens` becomes
+//! Resolves the path of a request against the base URL: `/actor_tokens` becomes
 //! `https://api.clerk.com/v1/actor_tokens`.
+//!
+//! A request's own [`base_url`](crate::ActorTokenRequest::base_url) is used instead if it has the scheme,
+//! host and port of the layer's base URL or of an [allowed](BaseUriLayer::allow) one.
 //!
 //! # Position
 //!
-//! Top of the wire level, so that the wire layers of users see where a request goes.
+//! Top of the wire level, so that your wire layers see the URI that is sent.
 //!
-//! A request may bring its own base URL
-//! ([`ActorTokenRequest::base_url`](crate::ActorTokenRequest::base_url)). It is used if it has the
-//! scheme, host and port of the layer's base URL, or of one that was [allowed](BaseUriLayer::allow).
-//! Otherwise the request is refused before any I/O.
+//! # Errors
+//!
+//! A request with another base URL is refused before any I/O.
 //!
 //! # Example
 //!
@@ -31,7 +33,7 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the request below and has no other effect.
+//! Dropping the future drops the inner future.
 
 use std::{
     sync::Arc,
@@ -49,28 +51,45 @@ use crate::{BaseUrl, Body, BoxError, Error};
 /// Layer of [`BaseUri`].
 #[derive(Clone, Debug)]
 pub struct BaseUriLayer {
-    config: Config,
+    base: BaseUrl,
+    allowed: Vec<BaseUrl>,
+    /// The URI of a create under `base`.
+    create: Uri,
 }
 
 impl BaseUriLayer {
     /// Sends requests to `base`.
     #[must_use]
     pub fn new(base: BaseUrl) -> Self {
-        let create = base.join(CREATE_PATH).unwrap_or_default();
         Self {
-            config: Config {
-                base,
-                allowed: Vec::new(),
-                create,
-            },
+            create: base.join(CREATE_PATH).unwrap_or_default(),
+            allowed: Vec::new(),
+            base,
         }
     }
 
-    /// Also allows requests whose own base URL has the scheme, host and port of `other`.
+    /// Also allows requests with a base URL that has the scheme, host and port of `other`.
     #[must_use]
     pub fn allow(mut self, other: BaseUrl) -> Self {
-        self.config.allowed.push(other);
+        self.allowed.push(other);
         self
+    }
+
+    /// Returns the URI of `path` under the request's own base URL, else under the layer's.
+    fn resolve(&self, path: &str, own: Option<&BaseUrl>) -> Result<Uri, Error> {
+        let mut known = self.allowed.iter().chain([&self.base]);
+        let base = match own {
+            None if path == CREATE_PATH => return Ok(self.create.clone()),
+            None => &self.base,
+            Some(own) if known.any(|known| known.has_same_authority(own)) => own,
+            Some(_) => {
+                return Err(refused(
+                    "its base URL has another host than the client's; allow it when building the client",
+                ));
+            }
+        };
+        base.join(path)
+            .map_err(|error| refused("its URL is too long").with_source(error))
     }
 }
 
@@ -80,16 +99,16 @@ impl<S> Layer<S> for BaseUriLayer {
     fn layer(&self, inner: S) -> Self::Service {
         BaseUri {
             inner,
-            config: Arc::new(self.config.clone()),
+            config: Arc::new(self.clone()),
         }
     }
 }
 
-/// Puts the path of an operation under the base URL, see the [module](self).
+/// Resolves the path of a request against the base URL, see the [module](self).
 #[derive(Clone, Debug)]
 pub struct BaseUri<S> {
     inner: S,
-    config: Arc<Config>,
+    config: Arc<BaseUriLayer>,
 }
 
 impl<S> Service<Request<Body>> for BaseUri<S>
@@ -106,10 +125,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let own = request
-            .body()
-            .options()
-            .and_then(|options| options.base_url.as_ref());
+        let options = request.body().options();
+        let own = options.and_then(|options| options.base_url.as_ref());
         match self.config.resolve(request.uri().path(), own) {
             Ok(uri) => {
                 *request.uri_mut() = uri;
@@ -121,37 +138,5 @@ where
                 ResponseFuture::refused(error)
             }
         }
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Config {
-    base: BaseUrl,
-    allowed: Vec<BaseUrl>,
-    /// The URI of every create without a base URL of its own.
-    create: Uri,
-}
-
-impl Config {
-    /// Returns the URI of `path` under the request's own base URL, else under the layer's.
-    fn resolve(&self, path: &str, own: Option<&BaseUrl>) -> Result<Uri, Error> {
-        let base = match own {
-            None if path == CREATE_PATH => return Ok(self.create.clone()),
-            None => &self.base,
-            Some(own) if self.is_allowed(own) => own,
-            Some(_) => {
-                return Err(refused(
-                    "its base URL has another host than the client's; allow it when building the client",
-                ));
-            }
-        };
-        base.join(path)
-            .map_err(|error| refused("its URL is too long").with_source(error))
-    }
-
-    fn is_allowed(&self, other: &BaseUrl) -> bool {
-        std::iter::once(&self.base)
-            .chain(&self.allowed)
-            .any(|known| known.has_same_authority(other))
     }
 }

@@ -1,11 +1,9 @@
-//! Reads the streaming body of a response into bytes in one piece, up to a limit.
+//! Reads the body of a response into [`Bytes`], up to a limit.
 //!
 //! # Position
 //!
-//! Lowest of the attempt level: above it a response is complete or failed. It stands *inside* the
-//! attempt's timeout, so that reading is bounded in time, and below retry, which would otherwise drop a
-//! half-read body and its connection. Another layer of this kind cannot stand above it, because its
-//! response is no streaming body any more.
+//! Below the attempt's timeout, so that reading is bounded in time. Below retry, which would otherwise
+//! drop an unread body and its connection.
 //!
 //! # Example
 //!
@@ -27,14 +25,14 @@
 //!
 //! # Errors
 //!
-//! The body of a 200 that breaks off or exceeds the limit is a [`CollectBodyError`]. It keeps the head
-//! and the bytes so far, because they may hold the id of a minted token. Of any other status, a part of
-//! the body serves as well as the whole, so that it is a response.
+//! A 200 with an incomplete or too long body is a [`CollectBodyError`]. It keeps the head and the bytes
+//! received, because they may contain the id of a minted token. With any other status the bytes received
+//! become the response.
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the exchange. The record of the call keeps the bytes so far, where
-//! [`SettleLayer`](super::SettleLayer) finds the id of a minted token.
+//! Dropping the future drops the exchange. [`SettleLayer`](super::SettleLayer) still gets the bytes
+//! received.
 
 use std::{
     fmt,
@@ -58,7 +56,7 @@ pub struct CollectBodyLayer {
 }
 
 impl CollectBodyLayer {
-    /// Reads at most `limit` bytes of a response.
+    /// Reads at most `limit` bytes of a response body.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { limit }
@@ -66,7 +64,7 @@ impl CollectBodyLayer {
 }
 
 impl Default for CollectBodyLayer {
-    /// 256 KiB, a hundred times what the API sends.
+    /// 256 KiB, a hundred times the size of the API's responses.
     fn default() -> Self {
         Self::new(256 * 1024)
     }
@@ -83,7 +81,7 @@ impl<S> Layer<S> for CollectBodyLayer {
     }
 }
 
-/// Reads the body of a response, see the [module](self).
+/// Reads the body of a response into [`Bytes`], see the [module](self).
 #[derive(Clone, Copy, Debug)]
 pub struct CollectBody<S> {
     inner: S,
@@ -136,7 +134,6 @@ pin_project! {
             future: F,
         },
         Body {
-            // Taken when the body has ended.
             head: Option<response::Parts>,
             #[pin]
             body: B,
@@ -167,28 +164,28 @@ where
                 }
                 StateProj::Body { head, body } => (head, body),
             };
-            let failure = match ready!(body.as_mut().poll_frame(cx)) {
+            let end = match ready!(body.as_mut().poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     // Trailers are ignored.
                     let Ok(data) = frame.into_data() else {
                         continue;
                     };
                     let fits = this.attempt.receive(data.into(), *this.limit);
-                    // The end may be known with the last frame.
                     if fits && !body.is_end_stream() {
                         continue;
                     }
-                    (!fits).then_some(Failure::TooLong(*this.limit))
+                    fits.then_some(()).ok_or(None)
                 }
-                Some(Err(error)) => Some(Failure::BrokenOff(error.into())),
-                None => None,
+                Some(Err(error)) => Err(Some(error.into())),
+                None => Ok(()),
             };
             let head = head.take().expect("polled after it was ready");
-            return Poll::Ready(match failure {
-                Some(failure) if head.status == StatusCode::OK => Err(CollectBodyError {
+            return Poll::Ready(match end {
+                Err(source) if head.status == StatusCode::OK => Err(CollectBodyError {
                     head,
                     prefix: this.attempt.received(),
-                    failure,
+                    limit: *this.limit,
+                    source,
                 }
                 .into()),
                 _ => Ok(Response::from_parts(head, this.attempt.take_received())),
@@ -198,7 +195,7 @@ where
 }
 
 impl<F, B> fmt::Debug for ResponseFuture<F, B> {
-    /// Shows nothing of the inner future, which may hold a response.
+    /// Leaves out the inner future, because it may contain a response.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
             .field("limit", &self.limit)
@@ -207,17 +204,14 @@ impl<F, B> fmt::Debug for ResponseFuture<F, B> {
     }
 }
 
-/// The error of a 200 whose body could not be read to its end. It shows nothing of the body.
+/// The error of a 200 with an incomplete or too long body. `Debug` leaves out the bytes.
+#[derive(thiserror::Error)]
 pub struct CollectBodyError {
     head: response::Parts,
     prefix: Bytes,
-    failure: Failure,
-}
-
-#[derive(Debug)]
-enum Failure {
-    TooLong(usize),
-    BrokenOff(BoxError),
+    limit: usize,
+    /// `None` if the body is longer than the limit.
+    source: Option<BoxError>,
 }
 
 impl CollectBodyError {
@@ -236,12 +230,13 @@ impl CollectBodyError {
 
 impl fmt::Display for CollectBodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.failure {
-            Failure::TooLong(limit) => write!(f, "the response is longer than {limit} bytes"),
-            Failure::BrokenOff(_) => {
-                let bytes = self.prefix.len();
-                write!(f, "the response broke off after {bytes} bytes")
-            }
+        match &self.source {
+            None => write!(f, "the response is longer than {} bytes", self.limit),
+            Some(_) => write!(
+                f,
+                "the response body failed after {} bytes",
+                self.prefix.len()
+            ),
         }
     }
 }
@@ -251,16 +246,7 @@ impl fmt::Debug for CollectBodyError {
         f.debug_struct("CollectBodyError")
             .field("status", &self.head.status)
             .field("received", &self.prefix.len())
-            .field("failure", &self.failure)
+            .field("source", &self.source)
             .finish_non_exhaustive()
-    }
-}
-
-impl std::error::Error for CollectBodyError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.failure {
-            Failure::TooLong(_) => None,
-            Failure::BrokenOff(error) => Some(&**error),
-        }
     }
 }

@@ -5,31 +5,31 @@
 //!                             │                                                   ▲
 //!  ── observers ──────────────────────────────────────────────────────────────────────────────────
 //!   TraceCall                 │    one span a call
-//!   (your observer layers)    │    see Result<ActorToken, Error>; a watch shows cancelled calls too
+//!   (your observer layers)    │    see Result<ActorToken, Error>; a CallWatch shows cancelled calls too
 //!   TypedError                │    any failure below → one Error with its outcome
 //!  ── call level: once per call, ActorTokenRequest → ActorToken ──────────────────────────────────
 //!   (your call layers)        │    authorization, limits, filters
-//!   Timeout  per call         │    the whole budget: readiness, attempts and backoff included
+//!   Timeout  per call         │    readiness, all attempts and backoff
 //!   Json                      │    encodes once; decodes a 200 once
 //!  ── attempt level: repeated, http::Request<Payload> → http::Response<TokenResponse> ────────────
-//!   Retry                     │    tower::retry with our policy: outcome, backoff, Retry-After, budget
-//!   (your attempt layers)     │    a retry or a hedge of your own
+//!   Retry                     │    decides by outcome; backoff, Retry-After, retry budget
+//!   (your attempt layers)     │    your own retry or hedge
 //!   Trace                     │    one span an attempt
 //!   DecodeError               │    any failure of an attempt → one typed Error with its outcome
 //!  ── one attempt: http::Request<Body>, which is not Clone ───────────────────────────────────────
 //!   Timeout  per attempt      │    head and body
-//!   Settle                    │    a lost create goes on in the background; what it mints is revoked
+//!   Settle                    │    a dropped create goes on in the background; its token is revoked
 //!   CollectBody               │    streams → bytes, up to a limit
 //!  ── wire level: http::Request<Body> → http::Response<impl http_body::Body> ─────────────────────
-//!   BaseUri, ApiHeaders       │    where the API is, and its fixed headers
+//!   BaseUri, ApiHeaders       │    the address of the API, and its fixed headers
 //!   (your wire layers)        │    signing, trace headers, metrics; never see the key
 //!   BearerAuth                │    the key, for the base authority only
 //!                             ▼
 //!   transport: any Service<http::Request<Body>, Response = http::Response<B>>
 //! ```
 //!
-//! Each can be used alone, or from [`ClientBuilder`](crate::ClientBuilder) with the client's
-//! configuration. [`ClientBuilder::service`](crate::ClientBuilder::service) is all of them composed.
+//! Use each alone, or from a [`ClientBuilder`](crate::ClientBuilder) with the client's configuration.
+//! [`ClientBuilder::service`](crate::ClientBuilder::service) composes all of them.
 
 pub mod api_headers;
 pub mod base_uri;

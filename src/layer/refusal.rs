@@ -1,4 +1,4 @@
-//! The future of a layer that may refuse a request, and the errors of such a refusal.
+//! Refusing a request before it is sent: the future and the errors that layers share.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 
 use crate::{BoxError, Error, ErrorKind, Outcome};
 
-/// Returns whether the header frames a message or names its recipient. Only the transport may set those.
+/// Returns whether only the transport may set this header, because it frames or routes the message.
 pub(super) fn is_framing(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
@@ -19,17 +19,16 @@ pub(super) fn is_framing(name: &HeaderName) -> bool {
     )
 }
 
-/// Returns the error of a request that is refused before it is sent.
+/// Returns the error for an invalid request.
 pub(super) fn refused(why: &str) -> Error {
     Error::new(ErrorKind::InvalidRequest, Outcome::NotSent)
         .permanent(true)
         .with_detail(why)
 }
 
-/// Why a call outside of a tokio runtime fails.
 pub(super) const NO_RUNTIME: &str = "it must be made on a tokio runtime";
 
-/// Returns the error of a call outside of a tokio runtime.
+/// Returns the error for a call outside of a tokio runtime.
 pub(crate) fn no_runtime() -> Error {
     Error::new(ErrorKind::Runtime, Outcome::NotSent)
         .permanent(true)
@@ -37,27 +36,23 @@ pub(crate) fn no_runtime() -> Error {
 }
 
 pin_project! {
-    /// The inner future, or the error of a refusal.
+    /// Polls the inner future, or resolves to the error of a refusal.
     pub struct ResponseFuture<F> {
         #[pin]
         inner: Option<F>,
-        refusal: Option<Error>,
+        refusal: Option<BoxError>,
     }
 }
 
 impl<F> ResponseFuture<F> {
     pub(super) fn called(inner: F) -> Self {
-        Self {
-            inner: Some(inner),
-            refusal: None,
-        }
+        let (inner, refusal) = (Some(inner), None);
+        Self { inner, refusal }
     }
 
-    pub(super) fn refused(error: Error) -> Self {
-        Self {
-            inner: None,
-            refusal: Some(error),
-        }
+    pub(super) fn refused(error: impl Into<BoxError>) -> Self {
+        let (inner, refusal) = (None, Some(error.into()));
+        Self { inner, refusal }
     }
 }
 
@@ -73,13 +68,12 @@ where
         if let Some(inner) = this.inner.as_pin_mut() {
             return inner.poll(cx).map_err(Into::into);
         }
-        let error = this.refusal.take().expect("polled after it was ready");
-        Poll::Ready(Err(error.into()))
+        Poll::Ready(Err(this.refusal.take().expect("polled after it was ready")))
     }
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {
-    /// Shows nothing of the inner future, which may hold a response.
+    /// Leaves out the inner future, because it may contain a response.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
             .field("refusal", &self.refusal)

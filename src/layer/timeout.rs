@@ -1,17 +1,17 @@
-//! Bounds the time of a call, or of an attempt.
+//! Limits the time of a call or of an attempt.
 //!
 //! # Position
 //!
-//! Twice in the stack. Over [`ActorTokenRequest`]s it bounds the call: all attempts and backoff
-//! together. Over `http::Request<Body>`s it bounds one attempt: the key provider, the connect phase, and
-//! the response to its last byte. It stands above [`CollectBodyLayer`](super::CollectBodyLayer), so that
-//! a body that never ends is bounded too. A request's own [`ActorTokenRequest::timeout`] or
-//! [`ActorTokenRequest::attempt_timeout`] replaces the layer's limit.
+//! Twice in the stack:
 //!
-//! Over [`ActorTokenRequest`]s the service is always ready. It waits for the readiness of a clone of the
-//! inner service inside its future, so that this wait is bounded too. A `LoadShed` of tower therefore
-//! belongs directly above the limit that it watches, on the same level, and a call layer that waits does so
-//! outside the call's time.
+//! * Over [`ActorTokenRequest`]s it limits the call: readiness, all attempts and backoff. The service is
+//!   always ready, and its future waits for a clone of the inner service. So tower's `LoadShed` belongs
+//!   directly above the limit that it watches, on the same level. A wait in a call layer is not limited.
+//! * Over `http::Request<Body>`s it limits one attempt: the key provider, the connect phase, and the
+//!   response with its body, because it is above [`CollectBodyLayer`](super::CollectBodyLayer).
+//!
+//! A request's own [`ActorTokenRequest::timeout`] or [`ActorTokenRequest::attempt_timeout`] replaces the
+//! limit of the layer.
 //!
 //! # Example
 //!
@@ -33,16 +33,16 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the inner future, nothing else.
+//! Dropping the future drops the inner future.
 //!
 //! # Errors
 //!
-//! [`TimedOut`], and an error outside of a tokio runtime. It panics on a runtime without timers.
+//! [`TimedOut`], or an error outside of a tokio runtime. It panics on a runtime without timers.
 //!
 //! # Differences from `tower::timeout`
 //!
-//! It takes the limit from the request, bounds the readiness of a call, gives the layers below the call's
-//! deadline, and refuses a request without any time before it is sent.
+//! A request can have its own limit, which includes readiness for a call. The layers below know the
+//! deadline of the call. With a limit of zero nothing is sent.
 
 use std::{
     fmt,
@@ -61,7 +61,7 @@ use tower::{ServiceExt, util::Oneshot};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::no_runtime;
+use super::{no_runtime, refusal};
 use crate::{ActorTokenRequest, Body, BoxError};
 
 /// Layer of [`Timeout`].
@@ -71,8 +71,8 @@ pub struct TimeoutLayer {
 }
 
 impl TimeoutLayer {
-    /// Bounds the inner service to `limit`, unless the request has a limit of its own.
-    /// `Duration::MAX` is no bound; with `Duration::ZERO` every request is refused.
+    /// Limits requests without a limit of their own. `Duration::MAX` is no limit; with `Duration::ZERO`
+    /// every request is refused.
     #[must_use]
     pub fn new(limit: Duration) -> Self {
         Self { limit }
@@ -90,7 +90,7 @@ impl<S> Layer<S> for TimeoutLayer {
     }
 }
 
-/// Bounds the time of a call or an attempt, see the [module](self).
+/// Limits the time of a call or an attempt, see the [module](self).
 #[derive(Clone, Copy, Debug)]
 pub struct Timeout<S> {
     inner: S,
@@ -108,64 +108,53 @@ where
     type Future = ResponseFuture<R::Inner<S>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        R::poll_ready(&mut self.inner, cx).map_err(Into::into)
+        match R::SCOPE {
+            // The future waits for a clone.
+            Scope::Call => Poll::Ready(Ok(())),
+            Scope::Attempt => self.inner.poll_ready(cx).map_err(Into::into),
+        }
     }
 
     fn call(&mut self, request: R) -> Self::Future {
         let limit = request.own_limit().unwrap_or(self.limit);
-        let timed_out = TimedOut {
-            scope: R::SCOPE,
-            limit,
+        let scope = R::SCOPE;
+        let timed_out = TimedOut { scope, limit };
+        let end = Instant::now().checked_add(limit);
+        let is_refused = limit.is_zero() || Handle::try_current().is_err();
+        if is_refused {
+            // Releases the reserved readiness, such as a concurrency permit.
+            self.inner = self.inner.clone();
+        }
+        let inner = match is_refused {
+            false => refusal::ResponseFuture::called(request.call(&mut self.inner, end)),
+            true if limit.is_zero() => refusal::ResponseFuture::refused(timed_out),
+            true => refusal::ResponseFuture::refused(no_runtime()),
         };
-        let refusal = if limit.is_zero() {
-            BoxError::from(timed_out)
-        } else if Handle::try_current().is_err() {
-            no_runtime().into()
-        } else {
-            let end = Instant::now().checked_add(limit);
-            return ResponseFuture {
-                inner: Some(request.call(&mut self.inner, end)),
-                end,
-                sleep: None,
-                refusal: None,
-                timed_out,
-            };
-        };
-        // Releases the reserved readiness, such as a concurrency permit.
-        self.inner = self.inner.clone();
         ResponseFuture {
-            inner: None,
-            end: None,
+            inner,
+            end,
             sleep: None,
-            refusal: Some(refusal),
             timed_out,
         }
     }
 }
 
-/// A request whose time can be bounded: [`ActorTokenRequest`] and `http::Request<Body>`; sealed.
+/// A request with a timeout: [`ActorTokenRequest`] and `http::Request<Body>`. It is sealed.
 pub trait Timed: sealed::Timed {}
 
 impl<R: sealed::Timed> Timed for R {}
 
 mod sealed {
-    use super::{Context, Duration, Instant, Poll, Scope, Service};
+    use super::{Duration, Instant, Scope, Service};
 
     pub trait Timed: Sized {
         const SCOPE: Scope;
 
-        /// The inner future.
         type Inner<S: Service<Self>>: Future<Output = Result<S::Response, S::Error>>;
 
-        /// Returns the limit of the request itself.
         fn own_limit(&self) -> Option<Duration>;
 
-        fn poll_ready<S>(inner: &mut S, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
-        where
-            S: Service<Self>;
-
-        /// Calls the inner service with a request that must end by then.
-        fn call<S>(self, inner: &mut S, end: Option<Instant>) -> Self::Inner<S>
+        fn call<S>(self, inner: &mut S, deadline: Option<Instant>) -> Self::Inner<S>
         where
             S: Service<Self> + Clone;
     }
@@ -180,18 +169,11 @@ impl sealed::Timed for ActorTokenRequest {
         self.options().and_then(|options| options.timeout)
     }
 
-    fn poll_ready<S>(_: &mut S, _: &mut Context<'_>) -> Poll<Result<(), S::Error>>
-    where
-        S: Service<Self>,
-    {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call<S>(mut self, inner: &mut S, end: Option<Instant>) -> Self::Inner<S>
+    fn call<S>(mut self, inner: &mut S, deadline: Option<Instant>) -> Self::Inner<S>
     where
         S: Service<Self> + Clone,
     {
-        self.deadline = self.deadline.into_iter().chain(end).min();
+        self.deadline = self.deadline.into_iter().chain(deadline).min();
         inner.clone().oneshot(self)
     }
 }
@@ -206,13 +188,6 @@ impl sealed::Timed for http::Request<Body> {
         options.and_then(|options| options.attempt_timeout)
     }
 
-    fn poll_ready<S>(inner: &mut S, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
-    where
-        S: Service<Self>,
-    {
-        inner.poll_ready(cx)
-    }
-
     fn call<S>(self, inner: &mut S, _: Option<Instant>) -> Self::Inner<S>
     where
         S: Service<Self> + Clone,
@@ -225,14 +200,12 @@ pin_project! {
     /// The future of [`Timeout`].
     pub struct ResponseFuture<F> {
         #[pin]
-        inner: Option<F>,
-        // None if the limit is no bound.
+        inner: refusal::ResponseFuture<F>,
+        // `None` without a limit.
         end: Option<Instant>,
-        // Made when the inner future is pending. To make it with the future takes 300 instructions more
-        // for a response that is there at once.
+        // Created when the inner future is pending: 300 instructions less for one that is ready at once.
         #[pin]
         sleep: Option<Sleep>,
-        refusal: Option<BoxError>,
         timed_out: TimedOut,
     }
 }
@@ -246,12 +219,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let Some(inner) = this.inner.as_pin_mut() else {
-            let refusal = this.refusal.take().expect("polled after it was ready");
-            return Poll::Ready(Err(refusal));
-        };
-        if let Poll::Ready(result) = inner.poll(cx) {
-            return Poll::Ready(result.map_err(Into::into));
+        if let Poll::Ready(result) = this.inner.poll(cx) {
+            return Poll::Ready(result);
         }
         if this.sleep.is_none() {
             this.sleep.set(this.end.map(tokio::time::sleep_until));
@@ -259,14 +228,14 @@ where
         let Some(sleep) = this.sleep.as_pin_mut() else {
             return Poll::Pending;
         };
-        // An inner future that uses up its budget must not keep the time from running out.
+        // Unconstrained, because the inner future may have used up the coop budget.
         ready!(pin!(unconstrained(sleep)).poll(cx));
         Poll::Ready(Err((*this.timed_out).into()))
     }
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {
-    /// Shows nothing of the inner future, which may hold a response.
+    /// Leaves out the inner future, because it may contain a response.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
             .field("limit", &self.timed_out.limit)
@@ -275,7 +244,7 @@ impl<F> fmt::Debug for ResponseFuture<F> {
     }
 }
 
-/// What a timeout bounds.
+/// The scope of a timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Scope {
@@ -294,7 +263,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The error of a call or an attempt whose time ran out.
+/// The error of a call or an attempt that took too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the {scope} took longer than {limit:?}")]
 pub struct TimedOut {
@@ -303,7 +272,7 @@ pub struct TimedOut {
 }
 
 impl TimedOut {
-    /// Returns whether the call's or an attempt's time ran out.
+    /// Returns whether a call or an attempt timed out.
     #[must_use]
     pub fn scope(&self) -> Scope {
         self.scope

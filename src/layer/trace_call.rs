@@ -1,27 +1,24 @@
-//! Wraps every call into a span, the parent of its attempts' spans.
+//! Creates a span for each call, the parent of the spans of its attempts.
 //!
 //! # Position
 //!
-//! Outermost, above even [`TypedErrorLayer`](super::TypedErrorLayer): every failure, also of a layer of
-//! the user's, is one typed [`Error`] here, with the outcome of all attempts. The call layers of users
-//! run inside the span. It begins with the call and does not include the wait until the stack is
-//! ready.
+//! Outermost. Below it, [`TypedErrorLayer`](super::TypedErrorLayer) turns any failure into an [`Error`]
+//! with the outcome of all attempts. The span includes your layers, but not the wait for readiness.
 //!
-//! The name is `call`, the target `clerk_actor_tokens`, the level INFO. The fields are:
+//! The span is named `call`, with the target `clerk_actor_tokens` and the level INFO. Its fields:
 //!
-//! | field | |
+//! | field | value |
 //! |---|---|
 //! | `otel.name` | `actor_tokens.create`, `actor_tokens.revoke` |
-//! | `otel.kind` | `internal`; the requests are those of the [attempts](super::trace) |
-//! | `otel.status_code` | `ERROR` when it failed |
+//! | `otel.kind` | `internal`; each [attempt](super::trace) has a client span |
+//! | `otel.status_code` | `ERROR` on failure |
 //! | `clerk.operation` | `create`, `revoke` |
-//! | `clerk.attempts` | how many attempts were begun |
+//! | `clerk.attempts` | the number of attempts |
 //! | `clerk.outcome` | `ok`, `not_sent`, `rejected`, `unknown`, `applied` |
 //! | `actor_token.id` | of the token that was minted or revoked |
-//! | `http.response.status_code`, `error.type`, `clerk.error.code`, `clerk.trace_id` | of its error, as an [attempt](super::trace) has them |
+//! | `http.response.status_code`, `error.type`, `clerk.error.code`, `clerk.trace_id` | from the error, as in an [attempt](super::trace) |
 //!
-//! With the feature `metrics` the layer also measures each call, with or without spans; see
-//! `describe_metrics`.
+//! With the feature `metrics` it also measures calls, even without spans; see `describe_metrics`.
 //!
 //! # Example
 //!
@@ -48,8 +45,8 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the call inside the span and closes the span, with `error.type` =
-//! `cancelled` and the outcome as far as it is known.
+//! Dropping the future drops the call and closes the span, with `error.type` = `cancelled` and the
+//! outcome so far.
 
 use std::task::{Context, Poll};
 
@@ -72,13 +69,13 @@ pub struct TraceCallLayer {
 }
 
 impl TraceCallLayer {
-    /// Spans at the level INFO.
+    /// Creates spans at level INFO.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// No spans. The spans of the attempts are then children of the caller's span.
+    /// Creates no spans. The spans of attempts become children of the caller's span.
     #[must_use]
     pub fn disabled() -> Self {
         Self {
@@ -86,21 +83,21 @@ impl TraceCallLayer {
         }
     }
 
-    /// The level of the spans. Default: INFO.
+    /// Sets the level of the spans. Default: INFO.
     #[must_use]
     pub fn level(mut self, level: Level) -> Self {
         self.make_span = MakeSpan::At(level);
         self
     }
 
-    /// Makes the spans by `make`, with a name, level and fields of your own. A field of the [table](self) that
-    /// is known only at the end is recorded if the span declares it.
+    /// Creates the spans with `make`, which chooses name, level and fields. A field of the [table](self)
+    /// that is known only at the end is recorded if the span declares it.
     ///
     /// ```
     /// use clerk_actor_tokens::layer::TraceCallLayer;
     /// use tracing::field::Empty;
     ///
-    /// /// Put into the request's extensions by the application.
+    /// /// The application inserts it into the extensions of the request.
     /// #[derive(Clone)]
     /// struct RequestId(String);
     ///
@@ -137,7 +134,7 @@ impl<S> Layer<S> for TraceCallLayer {
     }
 }
 
-/// Wraps every call into a span, see the [module](self).
+/// Creates a span for each call, see the [module](self).
 #[derive(Clone, Debug)]
 pub struct TraceCall<S> {
     inner: S,

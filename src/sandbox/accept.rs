@@ -9,15 +9,15 @@ use crate::{
     server::{ResponseBody, response},
 };
 
-/// The path of the links.
+/// The path of a token's link.
 pub(super) const PATH: &str = "/v1/tickets/accept";
 
 /// Why a token cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcceptError {
-    /// No token was minted with this ticket.
-    #[error("no token was minted with this ticket")]
+    /// No token has this ticket.
+    #[error("no token has this ticket")]
     Unknown,
     /// The token has expired.
     #[error("the token has expired")]
@@ -25,8 +25,8 @@ pub enum AcceptError {
     /// The token was revoked.
     #[error("the token was revoked")]
     Revoked,
-    /// The token was used before, and its session is live.
-    #[error("the token was used before")]
+    /// The token was already used. Its session is live.
+    #[error("the token was already used")]
     AlreadyAccepted,
 }
 
@@ -50,28 +50,13 @@ pub(super) fn response(sandbox: &Sandbox, head: &Parts) -> Option<Response<Respo
         }
         Err(error) => error,
     };
-    let (status, code, sentence) = match error {
-        AcceptError::Unknown => (
-            StatusCode::NOT_FOUND,
-            "resource_not_found",
-            "No actor token was found with this ticket.",
-        ),
-        AcceptError::Expired => (
-            StatusCode::BAD_REQUEST,
-            "actor_token_cannot_be_used_code",
-            "This actor token has expired and cannot be used.",
-        ),
-        AcceptError::Revoked => (
-            StatusCode::BAD_REQUEST,
-            "actor_token_revoked_code",
-            "This actor token was revoked and cannot be used.",
-        ),
-        AcceptError::AlreadyAccepted => (
-            StatusCode::BAD_REQUEST,
-            "actor_token_already_used_code",
-            "This actor token was used before. Each can be used once.",
-        ),
+    let (status, code) = match error {
+        AcceptError::Unknown => (StatusCode::NOT_FOUND, "resource_not_found"),
+        AcceptError::Expired => (StatusCode::BAD_REQUEST, "actor_token_cannot_be_used_code"),
+        AcceptError::Revoked => (StatusCode::BAD_REQUEST, "actor_token_revoked_code"),
+        AcceptError::AlreadyAccepted => (StatusCode::BAD_REQUEST, "actor_token_already_used_code"),
     };
+    let sentence = format!("The link cannot be used: {error}.");
     let entry = ClerkError::new(code, error.to_string(), sentence);
     Some(response::of_error(&response::refusal(status, entry)))
 }

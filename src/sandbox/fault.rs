@@ -1,4 +1,4 @@
-//! [`Fault`], a scripted failure on the wire.
+//! Scripted failures on the wire.
 
 use std::{future::pending, io, time::Duration};
 
@@ -15,11 +15,10 @@ use crate::{
     server::{ResponseBody, response},
 };
 
-/// A failure of one request over the wire, see [`Sandbox::inject`](super::Sandbox::inject) and
-/// [`Sandbox::faults_by`](super::Sandbox::faults_by).
+/// A failure of one request over the wire, for [`Sandbox::inject`](super::Sandbox::inject) and
+/// [`Sandbox::faults_by`](super::Sandbox::faults_by). It happens after the request was read.
 ///
-/// The body of the request is always read first. *Applied* means that the operation is carried out
-/// before the fault shows: a create mints.
+/// *Applied* means that the operation takes effect: a create mints a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -27,42 +26,41 @@ pub enum Fault {
     Status(StatusCode),
     /// Not applied; the response is a 429 with `Retry-After`.
     RateLimited {
-        /// The time after which to retry, rounded up to whole seconds on the wire.
+        /// The value of the header, rounded up to whole seconds.
         retry_after: Duration,
     },
     /// Applied; the response has this status and an error body.
     StatusAfter(StatusCode),
-    /// Not applied; the connection breaks.
+    /// Not applied; the connection is reset.
     DisconnectBefore,
-    /// Applied; the connection breaks without a response.
+    /// Applied; the connection is reset without a response.
     DisconnectAfter,
     /// Not applied; no response.
     HangBefore,
     /// Applied; no response.
     HangAfter,
-    /// Applied; the response body breaks off after this many bytes, although its `content-length`
-    /// announces all of them.
+    /// Applied; the connection is reset after this many bytes of the response body. Its
+    /// `content-length` is that of the whole body.
     Truncate(usize),
     /// Applied; the response is a 200 with this body.
     Body(Bytes),
-    /// Applied after this time, with the usual response.
+    /// Applied after this time.
     Delay(Duration),
-    /// Applied at once, with the usual response after this time.
+    /// Applied at once; the response comes after this time.
     DelayAfter(Duration),
-    /// Applied; the response body pauses once.
+    /// Applied; the response body stops for a time.
     Pause {
-        /// How many bytes come before the pause.
+        /// The number of bytes before it stops.
         after: usize,
-        /// How long it pauses.
+        /// How long it stops.
         time: Duration,
     },
-    /// Not applied; the response has this status and an HTML page, like those of proxies.
+    /// Not applied; the response has this status and an HTML page, like a proxy's.
     Html(StatusCode),
 }
 
 impl Fault {
-    /// Returns the response with this fault. `operation` carries the request out and returns the usual
-    /// response.
+    /// Applies the fault to `operation`, which carries the request out.
     pub(super) async fn apply(
         self,
         operation: impl Future<Output = Response<ResponseBody>>,
@@ -87,8 +85,7 @@ impl Fault {
                 return pending().await;
             }
             Self::Truncate(len) => {
-                let response = operation.await;
-                return Ok(response.map(|body| SandboxBody::new(body).truncated(len)));
+                return Ok((operation.await).map(|body| SandboxBody::new(body).truncated(len)));
             }
             Self::Body(body) => {
                 operation.await;
@@ -104,8 +101,7 @@ impl Fault {
                 response
             }
             Self::Pause { after, time } => {
-                let response = operation.await;
-                return Ok(response.map(|body| SandboxBody::new(body).paused(after, time)));
+                return Ok((operation.await).map(|body| SandboxBody::new(body).paused(after, time)));
             }
             Self::Html(status) => html(status),
         };
@@ -113,7 +109,7 @@ impl Fault {
     }
 }
 
-/// Returns an error body as the API would send it with this status.
+/// Returns an error response like the API's with this status.
 fn of_status(status: StatusCode) -> Response<ResponseBody> {
     let code = match status.as_u16() {
         400 => "malformed_request_parameters",
@@ -136,14 +132,11 @@ fn html(status: StatusCode) -> Response<ResponseBody> {
     let page = format!("<!DOCTYPE html><html><head><title>{status}</title></head></html>");
     let mut response = response::json(status, page);
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/html; charset=UTF-8"),
-    );
+    let text_html = HeaderValue::from_static("text/html; charset=UTF-8");
+    headers.insert(CONTENT_TYPE, text_html);
     headers.insert(SERVER, HeaderValue::from_static("cloudflare"));
-    if let Ok(ray) = HeaderValue::try_from(format!("{:016x}-FRA", fastrand::u64(..))) {
-        headers.insert("cf-ray", ray);
-    }
+    let ray = HeaderValue::try_from(format!("{:016x}-FRA", fastrand::u64(..)));
+    headers.insert("cf-ray", ray.expect("digits make a header value"));
     response
 }
 

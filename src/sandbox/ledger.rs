@@ -1,4 +1,4 @@
-//! [`Ledger`], the tokens that a sandbox has minted.
+//! The tokens that a sandbox has minted.
 
 use std::{
     fmt,
@@ -47,7 +47,7 @@ pub struct LedgerEntry {
     pub(super) status: ActorTokenStatus,
     pub(super) created_at: SystemTime,
     pub(super) updated_at: SystemTime,
-    /// Whether it had expired when the snapshot was taken.
+    /// At the time of the snapshot.
     pub(super) has_expired: bool,
 }
 
@@ -58,7 +58,7 @@ impl LedgerEntry {
         &self.id
     }
 
-    /// Returns the user that the token signs in as.
+    /// Returns the user that is impersonated.
     #[must_use]
     pub fn user_id(&self) -> &str {
         self.create.user_id()
@@ -70,25 +70,25 @@ impl LedgerEntry {
         self.create.actor()
     }
 
-    /// Returns the longest duration of the session, if the create set it.
+    /// Returns the longest lifetime of the session, if the create set it.
     #[must_use]
     pub fn session_max_duration(&self) -> Option<Duration> {
         self.create.session_lifetime()
     }
 
-    /// Returns the status of the token. An expired token stays pending.
+    /// Returns the status. An expired token stays pending.
     #[must_use]
     pub fn status(&self) -> &ActorTokenStatus {
         &self.status
     }
 
-    /// Returns the time at which the token was minted.
+    /// Returns when the token was minted.
     #[must_use]
     pub fn created_at(&self) -> SystemTime {
         self.created_at
     }
 
-    /// Returns the time at which the token expires.
+    /// Returns when the token expires.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         self.created_at
@@ -98,19 +98,19 @@ impl LedgerEntry {
                 .unwrap_or(CreateActorToken::DEFAULT_LIFE)
     }
 
-    /// Whether the token could be used: it was pending and not expired.
+    /// Returns whether the token could be used: it was pending and had not expired.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.status == ActorTokenStatus::Pending && !self.has_expired
     }
 
-    /// Sets the last status and returns the token.
+    /// Sets the final status.
     pub(super) fn end(&mut self, status: ActorTokenStatus, now: SystemTime) -> ActorToken {
         (self.status, self.updated_at) = (status, now);
         self.token()
     }
 
-    /// Returns the token as the API shows it, without its credential.
+    /// Returns the token as in a response, without its credential.
     pub(super) fn token(&self) -> ActorToken {
         let token = ActorToken::new(self.id.clone(), self.status.clone());
         let mut token = token.with_actor(self.actor().clone());

@@ -1,14 +1,13 @@
-//! A stateful stand-in for the API: in process, as a transport, or over TCP.
+//! A stateful replacement for the API in tests: in process, as a transport, or over TCP.
 //!
-//! | use as | by | what is real |
+//! | use as | with | includes |
 //! |---|---|---|
-//! | a test double | [`Client::new(sandbox.clone())`](crate::Client::new) | states and errors |
-//! | a transport | [`ClientBuilder::transport(sandbox.transport())`](crate::ClientBuilder::transport) | the whole client and the wire protocol |
-//! | a server | [`sandbox.spawn().await`](Sandbox::spawn) | everything but Clerk |
+//! | a service | [`Client::new(sandbox.clone())`](crate::Client::new) | token states and API errors |
+//! | a transport | [`ClientBuilder::transport(sandbox.transport())`](crate::ClientBuilder::transport) | the whole client, the wire protocol, [faults](Fault) |
+//! | a server | [`sandbox.spawn().await`](Sandbox::spawn) | the network as well |
 //!
-//! A token is pending until it is revoked or [accepted](Sandbox::accept). It can be accepted once, until
-//! it expires. The clock is that of `tokio::time`, so that a paused clock moves it. Over the wire,
-//! [faults](Fault) can be scripted or chosen per request. The [ledger](Ledger) lists all tokens.
+//! A token is pending until it is revoked or [accepted](Sandbox::accept). It can be accepted once, before
+//! it expires. Time is tokio's, so a paused clock works. The [ledger](Ledger) lists all tokens.
 //!
 //! # Example
 //!
@@ -29,7 +28,7 @@
 //! let link = token.ticket().and_then(Ticket::expose_url).ok_or("no link")?;
 //! assert_eq!(sandbox.accept(link).unwrap_err(), AcceptError::Revoked);
 //!
-//! // The connection breaks after the token was minted, so the client does not know the outcome.
+//! // The connection is reset after the token was minted, so the client does not know the outcome.
 //! sandbox.inject(Fault::DisconnectAfter);
 //! let error = client.create(create()).await.unwrap_err();
 //! assert_eq!(error.outcome(), Outcome::Unknown);
@@ -66,55 +65,54 @@ pub use self::{
 };
 use crate::{ActorToken, ActorTokenRequest, Error, SecretKey};
 
-/// The origin of the links of tokens, unless the sandbox is served.
-const FRONT: &str = "https://sandbox.clerk.accounts.dev";
+/// The origin of token links, unless the sandbox is served.
+const ORIGIN: &str = "https://sandbox.clerk.accounts.dev";
 
-/// A stateful stand-in for the API, see the [module](self).
+/// A stateful replacement for the API, see the [module](self).
 ///
 /// Clones share all state. Change the settings before the first use.
 ///
-/// As a `Service<ActorTokenRequest>` it responds at once, checks no key and has no faults, because
-/// those belong to the wire.
+/// The `Service<ActorTokenRequest>` responds at once, without a key check or faults. These belong to
+/// the wire.
 #[derive(Clone)]
 pub struct Sandbox {
-    shared: Arc<Mutex<State>>,
-    front: Arc<str>,
+    state: Arc<Mutex<State>>,
+    origin: Arc<str>,
 }
 
 impl Sandbox {
-    /// Creates a sandbox in which every user exists and everything is allowed. The key is
-    /// `sk_test_sandbox`.
+    /// Creates a sandbox in which every user exists and nothing is limited.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            shared: Arc::new(Mutex::new(State::new())),
-            front: FRONT.into(),
+            state: Arc::new(Mutex::new(State::new())),
+            origin: ORIGIN.into(),
         }
     }
 
-    /// Lets only these users exist. A create for any other user fails with 404.
+    /// Sets the users that exist. A create for any other user fails with 404.
     #[must_use]
     pub fn known_users(self, users: impl IntoIterator<Item: Into<String>>) -> Self {
         self.state().known_users = Some(users.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Limits the impersonations of the plan. A create beyond the limit fails with 422.
+    /// Limits the number of creates. Further ones fail with 422.
     #[must_use]
     pub fn quota(self, limit: u32) -> Self {
         self.state().quota = Some(limit);
         self
     }
 
-    /// Uses a plan without impersonation. Every create fails with 402.
+    /// Removes impersonation from the plan. Every create fails with 402.
     #[must_use]
     pub fn without_impersonation(self) -> Self {
         self.state().impersonation = false;
         self
     }
 
-    /// Serves at most this many requests in each window of `per`. Further requests fail with 429 and
-    /// the time until the next window.
+    /// Allows this many requests in each window of `per`. Further requests fail with 429 and a
+    /// `Retry-After` until the next window.
     #[must_use]
     pub fn rate_limit(self, requests: u32, per: Duration) -> Self {
         self.state().rate_limit = Some((requests, per));
@@ -134,13 +132,13 @@ impl Sandbox {
         self.state().key.clone()
     }
 
-    /// Queues a fault for the next request over the wire that has none yet.
+    /// Adds a fault to the queue. Each request over the wire takes one.
     pub fn inject(&self, fault: Fault) {
         self.state().faults.push_back(fault);
     }
 
-    /// Chooses the fault, if any, of each request over the wire without an [injected](Self::inject)
-    /// one. `choose` is called with the number of the request, counted from one, and its head.
+    /// Chooses the fault, if any, of each request over the wire that has no [injected](Self::inject)
+    /// one. `choose` receives the number of the request, counted from one, and its head.
     ///
     /// ```
     /// use clerk_actor_tokens::sandbox::{Fault, Sandbox};
@@ -172,18 +170,18 @@ impl Sandbox {
         self.state().ledger()
     }
 
-    /// Uses a token, as a browser does that opens its link. Takes the link or the bare ticket.
+    /// Uses a token, like a browser that opens its link. Takes the link or the ticket alone.
     ///
     /// # Errors
     ///
-    /// When the token is unknown, was revoked or used before, or has expired.
+    /// When the token is unknown, revoked, already used or expired.
     pub fn accept(&self, ticket_or_url: &str) -> Result<ActorToken, AcceptError> {
         self.state().accept(accept::ticket_of(ticket_or_url))
     }
 
-    /// Locks the state. No user code runs while it is locked.
+    /// Locks the state. No user code may run under the lock.
     fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.shared)
+        lock(&self.state)
     }
 }
 
@@ -207,14 +205,14 @@ impl Service<ActorTokenRequest> for Sandbox {
     }
 
     fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
-        ready(self.state().apply(request.operation(), &self.front))
+        ready(self.state().apply(request.operation(), &self.origin))
     }
 }
 
 impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sandbox")
-            .field("front", &self.front)
+            .field("origin", &self.origin)
             .finish_non_exhaustive()
     }
 }

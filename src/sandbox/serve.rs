@@ -28,50 +28,46 @@ use tower_service::Service;
 use super::{Sandbox, SandboxTransport, fault::disconnected, lock};
 use crate::BaseUrl;
 
-/// How long the server waits after it could not accept a connection.
-const PAUSE: Duration = Duration::from_secs(1);
-/// The most connections at once. Further ones wait in the queue of the operating system.
-const CONNECTIONS: usize = 1024;
-/// The time for the head of a request. It also limits how long an HTTP/1.1 connection may be idle, so it is
-/// longer than the 90 s after which common clients close an idle connection themselves.
-const HEAD: Duration = Duration::from_secs(100);
+/// The wait after a failed `accept`.
+const ACCEPT_BACKOFF: Duration = Duration::from_secs(1);
+/// Further connections wait in the backlog of the operating system.
+const MAX_CONNECTIONS: usize = 1024;
+/// The timeout for the head of a request, and for an idle HTTP/1.1 connection. Common clients close idle
+/// connections after 90 s.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(100);
 
 impl Sandbox {
-    /// Serves connections to `listener` over HTTP/1.1 or HTTP/2, until the future is dropped. Dropping it
-    /// ends the connections too.
+    /// Serves HTTP/1.1 and HTTP/2, and the links of the tokens that it mints. Dropping the future closes
+    /// all connections.
     ///
-    /// Listen on loopback only, because there is no TLS and the key is not secret. At most 1024
-    /// connections are served at once. A connection is closed if it sends nothing for 100 s, over
-    /// HTTP/1.1 also if a head is not complete within that time.
-    ///
-    /// The links of tokens that are minted over it lead to the listener, which serves them. If no
-    /// connection can be accepted, for example without free file descriptors, it tries again each second.
+    /// Listen on loopback only, because there is no TLS and the key is not secret. It serves at most 1024
+    /// connections at once, and closes a connection that sends nothing for 100 s, or over HTTP/1.1 no
+    /// complete head within 100 s. After a failed `accept` it tries again after a second.
     ///
     /// # Errors
     ///
-    /// When the listener does not know its address.
+    /// When the local address of the listener is unavailable.
     pub fn serve(&self, listener: TcpListener) -> impl Future<Output = io::Result<()>> + use<> {
         let sandbox = self.clone();
         async move {
-            let front = format!("http://{}", listener.local_addr()?).into();
-            let transport = Sandbox { front, ..sandbox }.transport();
+            let origin = format!("http://{}", listener.local_addr()?).into();
+            let transport = Sandbox { origin, ..sandbox }.transport();
             let closed = CancellationToken::new();
-            let _ends_connections = closed.clone().drop_guard();
-            let places = Arc::new(Semaphore::new(CONNECTIONS));
+            let _close_connections = closed.clone().drop_guard();
+            let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
             loop {
-                let place = Arc::clone(&places).acquire_owned().await;
+                let permit = Arc::clone(&permits).acquire_owned().await;
                 match listener.accept().await {
                     Ok((stream, _)) => {
                         let connection = connection(transport.clone(), stream, closed.clone());
                         let connection = closed.clone().run_until_cancelled_owned(connection);
                         tokio::spawn(async move {
-                            let _place = place;
+                            let _permit = permit;
                             connection.await
                         });
                     }
-                    // The peer disconnected before its turn.
                     Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                    Err(_) => sleep(PAUSE).await,
+                    Err(_) => sleep(ACCEPT_BACKOFF).await,
                 }
             }
         }
@@ -114,25 +110,27 @@ async fn connection(transport: SandboxTransport, stream: TcpStream, closed: Canc
     let service = service_fn(move |request: Request<Incoming>| {
         let closed = closed.clone();
         let mut response = (!closed.is_cancelled()).then(|| transport.clone().call(request));
-        // Checked before each poll, because an HTTP/2 stream has a task of its own.
+        // Checked at each poll, because hyper spawns a task for each HTTP/2 stream.
         poll_fn(move |cx| match &mut response {
             Some(response) if !closed.is_cancelled() => Pin::new(response).poll(cx),
             _ => Poll::Ready(Err(disconnected())),
         })
     });
     // hyper-util waits for the first bytes without a timeout.
-    if !matches!(timeout(HEAD, stream.peek(&mut [0])).await, Ok(Ok(_))) {
+    let Ok(Ok(_)) = timeout(HEAD_TIMEOUT, stream.peek(&mut [0])).await else {
         return;
-    }
+    };
     let mut http = auto::Builder::new(TokioExecutor::new());
-    let timer = TokioTimer::new();
-    http.http1().timer(timer).header_read_timeout(HEAD);
+    let mut http1 = http.http1();
+    http1
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT);
     // Faults break connections on purpose, so the error is ignored.
     let _ = http.serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// A [`Sandbox`] that is served over TCP until this is dropped. From then on its port refuses
-/// connections, and requests on open connections have no effect.
+/// A [`Sandbox`] that is served over TCP until this is dropped. Then its port refuses connections, and
+/// requests on open connections have no effect.
 ///
 /// ```
 /// use clerk_actor_tokens::{Actor, Client, CreateActorToken, sandbox::Sandbox};
@@ -174,7 +172,7 @@ impl SandboxServer {
 }
 
 impl Drop for SandboxServer {
-    /// Drops the listener here, because the task may be running on another thread.
+    /// Closes the listener at once, because aborting the task takes effect later.
     fn drop(&mut self) {
         *lock(&self.serving) = None;
     }

@@ -1,4 +1,4 @@
-//! The state of a sandbox: its settings, its tokens, its scripted faults.
+//! The state of a sandbox: settings, tokens and scripted faults.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -17,34 +17,32 @@ use crate::{
     server::{body, response::refusal},
 };
 
-/// Chooses the fault of a request by its number and head.
 pub(super) type FaultsBy = dyn Fn(u64, &Parts) -> Option<Fault> + Send + Sync;
 
-/// What all clones of a sandbox share.
+/// The state that all clones of a sandbox share.
 pub(super) struct State {
     pub(super) key: SecretKey,
     pub(super) known_users: Option<HashSet<String>>,
     pub(super) quota: Option<u32>,
     pub(super) impersonation: bool,
-    /// The most requests in each window of this length.
+    /// The maximum of requests in a window, and its length.
     pub(super) rate_limit: Option<(u32, Duration)>,
-    /// The start of the window, and the number of requests in it.
+    /// The start of the current window, and the number of requests in it.
     window: (Instant, u32),
     pub(super) faults: VecDeque<Fault>,
     pub(super) faults_by: Option<Arc<FaultsBy>>,
     pub(super) requests: u64,
-    /// All tokens in the order of their creation.
     minted: Vec<LedgerEntry>,
     by_id: HashMap<ActorTokenId, usize>,
     by_ticket: HashMap<String, usize>,
-    /// The start of the sandbox by tokio's clock, and by the system's.
+    /// The start by tokio's clock and by the system clock.
     started_at: (Instant, SystemTime),
 }
 
 impl State {
     pub(super) fn new() -> Self {
         Self {
-            key: SecretKey::new("sk_test_sandbox").expect("the constant is a key"),
+            key: SecretKey::new("sk_test_sandbox").expect("a valid key"),
             known_users: None,
             quota: None,
             impersonation: true,
@@ -60,8 +58,7 @@ impl State {
         }
     }
 
-    /// Returns the time in whole milliseconds, as on the wire. Tokio's clock moves it on, so that a
-    /// paused clock does too.
+    /// Returns the time by tokio's clock, in whole milliseconds as on the wire.
     fn now(&self) -> SystemTime {
         let (start, system_start) = self.started_at;
         let now = (system_start + start.elapsed()).duration_since(SystemTime::UNIX_EPOCH);
@@ -69,15 +66,15 @@ impl State {
         SystemTime::UNIX_EPOCH + Duration::new(now.as_secs(), now.subsec_millis() * 1_000_000)
     }
 
-    /// Carries out an operation. The links of tokens lead to `front`.
+    /// Carries out an operation. Token links start with `origin`.
     pub(super) fn apply(
         &mut self,
         operation: &Operation,
-        front: &str,
+        origin: &str,
     ) -> Result<ActorToken, Error> {
         self.count_request()?;
         match operation {
-            Operation::Create(create) => self.mint(create, front),
+            Operation::Create(create) => self.mint(create, origin),
             Operation::Revoke(id) => self.revoke(id),
         }
     }
@@ -111,25 +108,23 @@ impl State {
             return Err(not_found("No user was found with this id."));
         }
         let used = self.minted.len();
-        match self.quota {
-            Some(limit) if used >= limit as usize => {
-                let code = "impersonation_limit_exceeded";
-                let sentence = "The plan of this instance has no impersonations left.";
-                let entry = ClerkError::new(code, "impersonation limit exceeded", sentence)
-                    .with_meta("limit", limit)
-                    .with_meta("used", used);
-                Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, entry))
-            }
-            _ => Ok(()),
+        if self.quota.is_none_or(|limit| used < limit as usize) {
+            return Ok(());
         }
+        let code = "impersonation_limit_exceeded";
+        let sentence = "The plan of this instance has no impersonations left.";
+        let entry = ClerkError::new(code, "impersonation limit exceeded", sentence)
+            .with_meta("limit", self.quota)
+            .with_meta("used", used);
+        Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, entry))
     }
 
-    fn mint(&mut self, create: &CreateActorToken, front: &str) -> Result<ActorToken, Error> {
+    fn mint(&mut self, create: &CreateActorToken, origin: &str) -> Result<ActorToken, Error> {
         body::validate(create)?;
         self.check_create(create)?;
         let id = format!("act_{}", random(27));
-        let id: ActorTokenId = id.try_into().expect("letters and digits make an id");
-        // Random, with the form and length of a small JWT.
+        let id: ActorTokenId = id.try_into().expect("a valid id");
+        // The form and length of a small JWT.
         let ticket = format!("eyJ{}.eyJ{}.{}", random(33), random(117), random(43));
         let now = self.now();
         let entry = LedgerEntry {
@@ -142,7 +137,7 @@ impl State {
         };
         let mut token = entry.token();
         token.expires_at = Some(entry.expires_at());
-        let url = format!("{front}{}?ticket={ticket}", accept::PATH);
+        let url = format!("{origin}{}?ticket={ticket}", accept::PATH);
         token.ticket = Ticket::new(Some(&ticket), Some(&url));
         self.by_id.insert(id, self.minted.len());
         self.by_ticket.insert(ticket, self.minted.len());
@@ -150,7 +145,7 @@ impl State {
         Ok(token)
     }
 
-    /// Revokes a token. An expired token is still pending and can be revoked.
+    /// Revokes a pending token, also if it has expired.
     fn revoke(&mut self, id: &ActorTokenId) -> Result<ActorToken, Error> {
         let now = self.now();
         let index = self.by_id.get(id);
@@ -164,7 +159,6 @@ impl State {
         Err(refusal(StatusCode::BAD_REQUEST, entry))
     }
 
-    /// Uses the token with this ticket.
     pub(super) fn accept(&mut self, ticket: &str) -> Result<ActorToken, AcceptError> {
         let now = self.now();
         let index = self.by_ticket.get(ticket);
@@ -197,7 +191,6 @@ fn not_found(sentence: &str) -> Error {
     refusal(StatusCode::NOT_FOUND, entry)
 }
 
-/// Returns the error of a request that may be sent again after this time.
 pub(super) fn too_many_requests(wait: Duration) -> Error {
     let (code, message) = ("too_many_requests", "too many requests");
     let entry = ClerkError::new(code, message, "Too many requests. Please try again later.");

@@ -1,4 +1,4 @@
-//! [`SandboxTransport`], the sandbox behind the wire protocol.
+//! The sandbox behind the wire protocol.
 
 use std::{
     fmt,
@@ -22,11 +22,10 @@ use crate::{
     server::{ActorTokensApi, ResponseBody, body, response},
 };
 
-/// The sandbox behind the wire protocol. It is a transport for a
-/// [`ClientBuilder`](crate::ClientBuilder::transport), or a service for anything else that sends
-/// requests.
+/// The sandbox behind the wire protocol: a transport for a
+/// [`ClientBuilder`](crate::ClientBuilder::transport) or another HTTP client.
 ///
-/// A connection that breaks is an [`io::Error`] of the kind `ConnectionReset`.
+/// A lost connection is an [`io::Error`] of the kind `ConnectionReset`.
 #[derive(Clone, Debug)]
 pub struct SandboxTransport {
     sandbox: Sandbox,
@@ -34,8 +33,7 @@ pub struct SandboxTransport {
 }
 
 impl Sandbox {
-    /// Returns the sandbox behind the wire protocol, in process. It checks the key and applies the
-    /// scripted faults.
+    /// Returns an in-process transport that checks the key and applies the scripted faults.
     #[must_use]
     pub fn transport(&self) -> SandboxTransport {
         SandboxTransport {
@@ -46,15 +44,14 @@ impl Sandbox {
 
     /// Counts a request and returns its fault.
     fn begin_request(&self, head: &Parts) -> Option<Fault> {
-        let (number, choose) = {
-            let mut state = self.state();
-            state.requests += 1;
-            if let Some(fault) = state.faults.pop_front() {
-                return Some(fault);
-            }
-            (state.requests, state.faults_by.clone()?)
-        };
-        // Called without the lock, so that it may use the sandbox and may panic.
+        let mut state = self.state();
+        state.requests += 1;
+        if let Some(fault) = state.faults.pop_front() {
+            return Some(fault);
+        }
+        let (number, choose) = (state.requests, state.faults_by.clone()?);
+        // `choose` may use the sandbox, and may panic.
+        drop(state);
         choose(number, head)
     }
 }
@@ -73,14 +70,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let (head, body) = request.into_parts();
-        // Links are opened by browsers: these requests are not counted and have no faults.
+        // A browser's request for a link is not counted and has no fault.
         if let Some(response) = accept::response(&self.sandbox, &head) {
             return Box::pin(ready(Ok(response.map(SandboxBody::new))));
         }
         let fault = self.sandbox.begin_request(&head);
         let mut api = self.api.clone();
         Box::pin(async move {
-            // Every fault shows only after the whole request was received.
             let body = match body::read(body).await {
                 Ok(body) => body,
                 Err(error) => return Ok(response::of_error(&error).map(SandboxBody::new)),
@@ -100,10 +96,10 @@ where
 /// The response future of [`SandboxTransport`].
 pub type ResponseFuture = Pin<Box<dyn Future<Output = io::Result<Response<SandboxBody>>> + Send>>;
 
-/// The response body of the sandbox. A [`Fault`] may pause it or break it off.
+/// The response body of the sandbox. A [`Fault`] may delay or truncate it.
 pub struct SandboxBody {
     first: Bytes,
-    /// Polled after `first` was taken, and before `rest` is returned.
+    /// Polled between `first` and `rest`.
     pause: Option<Pin<Box<dyn Future<Output = io::Result<()>> + Send + Sync>>>,
     rest: Bytes,
 }
@@ -117,7 +113,6 @@ impl SandboxBody {
         }
     }
 
-    /// Pauses after this many bytes.
     pub(super) fn paused(self, after: usize, time: Duration) -> Self {
         self.split(after, async move {
             sleep(time).await;
@@ -125,22 +120,22 @@ impl SandboxBody {
         })
     }
 
-    /// Breaks off after this many bytes, although all are announced.
     pub(super) fn truncated(self, len: usize) -> Self {
         if len >= self.first.len() {
             return self;
         }
         self.split(len, async {
-            // Lets hyper flush the bytes before it sees the error.
+            // Lets hyper flush the bytes before the error.
             yield_now().await;
             Err(disconnected())
         })
     }
 
-    fn split<F>(mut self, at: usize, pause: F) -> Self
-    where
-        F: Future<Output = io::Result<()>> + Send + Sync + 'static,
-    {
+    fn split(
+        mut self,
+        at: usize,
+        pause: impl Future<Output = io::Result<()>> + Send + Sync + 'static,
+    ) -> Self {
         self.rest = self.first.split_off(at.min(self.first.len()));
         self.pause = Some(Box::pin(pause));
         self

@@ -1,5 +1,5 @@
-//! Reads the body of a request. The object of a create is closed: unknown fields are refused. Only
-//! the actor may hold any claim, which is kept unchanged.
+//! Reads and decodes the body of a request. Unknown fields are refused, except the actor's claims, which
+//! are passed on unchanged.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,10 +15,9 @@ use crate::{
     text::presentable,
 };
 
-/// The longest request body that is read, in bytes.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
-/// Reads a body, unless it is or announces to be longer than the limit. Trailers are ignored.
+/// Reads a body up to the limit. Trailers are ignored.
 pub(crate) async fn read<B: Body<Error: Into<BoxError>>>(body: B) -> Result<Bytes, Error> {
     if body.size_hint().lower() > MAX_REQUEST_BYTES as u64 {
         return Err(too_long());
@@ -44,14 +43,12 @@ fn unreadable(sentence: &str) -> Error {
 /// Decodes the body of a create.
 pub(super) fn decode(json: &[u8]) -> Result<CreateActorToken, Error> {
     let mut fields = BTreeMap::new();
-    // Readers differ in which of two equal fields they use, so neither is used.
+    // Refused, because JSON readers differ in which value they use.
     let mut is_repeated = false;
-    let read = lenient::members(
-        std::str::from_utf8(json).unwrap_or_default(),
-        |name, value| {
-            is_repeated |= fields.insert(name.to_owned(), value).is_some();
-        },
-    );
+    let json = std::str::from_utf8(json).unwrap_or_default();
+    let read = lenient::members(json, |name, value| {
+        is_repeated |= fields.insert(name.to_owned(), value).is_some();
+    });
     if read.is_err() || is_repeated {
         return Err(unreadable("The request body is not one JSON object."));
     }
@@ -62,12 +59,8 @@ pub(super) fn decode(json: &[u8]) -> Result<CreateActorToken, Error> {
     if let Some((name, _)) = fields.pop_first() {
         let name = presentable(name);
         let sentence = format!("{name} is not a parameter of this request.");
-        return Err(of_field(
-            "form_param_unknown",
-            "is unknown",
-            &name,
-            &sentence,
-        ));
+        let (code, message) = ("form_param_unknown", "is unknown");
+        return Err(of_field(code, message, &name, &sentence));
     }
     let user_id = user_id.ok_or_else(|| missing_field("user_id"))?;
     let actor = actor.ok_or_else(|| missing_field("actor"))?;
@@ -84,7 +77,7 @@ pub(super) fn decode(json: &[u8]) -> Result<CreateActorToken, Error> {
     Ok(create)
 }
 
-/// Checks what the client checks before it sends, and returns the error of the API.
+/// Makes the checks of the client, but returns the API's errors.
 pub(crate) fn validate(create: &CreateActorToken) -> Result<(), Error> {
     create.validate().map_err(|error| {
         let field = match error {
@@ -126,7 +119,7 @@ fn decode_actor(value: &RawValue) -> Result<Actor, Error> {
     })
 }
 
-/// Decodes a lifetime in whole seconds. `null` means the default, like an absent field.
+/// Decodes a lifetime in seconds. `null` is the default, like an absent field.
 fn take_seconds(
     fields: &mut BTreeMap<String, &RawValue>,
     name: &str,

@@ -1,4 +1,4 @@
-//! Checks of a request's head: its route, the key, the API version, the content type.
+//! Checks the head of a request: route, key, API version, content type.
 
 use std::hint::black_box;
 
@@ -11,7 +11,7 @@ use http::{
 use super::response::refusal;
 use crate::{ActorTokenId, ClerkError, Error, SecretKey};
 
-/// The documented versions. Both operations are the same in all of them.
+/// The documented versions, which do not differ in the two operations.
 const VERSIONS: [&[u8]; 5] = [
     b"2021-02-05",
     b"2024-10-01",
@@ -20,14 +20,13 @@ const VERSIONS: [&[u8]; 5] = [
     b"2026-05-12",
 ];
 
-/// The operation that a path names.
 #[derive(PartialEq)]
 pub(super) enum Route {
     Create,
     Revoke(ActorTokenId),
 }
 
-/// Returns the route of a request. Paths are compared as they are; nothing is percent-decoded.
+/// Returns the route of a request. The path is not percent-decoded.
 pub(super) fn route(base_path: &str, head: &Parts) -> Result<Route, Error> {
     let path = head.uri.path().strip_prefix(base_path);
     let Some(route) = path.and_then(route_of_path) else {
@@ -52,11 +51,10 @@ fn route_of_path(path: &str) -> Option<Route> {
     id.parse().ok().map(Route::Revoke)
 }
 
-/// Checks that there is one `Authorization: Bearer …` with one of these keys. Two such headers are
-/// refused, because a proxy may have checked either of them.
+/// Checks the key. Two `Authorization` headers are refused, because a proxy may have checked either one.
 pub(super) fn check_key(keys: &[SecretKey], headers: &HeaderMap) -> Result<(), Error> {
     let entry = match only_value(headers, AUTHORIZATION).and_then(bearer_key) {
-        // Every key is compared, so that the time does not show which one is similar.
+        // Compares all keys, so that the time does not depend on which one matches.
         Some(key) if keys.iter().filter(|it| is_equal(it, key)).count() > 0 => return Ok(()),
         Some(_) => ClerkError::new(
             "clerk_key_invalid",

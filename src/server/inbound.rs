@@ -7,13 +7,12 @@ use http::{
     header::{AUTHORIZATION, PROXY_AUTHORIZATION},
 };
 
-/// The headers of the request that [`ActorTokensApi`](super::ActorTokensApi) received, for the layers
-/// of a gateway. It is an extension of the [`ActorTokenRequest`](crate::ActorTokenRequest).
+/// The headers that [`ActorTokensApi`](super::ActorTokensApi) received, as an extension of the
+/// [`ActorTokenRequest`](crate::ActorTokenRequest). The [module](super#example) has an example.
 ///
-/// These headers are not sent to the API. A layer copies the ones to forward into the request's own
-/// headers. The [module](super#example) has an example.
+/// They are not sent to the API, unless a layer copies them into the headers of the request.
 #[derive(Clone)]
-// Shared, because extensions are cloned for every attempt.
+// An `Arc`, because extensions are cloned for every attempt.
 pub struct Inbound(Arc<HeaderMap>);
 
 impl Inbound {
@@ -31,7 +30,7 @@ impl Inbound {
 }
 
 impl fmt::Debug for Inbound {
-    /// Shows the names of the headers. Their values may be secret.
+    /// Shows only the names, because values may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbound")
             .field("headers", &self.0.keys().collect::<Vec<_>>())

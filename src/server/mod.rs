@@ -1,7 +1,7 @@
-//! Serves Clerk's wire protocol from any `Service<ActorTokenRequest>`.
+//! Serves Clerk's wire protocol from a `Service<ActorTokenRequest>`.
 //!
-//! Over a [`Client`](crate::Client), [`ActorTokensApi`] is a gateway for any Clerk SDK: it has its own
-//! key, and one place for limits, guards and audit. Over the sandbox, it is a stand-in for Clerk.
+//! Over a [`Client`](crate::Client), [`ActorTokensApi`] is a gateway for any Clerk SDK, with its own key
+//! and with your layers for limits, authorization and audit. Over the sandbox it replaces Clerk in tests.
 //!
 //! Requests are checked in this order:
 //!
@@ -9,30 +9,29 @@
 //! |---|---|
 //! | route: `POST {base}/actor_tokens`, `POST {base}/actor_tokens/{id}/revoke` | 404, 405 |
 //! | key: `Authorization: Bearer …` | 401 |
-//! | API version: a documented one, in the header or in the query, or none | 400 |
+//! | API version: none, or a documented one in the header or in the query | 400 |
 //! | `content-type` of a create: `application/json` | 415 |
 //! | body: at most 64 KiB | 413 |
 //! | body of a create: one JSON object without unknown fields | 400, 422 |
 //!
-//! When the service fails, the response lets the client draw the right conclusion:
+//! A failure of the service becomes a response as follows:
 //!
-//! * **A failure that may have taken effect never becomes a 4xx**, whatever status the API responded.
-//! * Over a [`Client`](crate::Client), an error of a foreign layer becomes a response by the outcome of
-//!   the call: 503 and "Nothing has changed" if nothing was sent. Another service states no outcome, so
-//!   that its errors become a 500. The text of a foreign error is never shown.
-//! * If a token was minted although the call failed, `meta.actor_token_id` has its id.
-//! * A status of the API that is about the client's own key or connection is not forwarded: 401, 407,
-//!   421 and 425 become a 502, and 408, 460 and 499 a 504.
+//! * **A call that may have taken effect never becomes a 4xx**, whatever the API's status.
+//! * The API's status is passed on, unless it is about the gateway's own key or connection: 401, 407, 421
+//!   and 425 become 502; 408, 460 and 499 become 504.
+//! * A foreign error of a [`Client`](crate::Client) becomes a response by the outcome of the call, for
+//!   example a 503 if nothing was sent. A foreign error of another service becomes a 500. The text of a
+//!   foreign error is never shown.
+//! * The id of a token that a failed call minted is in `meta.actor_token_id`.
 //!
-//! # Guards
+//! # Refusing requests
 //!
-//! A guard refuses a request by returning [`Error::refused`](crate::Error::refused), in a
-//! [call layer](crate::ClientBuilder::call_layer) of the client or above the client. The headers of the
-//! request are in [`Inbound`].
+//! A layer above the client, or a [call layer](crate::ClientBuilder::call_layer), refuses a request with
+//! [`Error::refused`](crate::Error::refused). [`Inbound`] has the headers of the request.
 //!
 //! # Example
 //!
-//! A service behind a guard. `examples/gateway.rs` serves a guarded client over HTTP.
+//! `examples/gateway.rs` serves a client over HTTP.
 //!
 //! ```
 //! use clerk_actor_tokens::{
@@ -82,15 +81,14 @@
 //!
 //! # Readiness
 //!
-//! The API itself is always ready. Only after a request was read and passed all checks, it waits until
-//! its own clone of the service is ready. So slow or refused requests hold no capacity of the service.
+//! It is always ready. The response future waits for a clone of the service, after it has read and
+//! checked the request. So slow or refused requests use no capacity of the service.
 //!
 //! # Cancel safety
 //!
-//! Servers drop the response future when the peer disconnects. That drops the call of the service: over
-//! a [`Client`](crate::Client), a token that may still be minted is revoked. So is a token whose
-//! [`ResponseBody`] is dropped before it was polled. From then on, the token belongs to the caller,
-//! because this service cannot know whether the response arrives.
+//! Servers drop the response future when the peer disconnects. This drops the call, so a
+//! [`Client`](crate::Client) revokes the token that it may mint. A [`ResponseBody`] dropped before its
+//! first poll also revokes its token. After that poll the token belongs to the caller.
 
 pub(crate) mod body;
 mod head;
@@ -119,14 +117,13 @@ use crate::{ActorToken, ActorTokenRequest, BoxError, Error, InvalidSecretKey, Se
 #[derive(Clone)]
 pub struct ActorTokensApi<S> {
     service: S,
-    /// The accepted keys. `None` accepts every caller.
+    /// `None` accepts every caller.
     keys: Option<Arc<[SecretKey]>>,
     base_path: Arc<str>,
 }
 
 impl<S> ActorTokensApi<S> {
-    /// Serves `service` to callers that present `key`. This is a key of the gateway, not the key that a
-    /// client below it uses.
+    /// Serves `service` to callers with this key. It is a key of the gateway, not the client's key.
     ///
     /// # Errors
     ///
@@ -135,13 +132,12 @@ impl<S> ActorTokensApi<S> {
         Self::unauthenticated(service).accept_key(key)
     }
 
-    /// Serves **every caller**, without checking a key.
+    /// Serves **every caller**, without a key check.
     ///
     /// # Danger
     ///
-    /// A caller that reaches this service can sign in as any user, past the user's second factor. Put
-    /// an authentication layer of your own in front, one that refuses a request before it gets here.
-    /// Never expose it otherwise, not even in an internal network.
+    /// Any caller can sign in as any user, without the user's second factor. Add your own authentication
+    /// in front. Never expose it without, not even in an internal network.
     #[must_use]
     pub fn unauthenticated(service: S) -> Self {
         Self {
@@ -151,12 +147,12 @@ impl<S> ActorTokensApi<S> {
         }
     }
 
-    /// Accepts this key as well, for key rotation or for one key per client. An API that was
-    /// [`unauthenticated`](Self::unauthenticated) requires a key from then on.
+    /// Accepts this key as well, for key rotation or for a key per client. After
+    /// [`unauthenticated`](Self::unauthenticated), a key is required from then on.
     ///
     /// # Errors
     ///
-    /// When the key has fewer than 16 characters after its prefix, because it could be guessed.
+    /// As [`new`](Self::new).
     pub fn accept_key(self, key: SecretKey) -> Result<Self, InvalidSecretKey> {
         match key.is_strong() {
             true => Ok(self.accept_any_key(key)),
@@ -164,15 +160,14 @@ impl<S> ActorTokensApi<S> {
         }
     }
 
-    /// Accepts this key as well, however short it is.
+    /// Accepts a key of any length.
     pub(crate) fn accept_any_key(mut self, key: SecretKey) -> Self {
         let keys = self.keys.iter().flat_map(|keys| keys.iter().cloned());
         self.keys = Some(keys.chain([key]).collect());
         self
     }
 
-    /// Sets the path under which the operations are served. Default: `/v1`. Use `""` for none, for
-    /// example where a router strips a prefix itself.
+    /// Sets the path prefix of the operations. Default: `/v1`. Use `""` if a router strips the prefix.
     #[must_use]
     pub fn base_path(mut self, path: &str) -> Self {
         self.base_path = match path.trim_matches('/') {
@@ -225,7 +220,7 @@ where
     }
 }
 
-/// Returns the request for the service. The body of a revoke is ignored.
+/// Decodes the request for the service. The body of a revoke is ignored.
 fn decode(route: Route, head: Parts, body: &[u8]) -> Result<ActorTokenRequest, Error> {
     let mut request = match route {
         Route::Create => ActorTokenRequest::create(body::decode(body)?),

@@ -1,4 +1,4 @@
-//! [`ResponseBody`], the body of a response.
+//! [`ResponseBody`], which claims its token when it is polled.
 
 use std::{
     convert::Infallible,
@@ -15,8 +15,8 @@ use crate::actor_token::Guard;
 
 /// The response body of [`ActorTokensApi`](super::ActorTokensApi).
 ///
-/// The body of a token [claims](crate::Ticket::claim) the token when it is first polled. If it is
-/// dropped before, the token is revoked in the background, because the caller cannot have received it.
+/// The first poll [claims](crate::Ticket::claim) the token in it. A body dropped before that revokes the
+/// token in the background, because the caller cannot have received it.
 #[derive(Default)]
 pub struct ResponseBody {
     pub(super) json: Bytes,

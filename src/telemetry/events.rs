@@ -1,19 +1,19 @@
-//! The events: retries, rate limits and settled tokens. A success is not logged.
+//! Events for retries, rate limits and settled tokens. A success is not logged.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
-use tracing::{Level, Metadata, Span, field::Empty};
+use tracing::{Level, Span, field::Empty};
 
 use super::{TARGET, error_type, meter, names};
 use crate::{ActorTokenId, BoxError, Error, OperationKind, settle_end::SettleEnd};
 
-/// The name of the span in which a token is settled.
+/// The name of the span of settling.
 const SETTLE: &str = "settle";
 
-/// Logs that this attempt failed and that another follows after `pause`. A rate limit is a WARN, because
-/// only the caller can resolve it; any other failure is an INFO.
-pub(crate) fn retrying(kind: OperationKind, error: &BoxError, attempt: u32, pause: Duration) {
+/// Logs a failed attempt that is retried after `backoff`: a rate limit as WARN, because only the caller
+/// can resolve it, any other failure as INFO.
+pub(crate) fn retrying(kind: OperationKind, error: &BoxError, attempt: u32, backoff: Duration) {
     let error = error.downcast_ref::<Error>();
     let error_type = error_type(error);
     macro_rules! event {
@@ -23,7 +23,7 @@ pub(crate) fn retrying(kind: OperationKind, error: &BoxError, attempt: u32, paus
                 Level::$level,
                 clerk.operation = names(kind).operation,
                 attempt = i64::from(attempt),
-                pause_ms = milliseconds(pause),
+                pause_ms = milliseconds(backoff),
                 "error.type" = &*error_type,
                 clerk.error.code = error.and_then(Error::code),
                 clerk.trace_id = error.and_then(Error::trace_id),
@@ -32,15 +32,14 @@ pub(crate) fn retrying(kind: OperationKind, error: &BoxError, attempt: u32, paus
         };
     }
     if is_rate_limit(error) {
-        event!(WARN, "rate limited, trying again after a pause");
+        event!(WARN, "rate limited, retrying after backoff");
     } else {
-        event!(INFO, "an attempt failed, trying again after a pause");
+        event!(INFO, "attempt failed, retrying after backoff");
     }
     meter::retry(kind, error_type);
 }
 
-/// Logs a rate limit after which no attempt follows, because operators have to know it. Any other last
-/// failure is left to the error that the caller gets.
+/// Logs a rate limit that is not retried. The caller gets the error of any other last failure.
 pub(crate) fn rate_limited(kind: OperationKind, error: &BoxError) {
     let error = error.downcast_ref::<Error>();
     if !is_rate_limit(error) {
@@ -54,7 +53,7 @@ pub(crate) fn rate_limited(kind: OperationKind, error: &BoxError) {
         out_of_budget = error.is_some_and(Error::is_out_of_budget),
         clerk.error.code = error.and_then(Error::code),
         clerk.trace_id = error.and_then(Error::trace_id),
-        "rate limited, not trying again"
+        "rate limited, not retried"
     );
 }
 
@@ -66,8 +65,8 @@ fn milliseconds(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Returns the span of a token that is settled in the background: the current one, if it is such a span.
-/// A new one follows from the current span and is no child of it, because that one may end first.
+/// Returns the current span if it is one of settling, else a new one. It follows from the current span,
+/// and is not its child, because that span may end first.
 pub(crate) fn settling_span() -> Span {
     let current = Span::current();
     if is_settling(&current) {
@@ -90,8 +89,7 @@ pub(crate) fn settling_span() -> Span {
     span
 }
 
-/// Logs and counts how a token ended that was not returned. If the current span is the one that it is
-/// settled in, the end is recorded there, too.
+/// Logs and counts the end of a token that was not returned, and records it in the span of settling.
 pub(crate) fn settled(
     end: SettleEnd,
     id: Option<&ActorTokenId>,
@@ -123,25 +121,19 @@ pub(crate) fn settled(
         };
     }
     match end {
-        SettleEnd::Revoked => event!(INFO, "a token that was not returned was revoked"),
-        SettleEnd::Accepted => event!(
-            ERROR,
-            "a token that was not returned had been used: a session is live"
-        ),
-        SettleEnd::NotRevoked => {
-            event!(ERROR, "a token that was not returned could not be revoked");
-        }
+        SettleEnd::Revoked => event!(INFO, "an unreturned token was revoked"),
+        SettleEnd::Accepted => event!(ERROR, "an unreturned token was used: a session is live"),
+        SettleEnd::NotRevoked => event!(ERROR, "an unreturned token could not be revoked"),
         SettleEnd::Unknown => event!(ERROR, "a token may have been minted and was not returned"),
         SettleEnd::Foreign => event!(ERROR, "a create returned a token of another user"),
     }
 }
 
 fn is_settling(span: &Span) -> bool {
-    let is_ours = |it: &Metadata<'_>| it.target() == TARGET && it.name() == SETTLE;
-    span.metadata().is_some_and(is_ours)
+    let metadata = span.metadata();
+    metadata.is_some_and(|it| it.target() == TARGET && it.name() == SETTLE)
 }
 
-/// Seconds since 1970.
 fn unix_seconds(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)

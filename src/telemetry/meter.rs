@@ -1,4 +1,4 @@
-//! Measures calls and attempts by the facade of the crate `metrics`.
+//! Measures calls and attempts with the crate `metrics`.
 
 use std::borrow::Cow;
 
@@ -21,8 +21,7 @@ const RETRY_BUDGET: &str = "clerk.actor_tokens.retry_budget";
 const SETTLED: &str = "clerk.actor_tokens.settled";
 const ORPHANS_POSSIBLE: &str = "clerk.actor_tokens.orphans_possible";
 
-/// Describes all metrics to the recorder: names, units, meaning. Call it once, after the recorder is
-/// installed.
+/// Describes all metrics to the recorder. Call it once, after the recorder is installed.
 ///
 /// | metric | kind, unit | labels |
 /// |---|---|---|
@@ -35,29 +34,24 @@ const ORPHANS_POSSIBLE: &str = "clerk.actor_tokens.orphans_possible";
 /// | `clerk.actor_tokens.settled` | counter | `end`: `revoked`, `accepted`, `not_revoked`, `unknown`, `foreign` |
 /// | `clerk.actor_tokens.orphans_possible` | counter | |
 ///
-/// A duration covers one attempt, head and body, as the OpenTelemetry convention of that name says. Its
-/// server is one that the client was configured with. `outcome` is `ok`, `not_sent`, `rejected`,
-/// `unknown`, `applied`, or `cut` for a cancelled attempt. `error.type` and `reason` are a status, or a
-/// word such as `timeout`, `connect` or `cancelled`. No label holds an id or another value whose number
-/// grows with the number of calls.
+/// A duration is that of one attempt, head and body, as in OpenTelemetry's convention. `outcome` is `ok`,
+/// `not_sent`, `rejected`, `unknown`, `applied`, or `cut` for a cancelled attempt. `error.type` and
+/// `reason` are a status, or a word such as `timeout`, `connect` or `cancelled`. No label has an unlimited
+/// number of values, such as ids.
 ///
-/// The budget is the one of the [`RetryLayer`](crate::layer::RetryLayer) that used it last. Several
-/// clients in one process overwrite each other's value.
+/// The budget is that of the last [`RetryLayer`](crate::layer::RetryLayer) that used it: several clients
+/// in a process overwrite each other's value.
 pub fn describe_metrics() {
     let count = Unit::Count;
     describe_histogram!(DURATION, Unit::Seconds, "Duration of an attempt");
     describe_counter!(CALLS, count, "Calls that have ended");
-    describe_gauge!(CALLS_IN_FLIGHT, count, "Calls that have not ended");
+    describe_gauge!(CALLS_IN_FLIGHT, count, "Calls in flight");
     describe_counter!(ATTEMPTS, count, "Attempts that have ended");
-    describe_counter!(RETRIES, count, "Retries, by the failure before");
-    describe_gauge!(RETRY_BUDGET, count, "Retries that the shared budget allows");
-    describe_counter!(SETTLED, count, "Unreturned tokens, by how they ended");
-    describe_counter!(
-        ORPHANS_POSSIBLE,
-        count,
-        "Unreturned tokens that may be live"
-    );
-    // A counter that starts at zero shows its first event as an increase.
+    describe_counter!(RETRIES, count, "Retries, by the previous failure");
+    describe_gauge!(RETRY_BUDGET, count, "Retries left in the shared budget");
+    describe_counter!(SETTLED, count, "Unreturned tokens, by their end");
+    describe_counter!(ORPHANS_POSSIBLE, count, "Possibly live unreturned tokens");
+    // So that the first event is an increase.
     for end in [
         SettleEnd::Revoked,
         SettleEnd::Accepted,
@@ -79,8 +73,7 @@ pub(crate) struct Meter {
 
 #[derive(Debug)]
 enum Level {
-    /// The call is in flight until the meter is dropped. The gauge is kept, so that the one that went up
-    /// goes down, even under another recorder.
+    /// Kept, so that the same gauge is decremented under another recorder.
     Call { in_flight: Gauge },
     Attempt {
         server: Option<(String, u16)>,

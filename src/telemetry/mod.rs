@@ -1,7 +1,7 @@
-//! Names and values of spans, events and metrics, in one place so that all three agree.
+//! Names and values that spans, events and metrics share.
 //!
-//! This module is never given a user id, an actor, a credential, a URL, a header value or a body. Text
-//! from the network, such as a trace id or an error code, arrives here stripped and capped.
+//! No user id, actor, credential, URL, header value or body may be passed to this module. Text from the
+//! network, such as a trace id, must be cleaned and capped.
 
 mod events;
 #[cfg(feature = "metrics")]
@@ -19,26 +19,23 @@ pub(crate) use self::{
 };
 use crate::{Error, ErrorKind, OperationKind};
 
-/// Whether calls and attempts are measured.
 pub(crate) const METERED: bool = cfg!(feature = "metrics");
 
 /// The target of all spans and events, so that filters do not depend on module names.
 pub(crate) const TARGET: &str = "clerk_actor_tokens";
 
-/// Both operations are POSTs.
+/// The method of both operations.
 pub(crate) const METHOD: &str = "POST";
 
 /// The outcome of a success.
 pub(crate) const OK: &str = "ok";
 
-/// The names of an operation.
 pub(crate) struct Names {
     pub(crate) operation: &'static str,
-    /// The path under the base URL, without its id.
     pub(crate) url_template: &'static str,
     /// The span name of a call.
     pub(crate) call: &'static str,
-    /// The span name of an attempt: method and template, as OpenTelemetry names HTTP client spans.
+    /// The span name of an attempt, by OpenTelemetry's conventions.
     pub(crate) attempt: &'static str,
 }
 
@@ -59,8 +56,8 @@ pub(crate) fn names(kind: OperationKind) -> Names {
     }
 }
 
-/// Returns why a call or an attempt failed, as one of few values: the status of an API error, otherwise a
-/// word. `None` stands for an error that is not an [`Error`].
+/// Returns the value of `error.type`: the status of an API error, else a word. `None` is an error that is
+/// not an [`Error`].
 pub(crate) fn error_type(error: Option<&Error>) -> Cow<'static, str> {
     let Some(error) = error else {
         return "foreign".into();
@@ -73,7 +70,7 @@ pub(crate) fn error_type(error: Option<&Error>) -> Cow<'static, str> {
     }
 }
 
-/// Returns why a future is dropped before it is ready: a panic, the call's deadline, or a cancellation.
+/// Returns why a pending future is dropped: a panic, the deadline of the call, or a cancellation.
 pub(crate) fn interrupted(deadline: Option<Instant>) -> &'static str {
     if std::thread::panicking() {
         "panic"
@@ -84,7 +81,6 @@ pub(crate) fn interrupted(deadline: Option<Instant>) -> &'static str {
     }
 }
 
-/// Without the feature `metrics` nothing is measured.
 #[cfg(not(feature = "metrics"))]
 mod meter {
     use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! [`Case`], one thing that is counted.
+//! The measured cases.
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -9,11 +9,10 @@ use crate::{
     stack::{self, Operation},
 };
 
-/// One thing that is counted.
 #[derive(Clone, Copy)]
 pub struct Case {
     pub name: &'static str,
-    /// The case that it is compared with; for a floor, itself.
+    /// The case to compare with. A floor names itself.
     pub against: &'static str,
     pub kind: Kind,
     prepare: fn() -> Calls,
@@ -21,16 +20,16 @@ pub struct Case {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A whole call; its ratio to the floor is of interest.
+    /// A whole call, reported as a multiple of the floor.
     Whole,
-    /// A layer alone; its difference to the bare service is of interest.
+    /// A layer alone, reported as the difference to the bare service.
     Alone,
-    /// Creates of which many are in flight together.
+    /// Concurrent creates.
     InFlight { at_once: u64 },
 }
 
 impl Case {
-    /// Prepares everything that is not part of a call.
+    /// Sets up everything that is not part of a call.
     pub fn prepare(&self) -> impl FnMut(&Runtime, u64) + use<> {
         (self.prepare)()
     }
@@ -40,7 +39,6 @@ impl Case {
     }
 }
 
-/// The runtime on which all cases run.
 pub fn runtime() -> Runtime {
     Builder::new_current_thread()
         .enable_time()

@@ -1,5 +1,4 @@
-//! The two operations written by hand: only the request, the response and their types. No retry, no
-//! timeouts, no settling, secrets in plain strings.
+//! The two operations written by hand, without retries, timeouts, settling and secret types.
 
 use std::error::Error;
 
@@ -28,7 +27,7 @@ struct Actor<'a> {
 }
 
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "read for the sake of the cost")]
+#[expect(dead_code, reason = "reading it has a cost")]
 pub(crate) struct ActorToken {
     pub(crate) id: String,
     pub(crate) user_id: String,
@@ -49,14 +48,14 @@ pub(crate) enum Status {
 }
 
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "read for the sake of the cost")]
+#[expect(dead_code, reason = "reading it has a cost")]
 struct ClerkErrors {
     errors: Vec<ClerkError>,
     clerk_trace_id: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "read for the sake of the cost")]
+#[expect(dead_code, reason = "reading it has a cost")]
 struct ClerkError {
     message: String,
     long_message: Option<String>,
@@ -65,7 +64,7 @@ struct ClerkError {
 }
 
 #[derive(Debug)]
-#[expect(dead_code, reason = "read for the sake of the cost")]
+#[expect(dead_code, reason = "reading it has a cost")]
 pub(crate) struct ApiError {
     status: StatusCode,
     body: ClerkErrors,
@@ -73,7 +72,7 @@ pub(crate) struct ApiError {
 
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the API answered {}", self.status)
+        write!(f, "the API responded {}", self.status)
     }
 }
 
@@ -111,7 +110,7 @@ where
         self.send(url, Vec::new()).await
     }
 
-    /// The headers are those that the stack sends.
+    /// Sends the same headers as the stack.
     async fn send(&self, url: String, body: Vec<u8>) -> Result<ActorToken, BoxError> {
         let mut request = Request::builder()
             .method(Method::POST)

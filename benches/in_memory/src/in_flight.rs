@@ -1,4 +1,4 @@
-//! [`InFlight`], many concurrent creates.
+//! Many concurrent creates.
 
 use std::{
     hint::black_box,
@@ -17,27 +17,22 @@ use tokio::runtime::Runtime;
 use tower_service::Service;
 
 use crate::{
-    Calls,
-    answers::{ADMIN_ID, BASE_URL, LIFE_SECONDS, MINTED, SECRET_KEY, USER_ID},
-    floor,
+    Calls, floor,
+    samples::{ADMIN_ID, BASE_URL, LIFE_SECONDS, MINTED, SECRET_KEY, USER_ID},
     stack::{builder, create},
     transport::{Gated, InMemory},
 };
 
-/// The code that makes the creates.
 #[derive(Clone, Copy, Debug)]
 pub enum Caller {
-    /// Written by hand.
     Floor,
-    /// The whole stack, unboxed.
     Stack,
-    /// The whole stack behind a `Client`.
     Client,
 }
 
 type Call = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Many concurrent creates, over a transport that responds once its gate is open.
+/// Concurrent creates over a transport that responds when its gate is open.
 pub struct InFlight {
     runtime: Runtime,
     open: Arc<AtomicBool>,
@@ -46,7 +41,7 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    /// Makes room for `most` concurrent creates.
+    /// Allocates for `most` concurrent creates.
     pub fn new(caller: Caller, most: usize) -> Self {
         let open = Arc::new(AtomicBool::new(false));
         let transport = Gated {
@@ -61,7 +56,7 @@ impl InFlight {
         }
     }
 
-    /// Begins so many creates. None has a response yet.
+    /// Starts creates, which stay pending.
     pub fn begin(&mut self, calls: usize) {
         let _runtime = self.runtime.enter();
         self.open.store(false, Relaxed);
@@ -73,7 +68,7 @@ impl InFlight {
         }
     }
 
-    /// Responds to all of them.
+    /// Completes all creates.
     pub fn end(&mut self) {
         let _runtime = self.runtime.enter();
         self.open.store(true, Relaxed);
@@ -104,7 +99,7 @@ fn calls(caller: Caller, transport: Gated, most: usize) -> Box<dyn FnMut() -> Ca
         Caller::Stack => {
             let stack = builder(transport).settle(settle).service();
             let mut service = stack.expect("a stack");
-            // A service over an in-memory transport is always ready.
+            // Over this transport the service is always ready.
             Box::new(move || {
                 let created = service.call(ActorTokenRequest::create(create()));
                 Box::pin(async move {

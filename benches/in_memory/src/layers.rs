@@ -1,4 +1,4 @@
-//! Each layer alone, over a service that responds at once.
+//! Each layer alone over a service that is ready at once.
 
 use std::{
     future::{Ready, poll_fn, ready},
@@ -18,7 +18,7 @@ use tower_service::Service;
 
 use crate::{
     Calls,
-    answers::{BASE_URL, MINTED},
+    samples::{BASE_URL, MINTED},
     stack::{builder, create, encoded, token_id},
     transport::{BeginAttempts, InMemory, InOnePiece},
 };
@@ -27,7 +27,7 @@ fn transport() -> InMemory {
     InMemory::responding(StatusCode::OK, MINTED)
 }
 
-/// Responds to every [`ActorTokenRequest`] with a token that has an id and a status only.
+/// Responds with a token without a ticket.
 #[derive(Clone)]
 struct Tokens(ActorTokenId);
 
@@ -47,8 +47,19 @@ impl Service<ActorTokenRequest> for Tokens {
     }
 }
 
-/// Calls `service` with the requests that `request` makes.
-fn calls<S, R>(mut service: S, request: impl Fn() -> R + 'static) -> Calls
+fn calls<S, R>(service: S, request: impl Fn() -> R + 'static) -> Calls
+where
+    S: Service<R, Error: Into<BoxError>> + 'static,
+{
+    reading(service, request, |_| ())
+}
+
+/// Makes calls and passes each response to `read`.
+fn reading<S, R>(
+    mut service: S,
+    request: impl Fn() -> R + 'static,
+    read: impl Fn(&S::Response) + 'static,
+) -> Calls
 where
     S: Service<R, Error: Into<BoxError>> + 'static,
 {
@@ -59,13 +70,15 @@ where
                 assert!(ready.is_ok());
                 let result = service.call(request()).await;
                 assert!(result.is_ok());
+                if let Ok(response) = &result {
+                    read(response);
+                }
                 drop(black_box(result));
             }
         });
     })
 }
 
-/// A layer over `ActorTokenRequest`s.
 fn over_calls<L>(layer: L) -> Calls
 where
     L: Layer<Tokens>,
@@ -76,12 +89,11 @@ where
     })
 }
 
-/// Returns a service that stands in for DecodeError and all below.
+/// Returns a service in place of DecodeError and everything below.
 fn attempts() -> BeginAttempts<InOnePiece<TokenResponse>> {
     BeginAttempts(transport().settled())
 }
 
-/// Calls a service of `http::Request<Payload>`s.
 fn payloads<S>(service: S) -> Calls
 where
     S: Service<Request<Payload>, Error: Into<BoxError>> + 'static,
@@ -95,7 +107,7 @@ where
     })
 }
 
-/// A layer over `http::Request<Body>`s that have no base URL yet.
+/// Sends requests to a path, as above BaseUri.
 fn over_attempts<L>(layer: L) -> Calls
 where
     L: Layer<InMemory>,
@@ -104,7 +116,7 @@ where
     over_requests(layer, Uri::from_static("/actor_tokens"))
 }
 
-/// A layer over `http::Request<Body>`s that have one.
+/// Sends requests to a URL, as below BaseUri.
 fn over_wire<L>(layer: L) -> Calls
 where
     L: Layer<InMemory>,
@@ -128,25 +140,18 @@ where
     })
 }
 
-/// Reads the ticket, as callers do, so that nothing is left to settle.
-fn reading<S>(mut service: S) -> Calls
+/// Creates tokens and reads their tickets, so that nothing is settled.
+fn creates<S>(service: S) -> Calls
 where
     S: Service<ActorTokenRequest, Response = ActorToken, Error: Into<BoxError>> + 'static,
 {
-    Box::new(move |runtime: &Runtime, calls| {
-        runtime.block_on(async {
-            for _ in 0..calls {
-                let ready = poll_fn(|cx| service.poll_ready(cx)).await;
-                assert!(ready.is_ok());
-                let result = service.call(ActorTokenRequest::create(create())).await;
-                assert!(result.is_ok());
-                if let Ok(token) = &result {
-                    black_box(token.ticket().and_then(Ticket::expose_url));
-                }
-                drop(black_box(result));
-            }
-        });
-    })
+    reading(
+        service,
+        || ActorTokenRequest::create(create()),
+        |token| {
+            black_box(token.ticket().and_then(Ticket::expose_url));
+        },
+    )
 }
 
 pub(crate) fn no_call_layer() -> Calls {
@@ -162,14 +167,14 @@ pub(crate) fn call_timeout() -> Calls {
 }
 
 pub(crate) fn json() -> Calls {
-    reading(JsonLayer::new().layer(attempts()))
+    creates(JsonLayer::new().layer(attempts()))
 }
 
-/// `Json` takes over the guard that Settle makes, so both are counted together.
+/// Measured together, because Json takes the guard from Settle.
 pub(crate) fn json_over_settle() -> Calls {
     let settle = builder(transport()).settle_layer();
     let settled = settle.layer(transport().collected());
-    reading(JsonLayer::new().layer(BeginAttempts(settled)))
+    creates(JsonLayer::new().layer(BeginAttempts(settled)))
 }
 
 pub(crate) fn no_attempt_layer() -> Calls {

@@ -1,14 +1,11 @@
-//! The cost of a call without a network: the cases that the programs of this package run.
-//!
-//! The transport responds at once, so that only the code between the caller and the transport is
-//! counted. The stack is compared with a floor: a hand-written call of the same operation over the same
-//! transport.
+//! The cost of a call without a network: of the code between the caller and a transport that responds at
+//! once. The floor is a hand-written call over the same transport.
 
-mod answers;
 mod case;
 mod floor;
 mod in_flight;
 mod layers;
+mod samples;
 mod stack;
 mod transport;
 

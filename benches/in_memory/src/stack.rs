@@ -1,4 +1,4 @@
-//! The cases of the whole stack, and of the floor.
+//! Cases of the whole stack and of the floor.
 
 use std::{future::poll_fn, hint::black_box, time::Duration};
 
@@ -15,11 +15,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    Calls,
-    answers::{
+    Calls, floor,
+    samples::{
         ADMIN_ID, BASE_URL, LIFE_SECONDS, MINTED, REFUSED, REVOKED, SECRET_KEY, TOKEN_ID, USER_ID,
     },
-    floor,
     transport::InMemory,
 };
 
@@ -28,7 +27,7 @@ use crate::{
 pub(crate) enum Operation {
     Create,
     Revoke,
-    /// A create that the API refuses.
+    /// A create that the API rejects.
     Refused,
 }
 
@@ -56,7 +55,6 @@ pub(crate) fn builder<T: Transport>(transport: T) -> ClientBuilder<Layers, Custo
     ClientBuilder::over(key, transport).base_url(BASE_URL.parse().expect("a valid base URL"))
 }
 
-/// Returns calls that are written by hand.
 pub(crate) fn floor(operation: Operation) -> Calls {
     let client = floor::Client {
         transport: operation.transport(),
@@ -82,15 +80,13 @@ pub(crate) fn floor(operation: Operation) -> Calls {
     })
 }
 
-/// Returns the whole stack as [`ClientBuilder::service`] makes it.
+/// Returns calls of [`ClientBuilder::service`].
 pub(crate) fn unboxed(operation: Operation) -> Calls {
-    calls(
-        builder(operation.transport()).service().expect("a stack"),
-        operation,
-    )
+    let stack = builder(operation.transport()).service();
+    calls(stack.expect("a stack"), operation)
 }
 
-/// Returns the same without the two tracing layers.
+/// Returns calls without the two tracing layers.
 pub(crate) fn untraced(operation: Operation) -> Calls {
     let parts = builder(operation.transport());
     let svc = parts.bearer_auth_layer().layer(operation.transport());
@@ -132,7 +128,7 @@ where
     })
 }
 
-/// Returns the whole stack behind a `Client`.
+/// Returns calls of a `Client`.
 pub(crate) fn boxed(operation: Operation) -> Calls {
     let client = builder(operation.transport()).build().expect("a client");
     let id = token_id();
@@ -153,9 +149,6 @@ pub(crate) fn boxed(operation: Operation) -> Calls {
     })
 }
 
-/// Returns the encoded body of [`create`].
 pub(crate) fn encoded() -> Bytes {
-    serde_json::to_vec(&create())
-        .expect("claims that are JSON")
-        .into()
+    serde_json::to_vec(&create()).expect("JSON").into()
 }

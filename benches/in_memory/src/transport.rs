@@ -1,4 +1,4 @@
-//! [`InMemory`], a transport that responds at once, and stand-ins of other levels made of it.
+//! A transport that responds at once, and services made of it in place of the lower layers.
 
 use std::{
     convert::Infallible,
@@ -19,8 +19,7 @@ use http_body::Body as HttpBody;
 use http_body_util::Full;
 use tower_service::Service;
 
-/// Reads the request body as a transport does, frame by frame, and responds with the same bytes every
-/// time. It allocates nothing.
+/// Reads the request body frame by frame and responds with constant bytes. It allocates nothing.
 #[derive(Clone)]
 pub(crate) struct InMemory {
     status: StatusCode,
@@ -37,7 +36,7 @@ impl InMemory {
         black_box(&head);
         let mut body = pin!(body);
         let mut cx = Context::from_waker(Waker::noop());
-        // A transport asks for the end first, because an empty body needs no reading.
+        // Like hyper, which does not poll an empty body.
         while !body.is_end_stream() {
             match body.as_mut().poll_frame(&mut cx) {
                 Poll::Ready(Some(Ok(frame))) => drop(black_box(frame)),
@@ -64,7 +63,7 @@ impl<B: HttpBody> Service<Request<B>> for InMemory {
     }
 }
 
-/// [`InMemory`] in place of CollectBody or Settle, whose response body is in one piece.
+/// [`InMemory`] in place of CollectBody or Settle, without a streaming body.
 pub(crate) struct InOnePiece<B> {
     inner: InMemory,
     make_body: fn(Bytes) -> B,
@@ -80,7 +79,6 @@ impl<B> Clone for InOnePiece<B> {
 }
 
 impl InMemory {
-    /// Returns a service that stands in for CollectBody.
     pub(crate) fn collected(self) -> InOnePiece<Bytes> {
         InOnePiece {
             inner: self,
@@ -88,7 +86,6 @@ impl InMemory {
         }
     }
 
-    /// Returns a service that stands in for Settle.
     pub(crate) fn settled(self) -> InOnePiece<TokenResponse> {
         InOnePiece {
             inner: self,
@@ -111,7 +108,7 @@ impl<B> Service<Request<Body>> for InOnePiece<B> {
     }
 }
 
-/// Begins attempts as DecodeError does, and does nothing else.
+/// Begins attempts, like DecodeError.
 #[derive(Clone)]
 pub(crate) struct BeginAttempts<S>(pub(crate) S);
 
@@ -129,14 +126,13 @@ impl<S: Service<Request<Body>>> Service<Request<Payload>> for BeginAttempts<S> {
     }
 }
 
-/// Responds like [`InMemory`], but only while its gate is open. The caller polls again.
+/// [`InMemory`] that responds when its gate is open. It does not wake the task.
 #[derive(Clone)]
 pub(crate) struct Gated {
     pub(crate) inner: InMemory,
     pub(crate) open: Arc<AtomicBool>,
 }
 
-/// The response behind the gate.
 pub(crate) struct Waiting {
     response: Ready<Result<Response<Full<Bytes>>, Infallible>>,
     open: Arc<AtomicBool>,

@@ -1,5 +1,5 @@
-//! The least that a create costs: hyper's connection, and JSON both ways. No pool but a pile of connections,
-//! or the one of HTTP/2, nothing that can fail is told apart, nothing is timed.
+//! The lowest possible cost of a create: hyper's connection and JSON, without timeouts and error kinds.
+//! Connections are kept in a stack; over HTTP/2 there is one.
 
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
@@ -22,9 +22,8 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{Error, Protocol, SECRET_KEY, hand_written::CreateActorToken};
 
-/// What a caller cannot do without.
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "read for the sake of the cost")]
+#[expect(dead_code, reason = "reading it has a cost")]
 pub(crate) struct Link<'a> {
     id: &'a str,
     pub(crate) url: &'a str,
@@ -37,7 +36,7 @@ pub(crate) struct Client {
 }
 
 enum Connections {
-    /// Those without an exchange under way.
+    /// The idle ones.
     Http1(Mutex<Vec<http1::SendRequest<Full<Bytes>>>>),
     Http2(OnceCell<http2::SendRequest<Full<Bytes>>>),
 }
@@ -56,8 +55,8 @@ static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     headers
 });
 
-/// The same, with the host, which HTTP/2 names elsewhere.
-static HEADERS_OF_HTTP1: LazyLock<HeaderMap> = LazyLock::new(|| {
+/// `HEADERS` and the host, which HTTP/2 sends as `:authority`.
+static HTTP1_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     let mut headers = HEADERS.clone();
     headers.insert(HOST, HeaderValue::from_static("127.0.0.1"));
     headers
@@ -85,17 +84,17 @@ impl Client {
 
     pub(crate) async fn create(&self) -> Result<(), Error> {
         let body = match &self.connections {
-            Connections::Http1(pile) => {
-                let idle = locked(pile).pop();
-                let mut connection = match idle {
+            Connections::Http1(idle) => {
+                let reused = locked(idle).pop();
+                let mut connection = match reused {
                     Some(connection) => connection,
                     None => self.connect_over_http1().await?,
                 };
                 connection.ready().await?;
                 let path = Uri::from_static("/v1/actor_tokens");
-                let request = request(path, &HEADERS_OF_HTTP1)?;
+                let request = request(path, &HTTP1_HEADERS)?;
                 let body = collect(connection.send_request(request).await?).await?;
-                locked(pile).push(connection);
+                locked(idle).push(connection);
                 body
             }
             Connections::Http2(shared) => {
@@ -155,10 +154,10 @@ fn request(uri: Uri, headers: &HeaderMap) -> Result<Request<Full<Bytes>>, Error>
     Ok(request)
 }
 
-async fn collect(answer: Response<Incoming>) -> Result<Bytes, Error> {
-    Ok(answer.into_body().collect().await?.to_bytes())
+async fn collect(response: Response<Incoming>) -> Result<Bytes, Error> {
+    Ok(response.into_body().collect().await?.to_bytes())
 }
 
-fn locked<T>(pile: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
-    pile.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked<T>(mutex: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

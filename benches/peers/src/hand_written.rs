@@ -1,4 +1,4 @@
-//! A create as one would write it by hand over hyper-util's client.
+//! A create written by hand over hyper-util's client.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ impl CreateActorToken<'_> {
 }
 
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "read for the sake of the cost")]
+#[expect(dead_code, reason = "reading it has a cost")]
 pub(crate) struct ActorToken {
     id: String,
     user_id: String,
@@ -57,7 +57,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// With the settings of the crate's own transport.
+    /// Uses the settings of this crate's transport.
     pub(crate) fn new(base_url: String, tls: rustls::ClientConfig) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -90,7 +90,7 @@ impl Client {
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
         if status != StatusCode::OK {
-            return Err(format!("the API answered {status}").into());
+            return Err(format!("the API responded {status}").into());
         }
         Ok(serde_json::from_slice(&body)?)
     }

@@ -1,7 +1,6 @@
-//! What a call costs over loopback, beside other ways to make it: hand-written over hyper-util,
-//! reqwest, clerk-rs, and Clerk's Python SDK.
+//! The cost of a call over loopback, compared with hyper-util, reqwest, clerk-rs and Clerk's Python SDK.
 //!
-//! The server answers every create with the same bytes, in a process of its own.
+//! The server is a process of its own and responds to every create with the same bytes.
 
 mod bare;
 mod hand_written;
@@ -10,22 +9,21 @@ mod peer;
 mod processor;
 mod round;
 mod rounds;
+#[allow(dead_code, reason = "the other package uses the rest")]
+#[path = "../../in_memory/src/samples.rs"]
+mod samples;
 mod server;
 
 use std::{fmt, str::FromStr};
 
+use self::samples::{ADMIN_ID, LIFE_SECONDS, MINTED, SECRET_KEY, USER_ID};
 pub use self::{
     peer::{FLOORS, PEERS, Peer, PeerKind},
     processor::Processor,
     round::Round,
-    rounds::{Rounds, make_rounds},
+    rounds::{Rounds, run_rounds},
     server::serve,
 };
-
-const SECRET_KEY: &str = "sk_test_b3VyLXNlY3JldC1rZXktZm9yLWJlbmNobWFya3M";
-const USER_ID: &str = "user_2vYxT0yXkQ9aBcDeFgHiJkLmNoP";
-const ADMIN_ID: &str = "user_2uWzS1xWjP8zYxWvUtSrQpOnMlK";
-const LIFE_SECONDS: u64 = 600;
 
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -53,12 +51,11 @@ impl FromStr for Protocol {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let found = PROTOCOLS.into_iter().find(|it| it.to_string() == text);
-        found.ok_or_else(|| format!("no protocol {text}").into())
+        found.ok_or_else(|| format!("unknown protocol {text}").into())
     }
 }
 
-/// Where the server listens, and the certificate by which it is known. As text it goes from the
-/// server's process to the clients'.
+/// The ports and the certificate of the server. Passed between processes as text.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     ports: [u16; 3],
@@ -98,7 +95,7 @@ impl FromStr for Endpoints {
     fn from_str(text: &str) -> Result<Self, Error> {
         let words: Vec<_> = text.trim().split(',').collect();
         let [http1, http1_tls, http2_tls, certificate] = words[..] else {
-            return Err("not what the server prints".into());
+            return Err("not the output of the server".into());
         };
         let certificate = certificate
             .as_bytes()
@@ -112,7 +109,7 @@ impl FromStr for Endpoints {
     }
 }
 
-/// The runtime of every client: one thread, so that the time of its process is the time of its calls.
+/// Returns a runtime with one thread, so that the CPU time of the process is that of its calls.
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,4 +1,4 @@
-//! A create as one would write it with reqwest.
+//! A create written by hand over reqwest.
 
 use crate::{
     Error, SECRET_KEY,

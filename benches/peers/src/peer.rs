@@ -1,4 +1,4 @@
-//! [`Peer`], one way to make a call.
+//! The ways to make a call.
 
 use std::{fmt, hint::black_box, str::FromStr, sync::Arc, time::Duration};
 
@@ -22,15 +22,14 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerKind {
     Ours,
-    /// Over the transport that is hyper-util's client.
+    /// With `HyperTransport`.
     OursOverClient,
     HandWritten,
     Reqwest,
     ClerkRs,
-    /// The crate without time-outs, retries and settling: what is left of its cost when it gives up what
-    /// it is for.
+    /// Without timeouts, retries and settling.
     OursSwitchedOff,
-    /// The least that it takes, which is no way to make calls.
+    /// The lowest possible cost.
     Bare,
 }
 
@@ -42,7 +41,7 @@ pub const PEERS: [PeerKind; 5] = [
     PeerKind::ClerkRs,
 ];
 
-/// How far down the crate could go.
+/// Lower bounds for this crate.
 pub const FLOORS: [PeerKind; 2] = [PeerKind::OursSwitchedOff, PeerKind::Bare];
 
 impl PeerKind {
@@ -58,7 +57,7 @@ impl PeerKind {
         }
     }
 
-    /// The peers, and the floors.
+    /// Returns peers and floors.
     pub fn measured() -> impl Iterator<Item = Self> {
         PEERS.into_iter().chain(FLOORS)
     }
@@ -75,11 +74,11 @@ impl FromStr for PeerKind {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let found = Self::measured().find(|it| it.name() == text);
-        found.ok_or_else(|| format!("no peer {text}").into())
+        found.ok_or_else(|| format!("unknown peer {text}").into())
     }
 }
 
-/// One way to make a call, with connections of its own.
+/// A client with its own connections.
 pub struct Peer(Inner);
 
 enum Inner {
@@ -126,7 +125,7 @@ impl Peer {
                 base_url,
             }),
             PeerKind::ClerkRs => {
-                // As `Configuration::new` does it, but for the certificate that is trusted.
+                // Like `Configuration::new`, except for the trusted certificate.
                 let headers = [("clerk-api-version".parse()?, CLERK_API_VERSION.parse()?)];
                 let client = reqwest(endpoints)?
                     .default_headers(headers.into_iter().collect())
@@ -145,7 +144,7 @@ impl Peer {
         }))
     }
 
-    /// Mints a token and reads its link.
+    /// Creates a token and reads its link.
     pub async fn create(&self) -> Result<(), Error> {
         match &self.0 {
             Inner::Bare(client) => client.create().await?,
@@ -176,7 +175,7 @@ impl Peer {
     }
 }
 
-/// Trusts the server, and nobody else.
+/// Trusts only the server's certificate.
 fn tls(endpoints: &Endpoints) -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_slice(&endpoints.certificate))?;
@@ -188,7 +187,7 @@ fn tls(endpoints: &Endpoints) -> Result<ClientConfig, Error> {
 }
 
 fn reqwest(endpoints: &Endpoints) -> Result<reqwest::ClientBuilder, Error> {
-    // The same cryptography for all, in place of reqwest's own; a second time it is there already.
+    // The same cryptography for all peers. Fails if it is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let certificate = reqwest::Certificate::from_der(&endpoints.certificate)?;
     Ok(reqwest::Client::builder()

@@ -1,4 +1,4 @@
-//! [`Round`], a number of calls with so many of them in flight.
+//! A round of concurrent calls.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,12 +7,11 @@ use tokio::time::Instant;
 
 use crate::{Error, Peer};
 
-/// What a round took.
+/// The times of a round.
 pub struct Round {
     pub wall: Duration,
-    /// Of the client's process.
+    /// CPU time of the client.
     pub processor: Duration,
-    /// Of each call.
     pub latencies: Vec<Duration>,
 }
 
@@ -46,7 +45,7 @@ impl Round {
     }
 }
 
-/// What this process has used of the processors.
+/// Returns the CPU time of this process.
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)

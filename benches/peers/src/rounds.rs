@@ -1,4 +1,4 @@
-//! [`Rounds`], those of one caller, in a process of its own.
+//! The rounds of one caller, in its own process.
 
 use std::{
     env,
@@ -13,19 +13,18 @@ use crate::{
     runtime,
 };
 
-/// The rounds of one caller, in a process of its own, which ends with this. No caller finds the memory,
-/// the sockets or the timers of another.
+/// A process that makes the rounds of one caller, and is killed on drop.
 ///
-/// An order is a line: "<calls in flight> <calls>". Its answer is a line of seconds: the round's on the
-/// clock, those of the processor, and those of each call.
+/// Input: "<calls in flight> <calls>". Output in seconds: wall time, CPU time, and the latency of each
+/// call.
 pub struct Rounds {
     process: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
 }
 
 impl Rounds {
-    /// Those of a peer, which this program makes when it is called with these arguments.
+    /// Starts this program with the arguments for [`run_rounds`].
     pub fn of_peer(
         kind: PeerKind,
         protocol: Protocol,
@@ -38,15 +37,12 @@ impl Rounds {
         Self::of(program)
     }
 
-    /// Those of Clerk's Python SDK, by the interpreter that the variable `PYTHON_SDK` names. None without
-    /// it, and over HTTP/2.
+    /// Starts the interpreter in the variable `PYTHON_SDK`. `None` without it, and over HTTP/2.
     pub fn of_python_sdk(protocol: Protocol, endpoints: &Endpoints) -> Result<Option<Self>, Error> {
-        let Some(python) = env::var_os("PYTHON_SDK") else {
+        let python = env::var_os("PYTHON_SDK").filter(|_| protocol != Protocol::Http2Tls);
+        let Some(python) = python else {
             return Ok(None);
         };
-        if protocol == Protocol::Http2Tls {
-            return Ok(None);
-        }
         let mut program = Command::new(python);
         program
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python_sdk.py"))
@@ -60,24 +56,24 @@ impl Rounds {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let orders = process.stdin.take().ok_or("the caller reads nothing")?;
-        let answers = process.stdout.take().ok_or("the caller prints nothing")?;
+        let input = process.stdin.take().ok_or("no standard input")?;
+        let output = process.stdout.take().ok_or("no standard output")?;
         Ok(Self {
             process,
-            orders,
-            answers: BufReader::new(answers),
+            input,
+            output: BufReader::new(output),
         })
     }
 
-    /// One of them. Blocks: nothing else runs in this process meanwhile.
+    /// Makes a round. Blocks, so that this process uses no CPU time.
     pub fn next(&mut self, in_flight: usize, calls: usize) -> Result<Round, Error> {
-        writeln!(self.orders, "{in_flight} {calls}")?;
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer)?;
-        let mut seconds = answer
+        writeln!(self.input, "{in_flight} {calls}")?;
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        let mut seconds = line
             .split_whitespace()
             .map(|word| Ok(Duration::try_from_secs_f64(word.parse()?)?));
-        let mut next = || seconds.next().ok_or("the caller made no round")?;
+        let mut next = || seconds.next().ok_or("the caller failed")?;
         Ok(Round {
             wall: next()?,
             processor: next()?,
@@ -93,22 +89,22 @@ impl Drop for Rounds {
     }
 }
 
-/// Makes rounds of calls by a peer, as they are ordered.
-pub fn make_rounds(kind: PeerKind, protocol: Protocol, endpoints: &Endpoints) -> Result<(), Error> {
+/// Makes a round of calls for each line of standard input.
+pub fn run_rounds(kind: PeerKind, protocol: Protocol, endpoints: &Endpoints) -> Result<(), Error> {
     let runtime = runtime();
     let peer = {
         let _inside = runtime.enter();
         Arc::new(Peer::new(kind, endpoints, protocol)?)
     };
-    for order in io::stdin().lines() {
-        let order = order?;
-        let (in_flight, calls) = order.split_once(' ').ok_or("not an order")?;
+    for line in io::stdin().lines() {
+        let line = line?;
+        let (in_flight, calls) = line.split_once(' ').ok_or("not two numbers")?;
         let round = runtime.block_on(Round::of(&peer, in_flight.parse()?, calls.parse()?))?;
-        let mut answer = io::stdout().lock();
+        let mut output = io::stdout().lock();
         for time in [round.wall, round.processor].iter().chain(&round.latencies) {
-            write!(answer, "{} ", time.as_secs_f64())?;
+            write!(output, "{} ", time.as_secs_f64())?;
         }
-        writeln!(answer)?;
+        writeln!(output)?;
     }
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! The server: as little as hyper, and for HTTP/2 h2, can do, for a client that waits for it is not
-//! measured.
+//! The server, minimal over hyper and h2, so that clients hardly wait for it.
 
 use std::{convert::Infallible, future::poll_fn, sync::Arc, task::Poll};
 
@@ -20,31 +19,9 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::{Endpoints, Error};
+use crate::{Endpoints, Error, MINTED};
 
-macro_rules! ticket {
-    () => {
-        "eyJhbGciOiJSUzI1NiIsImtpZCI6Imluc18ydll4VDB5WGtROWFCY0RlRmdIaUprTG1Ob1AifQ.\
-         eyJleHAiOjE3NjAwMDA2MDAsInNpZCI6ImFjdF8yeFp5VTF6WWxSMGJDZEVmR2hJaktsTW5PcFEiLCJzdCI6\
-         ImFjdG9yX3Rva2VuIn0.c2lnbmF0dXJlLW9mLWZvcnR5LWVpZ2h0LWJ5dGVzLWluLWJhc2U2NA"
-    };
-}
-
-const MINTED: Bytes = Bytes::from_static(
-    concat!(
-        r#"{"object":"actor_token","id":"act_2xZyU1zYlR0bCdEfGhIjKlMnOpQ","#,
-        r#""user_id":"user_2vYxT0yXkQ9aBcDeFgHiJkLmNoP","#,
-        r#""actor":{"sub":"user_2uWzS1xWjP8zYxWvUtSrQpOnMlK"},"status":"pending","#,
-        r#""token":""#,
-        ticket!(),
-        r#"","url":"https://clerk.example.com/v1/tickets/accept?ticket="#,
-        ticket!(),
-        r#"","created_at":1760000000123,"updated_at":1760000000123}"#,
-    )
-    .as_bytes(),
-);
-
-/// Prints where it listens, and answers until it is ended.
+/// Prints its endpoints and serves until it is killed.
 pub async fn serve() -> Result<(), Error> {
     let identity = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()])?;
     let http1 = TcpListener::bind("127.0.0.1:0").await?;
@@ -88,7 +65,7 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, http2: bool) ->
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         let tls = tls.clone();
-        // A connection that fails shows as failed calls of the client.
+        // An error shows in the client.
         tokio::spawn(async move {
             match tls {
                 None => connection(stream, http2).await,
@@ -105,11 +82,11 @@ async fn connection(
     if http2 {
         return over_http2(stream).await;
     }
-    let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
+    let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(respond));
     Ok(served.await?)
 }
 
-/// Without a task for each request, which is what costs hyper more than all else.
+/// Uses h2 without a task for each request, which is hyper's largest cost.
 async fn over_http2(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Error> {
     let mut connection = h2::server::handshake(stream).await?;
     let mut exchanges = FuturesUnordered::new();
@@ -117,14 +94,14 @@ async fn over_http2(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), E
         loop {
             while let Poll::Ready(accepted) = connection.poll_accept(cx) {
                 match accepted {
-                    Some(exchange) => exchanges.push(answer_over_http2(exchange?)),
+                    Some(exchange) => exchanges.push(respond_over_http2(exchange?)),
                     None => return Poll::Ready(Ok(())),
                 }
             }
-            // All that can be answered is, before the connection writes it.
+            // All pending responses, before the connection writes.
             let mut any = false;
-            while let Poll::Ready(Some(answered)) = exchanges.poll_next_unpin(cx) {
-                answered?;
+            while let Poll::Ready(Some(result)) = exchanges.poll_next_unpin(cx) {
+                result?;
                 any = true;
             }
             if !any {
@@ -135,19 +112,19 @@ async fn over_http2(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), E
     .await
 }
 
-async fn answer_over_http2(
-    (request, mut respond): (Request<RecvStream>, SendResponse<Bytes>),
+async fn respond_over_http2(
+    (request, mut responder): (Request<RecvStream>, SendResponse<Bytes>),
 ) -> Result<(), h2::Error> {
     let mut body = request.into_body();
     while let Some(bytes) = body.data().await {
         let bytes = bytes?.len();
         body.flow_control().release_capacity(bytes)?;
     }
-    let mut answer = respond.send_response(head(()), false)?;
-    answer.send_data(MINTED, true)
+    let mut response = responder.send_response(head(()), false)?;
+    response.send_data(MINTED, true)
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut body = request.into_body();
     while let Some(Ok(_)) = body.frame().await {}
     Ok(head(Full::new(MINTED)))

@@ -1,6 +1,4 @@
-//! [`SpanContext`], the facts about a call or an attempt when its span begins.
-
-use std::fmt;
+//! The data for the span of a call or an attempt.
 
 use http::{Extensions, Request};
 use tokio::time::Instant;
@@ -9,11 +7,10 @@ use tokio::time::Instant;
 use crate::layer::{TraceCallLayer, TraceLayer};
 use crate::{ActorTokenRequest, BaseUrl, Operation, OperationKind, Payload, telemetry};
 
-/// The facts about a call or an attempt when its span begins, for spans of your own by
-/// [`TraceLayer::make_span`] or [`TraceCallLayer::make_span`].
+/// The data of a call or an attempt for [`TraceLayer::make_span`] and [`TraceCallLayer::make_span`].
 ///
-/// Nothing in it is secret, except what the caller put into the [`extensions`](Self::extensions).
-#[derive(Clone, Copy)]
+/// Only the [`extensions`](Self::extensions) may contain secrets.
+#[derive(Clone, Copy, Debug)]
 pub struct SpanContext<'a> {
     pub(super) kind: OperationKind,
     span_name: &'static str,
@@ -21,7 +18,7 @@ pub struct SpanContext<'a> {
     pub(super) server: Option<(&'a str, u16)>,
     actor_token_id: Option<&'a str>,
     extensions: &'a Extensions,
-    /// Of the attempt's call.
+    /// The deadline of the call, in the span of an attempt.
     pub(super) deadline: Option<Instant>,
 }
 
@@ -58,40 +55,39 @@ impl<'a> SpanContext<'a> {
         }
     }
 
-    /// Returns the kind of operation.
+    /// Returns the operation.
     #[must_use]
     pub fn kind(&self) -> OperationKind {
         self.kind
     }
 
-    /// Returns the name of the span, for `otel.name`: `actor_tokens.create` or `actor_tokens.revoke`
-    /// for a call, the method and [`url_template`](Self::url_template) for an attempt.
+    /// Returns the value of `otel.name`: `actor_tokens.create` or `actor_tokens.revoke` for a call, the
+    /// method and [`url_template`](Self::url_template) for an attempt.
     #[must_use]
     pub fn span_name(&self) -> &'static str {
         self.span_name
     }
 
-    /// Returns the path under the base URL without its id: `/actor_tokens` or
-    /// `/actor_tokens/{actor_token_id}/revoke`.
+    /// Returns `/actor_tokens` or `/actor_tokens/{actor_token_id}/revoke`.
     #[must_use]
     pub fn url_template(&self) -> &'static str {
         telemetry::names(self.kind).url_template
     }
 
-    /// Returns the number of earlier attempts of the call; `None` for the first attempt and for a call.
+    /// Returns the number of earlier attempts. `None` for the first attempt and for a call.
     #[must_use]
     pub fn resend_count(&self) -> Option<u32> {
         self.resend_count
     }
 
-    /// Returns the host that the attempt is sent to, without brackets; `None` for a call, and for a
-    /// server that the [`TraceLayer`] does not know.
+    /// Returns the host of the API, without brackets. `None` for a call, and for a server that the
+    /// [`TraceLayer`] does not know.
     #[must_use]
     pub fn server_address(&self) -> Option<&'a str> {
         self.server.map(|(host, _)| host)
     }
 
-    /// Returns the port that the attempt is sent to.
+    /// Returns the port of the API, as for [`server_address`](Self::server_address).
     #[must_use]
     pub fn server_port(&self) -> Option<u16> {
         self.server.map(|(_, port)| port)
@@ -110,22 +106,12 @@ impl<'a> SpanContext<'a> {
     }
 }
 
-impl fmt::Debug for SpanContext<'_> {
-    /// Shows the name only, because headers and extensions may be secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SpanContext")
-            .field("span_name", &self.span_name)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Returns the id in the path of a revoke.
 fn id_in(path: &str) -> Option<&str> {
     path.strip_suffix("/revoke")?.rsplit('/').next()
 }
 
-/// The base URLs that the client knows. The name of any other server is left out of spans and metrics,
-/// so that callers cannot create label values without limit.
+/// The base URLs of the client. Spans and metrics leave out any other server, so that callers cannot
+/// create an unlimited number of label values.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Servers {
     pub(super) base: Option<BaseUrl>,
@@ -133,7 +119,7 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    /// Returns host and port of a request whose own base URL is `own`.
+    /// Returns host and port for a request with this base URL of its own.
     fn find(&self, own: Option<&BaseUrl>) -> Option<(&str, u16)> {
         let mut known = self.base.iter().chain(&self.allowed);
         let server = match own {

@@ -1,5 +1,4 @@
-//! The future that [`Trace`](super::Trace) and [`TraceCall`](crate::layer::TraceCall) share, and the
-//! guard in it.
+//! The future of [`Trace`](super::Trace) and [`TraceCall`](crate::layer::TraceCall), and its guard.
 
 use std::{
     borrow::Cow,
@@ -24,8 +23,7 @@ use crate::{
 pin_project! {
     /// Response future of [`Trace`](super::Trace) and [`TraceCall`](crate::layer::TraceCall).
     pub struct ResponseFuture<F> {
-        // Dropped inside the span and before the guard, because that ends the attempts whose outcome
-        // the guard records.
+        // Dropped before the guard, so that the guard records the outcome of ended attempts.
         #[pin]
         inner: Option<Instrumented<F>>,
         guard: Option<Box<SpanGuard>>,
@@ -54,7 +52,7 @@ where
         let inner = this.inner.as_mut().as_pin_mut();
         let inner = inner.expect("polled after it was ready");
         let result = ready!(inner.poll(cx)).map_err(Into::into);
-        // The span ends here, because a caller may keep this future after it is ready.
+        // Ends the span now, because a caller may keep the future.
         this.inner.set(None);
         if let Some(guard) = this.guard.take() {
             guard.end(&result);
@@ -64,7 +62,7 @@ where
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {
-    /// Shows nothing of the future below, which may hold a token or a response.
+    /// Leaves out the inner future, because it may contain a token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
             .field("guard", &self.guard)
@@ -74,13 +72,10 @@ impl<F> fmt::Debug for ResponseFuture<F> {
 
 /// The response of a call or of an attempt.
 pub trait Traced {
-    /// The error in place of the response.
     type Error;
 
-    /// Records the response.
     fn record(&self, guard: &SpanGuard);
 
-    /// Returns the error if it is one of this crate.
     fn typed(error: &Self::Error) -> Option<&Error>;
 }
 
@@ -101,8 +96,7 @@ impl Traced for ActorToken {
 impl<B> Traced for Response<B> {
     type Error = BoxError;
 
-    /// Records a response, which is a refusal if there is no
-    /// [`DecodeErrorLayer`](crate::layer::DecodeErrorLayer) below.
+    /// Without a [`DecodeErrorLayer`](crate::layer::DecodeErrorLayer) below, a response may be a failure.
     fn record(&self, guard: &SpanGuard) {
         let status = self.status();
         let refused = status.is_client_error() || status.is_server_error();
@@ -128,8 +122,7 @@ impl<B> Traced for Response<B> {
     }
 }
 
-/// Records in span and metrics how a call or an attempt ended. Dropped before that, it records a
-/// cancellation.
+/// Records the end of a call or an attempt in span and metrics, or when dropped a cancellation.
 #[derive(Debug)]
 pub struct SpanGuard {
     span: Span,
@@ -137,12 +130,11 @@ pub struct SpanGuard {
     meter: Meter,
     /// Of a call.
     watch: Option<CallWatch>,
-    /// Of an attempt: that of its call.
+    /// The deadline of the call, in the span of an attempt.
     deadline: Option<Instant>,
     ended: bool,
 }
 
-// A field that the span does not declare is not recorded.
 impl SpanGuard {
     pub(crate) fn of_call(span: &Span, request: &mut ActorTokenRequest) -> Option<Box<Self>> {
         let kind = request.operation().kind();
@@ -167,7 +159,6 @@ impl SpanGuard {
         })
     }
 
-    /// Returns a guard if the span is enabled or calls are measured.
     fn begin(span: &Span, guard: impl FnOnce() -> Self) -> Option<Box<Self>> {
         (METERED || !span.is_disabled()).then(|| Box::new(guard()))
     }
@@ -181,7 +172,7 @@ impl SpanGuard {
         }
     }
 
-    /// Records a failure; `None` stands for an error that is not an [`Error`].
+    /// Records a failure. `None` is a foreign error.
     fn failed(&self, error: Option<&Error>) {
         let error_type = error_type(error);
         self.record_error_type(&error_type);
@@ -194,15 +185,14 @@ impl SpanGuard {
         self.span.record("http.response.status_code", number);
         self.span.record("clerk.error.code", error.code());
         self.span.record("clerk.trace_id", error.trace_id());
-        // The error of a create has an id only if a token was minted.
         if let Some(id) = error.actor_token_id() {
             self.record_id(id);
         }
         self.meter.end(outcome, status, Some(error_type));
     }
 
-    /// Records the id of a token that was minted. The span of a revoke has the id from the beginning,
-    /// and a field that is recorded twice is exported twice.
+    /// Records the id of a minted token. The span of a revoke has it from the start, and OpenTelemetry
+    /// exports a field twice that is recorded twice.
     fn record_id(&self, id: &ActorTokenId) {
         if self.kind == OperationKind::Create {
             self.span.record("actor_token.id", id.as_str());

@@ -1,41 +1,37 @@
-//! Wraps every attempt into a span, by OpenTelemetry's conventions for HTTP clients.
+//! Creates a span for each attempt, by OpenTelemetry's conventions for HTTP clients.
 //!
 //! # Position
 //!
 //! Below retry, so that each attempt has its own span, a child of the [call's](super::trace_call).
-//! Directly above [`DecodeErrorLayer`](super::DecodeErrorLayer), where an attempt begins and where it
-//! ends in one typed error. So the span covers head and body, ends with the attempt's timeout, and has
-//! the [`Outcome`](crate::Outcome). The wire layers of users, the key provider and the transport run
-//! inside it. It is far above [`BearerAuthLayer`](super::BearerAuthLayer), so that it never sees the
-//! key.
+//! Directly above [`DecodeErrorLayer`](super::DecodeErrorLayer), so that the span covers head and body and
+//! records the [`Outcome`](crate::Outcome). It includes your wire layers, the key provider and the
+//! transport, but never sees the key.
 //!
-//! The name is `attempt`, the target `clerk_actor_tokens`, the level INFO. The fields are:
+//! The span is named `attempt`, with the target `clerk_actor_tokens` and the level INFO. Its fields:
 //!
-//! | field | |
+//! | field | value |
 //! |---|---|
 //! | `otel.name` | `POST /actor_tokens`, `POST /actor_tokens/{actor_token_id}/revoke` |
 //! | `otel.kind` | `client` |
-//! | `otel.status_code` | `ERROR` when it failed |
+//! | `otel.status_code` | `ERROR` on failure |
 //! | `http.request.method` | `POST` |
 //! | `url.template` | `/actor_tokens`, `/actor_tokens/{actor_token_id}/revoke` |
-//! | `server.address`, `server.port` | the server it is sent to |
+//! | `server.address`, `server.port` | of the API |
 //! | `http.request.resend_count` | from the second attempt on |
 //! | `http.response.status_code` | if there was a response |
-//! | `error.type` | the status, or one of `timeout`, `connect`, `transport`, `overloaded`, `runtime`, `key`, `invalid_request`, `refused`, `unreadable_response`, `already_accepted`, `already_revoked`, `foreign`, `cancelled`, `panic` |
-//! | `clerk.outcome` | `ok`, `not_sent`, `rejected`, `unknown`, `applied`; none when it was cancelled |
+//! | `error.type` | the status, or one of `timeout`, `connect`, `transport`, `overloaded`, `runtime`, `key`, `invalid_request`, `refused`, `unreadable_response`, `already_accepted`, `already_revoked`, `not_revoked`, `foreign`, `cancelled`, `panic` |
+//! | `clerk.outcome` | `ok`, `not_sent`, `rejected`, `unknown`, `applied`; none if cancelled |
 //! | `clerk.error.code`, `clerk.trace_id` | from the response |
 //! | `actor_token.id` | of a revoke, or of a token that a failed create minted |
 //!
-//! A span never holds a user id, an actor, a URL, a header value, a body or a credential. Template and
-//! id replace `url.full`, which the conventions ask for.
+//! A span never contains a user id, an actor, a URL, a header value, a body or a credential. So it has
+//! no `url.full`, which the conventions require.
 //!
-//! With the feature `metrics` the layer also measures each attempt, with or without spans; see
-//! `describe_metrics`.
+//! With the feature `metrics` it also measures attempts, even without spans; see `describe_metrics`.
 //!
 //! # Example
 //!
-//! A W3C `traceparent` on every attempt: a wire layer runs inside the attempt's span, so that a
-//! propagator finds it as the current span.
+//! A W3C `traceparent` on every attempt. In a wire layer the span of the attempt is the current one.
 //!
 //! ```
 //! use clerk_actor_tokens::{Body, ClientBuilder, SecretKey};
@@ -67,14 +63,14 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the attempt inside the span and closes the span, with `error.type` =
-//! `timeout` after the call's deadline, else `cancelled`.
+//! Dropping the future drops the attempt and closes the span, with `error.type` = `timeout` after the
+//! deadline of the call, else `cancelled`.
 //!
 //! # Differences from `tower_http::trace`
 //!
-//! It records the typed error, its span ends with the body, and it shows no URI and no headers.
-//! `tower_http`'s layer can replace it, as a [wire layer](crate::ClientBuilder::wire_layer) with this
-//! one [disabled](TraceLayer::disabled).
+//! It records the typed error, and no URI and no headers. Its span ends with the body. To use
+//! `tower_http`'s, add it as a [wire layer](crate::ClientBuilder::wire_layer) and
+//! [disable](TraceLayer::disabled) this one.
 
 mod context;
 pub(super) mod future;
@@ -97,66 +93,61 @@ use crate::{BaseUrl, BoxError, Payload};
 /// Layer of [`Trace`].
 #[derive(Clone, Debug, Default)]
 pub struct TraceLayer {
-    config: Config,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Config {
     make_span: MakeSpan,
     servers: Servers,
 }
 
 impl TraceLayer {
-    /// Spans at the level INFO.
+    /// Creates spans at level INFO.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// No spans.
+    /// Creates no spans.
     #[must_use]
     pub fn disabled() -> Self {
-        let mut layer = Self::new();
-        layer.config.make_span = MakeSpan::None;
-        layer
+        Self {
+            make_span: MakeSpan::None,
+            ..Self::default()
+        }
     }
 
     pub(super) fn is_disabled(&self) -> bool {
-        matches!(self.config.make_span, MakeSpan::None)
+        matches!(self.make_span, MakeSpan::None)
     }
 
-    /// The level of the spans. Default: INFO.
+    /// Sets the level of the spans. Default: INFO.
     #[must_use]
     pub fn level(mut self, level: Level) -> Self {
-        self.config.make_span = MakeSpan::At(level);
+        self.make_span = MakeSpan::At(level);
         self
     }
 
-    /// Makes the spans by `make`, with a name, level and fields of your own, as in the example of
-    /// [`TraceCallLayer::make_span`](super::TraceCallLayer::make_span). A field of the [table](self) that is
-    /// known only at the end is recorded if the span declares it.
+    /// Creates the spans with `make`, like
+    /// [`TraceCallLayer::make_span`](super::TraceCallLayer::make_span).
     #[must_use]
     pub fn make_span<F>(mut self, make: F) -> Self
     where
         F: Fn(&SpanContext<'_>) -> Span + Send + Sync + 'static,
     {
-        self.config.make_span = MakeSpan::by(make);
+        self.make_span = MakeSpan::by(make);
         self
     }
 
-    /// Sets the server of attempts, for `server.address` and `server.port`. Default: none, or the base
-    /// URL of the [`ClientBuilder`](crate::ClientBuilder) that the layer is part of.
+    /// Sets the server, for `server.address` and `server.port`. Default: none, or the base URL of the
+    /// [`ClientBuilder`](crate::ClientBuilder).
     #[must_use]
     pub fn base_url(mut self, base_url: BaseUrl) -> Self {
-        self.config.servers.base = Some(base_url);
+        self.servers.base = Some(base_url);
         self
     }
 
-    /// Adds another server that attempts may be sent to, see
-    /// [`BaseUriLayer::allow`](super::BaseUriLayer::allow). Any other server is not named.
+    /// Also names this server, see [`BaseUriLayer::allow`](super::BaseUriLayer::allow). Any other server
+    /// is left out.
     #[must_use]
     pub fn allow(mut self, other: BaseUrl) -> Self {
-        self.config.servers.allowed.push(other);
+        self.servers.allowed.push(other);
         self
     }
 }
@@ -167,16 +158,16 @@ impl<S> Layer<S> for TraceLayer {
     fn layer(&self, inner: S) -> Self::Service {
         Trace {
             inner,
-            config: Arc::new(self.config.clone()),
+            config: Arc::new(self.clone()),
         }
     }
 }
 
-/// Wraps every attempt into a span, see the [module](self).
+/// Creates a span for each attempt, see the [module](self).
 #[derive(Clone, Debug)]
 pub struct Trace<S> {
     inner: S,
-    config: Arc<Config>,
+    config: Arc<TraceLayer>,
 }
 
 impl<S, B> Service<Request<Payload>> for Trace<S>

@@ -1,4 +1,4 @@
-//! How the span of a call or an attempt begins.
+//! Creates the span of a call or an attempt.
 
 use std::{fmt, sync::Arc};
 
@@ -7,7 +7,7 @@ use tracing::{Level, Span, field::Empty, level_filters::LevelFilter, span};
 use super::SpanContext;
 use crate::telemetry::{METERED, METHOD, TARGET, names};
 
-/// How the span of a call or an attempt begins.
+/// How to create a span.
 #[derive(Clone)]
 pub(crate) enum MakeSpan {
     None,
@@ -23,7 +23,7 @@ impl MakeSpan {
         Self::By(Arc::new(make))
     }
 
-    /// Returns whether spans or metrics can be on. If not, no context is built.
+    /// Returns whether spans or metrics can be on.
     pub(crate) fn is_on(&self) -> bool {
         let is_traced = match self {
             Self::None => false,
@@ -33,7 +33,6 @@ impl MakeSpan {
         METERED || is_traced
     }
 
-    /// Makes a span, one at a level by `default`.
     pub(crate) fn make(
         &self,
         context: &SpanContext<'_>,
@@ -63,7 +62,7 @@ impl fmt::Debug for MakeSpan {
     }
 }
 
-/// Makes a span at a level that is known at run time only; `tracing` wants a constant.
+/// Creates a span at a level known at run time. The macro of `tracing` requires a constant.
 macro_rules! at_level {
     ($level:expr, $name:literal, $($fields:tt)*) => {
         match $level {
@@ -76,8 +75,7 @@ macro_rules! at_level {
     };
 }
 
-// All numbers are signed: OpenTelemetry has no unsigned ones, and `tracing-opentelemetry` exports
-// those as text.
+// All numbers are signed, because `tracing-opentelemetry` exports unsigned ones as text.
 
 pub(crate) fn call_span(level: Level, context: &SpanContext<'_>) -> Span {
     at_level!(

@@ -1,4 +1,4 @@
-//! Makes a number of calls and ends: what runs under callgrind.
+//! Makes a number of calls, for callgrind.
 //!
 //! ```text
 //! call <case> <calls>

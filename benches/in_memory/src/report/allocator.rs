@@ -1,4 +1,4 @@
-//! [`Counting`], the system's allocator with counters.
+//! The system's allocator with counters.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -9,15 +9,15 @@ static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
 static FREED: AtomicU64 = AtomicU64::new(0);
 
-/// Counts what is allocated; growing counts as allocating.
+/// Counts allocations. Growing counts as an allocation.
 pub(crate) struct Counting;
 
-/// What was allocated so far.
+/// The totals of the process.
 #[derive(Clone, Copy)]
 pub(crate) struct Allocated {
     pub(crate) allocations: u64,
     pub(crate) bytes: u64,
-    /// Of these, what is still in use.
+    /// Bytes in use.
     pub(crate) live: u64,
 }
 
@@ -37,7 +37,7 @@ fn count(bytes: usize) {
     BYTES.fetch_add(bytes as u64, Relaxed);
 }
 
-// SAFETY: every method passes its arguments on to the system's allocator unchanged.
+// SAFETY: every method passes its arguments unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());

@@ -1,4 +1,4 @@
-//! What the cases may cost at most: the file `ceilings.txt`, and whether it holds.
+//! Writes and checks the ceilings in `ceilings.txt`.
 
 use std::{collections::HashMap, fmt::Write as _, fs};
 
@@ -8,15 +8,15 @@ use crate::{Error, counts::Counts};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/ceilings.txt");
 
-/// How far a ceiling lies above what was measured: 2 %, and what reading the clock varies by.
+/// Adds 2 %, and the variation from reading the clock.
 fn with_margin(instructions: u64) -> u64 {
     instructions + instructions / 50 + 50
 }
 
 const HEAD: &str = "\
-# What a call of each case may cost at most; `benches/run ceilings` writes it anew, 2 % above what it
-# measures. Of a floor it is what was measured: another compiler or processor moves the floor, and the
-# ceilings above it as much.
+# The highest cost of a call of each case, written by `benches/run ceilings`: 2 % above the measurement,
+# or for a floor the measurement. A floor moves with the compiler and the processor, and its ceilings
+# move with it.
 #
 # case                    instructions  allocations
 ";
@@ -63,7 +63,7 @@ fn read() -> Result<HashMap<String, Ceiling>, Error> {
         .collect()
 }
 
-/// Prints every case beside its ceiling.
+/// Prints every case with its ceiling.
 ///
 /// # Errors
 ///
@@ -110,13 +110,12 @@ pub(crate) fn check(cases: &[Case], counts: &[Counts]) -> Result<(), Error> {
     if above.is_empty() {
         return Ok(());
     }
-    Err(format!("costs more than it may: {}", above.join(", ")).into())
+    Err(format!("above the ceiling: {}", above.join(", ")).into())
 }
 
-/// What a case stands on; a layer may be compared with another layer.
+/// Returns the floor of a case. A layer may be compared with another layer first.
 fn floor_of(cases: &[Case], case: &Case) -> &'static str {
-    let found = cases.iter().find(|it| it.name == case.against);
-    match found {
+    match cases.iter().find(|it| it.name == case.against) {
         Some(against) if !against.is_floor() => floor_of(cases, against),
         _ => case.against,
     }

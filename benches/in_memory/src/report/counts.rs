@@ -1,4 +1,4 @@
-//! Instructions and allocations per call. Both are repeatable.
+//! Counts instructions and allocations, which are repeatable.
 
 use std::{
     env, io,
@@ -9,7 +9,6 @@ use bench_in_memory::{Case, Kind, runtime};
 
 use crate::{Error, allocator::Allocated};
 
-/// Calls per run.
 fn calls_of(case: &Case) -> u64 {
     match case.kind {
         Kind::InFlight { at_once } => at_once.max(400),
@@ -17,7 +16,7 @@ fn calls_of(case: &Case) -> u64 {
     }
 }
 
-/// What one call costs.
+/// The cost of one call.
 #[derive(Clone, Copy)]
 pub(crate) struct Counts {
     pub(crate) instructions: u64,
@@ -25,7 +24,7 @@ pub(crate) struct Counts {
     pub(crate) bytes: u64,
 }
 
-/// Counts all cases, as many at a time as there are processors.
+/// Counts all cases, in parallel for callgrind.
 pub(crate) fn of(cases: &[Case]) -> Result<Vec<Counts>, Error> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let mut instructions = vec![Ok(0); cases.len()];
@@ -41,7 +40,7 @@ pub(crate) fn of(cases: &[Case]) -> Result<Vec<Counts>, Error> {
             });
         }
     });
-    // Not beside the threads above, whose allocations would be counted with those of the calls.
+    // After the threads have ended, because their allocations would be counted.
     cases
         .iter()
         .zip(instructions)
@@ -56,7 +55,7 @@ pub(crate) fn of(cases: &[Case]) -> Result<Vec<Counts>, Error> {
         .collect()
 }
 
-/// The difference between two runs of different length, so that beginning and end do not count.
+/// Takes the difference of a long and a short run, so that setup does not count.
 fn instructions_of(case: &Case) -> Result<u64, Error> {
     let calls = calls_of(case);
     let once = run_under_callgrind(case, calls)?;
@@ -77,7 +76,7 @@ fn run_under_callgrind(case: &Case, calls: u64) -> Result<u64, Error> {
             _ => Error::from(error),
         })?;
     let log = String::from_utf8_lossy(&output.stderr);
-    // It ends with a line like `==4711== Collected : 5070281`.
+    // A line like `==4711== Collected : 5070281`.
     let collected = log
         .lines()
         .find_map(|line| line.split_once("Collected : "))

@@ -1,11 +1,11 @@
-//! Prints what the cases cost, as tables in Markdown.
+//! Prints the cost of the cases as Markdown tables.
 //!
 //! ```text
 //! bench_in_memory counts      instructions and allocations
 //! bench_in_memory times       nanoseconds
-//! bench_in_memory in-flight   many calls on their way together
-//! bench_in_memory check       fails when a count is above its ceiling
-//! bench_in_memory ceilings    writes the ceilings anew
+//! bench_in_memory in-flight   many concurrent calls
+//! bench_in_memory check       fails if a count is above its ceiling
+//! bench_in_memory ceilings    writes the ceilings
 //! ```
 
 mod allocator;

@@ -1,5 +1,5 @@
-//! Nanoseconds per call. They depend on the machine and on what else runs there, so cases take turns,
-//! and only ratios of medians say anything.
+//! Nanoseconds per call. The cases take turns, because the load of the machine varies. Compare only
+//! ratios of medians.
 
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
-//! Prints the allocations of a call, and their bytes: of the client, its runtime and its connection.
+//! Prints the allocations of a call and their bytes, in client, runtime and connection.
 //!
 //! ```text
 //! allocations <peer> <protocol> <endpoints>
 //! ```
 
-#[allow(dead_code, reason = "what stays in use is no part of a call")]
+#[allow(dead_code, reason = "bytes in use are not measured")]
 #[path = "../../../in_memory/src/report/allocator.rs"]
 mod allocator;
 

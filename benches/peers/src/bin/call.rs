@@ -1,4 +1,4 @@
-//! Makes a number of calls, one after the other, and ends: what runs under callgrind.
+//! Makes a number of calls in sequence, for callgrind.
 //!
 //! ```text
 //! call <create|build|first> <peer> <protocol> <calls> <endpoints>
@@ -34,7 +34,7 @@ fn main() -> Result<(), Error> {
                     Peer::new(kind, &endpoints, protocol)?.create().await?;
                 }
             }
-            _ => return Err(format!("cannot {what}").into()),
+            _ => return Err(format!("unknown operation {what}").into()),
         }
         Ok(())
     })

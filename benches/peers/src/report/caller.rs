@@ -1,8 +1,8 @@
-//! [`Caller`], one of those that take turns.
+//! The clients that are measured in turns.
 
 use bench_peers::{Endpoints, Error, PeerKind, Protocol, Round, Rounds};
 
-/// Few, for peers that take turns often meet the same machine.
+/// Few, so that the turns are short and the load of the machine is the same for all.
 const CALLS: usize = 4096;
 const CALLS_ALONE: usize = 1024;
 const CALLS_OF_PYTHON: usize = 256;
@@ -15,7 +15,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// All that is measured, and Clerk's Python SDK where it is there.
+    /// Returns all peers and floors, and Clerk's Python SDK if it is installed.
     pub(crate) fn all(endpoints: &Endpoints, protocol: Protocol) -> Result<Vec<Self>, Error> {
         let mut all = Vec::new();
         for kind in PeerKind::measured() {
@@ -31,7 +31,7 @@ impl Caller {
         Ok(all)
     }
 
-    /// Whether its rounds take so long that it has one only where others have several.
+    /// Returns whether it takes part only in the first round.
     pub(crate) fn is_slow(&self) -> bool {
         self.name == PYTHON_SDK
     }

@@ -1,10 +1,10 @@
-//! Building a client, and its first call with the connection that it needs.
+//! Building a client, and its first call, which connects.
 
 use bench_peers::{Endpoints, Error, PEERS, Peer, PeerKind, Protocol, runtime};
 use tokio::time::Instant;
 
 use crate::{
-    counts::instructions,
+    counts::Calls,
     loopback::{median, micros},
 };
 
@@ -31,10 +31,10 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
         Ok::<_, Error>(())
     })?;
     for (peer, (build, first)) in PEERS.into_iter().zip(times) {
-        let counted = |what| instructions(what, peer, protocol, CALLS, endpoints);
+        let counted = |what| Calls::new(what, peer, protocol, endpoints).instructions(CALLS);
         println!(
             "| {peer}{} | {:.0} | {} | {:.0} | {} |",
-            // The others trust the server's certificate alone.
+            // The others trust only the server's certificate.
             if peer == PeerKind::Ours {
                 ", with webpki's roots"
             } else {

@@ -1,5 +1,4 @@
-//! Instructions and allocations of a call: of client, runtime and connection together, one call after
-//! the other.
+//! Instructions and allocations of a call in client, runtime and connection. Calls are sequential.
 
 use std::{env, path::Path, process::Command};
 
@@ -12,10 +11,11 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
         "| | | instructions | of hyper-util | allocations | bytes |\n|---|---|--:|--:|--:|--:|"
     );
     for protocol in PROTOCOLS {
-        let floor = instructions("create", PeerKind::HandWritten, protocol, CALLS, endpoints)?;
+        let calls = |peer| Calls::new("create", peer, protocol, endpoints);
+        let floor = calls(PeerKind::HandWritten).instructions(CALLS)?;
         for peer in PeerKind::measured() {
-            let own = instructions("create", peer, protocol, CALLS, endpoints)?;
-            let (allocations, bytes) = allocations(peer, protocol, endpoints)?;
+            let own = calls(peer).instructions(CALLS)?;
+            let (allocations, bytes) = calls(peer).allocations()?;
             let ratio = own as f64 / floor as f64;
             println!("| {protocol} | {peer} | {own} | {ratio:.2} × | {allocations} | {bytes} |");
         }
@@ -23,98 +23,85 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
     Ok(())
 }
 
-/// The difference between two runs of different length, so that beginning and end do not count.
-pub(crate) fn instructions(
-    what: &str,
+/// Calls of a peer, to be counted in a process of their own.
+#[derive(Clone, Copy)]
+pub(crate) struct Calls<'a> {
+    operation: &'a str,
     peer: PeerKind,
     protocol: Protocol,
-    calls: u64,
-    endpoints: &Endpoints,
-) -> Result<u64, Error> {
-    let nowhere = Path::new("/dev/null");
-    let run = |calls| run(what, peer, protocol, calls, endpoints, nowhere);
-    Ok((run(2 * calls)? - run(calls)?) / calls)
+    endpoints: &'a Endpoints,
 }
 
-/// The instructions of a whole run; callgrind writes to the file where they were spent.
-pub(crate) fn run(
-    what: &str,
-    peer: PeerKind,
-    protocol: Protocol,
-    calls: u64,
-    endpoints: &Endpoints,
-    file: &Path,
-) -> Result<u64, Error> {
-    let options = [&*format!("--callgrind-out-file={}", file.display())];
-    let collected = collected(&options, what, peer, protocol, calls, endpoints)?;
-    Ok(collected[0])
-}
+impl<'a> Calls<'a> {
+    pub(crate) fn new(
+        operation: &'a str,
+        peer: PeerKind,
+        protocol: Protocol,
+        endpoints: &'a Endpoints,
+    ) -> Self {
+        Self {
+            operation,
+            peer,
+            protocol,
+            endpoints,
+        }
+    }
 
-/// The reads of instructions that miss a simulated first cache of the size of this machine's.
-pub(crate) fn instruction_misses(
-    peer: PeerKind,
-    protocol: Protocol,
-    calls: u64,
-    endpoints: &Endpoints,
-) -> Result<u64, Error> {
-    let options = ["--cache-sim=yes", "--callgrind-out-file=/dev/null"];
-    let run = |calls| -> Result<u64, Error> {
-        let collected = collected(&options, "create", peer, protocol, calls, endpoints)?;
-        // Of instructions, data read, and data written there are first the accesses, then the misses.
-        collected
-            .get(3)
-            .copied()
-            .ok_or_else(|| "no simulated cache".into())
-    };
-    Ok((run(2 * calls)? - run(calls)?) / calls)
-}
+    /// Returns the instructions of a call.
+    pub(crate) fn instructions(self, calls: u64) -> Result<u64, Error> {
+        difference(calls, |calls| self.profile(calls, Path::new("/dev/null")))
+    }
 
-/// What callgrind counted of a whole run, instructions first.
-fn collected(
-    options: &[&str],
-    what: &str,
-    peer: PeerKind,
-    protocol: Protocol,
-    calls: u64,
-    endpoints: &Endpoints,
-) -> Result<Vec<u64>, Error> {
-    let output = Command::new("valgrind")
-        .arg("--tool=callgrind")
-        .args(options)
-        .arg(env::current_exe()?.with_file_name("call"))
-        .args([what, &peer.to_string(), &protocol.to_string()])
-        .args([calls.to_string(), endpoints.to_string()])
-        .output()?;
-    let log = String::from_utf8_lossy(&output.stderr);
-    let collected = log
-        .lines()
-        .find_map(|line| line.split_once("Collected : "))
-        .and_then(|(_, counts)| {
-            counts
-                .split_whitespace()
-                .map(|it| it.parse().ok())
-                .collect()
+    /// Returns the instruction reads of a call that miss a simulated L1 cache of this machine's size.
+    pub(crate) fn instruction_misses(self, calls: u64) -> Result<u64, Error> {
+        let options = ["--cache-sim=yes", "--callgrind-out-file=/dev/null"];
+        difference(calls, |calls| {
+            // First the accesses, then the L1 misses: of instructions, data reads, data writes.
+            let counters = self.counters(&options, calls)?;
+            Ok(*counters.get(3).ok_or("no simulated cache")?)
+        })
+    }
+
+    /// Returns the instructions of a run. callgrind writes its profile to `file`.
+    pub(crate) fn profile(self, calls: u64, file: &Path) -> Result<u64, Error> {
+        let option = format!("--callgrind-out-file={}", file.display());
+        Ok(self.counters(&[&option], calls)?[0])
+    }
+
+    /// Returns the counters of callgrind for a run, instructions first.
+    fn counters(self, options: &[&str], calls: u64) -> Result<Vec<u64>, Error> {
+        let (peer, protocol) = (self.peer.to_string(), self.protocol.to_string());
+        let output = Command::new("valgrind")
+            .arg("--tool=callgrind")
+            .args(options)
+            .arg(env::current_exe()?.with_file_name("call"))
+            .args([self.operation, &peer, &protocol])
+            .args([calls.to_string(), self.endpoints.to_string()])
+            .output()?;
+        let log = String::from_utf8_lossy(&output.stderr);
+        let line = log.lines().find_map(|line| line.split_once("Collected : "));
+        let counters: Option<Vec<_>> = line.and_then(|(_, counts)| {
+            let counts = counts.split_whitespace();
+            counts.map(|it| it.parse().ok()).collect()
         });
-    match collected {
-        Some(counts) if output.status.success() => Ok(counts),
-        _ => Err(format!("{what} failed under valgrind, {peer} over {protocol}").into()),
+        counters
+            .filter(|counters| output.status.success() && !counters.is_empty())
+            .ok_or_else(|| format!("a call of {peer} over {protocol} failed under valgrind").into())
+    }
+
+    /// Returns the allocations of a call and their bytes.
+    pub(crate) fn allocations(self) -> Result<(u64, u64), Error> {
+        let output = Command::new(env::current_exe()?.with_file_name("allocations"))
+            .args([self.peer.to_string(), self.protocol.to_string()])
+            .arg(self.endpoints.to_string())
+            .output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let (allocations, bytes) = text.trim().split_once(' ').ok_or("no allocations")?;
+        Ok((allocations.parse()?, bytes.parse()?))
     }
 }
 
-/// The number of allocations, and their bytes.
-pub(crate) fn allocations(
-    peer: PeerKind,
-    protocol: Protocol,
-    endpoints: &Endpoints,
-) -> Result<(u64, u64), Error> {
-    let output = Command::new(env::current_exe()?.with_file_name("allocations"))
-        .args([
-            peer.to_string(),
-            protocol.to_string(),
-            endpoints.to_string(),
-        ])
-        .output()?;
-    let text = String::from_utf8(output.stdout)?;
-    let (allocations, bytes) = text.trim().split_once(' ').ok_or("no allocations")?;
-    Ok((allocations.parse()?, bytes.parse()?))
+/// Takes the difference of a long and a short run, so that setup does not count.
+fn difference(calls: u64, run: impl Fn(u64) -> Result<u64, Error>) -> Result<u64, Error> {
+    Ok((run(2 * calls)? - run(calls)?) / calls)
 }

@@ -1,7 +1,8 @@
-//! Throughput, latency and processor time of concurrent calls. The callers, each a process of its own,
-//! take turns, so that what else the machine does falls on all of them, and ratios are medians of the
-//! ratios of their rounds, as all else is the median of their rounds. How a process happens to lie in
-//! memory makes it faster or slower by a hundredth or two, so all of them begin anew several times.
+//! Throughput, latency and CPU time of concurrent calls.
+//!
+//! The callers are processes that take turns, so that other load affects all of them. Figures are medians
+//! of rounds, and ratios are medians of the ratios of rounds. The memory layout of a process changes its
+//! speed by 1 or 2 %, so each caller is started several times.
 
 use std::{cmp::Ordering, time::Duration};
 
@@ -9,22 +10,22 @@ use bench_peers::{Endpoints, Error, PROTOCOLS, PeerKind, Protocol, Round};
 
 use crate::caller::Caller;
 
-/// That each caller is, one after the other.
+/// Starts of each caller.
 const PROCESSES: usize = 7;
-/// That each of them makes.
+/// Rounds of each process.
 const ROUNDS: usize = 9;
 pub(crate) const CONCURRENCY: [usize; 4] = [1, 16, 64, 256];
 
-/// All rounds of one caller.
+/// The results of one caller.
 pub(crate) struct Figures {
     pub(crate) name: &'static str,
     /// Calls a second.
     pub(crate) throughput: f64,
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
-    /// Of the client's process, for a call.
+    /// CPU time of the client for a call.
     pub(crate) processor: Duration,
-    /// Throughput and processor time of the rounds that it took part in.
+    /// Throughput and CPU time of its rounds.
     rounds: Vec<Option<(f64, f64)>>,
 }
 
@@ -33,7 +34,7 @@ pub(crate) fn print(endpoints: &Endpoints, concurrency: &[usize]) -> Result<(), 
         "| | in flight | | calls/s | of hyper-util | p50 µs | p99 µs | CPU µs/call | of hyper-util |\n\
          |---|--:|---|--:|--:|--:|--:|--:|--:|"
     );
-    let mut beside = Vec::new();
+    let mut comparisons = Vec::new();
     for protocol in PROTOCOLS {
         for &concurrency in concurrency {
             let figures = measure(endpoints, protocol, concurrency)?;
@@ -50,19 +51,19 @@ pub(crate) fn print(endpoints: &Endpoints, concurrency: &[usize]) -> Result<(), 
                     micros(it.processor),
                 );
             }
-            let ours = of(PeerKind::Ours).ok_or("nothing of ours")?;
+            let ours = of(PeerKind::Ours).ok_or("no result of this crate")?;
             let others = figures.iter().filter(|it| it.name != ours.name);
             let ratios: Vec<_> = others.map(|it| (it.name, ours.ratios_to(it))).collect();
-            beside.push((protocol, concurrency, ratios));
+            comparisons.push((protocol, concurrency, ratios));
         }
     }
     println!(
         "\n| {}, of | | in flight | calls/s | CPU/call |\n|---|---|--:|--:|--:|",
         PeerKind::Ours
     );
-    for (protocol, concurrency, ratios) in beside {
+    for (protocol, concurrency, ratios) in comparisons {
         for (name, (throughput, processor)) in ratios {
-            // Of what is a hundred times as slow, hundredths say nothing.
+            // Large ratios have no meaningful decimals.
             let (digits, more) = if throughput < 10.0 { (2, 2) } else { (0, 4) };
             println!(
                 "| {name} | {protocol} | {concurrency} | {throughput:.digits$} × | {processor:.more$} × |"
@@ -74,8 +75,7 @@ pub(crate) fn print(endpoints: &Endpoints, concurrency: &[usize]) -> Result<(), 
 
 impl Figures {
     fn new(name: &'static str, rounds: &[Option<Round>]) -> Self {
-        // Each of its own round, for a round in which the machine had something else to do has nearly all
-        // of the longest.
+        // Per round, because a round under other load has most of the long latencies.
         let percentile = |percent: usize| {
             median(rounds.iter().flatten().map(|round| {
                 let mut latencies = round.latencies.clone();
@@ -103,7 +103,7 @@ impl Figures {
         }
     }
 
-    /// Throughput and processor time as multiples of another's in the same rounds.
+    /// Returns throughput and CPU time as multiples of another caller's in the same rounds.
     pub(crate) fn ratios_to(&self, other: &Self) -> (f64, f64) {
         let both = || {
             let both = self.rounds.iter().zip(&other.rounds);
@@ -125,7 +125,7 @@ pub(crate) fn measure(
     for _ in 0..PROCESSES {
         let mut callers = Caller::all(endpoints, protocol)?;
         for caller in &mut callers {
-            // Connects, and fills caches.
+            // Warms up.
             caller.round(concurrency)?;
         }
         if all.is_empty() {
@@ -133,14 +133,14 @@ pub(crate) fn measure(
         }
         for turn in 0..ROUNDS {
             for at in 0..callers.len() {
-                // Another one is first each time.
+                // The order rotates.
                 let at = (at + turn) % callers.len();
                 let caller = &mut callers[at];
                 let takes_part = turn == 0 || !caller.is_slow();
                 let round = takes_part.then(|| caller.round(concurrency));
                 all[at].1.push(round.transpose()?);
                 if takes_part && caller.is_slow() {
-                    // Not counted: its rounds are long, and the server has hardly anything to do.
+                    // Not counted. Warms the server up after a long, slow round.
                     callers[0].round(concurrency)?;
                 }
             }

@@ -1,14 +1,14 @@
-//! Prints what a create costs over loopback, beside its peers, as tables in Markdown.
+//! Prints the cost of a create over loopback, compared with its peers, as Markdown tables.
 //!
 //! ```text
 //! bench_peers loopback [n]       throughput, latency and processor time, with n calls in flight
 //! bench_peers counts             instructions and allocations
 //! bench_peers cold               building a client, and its first call
-//! bench_peers profile            whose code the instructions are spent in
-//! bench_peers plot <file.svg>    throughput and allocations, drawn
+//! bench_peers profile            instructions by the crate that they belong to
+//! bench_peers plot <file.svg>    a plot of throughput and allocations
 //! ```
 //!
-//! Throughput is that of Clerk's Python SDK, too, where `PYTHON_SDK` names an interpreter that has it.
+//! Throughput includes Clerk's Python SDK if `PYTHON_SDK` names an interpreter that has it.
 
 mod caller;
 mod cold;
@@ -23,22 +23,22 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use bench_peers::{Endpoints, Error, Processor, make_rounds, serve};
+use bench_peers::{Endpoints, Error, Processor, run_rounds, serve};
 
 fn main() -> Result<(), Error> {
     let args: Vec<_> = env::args().skip(1).collect();
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     if args == ["serve"] {
-        Processor::OfTheServer.keep_to()?;
+        Processor::Server.pin()?;
         let runtime = bench_peers::runtime();
         return runtime.block_on(serve());
     }
     if let ["rounds", peer, protocol, endpoints] = args[..] {
-        Processor::OfTheClient.keep_to()?;
-        return make_rounds(peer.parse()?, protocol.parse()?, &endpoints.parse()?);
+        Processor::Client.pin()?;
+        return run_rounds(peer.parse()?, protocol.parse()?, &endpoints.parse()?);
     }
     let server = Server::start()?;
-    Processor::OfTheClient.keep_to()?;
+    Processor::Client.pin()?;
     match args[..] {
         ["loopback"] => loopback::print(&server.endpoints, &loopback::CONCURRENCY),
         ["loopback", in_flight] => loopback::print(&server.endpoints, &[in_flight.parse()?]),
@@ -50,7 +50,7 @@ fn main() -> Result<(), Error> {
     }
 }
 
-/// The server in a process of its own, which ends with this.
+/// The server in its own process, which is killed on drop.
 struct Server {
     process: Child,
     endpoints: Endpoints,

@@ -1,10 +1,10 @@
-//! Throughput and allocations side by side, as an SVG.
+//! Throughput and allocations as an SVG.
 
 use std::{fmt::Write as _, fs};
 
 use bench_peers::{Endpoints, Error, FLOORS, PEERS, PeerKind, Protocol};
 
-use crate::{counts, loopback};
+use crate::{counts::Calls, loopback};
 
 const CONCURRENCY: usize = 64;
 const BAR: f64 = 22.0;
@@ -19,10 +19,11 @@ pub(crate) fn draw(endpoints: &Endpoints, file: &str) -> Result<(), Error> {
     figures.retain(|it| FLOORS.iter().all(|floor| floor.name() != it.name));
     let names: Vec<_> = figures.iter().map(|it| it.name).collect();
     let throughput: Vec<_> = figures.iter().map(|it| it.throughput).collect();
-    // Of the peers alone, which are the first.
+    // The peers come first, in this order.
     let allocations = PEERS
         .into_iter()
-        .map(|peer| Ok(counts::allocations(peer, Protocol::Http1, endpoints)?.0 as f64))
+        .map(|peer| Calls::new("create", peer, Protocol::Http1, endpoints).allocations())
+        .map(|counts| Ok(counts?.0 as f64))
         .collect::<Result<Vec<_>, Error>>()?;
 
     let (width, height) = (LABELS + 2.0 * PANEL, TOP + STEP * names.len() as f64 + 12.0);

@@ -1,5 +1,4 @@
-//! Where the instructions of a create are spent: those of client, runtime and connection together, by
-//! whose code they are.
+//! The instructions of a create in client, runtime and connection, by crate.
 
 mod callgrind;
 mod origin;
@@ -15,14 +14,13 @@ use std::{
 
 use bench_peers::{Endpoints, Error, PeerKind, Protocol};
 
-use crate::counts;
+use crate::counts::Calls;
 
 const CALLS: u64 = 300;
 
-/// Instructions by whose code they are.
+/// Instructions by origin.
 type Profile = BTreeMap<&'static str, i64>;
 
-/// What is told of a peer.
 struct Column {
     peer: PeerKind,
     profile: Profile,
@@ -31,18 +29,18 @@ struct Column {
 
 pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
     println!(
-        "An instruction counts where its line was written, wherever that was inlined: what hyper does \
-         with a `Vec` is partly std's. Cache misses are those of a simulated cache of the size of this \
-         processor's first."
+        "An inlined line counts for the crate that contains it: hyper's use of a `Vec` is partly std's. \
+         Cache misses are those of a simulated L1 cache of this processor's size."
     );
-    let folder = Folder::new()?;
+    let folder = TempDir::new()?;
     for protocol in [Protocol::Http1, Protocol::Http1Tls] {
         let columns = PeerKind::measured()
             .map(|peer| {
+                let calls = Calls::new("create", peer, protocol, endpoints);
                 Ok(Column {
                     peer,
-                    profile: of_call(peer, protocol, endpoints, &folder.0)?,
-                    misses: counts::instruction_misses(peer, protocol, CALLS, endpoints)?,
+                    profile: of_call(calls, &folder.0)?,
+                    misses: calls.instruction_misses(CALLS)?,
                 })
             })
             .collect::<Result<Vec<_>, Error>>()?;
@@ -51,16 +49,11 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
     Ok(())
 }
 
-/// The difference between two runs of different length, so that beginning and end do not count.
-fn of_call(
-    peer: PeerKind,
-    protocol: Protocol,
-    endpoints: &Endpoints,
-    folder: &Path,
-) -> Result<Profile, Error> {
+/// Takes the difference of a long and a short run, so that setup does not count.
+fn of_call(calls: Calls<'_>, folder: &Path) -> Result<Profile, Error> {
     let file = folder.join("callgrind.out");
-    let run = |calls| -> Result<Profile, Error> {
-        let counted = counts::run("create", peer, protocol, calls, endpoints, &file)?;
+    let run = |number| -> Result<Profile, Error> {
+        let counted = calls.profile(number, &file)?;
         of_run(&fs::read_to_string(&file)?, counted)
     };
     let (mut profile, shorter) = (run(2 * CALLS)?, run(CALLS)?);
@@ -73,7 +66,7 @@ fn of_call(
     Ok(profile)
 }
 
-/// What callgrind wrote of a run, in which it `counted` so many instructions.
+/// Reads the file of a run with `counted` instructions.
 fn of_run(text: &str, counted: u64) -> Result<Profile, Error> {
     let mut profile = Profile::new();
     let mut sum = 0;
@@ -83,12 +76,12 @@ fn of_run(text: &str, counted: u64) -> Result<Profile, Error> {
         sum += cost.instructions;
     }
     if sum.abs_diff(counted) > counted / 100 {
-        return Err(format!("callgrind counted {counted} instructions, and lists {sum}").into());
+        return Err(format!("callgrind counted {counted} instructions, but lists {sum}").into());
     }
     Ok(profile)
 }
 
-/// A column for each peer, and a row for each origin, by the figures of the first peer.
+/// Returns a column for each peer and a row for each origin, sorted by the first column.
 fn table(protocol: Protocol, columns: &[Column]) -> Result<String, Error> {
     let figures = |origin| -> Vec<i64> {
         let of = |it: &Column| it.profile.get(origin).copied().unwrap_or(0);
@@ -104,7 +97,7 @@ fn table(protocol: Protocol, columns: &[Column]) -> Result<String, Error> {
     let sums = columns.iter().map(|it| it.profile.values().sum());
     rows.push((sums.collect(), "sum"));
     let misses = columns.iter().map(|it| i64::try_from(it.misses));
-    rows.push((misses.collect::<Result<_, _>>()?, "cache misses by them"));
+    rows.push((misses.collect::<Result<_, _>>()?, "cache misses"));
 
     let mut table = format!("| {protocol} |");
     for column in columns {
@@ -121,10 +114,10 @@ fn table(protocol: Protocol, columns: &[Column]) -> Result<String, Error> {
     Ok(table)
 }
 
-/// A folder that ends with this.
-struct Folder(PathBuf);
+/// Removed on drop.
+struct TempDir(PathBuf);
 
-impl Folder {
+impl TempDir {
     fn new() -> Result<Self, Error> {
         let path = env::temp_dir().join(format!("bench_peers.{}", process::id()));
         fs::create_dir(&path)?;
@@ -132,7 +125,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
@@ -146,7 +139,7 @@ mod tests {
                         fn=(2) malloc\n0 40\n";
 
     #[test]
-    fn what_a_file_lists_must_be_what_was_counted() {
+    fn sum_that_differs_from_the_count_is_an_error() {
         let profile = of_run(TEXT, 101).unwrap();
         assert_eq!(profile.values().sum::<i64>(), 100);
         assert!(of_run(TEXT, 200).is_err());
@@ -154,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_go_by_the_first_column_and_end_with_the_sum() {
+    fn rows_are_sorted_by_the_first_column_and_end_with_the_sum() {
         let column = |peer, misses, profile| Column {
             peer,
             profile: Profile::from(profile),
@@ -170,7 +163,7 @@ mod tests {
         ];
         let expected = "| HTTP/1.1 | clerk-actor-tokens | reqwest |\n|---|--:|--:|\n| std | 7 | 1 |\n\
                         | bytes | 5 | 0 |\n| reqwest | 0 | 9 |\n| sum | 12 | 10 |\n\
-                        | cache misses by them | 3 | 4 |\n";
+                        | cache misses | 3 | 4 |\n";
         assert_eq!(table(Protocol::Http1, &columns).unwrap(), expected);
     }
 }

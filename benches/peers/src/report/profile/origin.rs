@@ -1,6 +1,6 @@
-//! Whose code a line is.
+//! The origin of a line: a crate, std, libc.
 
-/// The rows that have crates of their own, and the crates of each.
+/// The rows for crates, and the crates of each.
 const CRATES: [(&str, &[&str]); 13] = [
     ("hyper", &["hyper"]),
     ("hyper-util", &["hyper-util"]),
@@ -32,8 +32,7 @@ const CRATES: [(&str, &[&str]); 13] = [
 const CRYPTOGRAPHY: &str = "ring, aws-lc";
 const OTHERS: &str = "everything else";
 
-/// The row in which a line counts, by the file that it was written in or, where that says nothing, by
-/// the function's name.
+/// Returns the row of a line, by its file or, if the file is unknown, by the name of the function.
 pub(super) fn of(file: &str, function: &str) -> &'static str {
     if let Some(path) = in_repository(file) {
         return if path.starts_with("benches/") {
@@ -55,13 +54,13 @@ pub(super) fn of(file: &str, function: &str) -> &'static str {
     by_name(function)
 }
 
-/// What follows the root of the repository, which this package is in.
+/// Returns the path relative to the root of this repository.
 fn in_repository(file: &str) -> Option<&str> {
     let root = env!("CARGO_MANIFEST_DIR").strip_suffix("benches/peers")?;
     file.strip_prefix(root)
 }
 
-/// `hyper-util` of `…/registry/src/<index>/hyper-util-0.1.21/src/lib.rs`.
+/// Returns `hyper-util` for `…/registry/src/<index>/hyper-util-0.1.21/src/lib.rs`.
 fn registry_crate(file: &str) -> Option<&str> {
     let (_, path) = file.split_once("/registry/src/")?;
     let folder = path.split('/').nth(1)?;
@@ -71,14 +70,14 @@ fn registry_crate(file: &str) -> Option<&str> {
     version.map(|(at, _)| &folder[..at])
 }
 
-/// The standard library and what it is made of, with or without its sources installed.
+/// Returns whether this is the standard library or its dependency, with or without installed sources.
 fn is_std(file: &str) -> bool {
     file.starts_with("/rustc/")
         || file.starts_with("/rust/deps/")
         || file.contains("/rustlib/src/rust/library/")
 }
 
-/// By names that the linker knows, which libc and assembly have.
+/// Returns the row by the symbol, for libc and assembly.
 fn by_name(function: &str) -> &'static str {
     let name = function.trim_start_matches("__rustc::");
     let name = name.trim_start_matches('_').trim_start_matches("libc_");
@@ -94,10 +93,10 @@ fn by_name(function: &str) -> &'static str {
     }
 }
 
-/// How names begin in the assembly of the cryptography, which names few of its functions in full.
+/// Symbol prefixes in the assembly of cryptography.
 const ASSEMBLY: [&str; 3] = ["ring_core_", "aws_lc_", "aesni_"];
 
-/// How names begin in the allocator: those to call, glibc's own, and Rust's ways to it.
+/// Symbol prefixes of the allocator: public, internal to glibc, and Rust's.
 const ALLOCATOR: [&str; 16] = [
     "malloc",
     "calloc",
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn crates_are_told_apart_by_their_whole_names() {
+    fn crate_is_identified_by_its_whole_name() {
         for (folder, row) in [
             ("hyper-1.12.0", "hyper"),
             ("hyper-util-0.1.21", "hyper-util"),
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standard_library_is_known_by_either_path() {
+    fn standard_library_is_identified_by_either_path() {
         for file in [
             "/rustc/5980/library/alloc/src/vec/mod.rs",
             "/rust/deps/hashbrown-0.16.1/src/map.rs",
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_libc_and_assembly_do_is_known_by_its_name() {
+    fn libc_and_assembly_are_identified_by_the_symbol() {
         for (name, row) in [
             ("malloc", "malloc, free, realloc"),
             ("free", "malloc, free, realloc"),
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_line_was_written_goes_before_the_name_of_its_function() {
+    fn file_has_precedence_over_the_symbol() {
         assert_eq!(
             of("/rustc/5980/library/core/src/ptr/mod.rs", "malloc"),
             "std"

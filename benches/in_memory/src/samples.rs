@@ -1,4 +1,4 @@
-//! Requests and responses of realistic size.
+//! Values, requests and responses of realistic size.
 
 use bytes::Bytes;
 
@@ -43,7 +43,7 @@ pub(crate) const REVOKED: Bytes = Bytes::from_static(
     .as_bytes(),
 );
 
-/// The response to a create that is refused.
+/// The response to a rejected create.
 pub(crate) const REFUSED: Bytes = Bytes::from_static(
     concat!(
         r#"{"errors":[{"message":"is invalid","long_message":"user_id does not name a user","#,

@@ -1,30 +1,28 @@
-//! Answers made of text: `Name: value` lines, an empty line, the body.
+//! Responses from text: `Name: value` lines, an empty line, the body.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::{KEY, MARKER};
 
-/// The head and the body of an answer.
-pub struct Answer {
+/// The head and the body of a response.
+pub struct FuzzResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Answer {
-    /// Reads an answer. `~K~` stands for the client's own key, and in the body of a 200 a `~` that
-    /// begins `token` or `url` stands for a credential: what shows of either is a leak.
+impl FuzzResponse {
+    /// Parses a response. `~K~` becomes the client's key. In the body of a 200, a `~` that begins `token`
+    /// or `url` becomes the marker of a credential.
     pub fn new(status: u16, text: &[u8]) -> Self {
-        let status = StatusCode::from_u16(100 + status % 900).expect("it is from 100 to 999");
+        let status = StatusCode::from_u16(100 + status % 900).expect("100 to 999");
         let (head, body) = split_once(text, b"\n\n").unwrap_or((text, b""));
         let mut body = with_key(body);
         if status == StatusCode::OK {
             for field in ["token", "url"] {
-                let (from, to) = (
-                    format!("\"{field}\":\"~"),
-                    format!("\"{field}\":\"{MARKER}"),
-                );
+                let from = format!("\"{field}\":\"~");
+                let to = format!("\"{field}\":\"{MARKER}");
                 body = replace(&body, from.as_bytes(), to.as_bytes());
             }
         }
@@ -35,9 +33,9 @@ impl Answer {
         }
     }
 
-    /// Writes what stands between the first two bars of the body `times` times, with a number in
-    /// place of each `#`: `[|"#",|0]`. So a short input makes a long answer.
-    pub fn blown_up(mut self, times: usize, limit: usize) -> Self {
+    /// Repeats the text between the first two bars of the body, with a number for each `#`: `[|"#",|0]`.
+    /// So a short input becomes a long response.
+    pub fn repeated(mut self, times: usize, limit: usize) -> Self {
         let mut parts = self.body.splitn(3, |byte| *byte == b'|');
         if let (Some(before), Some(unit), Some(after)) = (parts.next(), parts.next(), parts.next())
         {
@@ -55,13 +53,10 @@ impl Answer {
     }
 }
 
-/// `text` with the key where it asks for it, and without a marker that nobody put there.
+/// Replaces `~K~` by the key, and removes markers of the fuzzer's own.
 pub fn with_key(text: &[u8]) -> Vec<u8> {
-    replace(
-        &replace(text, MARKER.as_bytes(), b"marker"),
-        b"~K~",
-        KEY.as_bytes(),
-    )
+    let text = replace(text, MARKER.as_bytes(), b"marker");
+    replace(&text, b"~K~", KEY.as_bytes())
 }
 
 fn headers(lines: &[u8]) -> HeaderMap {
@@ -80,12 +75,8 @@ fn headers(lines: &[u8]) -> HeaderMap {
     headers
 }
 
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
-}
-
 fn split_once<'a>(text: &'a [u8], at: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let position = find(text, at)?;
+    let position = text.windows(at.len()).position(|window| window == at)?;
     Some((&text[..position], &text[position + at.len()..]))
 }
 
