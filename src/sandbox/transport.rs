@@ -101,6 +101,7 @@ where
 pub type ResponseFuture = Pin<Box<dyn Future<Output = io::Result<Response<SandboxBody>>> + Send>>;
 
 /// The response body of the sandbox. A [`Fault`] may pause it or break it off.
+#[derive(Default)]
 pub struct SandboxBody {
     first: Bytes,
     /// Polled after `first` was taken, and before `rest` is returned.
