@@ -67,6 +67,12 @@ impl TryFrom<String> for ActorTokenId {
     }
 }
 
+impl From<&Self> for ActorTokenId {
+    fn from(id: &Self) -> Self {
+        id.clone()
+    }
+}
+
 impl FromStr for ActorTokenId {
     type Err = InvalidActorTokenId;
 

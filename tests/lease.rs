@@ -205,7 +205,7 @@ async fn a_lease_keeps_to_what_layers_made_of_its_request() {
     let (seen, told) = (Arc::clone(&revokes), Arc::new(Mutex::new(Vec::new())));
     let hook = Arc::clone(&told);
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
-        .allow_base_url("https://tenant.example".parse().unwrap())
+        .allow_base_url("https://tenant.example")
         .call_layer(MapRequestLayer::new(|mut request: ActorTokenRequest| {
             if let Operation::Create(create) = request.operation_mut() {
                 *create = create.clone().expires_in(Duration::from_secs(7200));

@@ -30,6 +30,18 @@ pub enum ConfigError {
     /// `CLERK_API_VERSION` is a path, and `CLERK_API_URL` has another one.
     #[error("CLERK_API_VERSION is not the path of CLERK_API_URL: set one of the two")]
     ApiVersionPath,
+    /// A setting of the builder has an invalid value.
+    #[error("could not set {setting}: {reason}")]
+    Setting {
+        /// The name of the builder's method.
+        setting: &'static str,
+        /// Why the value is invalid.
+        reason: String,
+    },
+    /// The thread of a [`blocking::Client`](crate::blocking::Client) cannot be started.
+    #[cfg(feature = "blocking")]
+    #[error("could not start the thread of the blocking client")]
+    Thread(#[source] std::io::Error),
     /// The default transport cannot be set up.
     #[cfg(feature = "transport")]
     #[error("could not set up the transport")]

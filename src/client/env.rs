@@ -2,8 +2,8 @@
 
 use std::env::{self, VarError};
 
-use super::{Client, ClientBuilder, ConfigError, Layers};
-use crate::{BaseUrl, SecretKey, transport::TransportConfig};
+use super::{Client, ClientBuilder, ConfigError};
+use crate::{BaseUrl, SecretKey, layer::ApiVersion};
 
 impl Client {
     /// Builds a client from the environment, see [`ClientBuilder::from_env`].
@@ -16,8 +16,8 @@ impl Client {
     }
 }
 
-impl ClientBuilder<Layers, TransportConfig> {
-    /// Begins with the environment variables `CLERK_SECRET_KEY`, and `CLERK_API_URL` and
+impl ClientBuilder {
+    /// Configures a client by the environment variables `CLERK_SECRET_KEY`, and `CLERK_API_URL` and
     /// `CLERK_API_VERSION` if they are set. An empty variable counts as not set.
     ///
     /// `CLERK_API_VERSION` is one of two things. A date such as `2026-05-12` is the
@@ -42,7 +42,11 @@ impl ClientBuilder<Layers, TransportConfig> {
         let path = match version {
             Some(version) if is_path => Some(format!("/{version}")),
             Some(version) => {
-                builder = builder.api_version(version.parse().map_err(ConfigError::ApiVersion)?);
+                builder = builder.api_version(
+                    version
+                        .parse::<ApiVersion>()
+                        .map_err(ConfigError::ApiVersion)?,
+                );
                 None
             }
             None => None,

@@ -3,6 +3,7 @@
 mod kind;
 
 use std::{
+    convert::Infallible,
     error::Error as StdError,
     fmt,
     time::{Duration, SystemTime},
@@ -11,7 +12,7 @@ use std::{
 use http::StatusCode;
 
 pub use self::kind::ErrorKind;
-use crate::{ActorTokenId, ClerkErrors, Outcome};
+use crate::{ActorTokenId, ClerkErrors, InvalidActorTokenId, Outcome};
 
 /// Any error, as layers pass it on.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -274,6 +275,20 @@ impl Error {
     #[cfg(feature = "server")]
     pub(crate) fn has_foreign_token(&self) -> bool {
         self.details.foreign_token
+    }
+}
+
+impl From<InvalidActorTokenId> for Error {
+    fn from(error: InvalidActorTokenId) -> Self {
+        Self::new(ErrorKind::InvalidRequest, Outcome::NotSent)
+            .permanent(true)
+            .with_detail(error.to_string())
+    }
+}
+
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

@@ -179,7 +179,7 @@ async fn refused_connection_does_not_hide_an_earlier_attempt_that_was_sent() {
         }
     });
     let client = Client::builder(key())
-        .base_url(url.parse().unwrap())
+        .base_url(url)
         .attempt_layer(OnceMore::always())
         .build()
         .unwrap();
