@@ -115,6 +115,8 @@
 // All output goes to `tracing`, where users can turn it off and tests search it for secrets.
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)]
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 pub mod client;
 pub mod layer;
 #[cfg(feature = "sandbox")]
