@@ -1,14 +1,15 @@
 //! [`Client`], the whole stack behind one type.
 
-mod builder;
-mod config_error;
+// In the order in which rustdoc lists the builder's methods: constructors, settings, layers, build, parts.
 #[cfg(feature = "transport")]
 mod env;
+
+mod builder;
+mod config_error;
 mod insert;
 mod lease;
 mod stack;
 
-// The last one, so that rustdoc lists `build` and the parts after the settings and layers.
 mod assemble;
 
 use std::{
