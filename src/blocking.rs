@@ -29,8 +29,8 @@
 //! # The end of the program
 //!
 //! Dropping the last clone [drains](Client::drain) for up to 5 s, so that lost tokens are revoked or
-//! reported before `main` returns. A token that outlives the last clone is reported when it is dropped
-//! unread.
+//! reported before `main` returns. A client in a `static` is never dropped: call [`Client::drain`]. A
+//! token that outlives the last clone is reported when it is dropped unread.
 //!
 //! # In an async runtime
 //!

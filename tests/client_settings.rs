@@ -126,14 +126,12 @@ fn settings_take_text_and_parsed_values() {
         .unwrap();
 }
 
+type Sent = Arc<Mutex<Vec<HeaderMap>>>;
 type Noted = BoxCloneSyncService<Request<Body>, Response<SandboxBody>, io::Error>;
 
 /// Returns the headers of each request that is sent, and a builder.
-fn noted() -> (
-    Arc<Mutex<Vec<HeaderMap>>>,
-    ClientBuilder<Layers, CustomTransport<Noted>>,
-) {
-    let sent = Arc::<Mutex<Vec<HeaderMap>>>::default();
+fn noted() -> (Sent, ClientBuilder<Layers, CustomTransport<Noted>>) {
+    let sent = Sent::default();
     let (sandbox, noted) = (Sandbox::new(), Arc::clone(&sent));
     let note = MapRequestLayer::new(move |request: Request<Body>| {
         noted.lock().unwrap().push(request.headers().clone());

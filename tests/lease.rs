@@ -57,7 +57,7 @@ fn create() -> CreateActorToken {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_a_lease_revokes_its_token_read_or_not() {
+async fn dropped_lease_revokes_its_token_read_or_not() {
     for read in [false, true] {
         let it = setting();
         let lease = it.client.lease(create()).await.unwrap();
@@ -72,7 +72,7 @@ async fn dropping_a_lease_revokes_its_token_read_or_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_is_kept_leaves_its_token_alone() {
+async fn kept_lease_leaves_its_token_live() {
     let it = setting();
     let token = it.client.lease(create()).await.unwrap().keep();
     assert_eq!(token.status(), &ActorTokenStatus::Pending);
@@ -82,7 +82,7 @@ async fn a_lease_that_is_kept_leaves_its_token_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn revoking_a_lease_revokes_once() {
+async fn revoke_of_a_lease_is_sent_once() {
     let it = setting();
     it.client
         .lease(create())
@@ -96,7 +96,7 @@ async fn revoking_a_lease_revokes_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_was_revoked_otherwise_is_as_good() {
+async fn revoke_of_a_lease_succeeds_if_the_token_is_already_revoked() {
     let it = setting();
     let lease = it.client.lease(create()).await.unwrap();
     it.client.revoke(lease.token().id()).await.unwrap();
@@ -105,7 +105,7 @@ async fn a_token_that_was_revoked_otherwise_is_as_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_whose_token_was_used_says_that_a_session_is_live() {
+async fn revoke_of_a_lease_after_the_token_was_used_is_already_accepted() {
     let it = setting();
     let lease = it.client.lease(create()).await.unwrap();
     let link = lease.ticket().and_then(Ticket::expose_url).unwrap();
@@ -117,7 +117,7 @@ async fn a_lease_whose_token_was_used_says_that_a_session_is_live() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_expired_is_not_revoked() {
+async fn expired_token_of_a_lease_is_not_revoked() {
     let it = setting();
     let (dropped, revoked) = (
         it.client.lease(create()).await.unwrap(),
@@ -131,7 +131,7 @@ async fn what_has_expired_is_not_revoked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoke_that_fails_is_an_error_and_goes_on_in_the_background() {
+async fn failed_revoke_of_a_lease_goes_on_in_the_background() {
     let it = setting();
     let lease = it.client.lease(create()).await.unwrap();
     for _ in 0..2 {
@@ -145,7 +145,7 @@ async fn a_revoke_that_fails_is_an_error_and_goes_on_in_the_background() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_the_future_of_a_revoke_revokes_all_the_same() {
+async fn cancelled_revoke_of_a_lease_goes_on_in_the_background() {
     let it = setting();
     let lease = it.client.lease(create()).await.unwrap();
     it.sandbox.inject(Fault::HangBefore);
@@ -157,7 +157,7 @@ async fn dropping_the_future_of_a_revoke_revokes_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_is_dropped_before_it_began_leaves_nothing() {
+async fn lease_cancelled_during_its_create_leaves_no_live_token() {
     let it = setting();
     it.sandbox.inject(Fault::Delay(Duration::from_secs(5)));
     let mut lease = Box::pin(it.client.lease(create()));
@@ -168,7 +168,7 @@ async fn a_lease_that_is_dropped_before_it_began_leaves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_over_any_service_has_leases() {
+async fn client_over_any_service_has_leases() {
     let sandbox = Sandbox::new();
     let client = Client::new(sandbox.clone());
     drop(client.lease(create()).await.unwrap());
@@ -178,7 +178,7 @@ async fn a_client_over_any_service_has_leases() {
 }
 
 #[tokio::test]
-async fn only_what_is_minted_can_be_leased() {
+async fn lease_of_a_revoke_is_refused_before_it_is_sent() {
     let it = setting();
     let id: ActorTokenId = "act_1".parse().unwrap();
     let request = ActorTokenRequest::revoke(id);
@@ -188,7 +188,7 @@ async fn only_what_is_minted_can_be_leased() {
 }
 
 #[tokio::test]
-async fn a_lease_shows_no_credential() {
+async fn debug_of_a_lease_shows_no_credential() {
     let it = setting();
     let lease = it.client.lease(create()).await.unwrap();
     let link = lease.ticket().and_then(Ticket::expose_url).unwrap();
@@ -197,13 +197,13 @@ async fn a_lease_shows_no_credential() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_keeps_to_what_layers_made_of_its_request() {
+async fn revoke_of_a_lease_has_what_layers_added_to_its_create() {
     #[derive(Clone, Debug, PartialEq)]
     struct Tenant(&'static str);
 
     let (sandbox, revokes) = (Sandbox::new(), Arc::new(Mutex::new(Vec::new())));
-    let (seen, told) = (Arc::clone(&revokes), Arc::new(Mutex::new(Vec::new())));
-    let hook = Arc::clone(&told);
+    let (seen, reported) = (Arc::clone(&revokes), Arc::new(Mutex::new(Vec::new())));
+    let hook = Arc::clone(&reported);
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .allow_base_url("https://tenant.example")
         .call_layer(MapRequestLayer::new(|mut request: ActorTokenRequest| {
@@ -243,11 +243,11 @@ async fn a_lease_keeps_to_what_layers_made_of_its_request() {
     let acme = || Some(Tenant("acme"));
     let revoke = || ("tenant.example".to_owned(), acme());
     assert_eq!(*revokes.lock().unwrap(), [revoke(), revoke()]);
-    assert_eq!(*told.lock().unwrap(), [acme()]);
+    assert_eq!(*reported.lock().unwrap(), [acme()]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoke_that_is_never_answered_is_told() {
+async fn revoke_without_a_response_is_reported() {
     let minted = || ActorToken::new("act_1".parse().unwrap(), ActorTokenStatus::Pending);
     let client = Client::new(tower::service_fn(
         move |request: ActorTokenRequest| async move {

@@ -150,8 +150,8 @@ where
 
 /// # Parts
 ///
-/// The layers of the stack one by one, for a stack that you assemble. They do not report an invalid
-/// setting, so pass values that cannot be invalid, such as a [`BaseUrl`](crate::BaseUrl).
+/// The layers of the client, to assemble a stack yourself. They do not report an invalid setting, so set
+/// parsed values, such as a [`BaseUrl`](crate::BaseUrl).
 impl<L, T> ClientBuilder<L, T> {
     /// Returns the call's [`TimeoutLayer`].
     pub fn call_timeout_layer(&self) -> TimeoutLayer {

@@ -23,8 +23,8 @@ use crate::{
 /// An invalid value, such as a base URL without a scheme, is kept and returned by
 /// [`build`](Self::build); if there are several, the first one.
 ///
-/// Each layer of the client is also available alone, configured alike, for a stack that you assemble:
-/// [`retry_layer`](Self::retry_layer) and its like.
+/// Each layer is also available alone, with the same configuration, to assemble a stack yourself:
+/// [`retry_layer`](Self::retry_layer) and the others.
 ///
 /// | setting | default |
 /// |---|---|

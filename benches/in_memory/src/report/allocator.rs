@@ -9,15 +9,15 @@ static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
 static FREED: AtomicU64 = AtomicU64::new(0);
 
-/// Counts what is allocated; growing counts as allocating.
+/// Counts allocations; growing one counts as one more.
 pub(crate) struct Counting;
 
-/// What was allocated so far.
+/// The allocations so far.
 #[derive(Clone, Copy)]
 pub(crate) struct Allocated {
     pub(crate) allocations: u64,
     pub(crate) bytes: u64,
-    /// Of these, what is still in use.
+    /// The bytes that are still in use.
     pub(crate) live: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What the cases may cost at most: the file `ceilings.txt`, and whether it holds.
+//! The highest cost of each case, in the file `ceilings.txt`, and the check against it.
 
 use std::{collections::HashMap, fmt::Write as _, fs};
 
@@ -8,7 +8,7 @@ use crate::{Error, counts::Counts};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/ceilings.txt");
 
-/// How far a ceiling lies above what was measured: 2 %, and what reading the clock varies by.
+/// Adds 2 %, and the variation of reading the clock.
 fn with_margin(instructions: u64) -> u64 {
     instructions + instructions / 50 + 50
 }
@@ -113,7 +113,7 @@ pub(crate) fn check(cases: &[Case], counts: &[Counts]) -> Result<(), Error> {
     Err(format!("costs more than it may: {}", above.join(", ")).into())
 }
 
-/// What a case stands on; a layer may be compared with another layer.
+/// Returns the floor of a case. A layer may be compared with another layer.
 fn floor_of(cases: &[Case], case: &Case) -> &'static str {
     let found = cases.iter().find(|it| it.name == case.against);
     match found {

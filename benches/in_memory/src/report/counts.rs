@@ -17,7 +17,7 @@ fn calls_of(case: &Case) -> u64 {
     }
 }
 
-/// What one call costs.
+/// The cost of one call.
 #[derive(Clone, Copy)]
 pub(crate) struct Counts {
     pub(crate) instructions: u64,

@@ -1,4 +1,4 @@
-//! What calls cost that are on their way together, and the memory that they hold meanwhile.
+//! The cost of calls that are in flight together, and the memory that they hold.
 
 use bench_in_memory::{Caller, Case, InFlight, Kind};
 
@@ -34,7 +34,7 @@ pub(crate) fn print(cases: &[Case]) -> Result<(), Error> {
 /// The bytes that each of so many calls holds.
 fn held_by(caller: Caller, calls: usize) -> u64 {
     let mut in_flight = InFlight::new(caller, calls);
-    // What is set up once is no part of a call.
+    // Sets up first, because that is no part of a call.
     in_flight.begin(calls);
     in_flight.end();
     let before = Allocated::so_far();
