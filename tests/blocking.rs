@@ -6,7 +6,7 @@ use std::{
     future::ready,
     sync::mpsc::{Receiver, channel},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use clerk_actor_tokens::{
@@ -16,6 +16,7 @@ use clerk_actor_tokens::{
     layer::settle::SettleEnd,
     sandbox::{Fault, Sandbox},
 };
+use tokio::time::Instant;
 use tower::buffer::BufferLayer;
 
 const AMPLE: Duration = Duration::from_secs(60);
