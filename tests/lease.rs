@@ -208,7 +208,7 @@ async fn lease_uses_the_lifetime_base_url_and_extensions_that_layers_set() {
     let (seen, reported) = (Arc::clone(&revokes), Arc::new(Mutex::new(Vec::new())));
     let hook = Arc::clone(&reported);
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
-        .allow_base_url("https://tenant.example".parse().unwrap())
+        .allow_base_url("https://tenant.example")
         .call_layer(MapRequestLayer::new(|mut request: ActorTokenRequest| {
             if let Operation::Create(create) = request.operation_mut() {
                 *create = create.clone().expires_in(Duration::from_secs(7200));

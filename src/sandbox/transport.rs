@@ -97,6 +97,7 @@ where
 pub type ResponseFuture = Pin<Box<dyn Future<Output = io::Result<Response<SandboxBody>>> + Send>>;
 
 /// The response body of the sandbox. A [`Fault`] may delay or truncate it.
+#[derive(Default)]
 pub struct SandboxBody {
     first: Bytes,
     /// Polled between `first` and `rest`.

@@ -52,7 +52,7 @@ pub(crate) fn token_id() -> ActorTokenId {
 
 pub(crate) fn builder<T: Transport>(transport: T) -> ClientBuilder<Layers, CustomTransport<T>> {
     let key = SecretKey::new(SECRET_KEY).expect("a valid key");
-    ClientBuilder::over(key, transport).base_url(BASE_URL.parse().expect("a valid base URL"))
+    ClientBuilder::over(key, transport).base_url(BASE_URL)
 }
 
 pub(crate) fn floor(operation: Operation) -> Calls {

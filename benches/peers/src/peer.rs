@@ -96,7 +96,7 @@ impl Peer {
             PeerKind::Bare => Inner::Bare(bare::Client::new(&base_url, tls(endpoints)?, protocol)?),
             PeerKind::Ours | PeerKind::OursSwitchedOff => {
                 let mut builder = Client::builder(SecretKey::new(SECRET_KEY)?)
-                    .base_url(base_url.parse()?)
+                    .base_url(base_url.as_str())
                     .root_certificate(endpoints.certificate.clone());
                 if kind == PeerKind::OursSwitchedOff {
                     builder = builder
@@ -112,7 +112,7 @@ impl Peer {
                     TransportConfig::default().root_certificate(endpoints.certificate.clone());
                 Inner::Ours(
                     Client::builder(SecretKey::new(SECRET_KEY)?)
-                        .base_url(base_url.parse()?)
+                        .base_url(base_url.as_str())
                         .transport(HyperTransport::new(&config)?)
                         .build()?,
                 )

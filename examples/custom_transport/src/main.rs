@@ -61,7 +61,7 @@ async fn over_reqwest() -> Result<(), Box<dyn Error>> {
 
     drop(server);
     let error = client
-        .revoke(&"act_1".parse()?)
+        .revoke("act_1")
         .await
         .expect_err("the server has stopped");
     assert_ne!(error.status(), Some(StatusCode::OK));

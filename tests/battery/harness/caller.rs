@@ -54,7 +54,7 @@ impl Caller {
         let layer = self.layer;
         let log = Arc::clone(transport.log());
         ClientBuilder::over((self.key)(), transport)
-            .base_url(self.base_url.parse().unwrap())
+            .base_url(self.base_url.as_str())
             .call_timeout(self.call_timeout)
             .attempt_timeout(self.attempt_timeout)
             .retry(self.retry.clone())
