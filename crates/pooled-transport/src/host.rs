@@ -19,6 +19,7 @@ use hyper_util::client::legacy::connect::Connection;
 use tokio::{
     runtime::Handle,
     sync::{Notify, Semaphore},
+    task::JoinHandle,
     time::Instant,
 };
 use tower_service::Service;
@@ -147,7 +148,6 @@ impl<B: Send + 'static> Host<B> {
         let (runtime, uri) = (self.runtime.clone(), self.uri.clone());
         Box::pin(async move {
             let failed = |error: C::Error| Error::new(Kind::Connect, error);
-            let ended = |error: hyper::Error| Error::new(Kind::Handshake, error);
             poll_fn(|cx| connector.poll_ready(cx))
                 .await
                 .map_err(failed)?;
@@ -155,15 +155,17 @@ impl<B: Send + 'static> Host<B> {
             let handshake = runtime.spawn(async move {
                 if io.connected().is_negotiated_h2() {
                     let (mut sender, connection) = http2.handshake(io).await.map_err(ended)?;
-                    tokio::spawn(connection);
-                    sender.ready().await.map_err(ended)?;
+                    let driver = tokio::spawn(connection);
+                    let ready = sender.ready().await;
+                    or_cause(ready, driver).await?;
                     Ok(Sender::Http2(sender))
                 } else {
                     // One buffer for head and body: 400 instructions less for a create, 800 with TLS.
                     let http1 = http1::Builder::new().writev(false).handshake(io);
                     let (mut sender, connection) = http1.await.map_err(ended)?;
-                    tokio::spawn(connection);
-                    sender.ready().await.map_err(ended)?;
+                    let driver = tokio::spawn(connection);
+                    let ready = sender.ready().await;
+                    or_cause(ready, driver).await?;
                     Ok(Sender::Http1(sender))
                 }
             });
@@ -324,6 +326,23 @@ impl<B: Send + 'static> Host<B> {
         self.connections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn ended(error: hyper::Error) -> Error {
+    Error::new(Kind::Handshake, error)
+}
+
+/// Returns the error of a connection that is not ready. The driver of the connection knows the cause, its
+/// sender does not.
+async fn or_cause(
+    ready: hyper::Result<()>,
+    driver: JoinHandle<hyper::Result<()>>,
+) -> Result<(), Error> {
+    let Err(error) = ready else { return Ok(()) };
+    match driver.await {
+        Ok(Err(cause)) => Err(ended(cause)),
+        _ => Err(ended(error)),
     }
 }
 
