@@ -124,7 +124,7 @@ impl<L> ClientBuilder<L, TransportConfig> {
 
     /// Trusts this certificate authority, too: its certificate as DER. For a gateway of one's own.
     pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
-        self.transport = self.transport.root_certificate(der);
+        self.transport = self.transport.root_certificate_der(der);
         self
     }
 

@@ -110,7 +110,7 @@ impl Peer {
             }
             PeerKind::OursOverClient => {
                 let config =
-                    TransportConfig::default().root_certificate(endpoints.certificate.clone());
+                    TransportConfig::default().root_certificate_der(endpoints.certificate.clone());
                 Inner::Ours(
                     Client::builder(SecretKey::new(SECRET_KEY)?)
                         .base_url(base_url.parse()?)

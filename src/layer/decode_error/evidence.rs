@@ -1,6 +1,6 @@
 //! What the error of an attempt proves about its request.
 
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, io, iter};
 
 use tokio::runtime::TryCurrentError;
 
@@ -8,6 +8,7 @@ use crate::{
     ActorToken, BoxError, Error, ErrorKind, OperationKind, Outcome,
     layer::{collect_body::CollectBodyError, refusal::NO_RUNTIME, timeout::TimedOut},
     response_head::trace_id,
+    text::presentable,
 };
 
 /// Types the error of an attempt that failed without a response. `sent` is the operation if the body
@@ -20,11 +21,13 @@ pub(super) fn classify(error: BoxError, sent: Option<OperationKind>) -> Error {
         }
         Err(error) => {
             let typed = describe(&*error, sent);
-            // The typed error says the same.
             if error.is::<TimedOut>() {
+                // The typed error says the same.
                 typed
-            } else {
+            } else if typed.kind() == ErrorKind::Foreign {
                 typed.with_source(error)
+            } else {
+                typed.with_source(Cause::of(&*error))
             }
         }
     }
@@ -64,7 +67,9 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationK
             .with_detail(time.to_string());
     }
     let facts = ErrorFacts::of(error);
-    let kind = if facts.runtime {
+    let kind = if facts.refused_handshake {
+        ErrorKind::Connect
+    } else if facts.runtime {
         ErrorKind::Runtime
     } else if facts.timed_out {
         ErrorKind::Timeout
@@ -75,7 +80,9 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationK
     } else {
         ErrorKind::Foreign
     };
-    let outcome = if facts.connect || facts.never_written {
+    let outcome = if facts.refused_handshake {
+        Outcome::NotSent
+    } else if facts.connect || facts.never_written {
         match sent {
             // The error is about another exchange than the one that took the body.
             Some(OperationKind::Create) => outcome,
@@ -110,26 +117,70 @@ struct ErrorFacts {
     refused_by_peer: bool,
     /// A connection failed.
     exchange: bool,
+    /// The server refused the TLS handshake when the request was written, so that it did not read it.
+    refused_handshake: bool,
     /// The cause, for people who configure a client.
     cause: Option<String>,
+}
+
+/// Returns the error and its sources.
+fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    iter::successors(Some(error), |&error| {
+        // `io::Error::source` skips the error that it wraps.
+        let io = error.downcast_ref::<io::Error>();
+        let wrapped = io.and_then(io::Error::get_ref);
+        wrapped.map(|error| error as _).or_else(|| error.source())
+    })
+}
+
+/// A source as text that is safe to show, because a peer can choose parts of its own text.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct Cause {
+    text: String,
+    source: Option<Box<Cause>>,
+}
+
+impl Cause {
+    /// The most sources that are kept.
+    const MAX: usize = 16;
+
+    fn of(error: &(dyn StdError + 'static)) -> Self {
+        let mut texts: Vec<_> = chain(error).take(Self::MAX).map(text).collect();
+        // `io::Error` has the text of the error that it wraps.
+        texts.dedup();
+        let mut causes = texts.into_iter().rev();
+        let text = causes.next().unwrap_or_default();
+        causes.fold(Self { text, source: None }, |source, text| Self {
+            text,
+            source: Some(Box::new(source)),
+        })
+    }
+}
+
+/// Returns the text of one error, and of a GOAWAY its reason only, because a peer can put any data into it.
+fn text(error: &(dyn StdError + 'static)) -> String {
+    #[cfg(feature = "transport")]
+    if let Some(error) = error.downcast_ref::<h2::Error>() {
+        if let (true, Some(reason)) = (error.is_go_away(), error.reason()) {
+            return format!("GOAWAY: {reason}");
+        }
+    }
+    presentable(error.to_string())
 }
 
 impl ErrorFacts {
     fn of(error: &(dyn StdError + 'static)) -> Self {
         let mut facts = Self::default();
-        let mut next = Some(error);
-        while let Some(error) = next {
+        for error in chain(error) {
             facts.exchange |= error.is::<io::Error>();
             if error.is::<TryCurrentError>() {
                 (facts.runtime, facts.permanent) = (true, true);
                 facts.cause.get_or_insert_with(|| NO_RUNTIME.into());
             }
             facts.note(error);
-            // `io::Error::source` skips the error that it wraps.
-            let wrapped = error
-                .downcast_ref::<io::Error>()
-                .and_then(io::Error::get_ref);
-            next = wrapped.map(|error| error as _).or_else(|| error.source());
         }
         facts
     }
@@ -150,6 +201,11 @@ impl ErrorFacts {
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
             self.exchange = true;
             self.never_written |= error.is_canceled();
+            // The transports of this crate fail so if the server refuses the TLS handshake.
+            if let Some(refusal) = error.source().filter(|source| is_refused(*source)) {
+                (self.refused_handshake, self.permanent) = (true, true);
+                self.cause = Some(text(refusal));
+            }
             if error.is_timeout() {
                 self.timed_out = true;
                 self.cause
@@ -165,7 +221,7 @@ impl ErrorFacts {
 
     #[cfg(feature = "transport")]
     fn note_connecting(&mut self, error: &(dyn StdError + 'static)) {
-        use crate::transport::ConnectTimedOut;
+        use crate::transport::{ConnectError, handshake_failure};
 
         // The errors behind this one are the proxy's, not the server's.
         #[cfg(feature = "proxy")]
@@ -174,17 +230,15 @@ impl ErrorFacts {
             self.cause.get_or_insert_with(|| failure.to_string());
             return;
         }
-        let cause = if let Some(time) = error.downcast_ref::<ConnectTimedOut>() {
-            self.timed_out = true;
-            time.to_string()
+        let cause = if let Some(failure) = error.downcast_ref::<ConnectError>() {
+            self.timed_out |= matches!(failure, ConnectError::TimedOut(_));
+            self.permanent |= matches!(failure, ConnectError::NotLoopback);
+            failure.to_string()
         } else if let Some(error) = error.downcast_ref::<rustls::Error>() {
-            // A TLS error is permanent; a connection that broke is an I/O error.
-            self.permanent = true;
-            match error {
-                rustls::Error::InvalidCertificate(_) => "the server's certificate is not trusted",
-                _ => "the server does not speak TLS, or none that fits",
-            }
-            .into()
+            // A connection that broke is an I/O error.
+            let (reason, is_permanent) = handshake_failure(error);
+            self.permanent |= is_permanent;
+            reason
         } else if error.to_string() == "dns error" {
             "the host name could not be resolved".into()
         } else if is_refused(error) {
