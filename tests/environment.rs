@@ -1,4 +1,4 @@
-//! A client that the environment configures. Every case runs in a process of its own.
+//! A client that the environment configures. Each case runs in its own process.
 
 use std::{convert::Infallible, env, process::Command};
 
@@ -10,7 +10,7 @@ const KEY: (&str, &str) = ("CLERK_SECRET_KEY", "sk_test_marker");
 const URL: &str = "CLERK_API_URL";
 const VERSION: &str = "CLERK_API_VERSION";
 
-/// Where a client of this environment sends its requests, and the version that it asks for.
+/// Returns the base URL and the version of the requests of a client of this environment.
 async fn configured() -> Result<String, ConfigError> {
     Client::from_env()?;
     let builder = ClientBuilder::from_env()?;
@@ -36,13 +36,13 @@ async fn configured() -> Result<String, ConfigError> {
 }
 
 #[tokio::test]
-#[ignore = "other tests run it, in a process of its own"]
+#[ignore = "other tests run it in its own process"]
 async fn client_of_this_environment() {
     let shown = configured().await.unwrap_or_else(|error| error.to_string());
     println!("\nshown: {shown}");
 }
 
-/// What the client shows in this environment.
+/// Returns the output of the client in this environment.
 fn in_environment<const N: usize>(variables: [(&str, &str); N]) -> String {
     let mut command = Command::new(env::current_exe().unwrap());
     for name in [KEY.0, URL, VERSION] {

@@ -1,5 +1,4 @@
-//! What happens to a process that is out of file descriptors. Alone in its process, for that is what
-//! it takes them from.
+//! A process without free file descriptors. The test is alone in its process because it takes them all.
 #![cfg(unix)]
 
 use std::{fs::File, time::Duration};
@@ -12,7 +11,7 @@ use tokio::{
     time::sleep,
 };
 
-/// Files until there are no more, few as they may be.
+/// Opens files until there are no more descriptors, of 64.
 fn all_descriptors() -> Vec<File> {
     let (_, hard) = Resource::NOFILE.get().unwrap();
     Resource::NOFILE.set(64, hard).unwrap();
@@ -20,19 +19,19 @@ fn all_descriptors() -> Vec<File> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sandbox_that_is_out_of_descriptors_serves_again_when_there_are_some() {
+async fn sandbox_without_descriptors_serves_again_when_one_is_free() {
     let server = Sandbox::new().spawn().await.unwrap();
     let mut files = all_descriptors();
     files.pop();
     let mut stream = TcpStream::connect(server.addr()).await.unwrap();
     assert!(File::open("/dev/null").is_err(), "there was one left");
 
-    // Time moves on only while everybody waits, the server for a descriptor.
+    // The paused clock moves on while all tasks wait, the server for a descriptor.
     sleep(Duration::from_secs(5)).await;
     drop(files);
     let request = b"GET /v1/nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     stream.write_all(request).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 "), "{response}");
 }

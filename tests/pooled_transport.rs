@@ -1,5 +1,4 @@
-//! What the default transport does for the bodies and errors of this crate. The promises of the pool itself
-//! are tested in `crates/pooled-transport`.
+//! The bodies and errors of this crate over the default transport. `crates/pooled-transport` tests the pool.
 #![cfg(all(feature = "ring", feature = "webpki-roots"))]
 
 use std::{
@@ -143,7 +142,7 @@ impl AsyncWrite for Pipe {
 async fn revoke(client: Client) -> Error {
     let id = "act_1".parse().unwrap();
     let error = client.revoke(&id).await.unwrap_err();
-    // Whatever still runs in the background ends.
+    // Background tasks end.
     tokio::time::sleep(Duration::from_secs(90)).await;
     error
 }
@@ -168,7 +167,7 @@ async fn withdrawn_revoke_is_not_sent() {
     }
 }
 
-/// Polls a call so many times, fails, and lets it go on in the background.
+/// Polls a call this many times, fails, and lets it go on in the background.
 async fn too_late<F, T>(call: F, polls: usize) -> Result<T, BoxError>
 where
     F: Future<Output = Result<T, BoxError>> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Connections through a proxy, which sees a request for a tunnel and no secret.
+//! Connections through a proxy. It sees a request for a tunnel and no secret.
 #![cfg(all(feature = "proxy", feature = "ring"))]
 
 mod support {
@@ -361,7 +361,7 @@ fn way(result: Result<String, Error>) -> String {
 }
 
 #[tokio::test]
-#[ignore = "other tests run it, in a process of its own"]
+#[ignore = "other tests run it in its own process"]
 async fn proxy_of_this_environment() {
     let proxy = match Proxy::from_env() {
         Ok(proxy) => proxy,
@@ -428,7 +428,7 @@ fn environment_proxy_opens_tunnels_for_https_only() {
 #[test]
 fn invalid_environment_proxy_is_an_error_that_names_the_variable() {
     const FORM: &str =
-        "the URI of a proxy is like http://host:port or http://user:password@host:port";
+        "is not the URI of a proxy, like http://host:port or http://user:password@host:port";
     let values = INVALID.iter().map(|value| ("HTTPS_PROXY", *value));
     let others = ["https_proxy", "ALL_PROXY", "all_proxy"];
     let others = others
@@ -436,10 +436,10 @@ fn invalid_environment_proxy_is_an_error_that_names_the_variable() {
         .flat_map(|name| [(*name, ""), (*name, INVALID[1])]);
     for (name, value) in values.chain(others) {
         let shown = in_environment(&[(name, value)]);
-        assert_eq!(shown, format!("{name}: {FORM}"), "{value}");
+        assert_eq!(shown, format!("{name} {FORM}"), "{value}");
     }
     let shown = in_environment(&[("HTTPS_PROXY", ""), ("ALL_PROXY", CLOSED)]);
-    assert_eq!(shown, format!("HTTPS_PROXY: {FORM}"));
+    assert_eq!(shown, format!("HTTPS_PROXY {FORM}"));
 }
 
 #[cfg(unix)]
@@ -448,9 +448,7 @@ fn environment_proxy_that_is_not_unicode_is_an_error() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
     let odd = OsStr::from_bytes(b"http://\xff");
-    for name in ["HTTPS_PROXY", "NO_PROXY"] {
-        assert!(in_environment(&[(name, odd)]).starts_with(&format!("{name}: ")));
-    }
+    assert!(in_environment(&[("HTTPS_PROXY", odd)]).starts_with("HTTPS_PROXY is not "));
 }
 
 const INVALID: &[&str] = &[

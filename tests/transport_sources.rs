@@ -25,7 +25,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::service_fn;
 
-/// What a peer may send to reach a log.
+/// Text that a peer may send to reach a log.
 const HOSTILE: &str = "Bearer sk_live_MARKER \u{1b}[31m\u{202e}\u{200b} sk_\u{200b}live_MARKER";
 
 /// Returns the error of a revoke over this transport.
@@ -51,13 +51,13 @@ fn assert_safe(error: &Error) {
     let mut source = std::error::Error::source(error);
     assert!(source.is_some(), "there is no source");
     while let Some(error) = source {
-        assert!(error.to_string().chars().count() <= 501);
+        assert!(error.to_string().len() <= 10 * 1024);
         source = error.source();
     }
     assert!(format!("{error:?}").len() <= 16 * 1024);
 }
 
-/// A server with a certificate for this name. It sends these bytes by HTTP/2 when it has received some.
+/// A server with a certificate for this name. When it has received some bytes, it sends these and closes.
 async fn server(name: &str, sent: Vec<u8>) -> (String, TransportConfig) {
     let identity = Identity::of(name);
     let acceptor = TlsAcceptor::from(Arc::new(identity.server(b"h2")));
@@ -100,7 +100,7 @@ async fn debug_data_of_a_goaway_is_not_shown() {
         for error in [revoke!(base_url, pooled), revoke!(base_url, hyper)] {
             assert_eq!(error.kind(), ErrorKind::Transport);
             assert_safe(&error);
-            // Of a stream that the server may still process, only the end of the connection is known.
+            // h2 reports the GOAWAY only to streams that the server does not process.
             let is_named = shown(&error).contains("GOAWAY: detected excessive load");
             assert_eq!(is_named, last_stream == 0, "{}", shown(&error));
         }

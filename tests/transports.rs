@@ -187,16 +187,12 @@ async fn tcp_keepalive_probes_an_idle_connection_only_if_it_is_set() {
     /// Returns whether the keepalive timer of the connection from this port runs.
     fn is_probed(port: u16) -> bool {
         let connections = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        let local = format!(" 0100007F:{port:04X} ");
-        let connection = connections
+        let local = format!("0100007F:{port:04X}");
+        let columns = connections
             .lines()
-            .find(|line| line.contains(&local))
-            .unwrap();
-        connection
-            .split_whitespace()
-            .nth(5)
-            .unwrap()
-            .starts_with("02:")
+            .map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let mut established = columns.filter(|it| it[1] == local && it[3] == "01");
+        established.next().unwrap()[5].starts_with("02:")
     }
     let identity = Identity::of("localhost");
     for time in [None, Some(Duration::from_secs(60))] {

@@ -70,7 +70,7 @@ impl Service<Request<Body>> for HyperTransport {
 }
 
 pin_project! {
-    /// The exchange of a request for the head of its response.
+    /// The future of an exchange, up to the head of its response.
     #[derive(Debug)]
     pub struct ResponseFuture {
         #[pin]

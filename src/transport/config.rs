@@ -6,6 +6,7 @@ use super::tls::Roots;
 
 /// The settings of the default transport, and of [`HyperTransport`](super::HyperTransport).
 #[derive(Clone, Debug)]
+#[must_use = "the settings are used by a transport"]
 pub struct TransportConfig {
     pub(super) connect_timeout: Duration,
     pub(super) pool_idle_timeout: Duration,
@@ -36,21 +37,18 @@ impl Default for TransportConfig {
 
 impl TransportConfig {
     /// Sets the time limit to connect: name resolution, TCP and TLS together. Default: 3 s.
-    #[must_use]
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
     /// Sets how long an idle connection stays in the pool. Default: 30 s.
-    #[must_use]
     pub fn pool_idle_timeout(mut self, limit: Duration) -> Self {
         self.pool_idle_timeout = limit;
         self
     }
 
     /// Sets the time after which TCP probes an idle HTTPS connection, or `None` for no probes. Default: `None`.
-    #[must_use]
     pub fn tcp_keepalive(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.tcp_keepalive = time.into();
         self
@@ -58,14 +56,12 @@ impl TransportConfig {
 
     /// Sets how long an HTTP/2 connection may be silent while a response is awaited, before a ping is sent, or
     /// `None` for no pings. Default: 5 s.
-    #[must_use]
     pub fn http2_keep_alive_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.http2_keep_alive_interval = interval.into();
         self
     }
 
     /// Sets how long the server may take to reply to that ping. After it the connection is closed. Default: 3 s.
-    #[must_use]
     pub fn http2_keep_alive_timeout(mut self, limit: Duration) -> Self {
         self.http2_keep_alive_timeout = limit;
         self
@@ -73,7 +69,6 @@ impl TransportConfig {
 
     /// Also trusts the certificate authorities in this PEM text, which may hold several certificates. A text
     /// without one is an error when the transport is built.
-    #[must_use]
     pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots.push(Roots::Pem(pem.into()));
         self
@@ -81,7 +76,6 @@ impl TransportConfig {
 
     /// Also trusts the certificate authority with this DER certificate. Bytes that are not a certificate are
     /// an error when the transport is built.
-    #[must_use]
     pub fn root_certificate_der(mut self, der: impl Into<Vec<u8>>) -> Self {
         self.roots.push(Roots::Der(der.into()));
         self
@@ -89,7 +83,6 @@ impl TransportConfig {
 
     /// Connects through this proxy. Default: none, whatever the environment says.
     #[cfg(feature = "proxy")]
-    #[must_use]
     pub fn proxy(mut self, proxy: super::Proxy) -> Self {
         self.proxy = Some(proxy);
         self

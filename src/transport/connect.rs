@@ -115,6 +115,20 @@ pub(crate) enum ConnectError {
     Unresolved(#[source] io::Error),
     #[error("plain HTTP is used for loopback only, and the host has another address: use https")]
     NotLoopback,
+    #[cfg(feature = "proxy")]
+    #[error(transparent)]
+    NoTunnel(#[from] super::proxy::NoTunnel),
+}
+
+impl ConnectError {
+    /// Returns whether the configuration is wrong, so that a retry would fail, too.
+    pub(crate) fn is_permanent(&self) -> bool {
+        match self {
+            #[cfg(feature = "proxy")]
+            Self::NoTunnel(failure) => failure.is_permanent(),
+            _ => matches!(self, Self::NotLoopback),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -141,29 +155,16 @@ mod tests {
 
     #[test]
     fn host_keeps_its_loopback_addresses_only() {
-        let resolved = |addresses: &[&str]| -> Vec<SocketAddr> {
-            addresses.iter().map(|it| it.parse().unwrap()).collect()
+        let addresses = |hosts: &[&str]| -> Vec<SocketAddr> {
+            let parse = |host: &&str| format!("{host}:80").parse().unwrap();
+            hosts.iter().map(parse).collect()
         };
-        let ours = [
-            "127.0.0.1:80",
-            "[::1]:80",
-            "127.9.9.9:80",
-            "[::ffff:127.0.0.1]:80",
-        ];
-        let others = [
-            "192.0.2.1:80",
-            "[2001:db8::1]:80",
-            "0.0.0.0:80",
-            "[::ffff:10.0.0.1]:80",
-        ];
-        let mixed = [others, ours].concat();
-        assert_eq!(
-            loopback(resolved(&mixed).into_iter()).unwrap(),
-            resolved(&ours)
-        );
+        let ours = ["127.0.0.1", "[::1]", "127.9.9.9", "[::ffff:127.0.0.1]"];
+        let others = ["192.0.2.1", "[2001:db8::1]", "0.0.0.0", "[::ffff:10.0.0.1]"];
+        let mixed = addresses(&[others, ours].concat());
+        assert_eq!(loopback(mixed.into_iter()).unwrap(), addresses(&ours));
         for none in [&others[..], &[]] {
-            let error = loopback(resolved(none).into_iter()).unwrap_err();
-            assert!(matches!(error, ConnectError::NotLoopback));
+            assert!(loopback(addresses(none).into_iter()).is_err());
         }
     }
 }

@@ -17,8 +17,6 @@ use hyper_util::client::legacy::connect::HttpConnector;
 
 use self::connect::{ConnectTimeout, Tcp};
 #[cfg(feature = "proxy")]
-pub(crate) use self::proxy::NoTunnel;
-#[cfg(feature = "proxy")]
 pub use self::proxy::{InvalidProxy, Proxy};
 pub use self::{
     client::HyperTransport, config::TransportConfig, pool::PooledTransport, tls::TlsError,

@@ -12,7 +12,7 @@
 //! # }
 //! ```
 
-use std::{env, fmt, io};
+use std::{env, io};
 
 use http::{Uri, uri::Scheme};
 use hyper_util::{
@@ -25,6 +25,7 @@ use hyper_util::{
 use tokio::net::TcpStream;
 use tower::ServiceExt;
 
+use super::connect::ConnectError;
 use crate::{BoxError, base_url};
 
 /// A proxy for HTTPS connections, for [`TransportConfig::proxy`](super::TransportConfig::proxy).
@@ -35,7 +36,7 @@ use crate::{BoxError, base_url};
 /// if the proxy requires other credentials.
 ///
 /// `Debug` does not show the password.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Proxy {
     to: Option<Intercept>,
     /// Hosts that are connected to directly, separated by commas.
@@ -57,7 +58,7 @@ impl Proxy {
             to.uri().scheme() == Some(&Scheme::HTTP)
                 && authority.is_some_and(base_url::has_right_port)
         };
-        let to = to.filter(is_valid).ok_or(InvalidProxy { variable: None })?;
+        let to = to.filter(is_valid).ok_or(InvalidProxy("the text"))?;
         Ok(Self::new(Some(to)))
     }
 
@@ -69,20 +70,20 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// If the variable is empty, or any other text that [`Proxy::to`] refuses, or if one is not Unicode.
+    /// If the variable is empty, or any other text that [`Proxy::to`] refuses.
     pub fn from_env() -> Result<Self, InvalidProxy> {
         if env::var_os("REQUEST_METHOD").is_some() {
             return Ok(Self::new(None));
         }
-        let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-        let mut proxy = Self::new(None);
-        if let Some((variable, uri)) = first_set(&names)? {
-            proxy = Self::to(&uri).map_err(|_| InvalidProxy { variable })?;
-        }
-        if let Some((_, hosts)) = first_set(&["NO_PROXY", "no_proxy"])? {
-            proxy = proxy.except(&hosts);
-        }
-        Ok(proxy)
+        let value = |name: &&'static str| Some((*name, env::var_os(name)?));
+        let mut names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].iter();
+        let proxy = match names.find_map(value) {
+            Some((name, uri)) => Self::to(&uri.to_string_lossy()).map_err(|_| InvalidProxy(name)),
+            None => Ok(Self::new(None)),
+        }?;
+        let except = ["NO_PROXY", "no_proxy"].iter().find_map(value);
+        let (_, hosts) = except.unwrap_or_default();
+        Ok(proxy.except(&hosts.to_string_lossy()))
     }
 
     fn new(to: Option<Intercept>) -> Self {
@@ -105,42 +106,11 @@ impl Proxy {
     }
 }
 
-/// Returns the name and the value of the first variable that is set.
-fn first_set(
-    names: &[&'static str],
-) -> Result<Option<(Option<&'static str>, String)>, InvalidProxy> {
-    let mut set = names.iter().map(|name| (Some(*name), env::var_os(name)));
-    match set.find_map(|(variable, value)| Some((variable, value?))) {
-        None => Ok(None),
-        Some((variable, value)) => match value.into_string() {
-            Ok(value) => Ok(Some((variable, value))),
-            Err(_) => Err(InvalidProxy { variable }),
-        },
-    }
-}
-
-impl fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Proxy").finish_non_exhaustive()
-    }
-}
-
-/// A [`Proxy`] is not valid. The error does not show its URI, which may hold a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidProxy {
-    variable: Option<&'static str>,
-}
-
-impl fmt::Display for InvalidProxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(variable) = self.variable {
-            write!(f, "{variable}: ")?;
-        }
-        f.write_str("the URI of a proxy is like http://host:port or http://user:password@host:port")
-    }
-}
-
-impl std::error::Error for InvalidProxy {}
+/// A text or an environment variable is not the URI of a [`Proxy`]. The error does not show it, because it
+/// may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not the URI of a proxy, like http://host:port or http://user:password@host:port")]
+pub struct InvalidProxy(&'static str);
 
 /// Why the proxy opened no tunnel. The server behind it was not involved.
 #[derive(Debug, thiserror::Error)]
@@ -190,5 +160,5 @@ pub(super) async fn connect(
         tunnel = tunnel.with_auth(auth.clone());
     }
     let connected = tunnel.oneshot(host).await;
-    connected.map_err(|error| NoTunnel::of(error.into()).into())
+    connected.map_err(|error| ConnectError::from(NoTunnel::of(error.into())).into())
 }

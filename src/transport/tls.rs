@@ -116,29 +116,14 @@ pub(crate) fn handshake_failure(error: &rustls::Error) -> (String, bool) {
     (reason, is_permanent)
 }
 
-/// Returns the reason if the server refused the TLS handshake by an alert that it sends only then (RFC 8446,
-/// section 6.2).
+/// Returns the reason if the server refused the TLS handshake by an alert that it sends only then.
 pub(super) fn handshake_refusal(error: &io::Error) -> Option<String> {
-    use AlertDescription as Alert;
-
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    let rustls::Error::AlertReceived(
-        Alert::HandshakeFailure
-        | Alert::NoCertificate
-        | Alert::BadCertificate
-        | Alert::UnsupportedCertificate
-        | Alert::CertificateRevoked
-        | Alert::CertificateExpired
-        | Alert::CertificateUnknown
-        | Alert::UnknownCA
-        | Alert::AccessDenied
-        | Alert::ProtocolVersion
-        | Alert::InsufficientSecurity
-        | Alert::CertificateRequired
-        | Alert::NoApplicationProtocol,
-    ) = error
-    else {
+    let rustls::Error::AlertReceived(alert) = error else {
         return None;
     };
-    Some(handshake_failure(error).0)
+    // RFC 8446, section 6: `handshake_failure` to `access_denied` except `illegal_parameter`,
+    // `protocol_version`, `insufficient_security`, `certificate_required` and `no_application_protocol`.
+    matches!(u8::from(*alert), 40..=46 | 48 | 49 | 70 | 71 | 116 | 120)
+        .then(|| handshake_failure(error).0)
 }

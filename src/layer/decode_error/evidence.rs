@@ -1,4 +1,4 @@
-//! What the error of an attempt proves about its request.
+//! The outcome that the error of an attempt proves.
 
 use std::{error::Error as StdError, io, iter};
 
@@ -11,8 +11,8 @@ use crate::{
     text::presentable,
 };
 
-/// Types the error of an attempt that failed without a response. `sent` is the operation if the body
-/// was taken; if it was not, the request was not sent.
+/// Types the error of an attempt without a response. `sent` is the operation if the body was taken. If it was
+/// not, the request was not sent.
 pub(super) fn classify(error: BoxError, sent: Option<OperationKind>) -> Error {
     match error.downcast::<Error>() {
         Ok(typed) => {
@@ -27,7 +27,7 @@ pub(super) fn classify(error: BoxError, sent: Option<OperationKind>) -> Error {
             } else if typed.kind() == ErrorKind::Foreign {
                 typed.with_source(error)
             } else {
-                typed.with_source(Cause::of(&*error))
+                typed.with_source(Sources::of(&*error))
             }
         }
     }
@@ -103,7 +103,7 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationK
 /// The facts in the chain of an error's sources. Unknown types add none.
 #[derive(Default)]
 struct ErrorFacts {
-    /// The call is outside of a tokio runtime.
+    /// There is no tokio runtime.
     runtime: bool,
     /// The connect phase failed.
     connect: bool,
@@ -111,13 +111,13 @@ struct ErrorFacts {
     timed_out: bool,
     /// Another attempt would fail in the same way.
     permanent: bool,
-    /// hyper returned the request before it wrote any of it.
+    /// The transport wrote nothing of the request.
     never_written: bool,
     /// The peer refused the HTTP/2 stream without processing it.
     refused_by_peer: bool,
     /// A connection failed.
     exchange: bool,
-    /// The server refused the TLS handshake when the request was written, so that it did not read it.
+    /// The server refused the TLS handshake after the request was written, and did not read it.
     refused_handshake: bool,
     /// The cause, for people who configure a client.
     cause: Option<String>,
@@ -135,32 +135,21 @@ fn chain<'a>(
     })
 }
 
-/// A source as text that is safe to show, because a peer can choose parts of its own text.
+/// The text of a transport's error and its sources, at most 16. A peer can choose parts of it, so it is cleaned.
 #[derive(Debug, thiserror::Error)]
-#[error("{text}")]
-struct Cause {
-    text: String,
-    source: Option<Box<Cause>>,
-}
+#[error("{0}")]
+struct Sources(String);
 
-impl Cause {
-    /// The most sources that are kept.
-    const MAX: usize = 16;
-
+impl Sources {
     fn of(error: &(dyn StdError + 'static)) -> Self {
-        let mut texts: Vec<_> = chain(error).take(Self::MAX).map(text).collect();
+        let mut texts: Vec<_> = chain(error).take(16).map(text).collect();
         // `io::Error` has the text of the error that it wraps.
         texts.dedup();
-        let mut causes = texts.into_iter().rev();
-        let text = causes.next().unwrap_or_default();
-        causes.fold(Self { text, source: None }, |source, text| Self {
-            text,
-            source: Some(Box::new(source)),
-        })
+        Self(texts.join(": "))
     }
 }
 
-/// Returns the text of one error, and of a GOAWAY its reason only, because a peer can put any data into it.
+/// Returns the text of one error without its sources. A GOAWAY may hold any data, so only its reason is kept.
 fn text(error: &(dyn StdError + 'static)) -> String {
     #[cfg(feature = "transport")]
     if let Some(error) = error.downcast_ref::<h2::Error>() {
@@ -194,6 +183,7 @@ impl ErrorFacts {
         if let Some(error) = error.downcast_ref::<crate::transport::pool::PoolError>() {
             self.exchange = true;
             self.connect |= error.is_connect();
+            self.never_written |= !error.may_have_been_sent();
         }
         if self.connect {
             self.note_connecting(error);
@@ -201,7 +191,7 @@ impl ErrorFacts {
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
             self.exchange = true;
             self.never_written |= error.is_canceled();
-            // The transports of this crate fail so if the server refuses the TLS handshake.
+            // Only the transports of this crate do so, if the server refuses the TLS handshake.
             if let Some(refusal) = error.source().filter(|source| is_refused(*source)) {
                 (self.refused_handshake, self.permanent) = (true, true);
                 self.cause = Some(text(refusal));
@@ -223,16 +213,9 @@ impl ErrorFacts {
     fn note_connecting(&mut self, error: &(dyn StdError + 'static)) {
         use crate::transport::{ConnectError, handshake_failure};
 
-        // The errors behind this one are the proxy's, not the server's.
-        #[cfg(feature = "proxy")]
-        if let Some(failure) = error.downcast_ref::<crate::transport::NoTunnel>() {
-            self.permanent |= failure.is_permanent();
-            self.cause.get_or_insert_with(|| failure.to_string());
-            return;
-        }
         let cause = if let Some(failure) = error.downcast_ref::<ConnectError>() {
             self.timed_out |= matches!(failure, ConnectError::TimedOut(_));
-            self.permanent |= matches!(failure, ConnectError::NotLoopback);
+            self.permanent |= failure.is_permanent();
             failure.to_string()
         } else if let Some(error) = error.downcast_ref::<rustls::Error>() {
             // A connection that broke is an I/O error.
