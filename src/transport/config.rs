@@ -6,7 +6,7 @@ use super::tls::Roots;
 
 /// The settings of the default transport, and of [`HyperTransport`](super::HyperTransport).
 #[derive(Clone, Debug)]
-#[must_use = "the settings are used by a transport"]
+#[must_use]
 pub struct TransportConfig {
     pub(super) connect_timeout: Duration,
     pub(super) pool_idle_timeout: Duration,
