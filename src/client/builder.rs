@@ -307,31 +307,39 @@ impl<L, T> ClientBuilder<L, T> {
     }
 }
 
-/// # Settings of the default transport
-#[cfg(feature = "transport")]
-impl<L> ClientBuilder<L> {
+macro_rules! transport_settings {
+    ($($(#[$doc:meta])* $setting:ident($value:ident: $type:ty);)*) => {
+        /// # Settings of the default transport
+        #[cfg(feature = "transport")]
+        impl<L> ClientBuilder<L> {
+            $($(#[$doc])*
+            pub fn $setting(mut self, $value: $type) -> Self {
+                self.transport = self.transport.$setting($value);
+                self
+            })*
+        }
+    };
+}
+
+transport_settings! {
     /// Limits the time to connect: name resolution, TCP and TLS together. Default: 3 s.
-    pub fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.transport = self.transport.connect_timeout(limit);
-        self
-    }
-
+    connect_timeout(limit: Duration);
     /// Limits how long an idle connection stays in the pool. Default: 30 s.
-    pub fn pool_idle_timeout(mut self, limit: Duration) -> Self {
-        self.transport = self.transport.pool_idle_timeout(limit);
-        self
-    }
-
-    /// Trusts this certificate authority, too, such as that of a gateway: its certificate as DER.
-    pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
-        self.transport = self.transport.root_certificate(der);
-        self
-    }
-
+    pool_idle_timeout(limit: Duration);
+    /// Sets the time after which TCP probes an idle HTTPS connection; `None` for no probes, the default.
+    tcp_keepalive(time: impl Into<Option<Duration>>);
+    /// Sets how long an HTTP/2 connection may be silent while a response is awaited, before a ping is sent;
+    /// `None` for no pings. Default: 5 s.
+    http2_keep_alive_interval(interval: impl Into<Option<Duration>>);
+    /// Limits how long the server may take to reply to that ping. Default: 3 s.
+    http2_keep_alive_timeout(limit: Duration);
+    /// Also trusts the certificate authorities in this PEM text, such as that of a gateway. A text without a
+    /// certificate is an error of [`build`](Self::build).
+    root_certificate_pem(pem: impl Into<Vec<u8>>);
+    /// Also trusts the certificate authority with this DER certificate. Bytes that are not a certificate are
+    /// an error of [`build`](Self::build).
+    root_certificate_der(der: impl Into<Vec<u8>>);
     /// Connects through this proxy. Default: none, whatever the environment says.
     #[cfg(feature = "proxy")]
-    pub fn proxy(mut self, proxy: Proxy) -> Self {
-        self.transport = self.transport.proxy(proxy);
-        self
-    }
+    proxy(proxy: Proxy);
 }

@@ -67,7 +67,7 @@ pub enum ConfigError {
     Thread(#[source] std::io::Error),
     /// The default transport cannot be set up.
     #[cfg(feature = "transport")]
-    #[error("could not set up the transport")]
+    #[error(transparent)]
     Tls(#[from] crate::transport::TlsError),
 }
 

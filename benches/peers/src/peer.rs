@@ -97,7 +97,7 @@ impl Peer {
             PeerKind::Ours | PeerKind::OursSwitchedOff => {
                 let mut builder = Client::builder(SecretKey::new(SECRET_KEY)?)
                     .base_url(base_url.as_str())
-                    .root_certificate(endpoints.certificate.clone());
+                    .root_certificate_der(endpoints.certificate.clone());
                 if kind == PeerKind::OursSwitchedOff {
                     builder = builder
                         .call_timeout(Duration::MAX)
@@ -109,7 +109,7 @@ impl Peer {
             }
             PeerKind::OursOverClient => {
                 let config =
-                    TransportConfig::default().root_certificate(endpoints.certificate.clone());
+                    TransportConfig::default().root_certificate_der(endpoints.certificate.clone());
                 Inner::Ours(
                     Client::builder(SecretKey::new(SECRET_KEY)?)
                         .base_url(base_url.as_str())

@@ -1,8 +1,8 @@
-//! [`Error`], why an exchange failed.
+//! [`Error`], the error of an exchange.
 
 use crate::BoxError;
 
-/// Why an exchange failed. Its source is the error of hyper, of the connector, or of tokio.
+/// The error of an exchange. Its source is an error of hyper, of the connector, or of tokio.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind}")]
 pub struct Error {
