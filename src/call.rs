@@ -280,13 +280,14 @@ impl AttemptState {
     }
 
     fn outcome_of(&mut self, status: StatusCode) -> Outcome {
-        if self.withdraw() {
-            return Outcome::NotSent;
-        }
-        match self.responded {
-            Some(status) => Outcome::of_status(status),
-            None if self.watched => Outcome::Unknown,
-            None => Outcome::of_status(status),
+        self.withdraw();
+        match (self.phase, self.responded) {
+            (Phase::Open | Phase::Withdrawn | Phase::Ended(Outcome::NotSent), _) => {
+                Outcome::NotSent
+            }
+            (_, Some(status)) => Outcome::of_status(status),
+            (_, None) if self.watched => Outcome::Unknown,
+            (_, None) => Outcome::of_status(status),
         }
     }
 
