@@ -116,6 +116,8 @@
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)]
 
 pub mod client;
+#[cfg(doc)]
+pub mod guide;
 pub mod layer;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
