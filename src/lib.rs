@@ -116,7 +116,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)]
 
 pub mod client;
-#[cfg(doc)]
+#[cfg(all(doc, feature = "transport"))]
 pub mod guide;
 pub mod layer;
 #[cfg(feature = "sandbox")]
