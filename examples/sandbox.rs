@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The value of `--port`, zero (any free port) without it.
+/// Returns the value of `--port`. Without it, zero: any free port.
 fn port(mut args: impl Iterator<Item = String>) -> Result<u16, Box<dyn Error>> {
     match (args.next().as_deref(), args.next(), args.next()) {
         (None, _, _) => Ok(0),

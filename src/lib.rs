@@ -70,6 +70,8 @@
 #[cfg(feature = "blocking")]
 pub mod blocking;
 pub mod client;
+#[cfg(all(doc, feature = "transport"))]
+pub mod guide;
 pub mod layer;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -29,7 +29,7 @@ impl Caller for Ours {
         args: &Args,
         books: &Books,
     ) -> Result<Self, BoxError> {
-        // As patient as the callers: what hangs is to be lost within the round.
+        // As long as the callers wait, so that a request that hangs is reported within the round.
         let settle = SettleLayer::new()
             .max_creates(8 * args.concurrency)
             .grace(PATIENCE);
