@@ -11,7 +11,6 @@ macro_rules! pages {
 
 pages! {
     transport: "../../../docs/guide/transport.md";
-    // TODO-MERGE: uncomment once `ActorTokenId` has the traits of serde.
-    // axum: "../../../docs/guide/axum.md";
+    axum: "../../../docs/guide/axum.md";
     tonic: "../../../docs/guide/tonic.md";
 }
