@@ -12,7 +12,7 @@ use std::{env, error::Error, fmt::Write, io, pin::pin, time::Duration};
 
 use clerk_actor_tokens::{
     Actor, ActorTokenRequest, BaseUrl, ClerkError, ClerkErrors, Client, ClientBuilder, ConfigError,
-    CreateActorToken, Error as CallError, SecretKey, Ticket,
+    CreateActorToken, Error as CallError, SecretKey,
     sandbox::Sandbox,
     server::{ActorTokensApi, Inbound},
 };
@@ -153,7 +153,7 @@ async fn send_two(base_url: BaseUrl, key: SecretKey) -> Result<(), Box<dyn Error
     let operator = HeaderValue::from_static("jo");
     let request = ActorTokenRequest::create(create()).header(OPERATOR, operator);
     let token = desk.send(request).await?;
-    let has_link = token.ticket().and_then(Ticket::expose_url).is_some();
+    let has_link = token.expose_url().is_some();
     println!("desk     minted {}, a link: {has_link}", token.id());
 
     match desk.create(create()).await {

@@ -9,7 +9,7 @@
 
 use std::{env, error::Error, time::Duration};
 
-use clerk_actor_tokens::{Actor, BaseUrl, Client, CreateActorToken, Ticket, sandbox::Sandbox};
+use clerk_actor_tokens::{Actor, BaseUrl, Client, CreateActorToken, sandbox::Sandbox};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -41,10 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("minted   {} ({})", token.id(), token.status().as_str());
 
     // The link is the credential: return it to its user, and do not print it.
-    let link = token
-        .ticket()
-        .and_then(Ticket::expose_url)
-        .unwrap_or_default();
+    let link = token.expose_url().unwrap_or_default();
     let (page, ticket) = link.split_once("ticket=").unwrap_or((link, ""));
     println!("link     {page}ticket=[{} characters]", ticket.len());
 

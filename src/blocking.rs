@@ -6,7 +6,7 @@
 //! # Example
 //!
 //! ```
-//! use clerk_actor_tokens::{Actor, ClientBuilder, CreateActorToken, Ticket};
+//! use clerk_actor_tokens::{Actor, ClientBuilder, CreateActorToken};
 //! # #[cfg(feature = "sandbox")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let sandbox = clerk_actor_tokens::sandbox::Sandbox::new();
@@ -16,7 +16,7 @@
 //! let client = ClientBuilder::over(key, transport).build_blocking()?;
 //!
 //! let token = client.create(CreateActorToken::new("user_subject", Actor::new("user_admin")))?;
-//! let link = token.ticket().and_then(Ticket::expose_url);
+//! let link = token.expose_url();
 //! # assert!(link.is_some());
 //!
 //! client.revoke(token.id())?;
@@ -166,7 +166,6 @@ impl Client {
     }
 
     /// Returns how many lost tokens were settled so far, by their end.
-    #[must_use]
     pub fn settle_counts(&self) -> SettleCounts {
         self.shared.client.settle_counts()
     }
@@ -227,13 +226,11 @@ pub struct Lease {
 
 impl Lease {
     /// Returns the token.
-    #[must_use]
     pub fn token(&self) -> &ActorToken {
         self.lease.token()
     }
 
     /// Returns the credential itself, if the response had one.
-    #[must_use]
     pub fn ticket(&self) -> Option<&Ticket> {
         self.lease.ticket()
     }

@@ -8,7 +8,7 @@
 //! [`ClientBuilder`], and [`layer`] for each layer and the path of a request.
 //!
 //! ```
-//! use clerk_actor_tokens::{Actor, Client, CreateActorToken, Ticket};
+//! use clerk_actor_tokens::{Actor, Client, CreateActorToken};
 //! # #[cfg(feature = "sandbox")]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,7 +19,7 @@
 //! let client = Client::builder(key).base_url(base_url).build()?; // or Client::from_env()?
 //!
 //! let token = client.create(CreateActorToken::new("user_subject", Actor::new("user_admin"))).await?;
-//! let link = token.ticket().and_then(Ticket::expose_url);
+//! let link = token.expose_url();
 //! # assert!(link.is_some());
 //!
 //! client.revoke(token.id()).await?;

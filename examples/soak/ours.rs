@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clerk_actor_tokens::{
     Actor, ActorToken, ActorTokenRequest, BaseUrl, BoxError, Client, CreateActorToken, Error,
-    SecretKey, Ticket, layer::SettleLayer,
+    SecretKey, layer::SettleLayer,
 };
 
 use crate::{
@@ -58,7 +58,7 @@ impl Caller for Ours {
     }
 
     fn read(token: ActorToken) -> String {
-        let url = token.ticket().and_then(Ticket::expose_url);
+        let url = token.expose_url();
         assert!(url.is_some(), "a token without a link");
         token.id().to_string()
     }

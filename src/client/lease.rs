@@ -25,7 +25,7 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use clerk_actor_tokens::{Actor, ClientBuilder, CreateActorToken, Ticket, sandbox::Sandbox};
+/// use clerk_actor_tokens::{Actor, ClientBuilder, CreateActorToken, sandbox::Sandbox};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -33,7 +33,7 @@ use crate::{
 /// let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport()).build()?;
 /// {
 ///     let lease = client.lease(CreateActorToken::new("user_1", Actor::new("user_2"))).await?;
-///     let link = lease.token().ticket().and_then(Ticket::expose_url);
+///     let link = lease.token().expose_url();
 ///     assert!(link.is_some());
 /// }
 /// client.drain(Duration::from_secs(5)).await;
@@ -82,13 +82,11 @@ impl Lease {
     }
 
     /// Returns the token.
-    #[must_use]
     pub fn token(&self) -> &ActorToken {
         &self.token
     }
 
     /// Returns the credential itself, if the response had one.
-    #[must_use]
     pub fn ticket(&self) -> Option<&Ticket> {
         self.token.ticket()
     }

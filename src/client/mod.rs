@@ -216,7 +216,6 @@ impl Client {
     }
 
     /// Returns how many lost tokens were settled so far, by their end.
-    #[must_use]
     pub fn settle_counts(&self) -> SettleCounts {
         self.settler.counts()
     }

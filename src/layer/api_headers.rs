@@ -82,7 +82,6 @@ pub struct ApiHeadersLayer {
 
 impl ApiHeadersLayer {
     /// Requests this version of the API.
-    #[must_use]
     pub fn new(version: ApiVersion) -> Self {
         Self::with_defaults(version, HeaderMap::new())
     }
@@ -210,7 +209,6 @@ pub struct ApiVersion(HeaderValue);
 
 impl ApiVersion {
     /// Returns the version as text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }

@@ -34,7 +34,6 @@ pub struct SandboxTransport {
 
 impl Sandbox {
     /// Returns an in-process transport that checks the key and applies the scripted faults.
-    #[must_use]
     pub fn transport(&self) -> SandboxTransport {
         SandboxTransport {
             sandbox: self.clone(),

@@ -31,7 +31,6 @@ impl Error {
     /// assert_eq!(response.status(), StatusCode::FORBIDDEN);
     /// assert_eq!(response.headers()["content-type"], "application/json");
     /// ```
-    #[must_use]
     pub fn to_response(&self) -> Response<ResponseBody> {
         of_error(self)
     }

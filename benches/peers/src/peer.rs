@@ -3,7 +3,7 @@
 use std::{fmt, hint::black_box, str::FromStr, sync::Arc, time::Duration};
 
 use clerk_actor_tokens::{
-    Actor, Client, CreateActorToken, RetryConfig, SecretKey, Ticket,
+    Actor, Client, CreateActorToken, RetryConfig, SecretKey,
     layer::SettleLayer,
     transport::{HyperTransport, TransportConfig},
 };
@@ -152,7 +152,7 @@ impl Peer {
                 let create = CreateActorToken::new(USER_ID, Actor::new(ADMIN_ID))
                     .expires_in(Duration::from_secs(LIFE_SECONDS));
                 let token = client.create(create).await?;
-                black_box(token.ticket().and_then(Ticket::expose_url));
+                black_box(token.expose_url());
             }
             Inner::HandWritten(client) => {
                 let token = client.create().await?;

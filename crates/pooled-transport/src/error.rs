@@ -39,13 +39,11 @@ impl Error {
     }
 
     /// Returns whether the connector failed, so that nothing was sent.
-    #[must_use]
     pub fn is_connect(&self) -> bool {
         self.kind == Kind::Connect
     }
 
     /// Returns whether a part of the request may have been sent.
-    #[must_use]
     pub fn may_have_been_sent(&self) -> bool {
         matches!(self.kind, Kind::Exchange | Kind::Body)
     }

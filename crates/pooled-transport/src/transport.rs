@@ -60,7 +60,6 @@ type BeforeSend<B> = fn(&Request<B>) -> Result<(), BoxError>;
 
 impl<C, B: Send + 'static> PooledTransport<C, B> {
     /// Creates a transport with the defaults of [`Builder`].
-    #[must_use]
     pub fn new(connector: C) -> Self {
         Builder::new().build(connector)
     }

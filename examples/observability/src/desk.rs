@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clerk_actor_tokens::{
     Actor, ActorToken, ActorTokenId, Client, ClientBuilder, ConfigError, CreateActorToken, Error,
-    RetryConfig, Ticket,
+    RetryConfig,
     sandbox::{Fault, Sandbox},
 };
 use tower::util::MapRequestLayer;
@@ -95,7 +95,7 @@ impl Desk {
             Scene::Unread => self.mint().await.map(drop),
             Scene::Lease => {
                 let lease = self.client.lease(create()).await?;
-                let _link = lease.ticket().and_then(Ticket::expose_url);
+                let _link = lease.token().expose_url();
                 lease.revoke().await
             }
             Scene::LostResponse => {
@@ -112,7 +112,7 @@ impl Desk {
     /// Mints a token and reads its link.
     async fn link(&self) -> Result<ActorTokenId, Error> {
         let token = self.mint().await?;
-        let _link = token.ticket().and_then(Ticket::expose_url);
+        let _link = token.expose_url();
         Ok(token.id().clone())
     }
 }

@@ -82,7 +82,6 @@ pub struct DecodeErrorLayer(());
 
 impl DecodeErrorLayer {
     /// Makes the layer; it has no configuration.
-    #[must_use]
     pub fn new() -> Self {
         Self(())
     }
