@@ -121,7 +121,7 @@ fn check_balance(world: &World, call: usize) -> Result<(), Violation> {
 }
 
 /// A create is sent again only if the earlier ones had no effect, or timed out and are settled as the call
-/// allows. An error without effect is true.
+/// allows. An outcome that excludes an effect is true.
 fn check_attempts(world: &World, call: usize) -> Result<(), Violation> {
     let ledger = world.peer.ledger();
     let result = &world.results[call];

@@ -84,7 +84,7 @@ fn judge(
         Err(error) => End::Failure(error.outcome()),
     };
     if end == End::Safe {
-        // A create that is not refused is sent at most once. A complete request was sent.
+        // A safe client sends a create once, and does not report `NotSent` after a complete request.
         let unsafe_end = op == Op::Create && seen > 1
             || actual == NS && seen > 0
             || requests > 0 && seen > requests;

@@ -1,7 +1,6 @@
-//! A peer in memory that keeps a ledger and responds by a script.
+//! A peer in memory that responds by a script and records requests and effects in a ledger.
 //!
-//! A request that it took has its effect even if the client disconnects before the response, as on a real
-//! network.
+//! A taken request has its effect even if the client disconnects before the response, as on a real network.
 
 #![allow(dead_code, reason = "no test binary needs all of it")]
 
