@@ -119,14 +119,18 @@ fn limited(headers: &[(&str, &str)]) -> [Vec<Step>; 2] {
 fn two_headers() -> Vec<Row> {
     let both = |one, two| [("retry-after", one), ("retry-after", two)];
     let mut rows = Vec::new();
-    rows.extend(retried("two headers", &both("2", "1"), &waited(2 * S)));
     rows.extend(retried(
-        "two headers, one invalid",
+        "two Retry-After headers",
+        &both("2", "1"),
+        &waited(2 * S),
+    ));
+    rows.extend(retried(
+        "two Retry-After headers, one invalid",
         &both("x", "1"),
         &waited(S),
     ));
     rows.extend(returned(
-        "two headers, one too long",
+        "two Retry-After headers, one too long",
         &both("1", "60"),
         60 * S,
     ));
@@ -135,7 +139,11 @@ fn two_headers() -> Vec<Row> {
         call_timeout: 5 * S,
         ..Caller::default()
     };
-    let left = returned("as long as the call", &[("retry-after", "5")], 5 * S);
+    let left = returned(
+        "Retry-After as long as the call",
+        &[("retry-after", "5")],
+        5 * S,
+    );
     rows.extend(left.map(|row| row.with_caller(short.clone())));
     let megabyte = "9".repeat(1 << 20);
     let [one, two] = limited(&[("retry-after", &megabyte)]);
