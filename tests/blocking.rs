@@ -1,4 +1,4 @@
-//! The blocking client: one thread drives settling between calls, and the last clone drains.
+//! The blocking client. Its thread drives settling between calls, and dropping the last clone drains.
 
 #![cfg(feature = "blocking")]
 
@@ -19,13 +19,13 @@ use clerk_actor_tokens::{
 use tokio::time::Instant;
 use tower::buffer::BufferLayer;
 
-const AMPLE: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn create() -> CreateActorToken {
     CreateActorToken::new("user_1", Actor::new("user_2"))
 }
 
-/// Returns a client of the sandbox, and the ends that its hook is called with.
+/// Returns a client of the sandbox, and the ends that its settle hook receives.
 fn observed(sandbox: &Sandbox) -> (Client, Receiver<SettleEnd>) {
     let (sender, ends) = channel();
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
@@ -67,7 +67,7 @@ fn calls_over_tcp_share_connections_that_the_thread_drives() {
     for _ in 0..3 {
         drop(client.create(create()).unwrap());
     }
-    let report = client.drain(AMPLE).unwrap();
+    let report = client.drain(LIMIT).unwrap();
     assert!(report.is_complete());
     assert_eq!((report.counts().revoked, live(&sandbox)), (3, 0));
 }
@@ -77,19 +77,19 @@ fn token_dropped_unread_is_revoked_while_no_call_runs() {
     let sandbox = Sandbox::new();
     let (client, ends) = observed(&sandbox);
     drop(client.create(create()).unwrap());
-    assert_eq!(ends.recv_timeout(AMPLE).unwrap(), SettleEnd::Revoked);
+    assert_eq!(ends.recv_timeout(LIMIT).unwrap(), SettleEnd::Revoked);
     assert_eq!((live(&sandbox), client.settle_counts().revoked), (0, 1));
 }
 
 #[test]
-fn timers_of_the_thread_end_a_call() {
+fn call_times_out_and_is_settled_by_the_thread() {
     let sandbox = Sandbox::new();
     let (client, ends) = observed(&sandbox);
     sandbox.inject(Fault::DelayAfter(Duration::from_millis(50)));
     let request = ActorTokenRequest::create(create()).timeout(Duration::from_millis(10));
     let error = client.send(request).unwrap_err();
     assert!(error.is_timeout() && error.is_settling());
-    assert_eq!(ends.recv_timeout(AMPLE).unwrap(), SettleEnd::Revoked);
+    assert_eq!(ends.recv_timeout(LIMIT).unwrap(), SettleEnd::Revoked);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn dropping_the_last_clone_waits_for_revokes() {
 }
 
 #[test]
-fn dropping_the_last_clone_reports_after_5_s_what_is_not_revoked() {
+fn dropping_the_last_clone_reports_an_unrevoked_token_after_5_s() {
     let sandbox = Sandbox::new();
     let (client, ends) = observed(&sandbox);
     let unread = client.create(create()).unwrap();
@@ -144,7 +144,7 @@ fn call_in_an_async_runtime_is_an_error_and_sends_nothing() {
             client.create(create()).unwrap_err(),
             client.revoke(token.id()).unwrap_err(),
             client.lease(create()).unwrap_err(),
-            client.drain(AMPLE).unwrap_err(),
+            client.drain(LIMIT).unwrap_err(),
             lease.revoke().unwrap_err(),
         ];
         for error in errors {
@@ -159,8 +159,8 @@ fn call_in_an_async_runtime_is_an_error_and_sends_nothing() {
         }
         assert_eq!(sandbox.requests(), 2);
     });
-    // The lease ended, so that it is revoked in the background.
-    assert_eq!(ends.recv_timeout(AMPLE).unwrap(), SettleEnd::Revoked);
+    // The lease was consumed, so its token is revoked in the background.
+    assert_eq!(ends.recv_timeout(LIMIT).unwrap(), SettleEnd::Revoked);
     client.revoke(token.id()).unwrap();
     token.ticket().map(Ticket::claim);
 }
@@ -176,7 +176,7 @@ fn last_clone_dropped_in_an_async_runtime_drains_on_its_thread() {
         .build()
         .unwrap();
     runtime.block_on(async { drop(client) });
-    assert_eq!(ends.recv_timeout(AMPLE).unwrap(), SettleEnd::Revoked);
+    assert_eq!(ends.recv_timeout(LIMIT).unwrap(), SettleEnd::Revoked);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn lease_is_revoked_or_kept() {
 
     let lease = client.lease(create()).unwrap();
     assert!(lease.ticket().and_then(Ticket::expose_url).is_some());
-    // The lease has a clone of the client, so that it is the last one.
+    // The lease holds a clone of the client, which is now the last one.
     drop(client);
     assert_eq!(live(&sandbox), 1);
     drop(lease);
@@ -225,7 +225,7 @@ fn lease_is_revoked_or_kept() {
 }
 
 #[test]
-fn layer_that_spawns_in_its_constructor_fits() {
+fn layer_that_spawns_in_its_constructor_can_be_used() {
     let sandbox = Sandbox::new();
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
         .call_layer(BufferLayer::new(8))
@@ -235,7 +235,7 @@ fn layer_that_spawns_in_its_constructor_fits() {
 }
 
 #[test]
-fn double_is_used_in_place_of_the_api() {
+fn client_over_a_test_double_calls_it() {
     let double = AsyncClient::new(tower::service_fn(|_: ActorTokenRequest| {
         let id = "act_1".parse().unwrap();
         ready(Ok::<_, BoxError>(ActorToken::new(

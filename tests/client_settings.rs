@@ -1,4 +1,4 @@
-//! Settings of the builder take text; an invalid one is returned by `build` and names its method.
+//! The builder's settings take text. `build` returns an invalid one and names its method.
 
 use std::{
     future::ready,
@@ -127,23 +127,23 @@ fn settings_take_text_and_parsed_values() {
 }
 
 type Sent = Arc<Mutex<Vec<HeaderMap>>>;
-type Noted = BoxCloneSyncService<Request<Body>, Response<SandboxBody>, io::Error>;
+type Recorded = BoxCloneSyncService<Request<Body>, Response<SandboxBody>, io::Error>;
 
 /// Returns the headers of each request that is sent, and a builder.
-fn noted() -> (Sent, ClientBuilder<Layers, CustomTransport<Noted>>) {
+fn recorded() -> (Sent, ClientBuilder<Layers, CustomTransport<Recorded>>) {
     let sent = Sent::default();
-    let (sandbox, noted) = (Sandbox::new(), Arc::clone(&sent));
-    let note = MapRequestLayer::new(move |request: Request<Body>| {
-        noted.lock().unwrap().push(request.headers().clone());
+    let (sandbox, recorded) = (Sandbox::new(), Arc::clone(&sent));
+    let record = MapRequestLayer::new(move |request: Request<Body>| {
+        recorded.lock().unwrap().push(request.headers().clone());
         request
     });
-    let transport = Noted::new(note.layer(sandbox.transport()));
+    let transport = Recorded::new(record.layer(sandbox.transport()));
     (sent, ClientBuilder::over(sandbox.secret_key(), transport))
 }
 
 #[tokio::test(start_paused = true)]
 async fn default_headers_are_sent_with_every_request_and_compensating_revokes() {
-    let (sent, builder) = noted();
+    let (sent, builder) = recorded();
     let client = builder
         .default_header("x-tenant", "replaced")
         .default_header("x-tenant", "acme")
@@ -170,7 +170,7 @@ async fn default_headers_are_sent_with_every_request_and_compensating_revokes() 
 
 #[tokio::test(start_paused = true)]
 async fn header_of_a_call_replaces_the_default_one() {
-    let (sent, builder) = noted();
+    let (sent, builder) = recorded();
     let client = builder
         .default_header("x-tenant", "acme")
         .default_header("x-region", "eu")

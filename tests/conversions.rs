@@ -1,4 +1,4 @@
-//! Conversions between the public types, their words, and `?` from every `Invalid…` error.
+//! Conversions between the public types, their names as text, and `?` from every `Invalid…` error.
 
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +19,7 @@ fn empty_user() -> Result<(), InvalidRequest> {
 #[test]
 fn question_mark_converts_every_invalid_value_into_an_error() {
     type Fallible = fn() -> Result<(), Error>;
-    for (fallible, says) in [
+    for (fallible, reason) in [
         (
             (|| Ok(_ = ActorTokenId::try_from("")?)) as Fallible,
             "token id is empty",
@@ -45,14 +45,17 @@ fn question_mark_converts_every_invalid_value_into_an_error() {
             shown.starts_with("the request was refused before it was sent: "),
             "{shown}"
         );
-        assert!(shown.contains(says) && !shown.contains("marker"), "{shown}");
+        assert!(
+            shown.contains(reason) && !shown.contains("marker"),
+            "{shown}"
+        );
     }
 }
 
 #[test]
 fn question_mark_converts_every_invalid_value_into_a_config_error() {
     type Fallible = fn() -> Result<(), ConfigError>;
-    for (fallible, says) in [
+    for (fallible, reason) in [
         (
             (|| Ok(_ = ActorTokenId::try_from("")?)) as Fallible,
             "token id is empty",
@@ -71,12 +74,15 @@ fn question_mark_converts_every_invalid_value_into_a_config_error() {
         ),
     ] {
         let shown = fallible().unwrap_err().to_string();
-        assert!(shown.contains(says) && !shown.contains("marker"), "{shown}");
+        assert!(
+            shown.contains(reason) && !shown.contains("marker"),
+            "{shown}"
+        );
     }
 }
 
 #[test]
-fn json_that_is_no_token_is_an_unreadable_response() {
+fn json_without_a_valid_token_is_an_unreadable_response() {
     let read = || Ok::<_, Error>(ActorToken::from_json(br#"{"id":""}"#)?);
     let error = read().unwrap_err();
     let facts = (error.kind(), error.outcome());
@@ -84,7 +90,7 @@ fn json_that_is_no_token_is_an_unreadable_response() {
 }
 
 #[test]
-fn id_is_made_from_what_callers_have() {
+fn id_converts_from_text_and_from_ids() {
     fn id<T>(from: T) -> Result<ActorTokenId, Error>
     where
         T: TryInto<ActorTokenId, Error: Into<Error>>,
@@ -102,7 +108,7 @@ fn id_is_made_from_what_callers_have() {
 }
 
 #[test]
-fn request_is_made_from_a_create_or_an_operation() {
+fn request_converts_from_a_create_or_an_operation() {
     for request in [
         ActorTokenRequest::from(create()),
         ActorTokenRequest::from(Operation::Create(create())),
@@ -138,7 +144,7 @@ fn words_are_those_of_spans_and_metrics() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn settle_event_is_kept_as_a_clone() {
+async fn settle_event_can_be_cloned() {
     let kept: Arc<Mutex<Vec<SettleEvent>>> = Arc::default();
     let events = Arc::clone(&kept);
     let sandbox = Sandbox::new();

@@ -1,4 +1,4 @@
-//! Common mistakes, each with the error message that its user reads.
+//! The error messages of common mistakes and failures.
 
 use std::time::Duration;
 

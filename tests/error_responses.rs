@@ -1,4 +1,4 @@
-//! `Error::to_response` gives the response of the server, and a refusal passes through retry and server.
+//! `Error::to_response` returns the response of the server. Retry and server pass a refusal on.
 
 mod support {
     pub(crate) mod response;
@@ -31,7 +31,7 @@ fn status(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap()
 }
 
-/// A response without its trace id, which may be random.
+/// Returns the status, the headers and the body, without the trace id, which may be random.
 async fn shown(response: Response<ResponseBody>) -> (StatusCode, HeaderMap, Value) {
     let (mut head, body) = response.into_parts();
     let trace_id = head.headers.remove("clerk-trace-id").unwrap();
@@ -41,7 +41,7 @@ async fn shown(response: Response<ResponseBody>) -> (StatusCode, HeaderMap, Valu
     (head.status, head.headers, body)
 }
 
-/// The response of the server over a service that fails with `error`.
+/// Returns the response of the server over a service that fails with `error`.
 async fn served<F>(error: F) -> Response<ResponseBody>
 where
     F: Fn() -> Error + Clone + Send + Sync + 'static,
@@ -160,7 +160,7 @@ async fn refusal_of_a_call_layer_reaches_the_caller_unchanged() {
     assert_eq!((error.attempts(), transport.sent().len()), (0, 0));
 }
 
-/// A filter that refuses each request with a status that a retry would repeat, had the API sent it.
+/// Refuses each request with a status that is retried if it comes from the API.
 fn busy<T>(_: Request<T>) -> Result<Request<T>, BoxError> {
     Err(Error::refused(StatusCode::TOO_MANY_REQUESTS, errors("busy")).into())
 }
@@ -181,16 +181,16 @@ async fn refusal_below_retry_is_not_retried() {
             let facts = (error.kind(), error.outcome(), error.attempts());
             assert_eq!(facts, (ErrorKind::Refused, Outcome::NotSent, attempts));
             assert!(error.is_rate_limited());
-            // Of the host, so the caller sees it.
+            // The status was chosen by the host's layer, so the server passes it on.
             assert_eq!(error.to_response().status(), StatusCode::TOO_MANY_REQUESTS);
         }
     }
 }
 
 #[tokio::test]
-async fn questions_follow_the_status_and_the_code() {
-    type Question = fn(&Error) -> bool;
-    let questions: [Question; 4] = [
+async fn predicates_of_an_error_follow_its_status_and_code() {
+    type Predicate = fn(&Error) -> bool;
+    let predicates: [Predicate; 4] = [
         Error::is_not_found,
         Error::is_rate_limited,
         Error::is_unauthorized,
@@ -208,9 +208,9 @@ async fn questions_follow_the_status_and_the_code() {
         let transport = Scripted::new([response(code, &[("retry-after", "60")], body)]);
         let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport).build();
         let error = client.unwrap().create(create()).await.unwrap_err();
-        let answers = questions.map(|question| question(&error));
+        let actual = predicates.map(|predicate| predicate(&error));
         let expected: [bool; 4] = std::array::from_fn(|index| Some(index) == yes);
-        assert_eq!(answers, expected, "{error}");
+        assert_eq!(actual, expected, "{error}");
         assert!(!error.is_timeout() && !error.is_connect());
     }
 }

@@ -1,4 +1,4 @@
-//! `error.type` of an attempt is the status of an API error, and otherwise the name of the error's kind.
+//! The `error.type` of an attempt span is the status of an API error, or the kind of any other error.
 
 mod support {
     pub(crate) mod capture;

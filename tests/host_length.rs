@@ -1,4 +1,4 @@
-//! The longest host of a base URL is the longest name of DNS.
+//! The host of a base URL has at most 253 bytes, like a DNS name.
 
 use clerk_actor_tokens::{BaseUrl, InvalidBaseUrl};
 

@@ -1,8 +1,9 @@
-//! An observer layer that watches its calls learns the outcome of each, cancelled ones included.
+//! An observer layer sees the outcome of each call through a `CallWatch`, also of a cancelled call.
 
 #[path = "support"]
 mod support {
     pub(crate) mod peer;
+    pub(crate) mod tower_policies;
 }
 
 use std::{
@@ -20,7 +21,10 @@ use clerk_actor_tokens::{
     layer::SettleLayer,
 };
 use http::Request;
-use support::peer::{CallNumber, Content, Effect, End, Exchange, Head, Pause, Peer, USER};
+use support::{
+    peer::{Content, Delay, Effect, End, Exchange, Head, Peer, USER, numbered},
+    tower_policies::RetryOnce,
+};
 use tower::{
     Layer, Service,
     filter::FilterLayer,
@@ -31,7 +35,7 @@ use tower::{
 const SECOND: Duration = Duration::from_secs(1);
 const LIFETIME: Duration = Duration::from_secs(600);
 
-/// How a call ended for its caller.
+/// The end of a call for its caller.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Ended {
     Returned,
@@ -39,7 +43,7 @@ enum Ended {
     Cancelled,
 }
 
-/// How a call ended, and what its watch showed then.
+/// The end of a call and the state of its watch at that time.
 #[derive(Clone, Debug, PartialEq)]
 struct Observed {
     ended: Ended,
@@ -66,7 +70,7 @@ impl Observed {
         }
     }
 
-    /// Returns the end of a call that settles nothing and exposes no token.
+    /// Returns the end of a call without settling and without an exposed token.
     fn harmless(ended: Ended, outcome: Outcome, attempts: u32) -> Self {
         Self {
             ended,
@@ -174,7 +178,7 @@ struct Observing<F> {
 
 impl<F> Observing<F> {
     fn end(&mut self, ended: Ended) {
-        // Attempts in flight end first, so that the watch knows of them.
+        // Attempts in flight end first, so that the watch includes them.
         self.inner = None;
         let observed = Observed::new(ended, &self.watch);
         let mut calls = self.observer.0.lock().unwrap();
@@ -204,11 +208,6 @@ impl<F> Drop for Observing<F> {
     }
 }
 
-fn numbered(mut request: ActorTokenRequest) -> ActorTokenRequest {
-    request.extensions_mut().insert(CallNumber(0));
-    request
-}
-
 fn create() -> ActorTokenRequest {
     let create = CreateActorToken::new(USER, Actor::new("user_admin")).expires_in(LIFETIME);
     numbered(create.into())
@@ -220,14 +219,14 @@ fn revoke() -> ActorTokenRequest {
 
 fn over(plans: &[Exchange]) -> ClientBuilder<Layers, CustomTransport<Peer>> {
     let plans = plans.to_vec();
-    let peer = Peer::new(move |asked| {
-        let plan = plans.get(asked.before).cloned();
+    let peer = Peer::new(move |received| {
+        let plan = plans.get(received.earlier).cloned();
         plan.unwrap_or_else(Exchange::prompt)
     });
     ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), peer)
 }
 
-/// Returns an observer, and a client below it whose peer responds with `plans` and then with 200s.
+/// Returns an observer, and a client below it. Its peer responds with `plans`, then with 200s.
 fn observed(plans: &[Exchange]) -> (Observer, Client) {
     let observer = Observer::default();
     let client = over(plans).observe_layer(observer.clone());
@@ -326,7 +325,7 @@ async fn failed_call_has_the_outcome_of_its_error() {
 
 #[tokio::test(start_paused = true)]
 async fn call_with_an_unusable_response_is_applied_and_has_the_id() {
-    let broken_off = Exchange {
+    let connection_lost = Exchange {
         length: 800,
         end: End::Fail,
         ..Exchange::prompt()
@@ -335,7 +334,7 @@ async fn call_with_an_unusable_response_is_applied_and_has_the_id() {
         length: 800,
         ..Exchange::prompt()
     };
-    for plan in [broken_off, ends_early] {
+    for plan in [connection_lost, ends_early] {
         let (observer, client) = observed(std::slice::from_ref(&plan));
         let error = client.send(create()).await.unwrap_err();
         assert_eq!(error.outcome(), Outcome::Applied, "{plan:?}");
@@ -392,7 +391,7 @@ async fn call_that_times_out_is_settling_until_it_has_been_followed() {
 #[tokio::test(start_paused = true)]
 async fn call_that_times_out_before_its_body_is_taken_is_not_sent() {
     let never_taken = Exchange {
-        before_taking: Pause::time(3600 * SECOND),
+        before_taking: Delay::time(3600 * SECOND),
         ..Exchange::prompt()
     };
     let (observer, client) = observed(&[never_taken]);
@@ -404,7 +403,7 @@ async fn call_that_times_out_before_its_body_is_taken_is_not_sent() {
 #[tokio::test(start_paused = true)]
 async fn cancelled_call_has_an_outcome() {
     let slow = Exchange {
-        before_taking: Pause::time(2 * SECOND),
+        before_taking: Delay::time(2 * SECOND),
         ..lost()
     };
     let backoff = Exchange::refusal(429, Some(5));
@@ -508,7 +507,7 @@ async fn watches_of_a_client_in_a_client_agree() {
 #[derive(Clone)]
 struct RetryCalls {
     left: u32,
-    /// How many attempts each failed call had.
+    /// The number of attempts of each failed call.
     attempts: Arc<Mutex<Vec<u32>>>,
 }
 
@@ -535,7 +534,7 @@ impl Policy<ActorTokenRequest, ActorToken, Error> for RetryCalls {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_below_an_observer_makes_calls_whose_attempts_the_watch_adds_up() {
+async fn watch_adds_up_the_attempts_of_all_calls_of_a_retry_below_it() {
     for (rejections, calls, ended, outcome) in [
         (2, vec![2], Ended::Returned, Outcome::Applied),
         (
@@ -577,26 +576,7 @@ async fn retry_below_an_observer_makes_calls_whose_attempts_the_watch_adds_up() 
 
 #[tokio::test(start_paused = true)]
 async fn observer_between_the_retries_of_a_call_keeps_an_earlier_effect() {
-    // The first call fails with a 503 and may have minted a token; the second one is rejected.
-    #[derive(Clone)]
-    struct Once(bool);
-
-    impl Policy<ActorTokenRequest, ActorToken, Error> for Once {
-        type Future = Ready<()>;
-
-        fn retry(
-            &mut self,
-            _: &mut ActorTokenRequest,
-            result: &mut Result<ActorToken, Error>,
-        ) -> Option<Ready<()>> {
-            (result.is_err() && std::mem::take(&mut self.0)).then(|| ready(()))
-        }
-
-        fn clone_request(&mut self, request: &ActorTokenRequest) -> Option<ActorTokenRequest> {
-            Some(request.clone())
-        }
-    }
-
+    // The first call fails with a 503 and may have minted a token. The second one is rejected.
     let observer = Observer::default();
     let unavailable = Exchange {
         effect: Effect::WhenTaken,
@@ -604,7 +584,7 @@ async fn observer_between_the_retries_of_a_call_keeps_an_earlier_effect() {
     };
     let client = over(&[unavailable, status(422)])
         .observe_layer(observer.clone())
-        .observe_layer(RetryLayer::new(Once(true)))
+        .observe_layer(RetryOnce::always())
         .build()
         .unwrap();
     let error = client.send(create()).await.unwrap_err();
@@ -656,7 +636,7 @@ async fn observer_around_a_wrapped_client_sees_every_outcome() {
     cancel_after(SECOND, &client, create()).await;
     let sent = cancelled(Outcome::Unknown, 1).exposed().settling();
     same(&inner, &outer, &sent);
-    // The client drains what the inner one settles.
+    // The drain of the outer client includes the inner one.
     assert!(client.drain(60 * SECOND).await.is_complete());
     assert!(!inner.watch().is_settling() && !outer.watch().is_settling());
 }
@@ -679,7 +659,7 @@ async fn create_and_revoke_of_a_lease_are_observed_and_its_drop_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn call_whose_layer_panics_is_observed() {
+async fn call_with_a_layer_that_panics_is_observed() {
     let observer = Observer::default();
     let client = over(&[])
         .observe_layer(observer.clone())

@@ -1,4 +1,4 @@
-//! Connections through a proxy. It sees a request for a tunnel and no secret.
+//! Connections through a proxy, which sees a request for a tunnel and no secret.
 #![cfg(all(feature = "proxy", feature = "ring"))]
 
 mod support {
@@ -46,7 +46,7 @@ struct Seen {
 }
 
 impl World {
-    /// A proxy that sends this response to each request for a tunnel; with `None` it does not respond.
+    /// The proxy sends this response to each request for a tunnel. With `None` it does not respond.
     async fn new(response: Option<&'static str>) -> Self {
         let sandbox = Sandbox::new();
         let server = sandbox.spawn().await.unwrap();
@@ -114,7 +114,7 @@ fn messages(error: &Error) -> String {
     text
 }
 
-/// Serves each connection by `serve`.
+/// Serves each connection with `serve`.
 async fn listen<F>(mut serve: impl FnMut(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = io::Result<()>> + Send + 'static,
@@ -256,7 +256,7 @@ async fn plain_http_to_loopback_does_not_use_the_proxy() {
 }
 
 #[tokio::test]
-async fn tunnel_that_the_proxy_refuses_is_a_connect_error_with_outcome_not_sent() {
+async fn tunnel_refused_by_the_proxy_is_a_connect_error_with_outcome_not_sent() {
     for (response, reason) in [
         (UNAUTHORIZED, "authorization required"),
         ("HTTP/1.1 403 Forbidden\r\n\r\n", "unsuccessful"),
@@ -308,7 +308,7 @@ async fn unreachable_proxy_is_named_in_the_error() {
 }
 
 #[tokio::test]
-async fn unresolved_name_is_reported_as_that_of_the_proxy() {
+async fn unresolved_name_of_a_proxy_is_named_in_the_error() {
     let world = World::new(WELCOME).await;
     // A resolver refuses a name of this length without a query.
     let name = "proxy.".repeat(50);
@@ -324,7 +324,7 @@ async fn unresolved_name_is_reported_as_that_of_the_proxy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silent_proxy_ends_with_the_connect_timeout() {
+async fn call_through_a_silent_proxy_ends_with_the_connect_timeout() {
     let world = World::new(None).await;
     let limit = Duration::from_millis(700);
     let client = world.builder().connect_timeout(limit).proxy(world.proxy());
@@ -351,8 +351,8 @@ async fn lost_token_is_revoked_through_the_proxy() {
 /// A proxy that does not listen.
 const CLOSED: &str = "http://127.0.0.1:1";
 
-/// How a create ended: over a direct connection, or at the proxy that does not listen.
-fn way(result: Result<String, Error>) -> String {
+/// Returns whether a create used a direct connection, or the proxy that does not listen.
+fn route(result: Result<String, Error>) -> String {
     match result {
         Ok(_) => "direct".to_owned(),
         Err(error) if messages(&error).contains("the proxy refuses connections") => "proxy".into(),
@@ -369,13 +369,13 @@ async fn proxy_of_this_environment() {
     };
     let world = World::new(WELCOME).await;
     let builder = || world.builder().proxy(proxy.clone());
-    let https = way(create(&builder().build().unwrap()).await);
+    let https = route(create(&builder().build().unwrap()).await);
     let server = world.sandbox.spawn().await.unwrap();
     let plain = builder().base_url(server.base_url()).build().unwrap();
-    println!("\nshown: {https}, {}", way(create(&plain).await));
+    println!("\nshown: {https}, {}", route(create(&plain).await));
 }
 
-/// Returns the ways of HTTPS and of plain HTTP in this environment, or the error of `from_env`.
+/// Returns the routes of HTTPS and of plain HTTP in this environment, or the error of `from_env`.
 fn in_environment<V: AsRef<std::ffi::OsStr>>(variables: &[(&str, V)]) -> String {
     let mut command = Command::new(env::current_exe().unwrap());
     for name in ["HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY", "NO_PROXY"] {
@@ -396,7 +396,7 @@ fn in_environment<V: AsRef<std::ffi::OsStr>>(variables: &[(&str, V)]) -> String 
 fn environment_proxy_opens_tunnels_for_https_only() {
     const PROXY: &str = "proxy, direct";
     const DIRECT: &str = "direct, direct";
-    for (variables, ways) in [
+    for (variables, routes) in [
         (&[][..], DIRECT),
         (&[("HTTPS_PROXY", CLOSED)], PROXY),
         (&[("https_proxy", CLOSED)], PROXY),
@@ -421,7 +421,7 @@ fn environment_proxy_opens_tunnels_for_https_only() {
         ),
         (&[("HTTPS_PROXY", ""), ("REQUEST_METHOD", "GET")], DIRECT),
     ] {
-        assert_eq!(in_environment(variables), ways, "{variables:?}");
+        assert_eq!(in_environment(variables), routes, "{variables:?}");
     }
 }
 
@@ -447,8 +447,8 @@ fn invalid_environment_proxy_is_an_error_that_names_the_variable() {
 fn environment_proxy_that_is_not_unicode_is_an_error() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
-    let odd = OsStr::from_bytes(b"http://\xff");
-    assert!(in_environment(&[("HTTPS_PROXY", odd)]).starts_with("HTTPS_PROXY is not "));
+    let invalid = OsStr::from_bytes(b"http://\xff");
+    assert!(in_environment(&[("HTTPS_PROXY", invalid)]).starts_with("HTTPS_PROXY is not "));
 }
 
 const INVALID: &[&str] = &[

@@ -1,4 +1,4 @@
-//! The public types as JSON: which fields they have, what they refuse, and that no credential is in them.
+//! The public types as JSON: their fields, the input that they refuse, and the absence of credentials.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -10,14 +10,14 @@ use http::StatusCode;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, from_value, json, to_value};
 
-fn survives<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T, json: &Value) {
+fn round_trips<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T, json: &Value) {
     assert_eq!(&to_value(value).unwrap(), json);
     assert_eq!(&from_value::<T>(json.clone()).unwrap(), value);
     let text = serde_json::to_string(value).unwrap();
     assert_eq!(&serde_json::from_str::<T>(&text).unwrap(), value, "{text}");
 }
 
-/// Returns the message of the refusal, which does not repeat the value.
+/// Returns the error message, which does not contain the value.
 fn refused<T: DeserializeOwned + Debug>(json: Value) -> String {
     let error = from_value::<T>(json).unwrap_err().to_string();
     assert!(!error.contains("marker"), "{error}");
@@ -26,8 +26,8 @@ fn refused<T: DeserializeOwned + Debug>(json: Value) -> String {
 
 #[test]
 fn id_status_and_base_url_are_strings() {
-    survives(&ActorTokenId::try_from("act_1").unwrap(), &json!("act_1"));
-    survives(&BaseUrl::default(), &json!("https://api.clerk.com/v1"));
+    round_trips(&ActorTokenId::try_from("act_1").unwrap(), &json!("act_1"));
+    round_trips(&BaseUrl::default(), &json!("https://api.clerk.com/v1"));
     let other = ActorTokenStatus::Other("paused".into());
     for (status, word) in [
         (ActorTokenStatus::Pending, "pending"),
@@ -35,7 +35,7 @@ fn id_status_and_base_url_are_strings() {
         (ActorTokenStatus::Revoked, "revoked"),
         (other, "paused"),
     ] {
-        survives(&status, &json!(word));
+        round_trips(&status, &json!(word));
     }
     let cleaned: ActorTokenStatus = from_value(json!("sk_test_marker\u{1b}")).unwrap();
     assert_eq!(cleaned.as_str(), "sk_[redacted]");
@@ -43,7 +43,7 @@ fn id_status_and_base_url_are_strings() {
 
 #[test]
 fn invalid_id_base_url_and_key_are_refused_with_the_reason() {
-    for (error, says) in [
+    for (error, reason) in [
         (refused::<ActorTokenId>(json!("")), "is empty"),
         (refused::<ActorTokenId>(json!("../marker")), "byte 0"),
         (
@@ -53,7 +53,7 @@ fn invalid_id_base_url_and_key_are_refused_with_the_reason() {
         (refused::<SecretKey>(json!("pk_test_marker")), "publishable"),
         (refused::<SecretKey>(json!("sk_test_ marker")), "byte 8"),
     ] {
-        assert!(error.contains(says), "{error}");
+        assert!(error.contains(reason), "{error}");
     }
 }
 
@@ -86,7 +86,7 @@ fn retry_config_has_durations_in_seconds() {
         "retry_settled_timeouts": false,
         "budget": true,
     });
-    survives(&RetryConfig::default(), &default);
+    round_trips(&RetryConfig::default(), &default);
     let mut sdk = default;
     for (name, value) in [
         ("max_attempts", json!(10)),
@@ -100,10 +100,10 @@ fn retry_config_has_durations_in_seconds() {
     ] {
         sdk[name] = value;
     }
-    survives(&RetryConfig::python_sdk(), &sdk);
+    round_trips(&RetryConfig::python_sdk(), &sdk);
     for time in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
         let config = RetryConfig::default().max_elapsed(time).max_interval(time);
-        survives(&config, &to_value(&config).unwrap());
+        round_trips(&config, &to_value(&config).unwrap());
     }
 }
 
@@ -121,7 +121,7 @@ fn missing_field_of_a_retry_config_has_its_default() {
 
 #[test]
 fn unknown_or_invalid_field_of_a_retry_config_is_refused() {
-    for (json, says) in [
+    for (json, reason) in [
         (json!({"max_attempt": 5}), "unknown field `max_attempt`"),
         (json!({"max_interval": -1}), "negative"),
         (json!({"max_interval": 1e30}), "seconds"),
@@ -129,7 +129,7 @@ fn unknown_or_invalid_field_of_a_retry_config_is_refused() {
         (json!({"max_attempts": -1}), "expected u32"),
     ] {
         let error = refused::<RetryConfig>(json);
-        assert!(error.contains(says), "{error}");
+        assert!(error.contains(reason), "{error}");
     }
 }
 
@@ -137,7 +137,7 @@ fn unknown_or_invalid_field_of_a_retry_config_is_refused() {
 fn create_is_the_body_that_the_api_documents() {
     let create = CreateActorToken::new("user_1", Actor::new("user_2").claim("reason", "4711"));
     let actor = json!({"sub": "user_2", "reason": "4711"});
-    survives(&create, &json!({"user_id": "user_1", "actor": actor}));
+    round_trips(&create, &json!({"user_id": "user_1", "actor": actor}));
     let create = create
         .expires_in(Duration::from_secs(300))
         .session_max_duration(Duration::from_secs(60));
@@ -147,7 +147,7 @@ fn create_is_the_body_that_the_api_documents() {
         "expires_in_seconds": 300,
         "session_max_duration_in_seconds": 60,
     });
-    survives(&create, &json);
+    round_trips(&create, &json);
     assert_eq!(create.lifetime(), Some(Duration::from_secs(300)));
     assert_eq!(create.session_lifetime(), Some(Duration::from_secs(60)));
 
@@ -163,14 +163,14 @@ fn create_with_an_unknown_missing_or_fractional_field_is_refused() {
         json[name] = value;
         refused::<CreateActorToken>(json)
     };
-    for (error, says) in [
+    for (error, reason) in [
         (with("expires_in", json!(300)), "unknown field `expires_in`"),
         (with("expires_in_seconds", json!(1.5)), "expected u64"),
         (with("expires_in_seconds", json!(-1)), "expected u64"),
         (with("actor", json!({})), "missing field `sub`"),
         (refused::<CreateActorToken>(json!({})), "missing field"),
     ] {
-        assert!(error.contains(says), "{error}");
+        assert!(error.contains(reason), "{error}");
     }
 }
 
@@ -192,8 +192,8 @@ fn clerk_errors_survive_a_round_trip() {
         }],
         "clerk_trace_id": "t1",
     });
-    survives(&errors, &json);
-    survives(&ClerkErrors::default(), &json!({"errors": []}));
+    round_trips(&errors, &json);
+    round_trips(&ClerkErrors::default(), &json!({"errors": []}));
 }
 
 #[test]

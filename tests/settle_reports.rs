@@ -23,7 +23,7 @@ use clerk_actor_tokens::{
 use futures_util::{FutureExt, poll};
 use http::Request;
 use support::{
-    peer::{Content, End, Exchange, Pause, Peer, create},
+    peer::{Content, Delay, End, Exchange, Peer, create},
     reports::Reports,
 };
 use tower::{Layer, ServiceExt, util::MapRequestLayer};
@@ -50,7 +50,7 @@ async fn refused_create_is_not_reported_when_its_body_never_ends() {
     // Longer than the grace period, and cut short.
     for limit in [Duration::from_secs(60), Duration::from_secs(5)] {
         let (client, reports) = client(Peer::new(|_| Exchange {
-            before_head: Pause::time(Duration::from_secs(1)),
+            before_head: Delay::time(Duration::from_secs(1)),
             end: End::Hang,
             ..Exchange::refusal(429, None)
         }));
@@ -62,7 +62,7 @@ async fn refused_create_is_not_reported_when_its_body_never_ends() {
 #[tokio::test(start_paused = true)]
 async fn token_of_another_user_is_reported_as_foreign_when_drain_is_cut_short() {
     let (client, reports) = client(Peer::new(|_| Exchange {
-        before_head: Pause::time(Duration::from_secs(1)),
+        before_head: Delay::time(Duration::from_secs(1)),
         content: Content::Foreign,
         end: End::Hang,
         ..Exchange::prompt()
@@ -74,7 +74,7 @@ async fn token_of_another_user_is_reported_as_foreign_when_drain_is_cut_short() 
 #[tokio::test(start_paused = true)]
 async fn response_received_before_a_transport_panic_is_settled() {
     let panics = |exchange| Exchange {
-        before_head: Pause::time(Duration::from_secs(1)),
+        before_head: Delay::time(Duration::from_secs(1)),
         end: End::Panic,
         ..exchange
     };
@@ -84,7 +84,7 @@ async fn response_received_before_a_transport_panic_is_settled() {
     ] {
         let peer = {
             let exchange = exchange.clone();
-            Peer::new(move |asked| match asked.kind {
+            Peer::new(move |received| match received.kind {
                 OperationKind::Create => exchange.clone(),
                 _ => Exchange::prompt(),
             })
@@ -128,7 +128,7 @@ fn report_uses_the_response_received_before_the_runtime_ended() {
         (Exchange::refusal(429, None), vec![]),
     ] {
         let (client, reports) = client(Peer::new(move |_| Exchange {
-            before_head: Pause::time(Duration::from_secs(1)),
+            before_head: Delay::time(Duration::from_secs(1)),
             end: End::Hang,
             ..exchange.clone()
         }));
@@ -165,9 +165,9 @@ async fn token_is_revoked_when_the_exchange_panics_in_drop() {
 
     let reports = Reports::default();
     let settle = SettleLayer::new().on_settle(reports.hook());
-    let peer = Peer::new(|asked| match asked.kind {
+    let peer = Peer::new(|received| match received.kind {
         OperationKind::Create => Exchange {
-            before_head: Pause::time(Duration::from_secs(1)),
+            before_head: Delay::time(Duration::from_secs(1)),
             ..Exchange::prompt()
         },
         _ => Exchange::prompt(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clerk_actor_tokens::{Client, ClientBuilder, SecretKey, layer::settle::SettleEnd};
 use futures_util::poll;
 use support::{
-    peer::{self, Exchange, Head, Pause, Peer},
+    peer::{self, Delay, Exchange, Head, Peer},
     reports::Reports,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -35,7 +35,7 @@ fn runtime() -> Runtime {
 /// A response that takes several polls.
 fn later() -> Exchange {
     Exchange {
-        before_head: Pause::polls(5),
+        before_head: Delay::polls(5),
         ..Exchange::prompt()
     }
 }

@@ -1,4 +1,4 @@
-//! A server that ends a TLS connection by an alert, before and after the client wrote its request.
+//! Outcomes when a server ends a TLS connection with an alert, before or after the client wrote its request.
 #![cfg(all(feature = "ring", feature = "webpki-roots"))]
 
 mod support {
@@ -40,11 +40,11 @@ const CERTIFICATE_REQUIRED: u8 = 116;
 /// When a server sends its alert.
 #[derive(Clone, Copy, Debug)]
 enum When {
-    /// In place of its part of the handshake.
+    /// Instead of its part of the handshake.
     Hello(u8),
-    /// When it has the client's part of the handshake, because there is no client certificate.
+    /// After the client's part of the handshake, because there is no client certificate.
     Verified(&'static SupportedProtocolVersion),
-    /// When it has received this many requests. It responds to all but the last.
+    /// After this many requests. It responds to all but the last.
     Requests(usize, u8),
 }
 
@@ -197,25 +197,25 @@ fn sealed(tls: ServerConnection, alert: u8) -> Vec<u8> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Over {
-    Pool,
-    Client,
+enum TransportKind {
+    Pooled,
+    Hyper,
 }
 
-/// One way to meet the alert.
+/// A transport, a protocol and an operation.
 #[derive(Clone, Copy, Debug)]
 struct Case {
-    over: Over,
+    transport: TransportKind,
     http2: bool,
     create: bool,
 }
 
 fn cases() -> impl Iterator<Item = Case> {
     (0..8).map(|bits| Case {
-        over: if bits & 1 == 0 {
-            Over::Pool
+        transport: if bits & 1 == 0 {
+            TransportKind::Pooled
         } else {
-            Over::Client
+            TransportKind::Hyper
         },
         http2: bits & 2 != 0,
         create: bits & 4 != 0,
@@ -223,23 +223,23 @@ fn cases() -> impl Iterator<Item = Case> {
 }
 
 impl Case {
-    /// Returns the error of the call after `good` ones, and the number of connections.
-    async fn run(self, when: When, good: usize) -> (Error, usize) {
+    /// Makes `successful` calls, then returns the error of the next one and the number of connections.
+    async fn run(self, when: When, successful: usize) -> (Error, usize) {
         let (base_url, server) = Server::spawn(when, self.http2).await;
         let config = server.identity.trusted();
         let builder = Client::builder(SecretKey::new("sk_test_alert").unwrap())
             .base_url(base_url)
             .retry(RetryConfig::default().initial_interval(Duration::ZERO));
-        let client = match self.over {
-            Over::Pool => builder
+        let client = match self.transport {
+            TransportKind::Pooled => builder
                 .transport(PooledTransport::new(&config).unwrap())
                 .build(),
-            Over::Client => builder
+            TransportKind::Hyper => builder
                 .transport(HyperTransport::new(&config).unwrap())
                 .build(),
         };
         let client = client.unwrap();
-        for _ in 0..good {
+        for _ in 0..successful {
             client.revoke("act_1").await.unwrap();
         }
         let result = if self.create {
@@ -258,7 +258,7 @@ impl Case {
 }
 
 #[tokio::test]
-async fn client_certificate_that_the_server_wants_is_named_and_nothing_was_sent() {
+async fn missing_client_certificate_is_named_and_means_not_sent() {
     for version in [&TLS12, &TLS13] {
         for case in cases() {
             let (error, connections) = case.run(When::Verified(version), 0).await;
@@ -277,7 +277,7 @@ async fn client_certificate_that_the_server_wants_is_named_and_nothing_was_sent(
 }
 
 #[tokio::test]
-async fn alert_of_the_handshake_after_the_request_was_written_means_not_sent() {
+async fn handshake_alert_after_the_request_was_written_means_not_sent() {
     for case in cases() {
         for &alert in if case.create {
             &HANDSHAKE[..]
@@ -315,7 +315,7 @@ async fn other_alert_after_the_request_was_written_leaves_the_outcome_unknown() 
 
 #[tokio::test]
 async fn alert_on_a_connection_that_carried_a_response_leaves_the_outcome_unknown() {
-    // The server speaks HTTP/1.1 only.
+    // The server here speaks HTTP/1.1 only.
     for case in cases().filter(|case| case.create && !case.http2) {
         for alert in HANDSHAKE {
             let (error, connections) = case.run(When::Requests(2, alert), 1).await;

@@ -1,4 +1,4 @@
-//! tower-http's layers fit into a client at the wire level.
+//! tower-http's layers as wire layers.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use http::StatusCode;
 use tower_http::timeout::TimeoutLayer;
 
 #[tokio::test(start_paused = true)]
-async fn timeout_over_the_sandbox_is_a_wire_layer() {
+async fn create_that_exceeds_the_timeout_of_tower_http_has_an_unknown_outcome() {
     let sandbox = Sandbox::new();
     let limit =
         TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(1));
@@ -26,7 +26,7 @@ async fn timeout_over_the_sandbox_is_a_wire_layer() {
         .ticket()
         .unwrap()
         .claim();
-    // The layer drops the exchange and makes up a response: the outcome stays unknown.
+    // The layer drops the exchange and creates a response, so the outcome is unknown.
     sandbox.inject(Fault::HangBefore);
     let error = client.create(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);

@@ -1,4 +1,4 @@
-//! Text of the peer in the sources of a transport's error: cleaned, masked and cut.
+//! Text of the peer in the sources of a transport's error is cleaned, masked and cut.
 #![cfg(all(feature = "ring", feature = "webpki-roots"))]
 
 mod support {
@@ -57,7 +57,7 @@ fn assert_safe(error: &Error) {
     assert!(format!("{error:?}").len() <= 16 * 1024);
 }
 
-/// A server with a certificate for this name. When it has received some bytes, it sends these and closes.
+/// Spawns a server with a certificate for this name. After the first read it writes `sent` and closes.
 async fn server(name: &str, sent: Vec<u8>) -> (String, TransportConfig) {
     let identity = Identity::of(name);
     let acceptor = TlsAcceptor::from(Arc::new(identity.server(b"h2")));

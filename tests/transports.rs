@@ -109,7 +109,7 @@ async fn root_certificate_is_trusted_as_der_and_as_pem() {
 }
 
 #[test]
-fn root_certificate_that_is_none_is_an_error() {
+fn invalid_root_certificate_is_an_error() {
     let identity = Identity::of("localhost");
     let (der, pem) = (identity.der().to_vec(), identity.pem());
     let config = TransportConfig::default;
@@ -152,10 +152,10 @@ fn error_of_a_missing_feature_names_it() {
 }
 
 #[tokio::test]
-async fn http2_connection_that_does_not_reply_to_pings_ends_after_the_keep_alive_times() {
+async fn http2_connection_without_ping_replies_ends_after_the_keep_alive_times() {
     const TIME: Duration = Duration::from_millis(50);
     let identity = Identity::of("localhost");
-    // It sends its settings and reads, but never responds.
+    // The server sends its settings and reads, but never responds.
     let server = Server::spawn(&identity, b"h2", &[0, 0, 0, 4, 0, 0, 0, 0, 0]).await;
     let config = identity.trusted().http2_keep_alive_timeout(TIME);
     for client in server.clients(&config.http2_keep_alive_interval(TIME)) {
@@ -207,7 +207,7 @@ async fn tcp_keepalive_probes_an_idle_connection_only_if_it_is_set() {
     }
 }
 
-/// Sends a create through a stack without `BaseUri`, whose URIs the transport has to refuse.
+/// Sends a create through a stack without `BaseUri`, so that the transport has to check the URI.
 macro_rules! send_to {
     ($uri:expr, $transport:expr) => {{
         let request = Request::post($uri).body(Payload::new(OperationKind::Create, "{}"));
@@ -223,7 +223,7 @@ macro_rules! send_to {
 
 #[tokio::test]
 async fn plain_http_to_an_address_that_is_not_loopback_is_refused_before_it_connects() {
-    // Addresses for documentation, which no host has.
+    // Addresses reserved for documentation.
     for uri in [
         "http://192.0.2.1:80/v1",
         "http://[2001:db8::1]/v1",
@@ -246,7 +246,7 @@ async fn plain_http_to_an_address_that_is_not_loopback_is_refused_before_it_conn
 }
 
 #[tokio::test]
-async fn tower_http_layers_that_need_a_default_body_fit_over_both_transports() {
+async fn tower_http_layers_that_need_a_default_body_compile_over_both_transports() {
     let identity = Identity::of("localhost");
     let server = Server::spawn(&identity, b"http/1.1", REVOKED.as_bytes()).await;
     let config = identity.trusted();

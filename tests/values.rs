@@ -1,4 +1,4 @@
-//! The public value types: which input they accept, how they compare and what they show.
+//! The public value types: the input that they accept, comparisons and `Debug`.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn known_forms_of_ids_are_accepted() {
 }
 
 #[test]
-fn debug_shows_nothing_of_the_key() {
+fn debug_does_not_show_the_key() {
     let key = SecretKey::new("sk_test_marker").unwrap();
     assert!(!format!("{key:?} {key:#?}").contains("marker"));
     assert_eq!(key.expose(), "sk_test_marker");
@@ -165,8 +165,8 @@ fn status_of_a_token_is_read_from_the_sentence_of_a_400() {
     }
 }
 
-/// Returns a text of the network as the crate keeps it.
-fn presentable(text: &str) -> String {
+/// Returns text from the network after it was cleaned and masked.
+fn cleaned(text: &str) -> String {
     ActorTokenStatus::from(text).as_str().to_owned()
 }
 
@@ -181,7 +181,7 @@ fn text_from_the_network_is_stripped_and_keys_in_it_are_masked() {
         ("sk_a:b%c$d~e is", "sk_[redacted] is"),
         ("sk_test_a%2Bb%3D", "sk_[redacted]"),
         ("sk_[redacted]", "sk_[redacted]"),
-        // A key of a known kind is masked inside a word.
+        // A key with a known prefix is masked inside a word.
         ("Bearer%20sk_live_a b", "Bearer%20sk_[redacted] b"),
         ("task_sk_test_a", "task_sk_[redacted]"),
         ("asks\u{200b}k_\0test_a", "asksk_[redacted]"),
@@ -191,14 +191,14 @@ fn text_from_the_network_is_stripped_and_keys_in_it_are_masked() {
         ("key\u{200b}\0sk_a", "keysk_[redacted]"),
         ("key\0s\0k_\0a", "keysk_[redacted]"),
     ] {
-        assert_eq!(presentable(text), shown);
+        assert_eq!(cleaned(text), shown);
     }
     for word in ["task_pending", "at_risk_hold", "2sk_x", "_sk_x", "ésk_x"] {
-        assert_eq!(presentable(word), word);
-        let hostile = presentable(&format!("\u{1b}{word} sk_a"));
+        assert_eq!(cleaned(word), word);
+        let hostile = cleaned(&format!("\u{1b}{word} sk_a"));
         assert_eq!(hostile, format!("{word} sk_[redacted]"));
     }
-    let long = presentable(&"é".repeat(10_000));
+    let long = cleaned(&"é".repeat(10_000));
     assert_eq!(long, "é".repeat(500) + "…");
 }
 
@@ -217,7 +217,7 @@ proptest! {
         let (one, two) = key.split_at(at.index(key.len()));
         let echoed = format!("{before}{one}{hidden}{two}{after}");
         let before = before.replace('\u{200b}', "");
-        prop_assert_eq!(presentable(&echoed), format!("{before}sk_[redacted]{after}"));
+        prop_assert_eq!(cleaned(&echoed), format!("{before}sk_[redacted]{after}"));
     }
 }
 
@@ -237,7 +237,7 @@ fn invisible_characters_are_removed_and_all_others_kept() {
         panic!("not a character class");
     };
     let mut ranges = class.ranges().to_vec();
-    // The line separators, and the blank Braille pattern.
+    // The line and paragraph separators, and the blank Braille pattern.
     ranges.extend(
         [('\u{2028}', '\u{2029}'), ('\u{2800}', '\u{2800}')]
             .map(|(a, b)| ClassUnicodeRange::new(a, b)),
@@ -249,7 +249,7 @@ fn invisible_characters_are_removed_and_all_others_kept() {
             next.next();
         }
         let is_invisible = next.peek().is_some_and(|range| range.start() <= c);
-        let kept = presentable(&format!("a{c}b"));
+        let kept = cleaned(&format!("a{c}b"));
         assert_eq!(kept == "ab", is_invisible, "{}", c.escape_unicode());
     }
 }
@@ -283,7 +283,7 @@ fn api_version_is_a_date() {
     }
 }
 
-/// Returns the headers below the layer of a request with these headers.
+/// Returns the headers of a request below ApiHeaders. `own` are its headers above.
 async fn sent(kind: OperationKind, bytes: &'static str, own: &[(&'static str, &str)]) -> HeaderMap {
     let service = ServiceBuilder::new()
         .layer(ApiHeadersLayer::default())

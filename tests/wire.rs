@@ -1,4 +1,4 @@
-//! The requests of a client, byte for byte on the wire.
+//! The requests of a client, line by line on the wire.
 
 #![cfg(all(feature = "ring", feature = "webpki-roots"))]
 
@@ -74,7 +74,7 @@ fn expected_headers(server: &RawServer, body: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn create_is_sent_with_exactly_these_lines() {
-    let server = RawServer::answering([ok(MINTED)]).await;
+    let server = RawServer::responding([ok(MINTED)]).await;
     let token = client(&server).create(create()).await.unwrap();
     assert_eq!(token.id(), &id());
 
@@ -89,7 +89,7 @@ async fn create_is_sent_with_exactly_these_lines() {
 
 #[tokio::test]
 async fn revoke_is_sent_with_exactly_these_lines() {
-    let server = RawServer::answering([ok(REVOKED)]).await;
+    let server = RawServer::responding([ok(REVOKED)]).await;
     let token = client(&server).revoke(&id()).await.unwrap();
     assert_eq!(token.status(), &ActorTokenStatus::Revoked);
 
@@ -101,7 +101,7 @@ async fn revoke_is_sent_with_exactly_these_lines() {
 
 #[tokio::test]
 async fn lifetimes_are_sent_as_integers() {
-    let server = RawServer::answering([ok(MINTED)]).await;
+    let server = RawServer::responding([ok(MINTED)]).await;
     let create = create()
         .expires_in(Duration::from_secs(300))
         .session_max_duration(Duration::from_secs(600));
@@ -122,7 +122,7 @@ async fn path_is_appended_to_the_base_url() {
         ("/gate/clerk/v1", "/gate/clerk/v1"),
         ("/gate", "/gate"),
     ] {
-        let server = RawServer::answering([ok(MINTED), ok(REVOKED)]).await;
+        let server = RawServer::responding([ok(MINTED), ok(REVOKED)]).await;
         let client = builder(server.base_url(base)).build().unwrap();
         let _kept = client.create(create()).await.unwrap();
         client.revoke(&id()).await.unwrap();
@@ -135,7 +135,7 @@ async fn path_is_appended_to_the_base_url() {
 
 #[tokio::test]
 async fn header_of_a_call_is_added_to_those_of_the_client() {
-    let server = RawServer::answering([ok(REVOKED)]).await;
+    let server = RawServer::responding([ok(REVOKED)]).await;
     let name = HeaderName::from_static("x-request-id");
     let request = ActorTokenRequest::revoke(id()).header(name, HeaderValue::from_static("r-1"));
     client(&server).send(request).await.unwrap();
@@ -148,7 +148,7 @@ async fn header_of_a_call_is_added_to_those_of_the_client() {
 
 #[tokio::test]
 async fn call_may_choose_another_path_on_the_same_host() {
-    let server = RawServer::answering([ok(REVOKED)]).await;
+    let server = RawServer::responding([ok(REVOKED)]).await;
     let request = ActorTokenRequest::revoke(id()).base_url(server.base_url("/other/v1"));
     client(&server).send(request).await.unwrap();
     let line = server.request().line;
@@ -157,8 +157,8 @@ async fn call_may_choose_another_path_on_the_same_host() {
 
 #[tokio::test]
 async fn call_may_choose_another_host_only_if_it_is_allowed() {
-    let own = RawServer::answering([ok(REVOKED)]).await;
-    let away = RawServer::answering([ok(REVOKED)]).await;
+    let own = RawServer::responding([ok(REVOKED)]).await;
+    let away = RawServer::responding([ok(REVOKED)]).await;
     let request = || ActorTokenRequest::revoke(id()).base_url(away.base_url("/v1"));
 
     let error = client(&own).send(request()).await.unwrap_err();
@@ -173,20 +173,20 @@ async fn call_may_choose_another_host_only_if_it_is_allowed() {
 }
 
 #[tokio::test]
-async fn call_may_have_timeouts_of_its_own() {
+async fn call_may_set_its_timeouts() {
     let limit = Duration::from_millis(200);
     let request = || ActorTokenRequest::create(create());
-    for (request, named) in [
+    for (request, message) in [
         (request().timeout(limit), "the call took longer than 200ms"),
         (
             request().attempt_timeout(limit),
             "the attempt took longer than 200ms",
         ),
     ] {
-        let server = RawServer::answering([SILENCE; 3]).await;
+        let server = RawServer::responding([SILENCE; 3]).await;
         let error = client(&server).send(request).await.unwrap_err();
         assert!(error.is_timeout(), "{error}");
-        assert!(error.to_string().contains(named), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
     }
 }
 
@@ -197,7 +197,7 @@ async fn wire_layer_can_neither_repeat_nor_replace_the_key() {
         SetRequestHeaderLayer::overriding(AUTHORIZATION, other.clone()),
         SetRequestHeaderLayer::appending(AUTHORIZATION, other),
     ] {
-        let server = RawServer::answering([ok(REVOKED)]).await;
+        let server = RawServer::responding([ok(REVOKED)]).await;
         let client = builder(server.base_url("/v1")).wire_layer(layer);
         client.build().unwrap().revoke(&id()).await.unwrap();
         assert_eq!(server.request().headers, expected_headers(&server, ""));
@@ -206,7 +206,7 @@ async fn wire_layer_can_neither_repeat_nor_replace_the_key() {
 
 #[tokio::test]
 async fn connection_is_reused_by_the_next_call() {
-    let server = RawServer::answering([ok(MINTED), ok(REVOKED), ok(MINTED)]).await;
+    let server = RawServer::responding([ok(MINTED), ok(REVOKED), ok(MINTED)]).await;
     let client = client(&server);
     let _kept = client.create(create()).await.unwrap();
     client.clone().revoke(&id()).await.unwrap();
@@ -219,7 +219,7 @@ async fn connection_is_reused_by_the_next_call() {
 async fn connection_idle_beyond_the_limit_is_not_reused() {
     let config = TransportConfig::default().pool_idle_timeout(Duration::ZERO);
     for over_client in [false, true] {
-        let server = RawServer::answering([ok(REVOKED), ok(REVOKED)]).await;
+        let server = RawServer::responding([ok(REVOKED), ok(REVOKED)]).await;
         let builder = builder(server.base_url("/v1"));
         let client = if over_client {
             let transport = HyperTransport::new(&config).unwrap();
@@ -237,14 +237,14 @@ async fn connection_idle_beyond_the_limit_is_not_reused() {
 
 #[tokio::test]
 async fn redirect_is_not_followed_and_its_target_is_not_shown() {
-    let elsewhere = RawServer::answering([ok(MINTED)]).await;
+    let elsewhere = RawServer::responding([ok(MINTED)]).await;
     for status in ["301 Moved", "302 Found", "303 See", "307 T", "308 P"] {
         for target in [
             format!("http://{}/marker", elsewhere.address),
             "/marker".into(),
         ] {
             let location = format!("location: {target}\r\n");
-            let server = RawServer::answering([http(status, &location, "marker")]).await;
+            let server = RawServer::responding([http(status, &location, "marker")]).await;
             let error = client(&server).create(create()).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UnexpectedStatus);
             assert_eq!(error.outcome(), Outcome::Unknown);
@@ -258,7 +258,7 @@ async fn redirect_is_not_followed_and_its_target_is_not_shown() {
 #[tokio::test]
 async fn cookie_is_not_sent_back() {
     let cookie = "set-cookie: session=marker; Path=/\r\n";
-    let server = RawServer::answering([http("200 OK", cookie, REVOKED), ok(REVOKED)]).await;
+    let server = RawServer::responding([http("200 OK", cookie, REVOKED), ok(REVOKED)]).await;
     let client = client(&server);
     client.revoke(&id()).await.unwrap();
     client.revoke(&id()).await.unwrap();
@@ -269,13 +269,13 @@ async fn cookie_is_not_sent_back() {
 #[tokio::test]
 async fn create_with_unknown_outcome_is_sent_once() {
     let unavailable = || http("503 Service Unavailable", "", "");
-    let server = RawServer::answering([unavailable(), ok(MINTED)]).await;
+    let server = RawServer::responding([unavailable(), ok(MINTED)]).await;
     let error = client(&server).create(create()).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 1));
     assert_eq!(server.requests().len(), 1);
 
     // The connection ends after the request was read.
-    let server = RawServer::answering([""; 0]).await;
+    let server = RawServer::responding([""; 0]).await;
     let error = client(&server).create(create()).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 1));
     assert_eq!(server.requests().len(), 1);
@@ -284,11 +284,11 @@ async fn create_with_unknown_outcome_is_sent_once() {
 #[tokio::test]
 async fn revoke_with_unknown_outcome_is_sent_up_to_three_times() {
     let unavailable = || http("503 Service Unavailable", "", "");
-    let server = RawServer::answering([unavailable(), unavailable(), ok(REVOKED)]).await;
+    let server = RawServer::responding([unavailable(), unavailable(), ok(REVOKED)]).await;
     client(&server).revoke(&id()).await.unwrap();
     assert_eq!(server.requests().len(), 3);
 
-    let server = RawServer::answering([(); 4].map(|()| unavailable())).await;
+    let server = RawServer::responding([(); 4].map(|()| unavailable())).await;
     let error = client(&server).revoke(&id()).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 3));
     assert_eq!(server.requests().len(), 3);
@@ -297,7 +297,7 @@ async fn revoke_with_unknown_outcome_is_sent_up_to_three_times() {
 #[tokio::test]
 async fn create_after_429_is_sent_again_with_the_same_lines() {
     let busy = http("429 Too Many Requests", "retry-after: 0\r\n", "");
-    let server = RawServer::answering([busy, ok(MINTED)]).await;
+    let server = RawServer::responding([busy, ok(MINTED)]).await;
     client(&server).create(create()).await.unwrap();
     let requests = server.requests();
     assert_eq!(requests.len(), 2);
@@ -308,7 +308,7 @@ async fn create_after_429_is_sent_again_with_the_same_lines() {
 }
 
 #[tokio::test]
-async fn refused_connection_is_tried_three_times_and_is_not_sent() {
+async fn refused_connection_is_tried_three_times_and_means_not_sent() {
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);

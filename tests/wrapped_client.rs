@@ -1,4 +1,4 @@
-//! A client that is wrapped in a layer drains, counts and settles as before.
+//! A client wrapped in a layer drains, counts and settles like the inner one.
 
 use std::{
     sync::{
@@ -21,7 +21,7 @@ use tower::{
     util::{MapErrLayer, MapRequestLayer},
 };
 
-const AMPLE: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(600);
 
 fn create() -> CreateActorToken {
     CreateActorToken::new("user_1", Actor::new("user_2"))
@@ -39,33 +39,33 @@ fn live(sandbox: &Sandbox) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn wrapped_client_waits_for_a_lost_token() {
+async fn drain_of_a_wrapped_client_waits_for_a_lost_token() {
     let sandbox = Sandbox::new();
     let client = client(&sandbox).wrap(ConcurrencyLimitLayer::new(1));
     let unread = client.create(create()).await.unwrap();
     sandbox.inject(Fault::Delay(Duration::from_secs(5)));
     drop(unread);
     assert_eq!(live(&sandbox), 1);
-    let report = client.drain(AMPLE).await;
+    let report = client.drain(LIMIT).await;
     assert!(report.is_complete());
     assert_eq!((report.counts().revoked, live(&sandbox)), (1, 0));
     assert_eq!(client.settle_counts(), report.counts());
 }
 
 #[tokio::test(start_paused = true)]
-async fn wrapped_client_follows_a_create_that_its_layer_gave_up() {
+async fn create_cancelled_by_the_layer_of_a_wrapped_client_is_settled() {
     let sandbox = Sandbox::new();
     let client = client(&sandbox).wrap(TimeoutLayer::new(Duration::from_secs(1)));
     sandbox.inject(Fault::DelayAfter(Duration::from_secs(5)));
     let error = client.create(create()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
     assert!(error.is_settling());
-    assert_eq!(client.drain(AMPLE).await.counts().revoked, 1);
+    assert_eq!(client.drain(LIMIT).await.counts().revoked, 1);
     assert_eq!(live(&sandbox), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn drain_of_a_wrapped_client_reports_what_is_not_revoked() {
+async fn drain_of_a_wrapped_client_counts_a_token_that_is_not_revoked() {
     let sandbox = Sandbox::new();
     let client = client(&sandbox).wrap(ConcurrencyLimitLayer::new(1));
     let unread = client.create(create()).await.unwrap();
@@ -92,7 +92,7 @@ async fn lease_of_a_wrapped_client_is_settled_below_its_layer() {
             request
         }));
     drop(client.lease(create()).await.unwrap());
-    assert!(client.drain(AMPLE).await.is_complete());
+    assert!(client.drain(LIMIT).await.is_complete());
     assert_eq!(*ends.lock().unwrap(), [SettleEnd::Revoked]);
     assert_eq!((calls.load(SeqCst), live(&sandbox)), (1, 0));
 
@@ -109,7 +109,7 @@ async fn lease_of_a_wrapped_client_is_settled_below_its_layer() {
 #[tokio::test(start_paused = true)]
 async fn layers_of_a_wrapped_client_run_outside_in_and_may_refuse() {
     let (sandbox, seen) = (Sandbox::new(), Arc::new(Mutex::new(Vec::new())));
-    let noting = |name: &'static str| {
+    let recording = |name: &'static str| {
         let seen = Arc::clone(&seen);
         MapRequestLayer::new(move |request: ActorTokenRequest| {
             seen.lock().unwrap().push(name);
@@ -117,8 +117,8 @@ async fn layers_of_a_wrapped_client_run_outside_in_and_may_refuse() {
         })
     };
     let client = client(&sandbox)
-        .wrap(noting("inner"))
-        // A layer around a client gets its typed error.
+        .wrap(recording("inner"))
+        // A layer around a client receives the typed error.
         .wrap(MapErrLayer::new(|error: Error| error))
         .wrap(FilterLayer::new(|request: ActorTokenRequest| {
             match request.headers().contains_key("x-refused") {
@@ -126,7 +126,7 @@ async fn layers_of_a_wrapped_client_run_outside_in_and_may_refuse() {
                 false => Ok(request),
             }
         }))
-        .wrap(noting("outer"));
+        .wrap(recording("outer"));
     client
         .create(create())
         .await

@@ -53,7 +53,7 @@ impl FuzzResponse {
     }
 }
 
-/// Replaces `~K~` by the key, and removes markers of the fuzzer's own.
+/// Replaces `~K~` by the key, and removes markers that the fuzzer generated.
 pub fn with_key(text: &[u8]) -> Vec<u8> {
     let text = replace(text, MARKER.as_bytes(), b"marker");
     replace(&text, b"~K~", KEY.as_bytes())

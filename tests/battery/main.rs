@@ -2,11 +2,11 @@
 //!
 //! A row is a script for the peer and the expected result of a create and of a revoke. Every row checks the
 //! outcome, the number of requests and the deadline. Every credential must be returned, revoked or reported.
-//! No secret may show in the result or in a log line of any crate at any level. A row's `also` holds further
-//! checks. A new row is one line in a file under `rows/`. The clock is paused and connections are pipes, except
-//! in rows about sockets.
+//! The result and the logs of all crates must not show a secret. A row's `also` holds further checks. A new row
+//! is one line in a file under `rows/`. The clock is paused and connections are pipes, except in rows about
+//! sockets.
 //!
-//! `cargo test --test battery -- <part of a row's name>` runs some of them.
+//! `cargo test --test battery -- <part of a row's name>` runs the matching rows.
 
 mod harness;
 mod rows;
@@ -19,10 +19,10 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use harness::silence::silent;
+use harness::leaks::without_leaks;
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// How many rows of a section ran, and how many passed.
+/// The numbers of rows of a section that ran and that passed.
 #[derive(Default)]
 struct Tally {
     run: AtomicU32,
@@ -38,7 +38,7 @@ fn main() {
         let tally = Arc::clone(tallies.entry(section).or_default());
         trials.push(Trial::test(format!("{section}: {name}"), move || {
             tally.run.fetch_add(1, Ordering::Relaxed);
-            silent(check).map_err(Failed::from)?;
+            without_leaks(check).map_err(Failed::from)?;
             tally.passed.fetch_add(1, Ordering::Relaxed);
             Ok(())
         }));

@@ -5,15 +5,15 @@ use clerk_actor_tokens::{
 };
 use http::Request;
 
-use crate::support::peer::{CallNumber, Content, Effect, End, Exchange, Head, Pause, USER};
+use crate::support::peer::{CallNumber, Content, Delay, Effect, End, Exchange, Head, USER};
 
 /// Returns a 200 that is pending twice at every step.
 pub(crate) fn slow(effect: Effect) -> Exchange {
     Exchange {
-        before_taking: Pause::polls(2),
-        before_head: Pause::polls(2),
+        before_taking: Delay::polls(2),
+        before_head: Delay::polls(2),
         frames: 3,
-        before_frame: Pause::polls(2),
+        before_frame: Delay::polls(2),
         effect,
         ..Exchange::prompt()
     }

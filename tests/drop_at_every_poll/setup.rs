@@ -23,7 +23,7 @@ use tower::Layer;
 use crate::{
     requests::slow,
     support::{
-        peer::{Asked, Effect, Exchange, Peer},
+        peer::{Effect, Exchange, Peer, ReceivedRequest},
         reports::Reports,
     },
 };
@@ -85,9 +85,9 @@ impl Setup {
 
     pub(crate) fn settled_by(layer: SettleLayer, creates: &[Exchange]) -> Self {
         let creates = creates.to_vec();
-        Self::responding(layer, move |asked| match asked.kind {
+        Self::responding(layer, move |received| match received.kind {
             OperationKind::Create => creates
-                .get(asked.before)
+                .get(received.earlier)
                 .cloned()
                 .unwrap_or_else(Exchange::prompt),
             _ => slow(Effect::WhenTaken),
@@ -96,7 +96,7 @@ impl Setup {
 
     pub(crate) fn responding(
         layer: SettleLayer,
-        response: impl Fn(Asked) -> Exchange + Send + Sync + 'static,
+        response: impl Fn(ReceivedRequest) -> Exchange + Send + Sync + 'static,
     ) -> Self {
         let peer = Peer::new(response);
         let reports = Reports::default();
@@ -148,7 +148,7 @@ impl Setup {
                     assert!(revokes.len() <= self.most_revokes.get(), "{what}: {id}");
                 }
                 None => {
-                    let known = create.tells_id && !self.loses_responses.get();
+                    let known = create.names_id && !self.loses_responses.get();
                     assert!(!known, "{what}: the id of {id} was received");
                     assert!(unknown > 0, "{what}: {id} is neither revoked nor reported");
                     unknown -= 1;

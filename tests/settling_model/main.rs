@@ -1,13 +1,12 @@
-//! Every credential that was minted is returned, revoked or reported, whatever callers and peer do:
-//! random programs over one client, and a ledger to check them by.
+//! Random programs of calls, drops and failures over one client. Every minted token is returned, revoked or reported.
 //!
-//! `PROPTEST_CASES=100000 cargo test --release --test settling_model` runs more of them, and
-//! `PROPTEST_RNG_SEED` others.
+//! `PROPTEST_CASES=100000 cargo test --release --test settling_model` runs more programs.
+//! `PROPTEST_RNG_SEED` chooses others.
 
-mod account;
-mod calls;
-mod made_up;
+mod interceptor;
+mod invariants;
 mod program;
+mod tokens;
 #[path = "../support"]
 mod support {
     pub(crate) mod peer;
@@ -21,7 +20,7 @@ use clerk_actor_tokens::{RetryConfig, layer::SettleLayer};
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 
 use self::{
-    account::check,
+    invariants::check,
     program::{Program, programs},
     world::World,
 };
@@ -29,7 +28,7 @@ use self::{
 fn runner(cases: Option<u32>) -> TestRunner {
     let config = Config::default();
     let rng_seed = match config.rng_seed {
-        // The same programs every time, unless others are asked for.
+        // The same programs in each run by default.
         RngSeed::Random => RngSeed::Fixed(4),
         chosen => chosen,
     };
@@ -46,57 +45,57 @@ fn run(
     cases: Option<u32>,
     layer: impl Fn() -> SettleLayer,
     retry: &RetryConfig,
-    see: impl Fn(&World),
+    observe: impl Fn(&World),
 ) -> Result<(), TestError<Program>> {
     runner(cases).run(&programs(), |program| {
         let world = World::run(&program, layer(), retry.clone());
-        see(&world);
+        observe(&world);
         check(&world).map_err(|violation| TestCaseError::fail(violation.to_string()))
     })
 }
 
 #[test]
 fn every_credential_is_returned_revoked_or_reported() {
-    let met = Mutex::new(HashSet::new());
-    let note = |world: &World| met.lock().unwrap().extend(ends(world));
+    let seen = Mutex::new(HashSet::new());
+    let note = |world: &World| seen.lock().unwrap().extend(ends(world));
     let usual = RetryConfig::default();
     if let Err(error) = run(None, SettleLayer::new, &usual, note) {
         panic!("{error}");
     }
-    // The programs come to every end that there is.
-    assert_eq!(met.lock().unwrap().len(), 8, "{met:?}");
+    // The programs reach every possible end.
+    assert_eq!(seen.lock().unwrap().len(), 8, "{seen:?}");
 }
 
-/// What became of the creates of a program, in a word each.
+/// Returns the ends of the creates of a program, as text.
 fn ends(world: &World) -> Vec<String> {
     let mut ends: Vec<_> = world
         .reports()
         .iter()
         .map(|it| format!("{:?}", it.end))
         .collect();
-    for answer in &world.answers {
-        ends.extend(answer.returned.as_ref().map(|_| "returned".into()));
+    for result in &world.results {
+        ends.extend(result.returned.as_ref().map(|_| "returned".into()));
         ends.extend(
-            answer
+            result
                 .ended
                 .as_ref()
                 .map(|_| "ended by its holder, or expired".into()),
         );
-        ends.extend(answer.error.as_ref().map(|_| "failed".into()));
+        ends.extend(result.error.as_ref().map(|_| "failed".into()));
     }
     ends
 }
 
-/// The check has teeth: it finds what these clients do wrong.
+/// Asserts that the checks find the violation of a misconfigured client.
 fn finds(what: &str, layer: impl Fn() -> SettleLayer, retry: &RetryConfig) {
     match run(Some(64), layer, retry, |_| {}) {
         Err(TestError::Fail(reason, _)) => assert!(reason.message().contains(what), "{reason}"),
-        other => panic!("nothing {what}: {other:?}"),
+        other => panic!("no violation \"{what}\": {other:?}"),
     }
 }
 
 #[test]
-fn the_model_finds_the_orphans_of_a_client_that_does_not_settle() {
+fn client_without_settling_leaves_orphans() {
     let usual = RetryConfig::default();
     finds(
         "neither returned nor revoked nor reported",
@@ -106,17 +105,17 @@ fn the_model_finds_the_orphans_of_a_client_that_does_not_settle() {
 }
 
 #[test]
-fn the_model_finds_unread_tickets_that_are_left_alone() {
-    let leaving = || SettleLayer::new().revoke_unread(false);
+fn client_that_does_not_revoke_unread_tickets_leaves_orphans() {
+    let unread = || SettleLayer::new().revoke_unread(false);
     let usual = RetryConfig::default();
-    finds("neither returned nor revoked nor reported", leaving, &usual);
+    finds("neither returned nor revoked nor reported", unread, &usual);
 }
 
 #[test]
-fn the_model_finds_creates_that_are_sent_again() {
+fn client_that_replays_creates_is_found() {
     let replaying = RetryConfig::default().replay_unknown_create(true);
     finds(
-        "was sent although a create before it may have minted",
+        "was sent although an earlier create may have minted a token",
         SettleLayer::new,
         &replaying,
     );

@@ -1,59 +1,59 @@
-//! Random programs: what a caller does, and what the peer answers.
+//! Random programs: the steps of the callers, and the responses of the peer.
 
 use std::time::Duration;
 
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 
-use crate::support::peer::{Content, Effect, End, Exchange, Head, Pause};
+use crate::support::peer::{Content, Delay, Effect, End, Exchange, Head};
 
-/// What happens to one client, step by step.
+/// The steps of a program with one client.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) steps: Vec<Step>,
     pub(crate) hook_panics: bool,
-    /// What is still on its way after the steps is awaited, else dropped.
-    pub(crate) awaits_rest: bool,
-    /// Draining begins with a drain that gives everything up at once.
-    pub(crate) cuts_short: bool,
+    /// Calls in flight after the last step are awaited instead of dropped.
+    pub(crate) awaits_calls: bool,
+    /// A drain with a limit of zero precedes the final one.
+    pub(crate) drains_at_once: bool,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Start(Call),
-    /// Polls what is on its way once.
+    /// Polls a call in flight once.
     Poll(Index),
-    /// Awaits what is on its way.
+    /// Awaits a call in flight.
     Finish(Index),
-    /// Drops what is on its way.
+    /// Drops a call in flight.
     Drop(Index),
-    /// Does something with what a finished call gave.
+    /// Uses a token or a lease.
     Use(Index, Use),
     Advance(Duration),
-    /// Lets background tasks run, without time passing.
+    /// Lets background tasks run. Time does not pass.
     Yield,
-    /// Drops the client; the next start builds another one over the same layer.
+    /// Drops the client. The next start builds another one over the same layer.
     DropClient,
     Drain(Duration),
 }
 
-/// A create, or a lease, and what the peer answers to its attempts and to revokes of its tokens;
-/// promptly well after that.
+/// A create or a lease, and the responses to its attempts and to revokes of its tokens. Further requests get a
+/// prompt 200.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) leased: bool,
-    pub(crate) life: Option<Duration>,
+    pub(crate) lifetime: Option<Duration>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) attempt_timeout: Option<Duration>,
     pub(crate) retrying: Retrying,
-    /// When a wire layer responds to a create by itself, and with which status.
-    pub(crate) made_up: Option<(u16, Pause)>,
+    /// The status and the delay of a wire layer that responds to a create itself.
+    pub(crate) intercept: Option<(u16, Delay)>,
     pub(crate) creates: Vec<Exchange>,
     pub(crate) revokes: Vec<Exchange>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Retrying {
-    AsUsual,
+    Default,
     Never,
     SettledTimeouts,
 }
@@ -63,9 +63,9 @@ pub(crate) enum Use {
     /// Reads the ticket, or keeps the lease.
     Keep,
     Drop,
-    /// Clones it and drops the one that was there first.
+    /// Clones a token and drops the first instance.
     DropOneOfTwo,
-    /// Revokes a lease by hand; a token is dropped.
+    /// Revokes a lease. A token is dropped.
     Revoke,
 }
 
@@ -77,16 +77,18 @@ pub(crate) fn programs() -> impl Strategy<Value = Program> {
         any::<bool>(),
         any::<bool>(),
     )
-        .prop_map(|(steps, hook_panics, awaits_rest, cuts_short)| Program {
-            steps,
-            hook_panics,
-            awaits_rest,
-            cuts_short,
-        })
+        .prop_map(
+            |(steps, hook_panics, awaits_calls, drains_at_once)| Program {
+                steps,
+                hook_panics,
+                awaits_calls,
+                drains_at_once,
+            },
+        )
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let deed = prop_oneof![
+    let action = prop_oneof![
         2 => Just(Use::Keep),
         2 => Just(Use::Drop),
         1 => Just(Use::DropOneOfTwo),
@@ -97,7 +99,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => any::<Index>().prop_map(Step::Poll),
         3 => any::<Index>().prop_map(Step::Finish),
         3 => any::<Index>().prop_map(Step::Drop),
-        4 => (any::<Index>(), deed).prop_map(|(index, deed)| Step::Use(index, deed)),
+        4 => (any::<Index>(), action).prop_map(|(index, action)| Step::Use(index, action)),
         3 => time().prop_map(Step::Advance),
         2 => Just(Step::Yield),
         1 => Just(Step::DropClient),
@@ -107,7 +109,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn call() -> impl Strategy<Value = Call> {
     let retrying = prop_oneof![
-        Just(Retrying::AsUsual),
+        Just(Retrying::Default),
         Just(Retrying::Never),
         Just(Retrying::SettledTimeouts),
     ];
@@ -117,30 +119,39 @@ fn call() -> impl Strategy<Value = Call> {
         option::weighted(0.3, time()),
         option::weighted(0.4, time()),
         retrying,
-        option::weighted(0.2, made_up()),
+        option::weighted(0.2, intercept()),
         vec(create(), 0..4),
         vec(revoke(), 0..7),
     )
         .prop_map(
-            |(leased, life, timeout, attempt_timeout, retrying, made_up, creates, revokes)| Call {
+            |(
                 leased,
-                life,
+                lifetime,
                 timeout,
                 attempt_timeout,
                 retrying,
-                made_up,
+                intercept,
+                creates,
+                revokes,
+            )| Call {
+                leased,
+                lifetime,
+                timeout,
+                attempt_timeout,
+                retrying,
+                intercept,
                 creates,
                 revokes,
             },
         )
 }
 
-fn made_up() -> impl Strategy<Value = (u16, Pause)> {
+fn intercept() -> impl Strategy<Value = (u16, Delay)> {
     let statuses = prop_oneof![Just(200), Just(400), Just(408), Just(429), Just(503)];
-    (statuses, pause())
+    (statuses, delay())
 }
 
-/// From a moment to longer than anything waits.
+/// From a millisecond to longer than every timeout.
 fn time() -> impl Strategy<Value = Duration> {
     prop_oneof![
         4 => (1..3000_u64).prop_map(Duration::from_millis),
@@ -148,11 +159,11 @@ fn time() -> impl Strategy<Value = Duration> {
     ]
 }
 
-fn pause() -> impl Strategy<Value = Pause> {
+fn delay() -> impl Strategy<Value = Delay> {
     prop_oneof![
-        4 => Just(Pause::default()),
-        2 => (1..3_usize).prop_map(Pause::polls),
-        2 => time().prop_map(Pause::time),
+        4 => Just(Delay::default()),
+        2 => (1..3_usize).prop_map(Delay::polls),
+        2 => time().prop_map(Delay::time),
     ]
 }
 
@@ -167,7 +178,7 @@ fn head(statuses: impl Strategy<Value = (u16, Option<u64>)>) -> impl Strategy<Va
 
 fn end() -> impl Strategy<Value = End> {
     prop_oneof![
-        6 => Just(End::Whole),
+        6 => Just(End::Complete),
         1 => Just(End::Fail),
         1 => Just(End::Hang),
         1 => Just(End::Panic),
@@ -196,8 +207,8 @@ fn create() -> impl Strategy<Value = Exchange> {
         1 => Just(Effect::Never),
     ];
     exchange(head(statuses), content, effect).prop_map(|mut it| {
-        let is_in_doubt = matches!(it.head, Head::Status(408 | 460 | 499, _));
-        if matches!(it.head, Head::Status(400..500, _)) && !is_in_doubt {
+        let is_unknown = matches!(it.head, Head::Status(408 | 460 | 499, _));
+        if matches!(it.head, Head::Status(400..500, _)) && !is_unknown {
             it.effect = Effect::Never;
         }
         it
@@ -218,7 +229,7 @@ fn revoke() -> impl Strategy<Value = Exchange> {
         }
         it
     });
-    // A token that was revoked elsewhere is revoked, too.
+    // A token that another client revoked counts as revoked.
     let elsewhere = |status, effect| Exchange {
         content: Content::CannotBeRevoked(status),
         effect,
@@ -246,13 +257,13 @@ fn exchange(
 ) -> impl Strategy<Value = Exchange> {
     let length = prop_oneof![2 => Just(1000), 1 => 0..1000_usize];
     (
-        pause(),
-        pause(),
+        delay(),
+        delay(),
         head,
         content,
         length,
         1..5_usize,
-        pause(),
+        delay(),
         end(),
         effect,
     )

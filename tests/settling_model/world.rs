@@ -1,4 +1,4 @@
-//! Runs a program over a client and a peer, and notes what became of every call.
+//! Runs a program over a client and a peer, and records the result of each call.
 
 use std::{
     panic::resume_unwind,
@@ -18,19 +18,19 @@ use proptest::sample::Index;
 use tower::layer::layer_fn;
 
 use crate::{
-    calls::Slot,
-    made_up::MakesUp,
+    interceptor::Interceptor,
     program::{Call, Program, Retrying, Step},
     support::{
-        peer::{Asked, CallNumber, Exchange, MARKER, Peer, USER},
+        peer::{CallNumber, Exchange, MARKER, Peer, ReceivedRequest, USER},
         shown::shown,
     },
+    tokens::Slot,
 };
 
-/// Longer than everything takes; the clock is paused.
-const AMPLE: Duration = Duration::from_secs(3600);
+/// Longer than all settling takes. The clock is paused.
+const DRAIN_LIMIT: Duration = Duration::from_secs(3600);
 
-/// What the client and those who use it did.
+/// A client, a peer, and the results so far.
 pub(crate) struct World {
     pub(crate) peer: Peer,
     layer: SettleLayer,
@@ -39,12 +39,12 @@ pub(crate) struct World {
     client: Option<Client>,
     pub(crate) slots: Vec<Slot>,
     pub(crate) plans: Arc<Mutex<Vec<Call>>>,
-    pub(crate) answers: Vec<Answer>,
-    /// Everything that was shown to anybody.
+    pub(crate) results: Vec<CallResult>,
+    /// All texts of results and reports.
     pub(crate) shown: String,
 }
 
-/// What was told of one credential.
+/// A settle event.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
     pub(crate) call: usize,
@@ -53,12 +53,12 @@ pub(crate) struct Report {
     shown: String,
 }
 
-/// What became of one call, as its caller knows it.
+/// The result of a call for its caller.
 #[derive(Debug, Default)]
-pub(crate) struct Answer {
-    /// A credential that its holder answers for: read, kept, without a credential in it.
+pub(crate) struct CallResult {
+    /// The id of a token that was returned: its ticket was read, its lease kept, or it has no credential.
     pub(crate) returned: Option<String>,
-    /// A credential that its holder gave up, knowing that nobody can use it, or that it was used.
+    /// The id of a token that its holder revoked, or that was accepted or expired.
     pub(crate) ended: Option<String>,
     pub(crate) error: Option<Error>,
     pub(crate) may_replay: bool,
@@ -66,7 +66,7 @@ pub(crate) struct Answer {
 
 impl World {
     pub(crate) fn run(program: &Program, layer: SettleLayer, retry: RetryConfig) -> Self {
-        // Pauses are drawn from the thread's generator: the program alone decides.
+        // Backoffs use the random generator of the thread. A fixed seed makes them repeatable.
         fastrand::seed(0);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -86,7 +86,8 @@ impl World {
     fn new(layer: SettleLayer, retry: RetryConfig, hook_panics: bool) -> Self {
         let plans = Arc::<Mutex<Vec<Call>>>::default();
         let script = Arc::clone(&plans);
-        let peer = Peer::new(move |asked| answer(&script.lock().unwrap()[asked.call], asked));
+        let peer =
+            Peer::new(move |received| respond(&script.lock().unwrap()[received.call], received));
         let reports = Arc::<Mutex<Vec<Report>>>::default();
         let hook = Arc::clone(&reports);
         let layer = layer.on_settle(move |event| {
@@ -103,7 +104,7 @@ impl World {
             client: None,
             slots: Vec::new(),
             plans,
-            answers: Vec::new(),
+            results: Vec::new(),
             shown: String::new(),
         }
     }
@@ -116,23 +117,23 @@ impl World {
         match step {
             Step::Start(call) => self.start(call),
             Step::Poll(index) => {
-                if let Some(slot) = self.pick(index, Slot::is_on_its_way) {
+                if let Some(slot) = self.pick(index, Slot::is_in_flight) {
                     self.proceed(slot, false).await;
                 }
             }
             Step::Finish(index) => {
-                if let Some(slot) = self.pick(index, Slot::is_on_its_way) {
+                if let Some(slot) = self.pick(index, Slot::is_in_flight) {
                     self.proceed(slot, true).await;
                 }
             }
             Step::Drop(index) => {
-                if let Some(slot) = self.pick(index, Slot::is_on_its_way) {
+                if let Some(slot) = self.pick(index, Slot::is_in_flight) {
                     self.drop(slot);
                 }
             }
-            Step::Use(index, deed) => {
-                if let Some(slot) = self.pick(index, |slot| !slot.is_on_its_way()) {
-                    self.use_up(slot, *deed);
+            Step::Use(index, action) => {
+                if let Some(slot) = self.pick(index, |slot| !slot.is_in_flight()) {
+                    self.use_token(slot, *action);
                 }
             }
             Step::Advance(time) => tokio::time::advance(*time).await,
@@ -146,19 +147,19 @@ impl World {
         }
     }
 
-    /// Ends everything, and drains.
+    /// Ends all calls, drops all tokens, and drains.
     async fn finish(&mut self, program: &Program) {
         while let Some(slot) = self.slots.pop() {
-            if slot.is_on_its_way() && program.awaits_rest {
+            if slot.is_in_flight() && program.awaits_calls {
                 self.proceed(slot, true).await;
             } else {
                 self.drop(slot);
             }
         }
-        if program.cuts_short {
+        if program.drains_at_once {
             self.layer.drain(Duration::ZERO).await;
         }
-        let report = self.layer.drain(AMPLE).await;
+        let report = self.layer.drain(DRAIN_LIMIT).await;
         self.shown += &format!("{report:?} {:?}", self.layer);
         for report in self.reports() {
             self.shown += &report.shown;
@@ -168,12 +169,12 @@ impl World {
     }
 
     fn start(&mut self, call: &Call) {
-        let number = self.answers.len();
+        let number = self.results.len();
         self.plans.lock().unwrap().push(call.clone());
         let may_replay = call.retrying == Retrying::SettledTimeouts;
-        self.answers.push(Answer {
+        self.results.push(CallResult {
             may_replay,
-            ..Answer::default()
+            ..CallResult::default()
         });
         let plans = Arc::clone(&self.plans);
         let client = self.client.get_or_insert_with(|| {
@@ -184,7 +185,7 @@ impl World {
             .settle(self.layer.clone())
             .retry(self.retry.clone())
             .max_response_bytes(4096)
-            .wire_layer(layer_fn(move |inner| MakesUp {
+            .wire_layer(layer_fn(move |inner| Interceptor {
                 inner,
                 plans: Arc::clone(&plans),
             }))
@@ -209,7 +210,7 @@ impl World {
 
 impl Report {
     fn of(event: &SettleEvent) -> Self {
-        let CallNumber(call) = *event.extensions().get().expect("whose call it was");
+        let CallNumber(call) = *event.extensions().get().expect("a call has a number");
         Self {
             call,
             end: event.end(),
@@ -221,8 +222,8 @@ impl Report {
 
 fn request(number: usize, call: &Call) -> ActorTokenRequest {
     let mut create = CreateActorToken::new(USER, Actor::new("user_admin"));
-    if let Some(life) = call.life {
-        create = create.expires_in(life);
+    if let Some(lifetime) = call.lifetime {
+        create = create.expires_in(lifetime);
     }
     let mut request = ActorTokenRequest::create(create);
     request.extensions_mut().insert(CallNumber(number));
@@ -233,7 +234,7 @@ fn request(number: usize, call: &Call) -> ActorTokenRequest {
         request = request.attempt_timeout(limit);
     }
     match call.retrying {
-        Retrying::AsUsual => request,
+        Retrying::Default => request,
         Retrying::Never => request.retry(RetryConfig::disabled()),
         Retrying::SettledTimeouts => {
             request.retry(RetryConfig::default().retry_settled_timeouts(true))
@@ -241,13 +242,13 @@ fn request(number: usize, call: &Call) -> ActorTokenRequest {
     }
 }
 
-fn answer(call: &Call, asked: Asked) -> Exchange {
-    let script = match asked.kind {
+fn respond(call: &Call, received: ReceivedRequest) -> Exchange {
+    let script = match received.kind {
         OperationKind::Create => &call.creates,
         _ => &call.revokes,
     };
     script
-        .get(asked.before)
+        .get(received.earlier)
         .cloned()
         .unwrap_or_else(Exchange::prompt)
 }

@@ -65,7 +65,7 @@ pub(crate) fn attempt() -> Request<Body> {
 
 pub(crate) type ReadyResponse = Ready<Result<FullResponse, BoxError>>;
 
-/// A transport whose futures show their response.
+/// A transport with futures that show the response in `Debug`.
 #[derive(Clone, Debug)]
 pub(crate) struct RevealingTransport;
 

@@ -25,7 +25,7 @@ struct Log {
     requests: Vec<RawRequest>,
 }
 
-/// A request as it was on the wire.
+/// A request on the wire.
 #[derive(Clone)]
 pub(crate) struct RawRequest {
     /// The number of its connection, counted from one.
@@ -40,7 +40,7 @@ pub(crate) struct RawRequest {
 pub(crate) const SILENCE: &str = "";
 
 impl RawServer {
-    pub(crate) async fn answering(responses: impl IntoIterator<Item = impl Into<String>>) -> Self {
+    pub(crate) async fn responding(responses: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let log = Arc::new(Mutex::new(Log {

@@ -1,4 +1,4 @@
-//! A settle hook that records what it is called with.
+//! A settle hook that records its events.
 
 #![allow(dead_code, reason = "no test binary needs all of it")]
 
@@ -9,7 +9,7 @@ use std::{
 
 use clerk_actor_tokens::layer::settle::{SettleEnd, SettleEvent};
 
-/// How a token ended, its id if that is known, and until when it can be used.
+/// The end of a token, its id if it is known, and the time until which it can be used.
 pub(crate) type Report = (SettleEnd, Option<String>, Option<SystemTime>);
 
 #[derive(Clone, Default)]

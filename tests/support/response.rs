@@ -1,4 +1,4 @@
-//! A response as a transport returns it.
+//! Responses of a transport.
 
 use bytes::Bytes;
 use http::Response;

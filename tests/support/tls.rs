@@ -1,6 +1,6 @@
 //! Servers with a self-signed certificate.
 
-#![allow(dead_code, reason = "not every test needs all of it")]
+#![allow(dead_code, reason = "no test binary needs all of it")]
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use tokio_rustls::rustls::{
     version::{TLS12, TLS13},
 };
 
-/// A certificate that is its own authority, and its key.
+/// A self-signed certificate and its key.
 pub(crate) struct Identity(rcgen::CertifiedKey<rcgen::KeyPair>);
 
 impl Identity {
-    /// The certificate of the host with this name.
+    /// Creates a certificate for this host name.
     pub(crate) fn of(name: &str) -> Self {
         Self(rcgen::generate_simple_self_signed([name.to_owned()]).unwrap())
     }
@@ -37,12 +37,12 @@ impl Identity {
         pem("PRIVATE KEY", &self.0.signing_key.serialize_der())
     }
 
-    /// The settings of a transport that trusts the certificate.
+    /// Returns the settings of a transport that trusts the certificate.
     pub(crate) fn trusted(&self) -> TransportConfig {
         TransportConfig::default().root_certificate_der(self.der().to_vec())
     }
 
-    /// The settings of a server that speaks this protocol.
+    /// Returns the settings of a server that speaks this protocol.
     pub(crate) fn server(&self, protocol: &[u8]) -> ServerConfig {
         let mut config = builder(&[&TLS12, &TLS13])
             .with_no_client_auth()

@@ -16,27 +16,27 @@ use tower::{
 
 /// Retries once after an error that `retries` accepts.
 #[derive(Clone)]
-pub(crate) struct RetryOnce {
+pub(crate) struct RetryOnce<F = fn(&BoxError) -> bool> {
     left: bool,
-    retries: fn(&BoxError) -> bool,
+    retries: F,
 }
 
-impl RetryOnce {
+impl<E> RetryOnce<fn(&E) -> bool> {
     /// Retries once after any failure, even of a create that may have minted a token.
     pub(crate) fn always() -> RetryLayer<Self> {
         Self::after(|_| true)
     }
 
-    pub(crate) fn after(retries: fn(&BoxError) -> bool) -> RetryLayer<Self> {
+    pub(crate) fn after(retries: fn(&E) -> bool) -> RetryLayer<Self> {
         let left = true;
         RetryLayer::new(Self { left, retries })
     }
 }
 
-impl<Q: Clone, T> Policy<Q, T, BoxError> for RetryOnce {
+impl<Q: Clone, T, E> Policy<Q, T, E> for RetryOnce<fn(&E) -> bool> {
     type Future = Ready<()>;
 
-    fn retry(&mut self, _: &mut Q, result: &mut Result<T, BoxError>) -> Option<Ready<()>> {
+    fn retry(&mut self, _: &mut Q, result: &mut Result<T, E>) -> Option<Ready<()>> {
         let failed = result.as_ref().is_err_and(self.retries);
         (failed && std::mem::take(&mut self.left)).then(|| ready(()))
     }

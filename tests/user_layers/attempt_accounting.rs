@@ -25,7 +25,7 @@ use tower::{
 use crate::{
     LONG, SECOND, claim,
     support::{
-        peer::{self, Effect, Exchange, Head, Pause, Peer, numbered},
+        peer::{self, Delay, Effect, Exchange, Head, Peer, numbered},
         tower_policies,
     },
 };
@@ -46,9 +46,9 @@ struct Tokens {
 /// with 200s. Every revoke takes a second.
 fn over(plans: &[Exchange]) -> (Peer, ClientBuilder<Layers, CustomTransport<Peer>>) {
     let plans = plans.to_vec();
-    let peer = Peer::new(move |asked| match asked.kind {
+    let peer = Peer::new(move |received| match received.kind {
         OperationKind::Create => {
-            let plan = plans.get(asked.before).cloned();
+            let plan = plans.get(received.earlier).cloned();
             plan.unwrap_or_else(Exchange::prompt)
         }
         _ => after(SECOND),
@@ -60,7 +60,7 @@ fn over(plans: &[Exchange]) -> (Peer, ClientBuilder<Layers, CustomTransport<Peer
 /// Returns a 200 whose head arrives after this time. The token is minted at once.
 fn after(time: Duration) -> Exchange {
     Exchange {
-        before_head: Pause::time(time),
+        before_head: Delay::time(time),
         ..Exchange::prompt()
     }
 }
@@ -461,7 +461,7 @@ async fn token_of_a_spawned_attempt_is_revoked_when_its_caller_is_dropped() {
 async fn spawned_attempt_cannot_be_sent_after_its_call_was_not_sent() {
     for request in [create, revoke] {
         let slow = Exchange {
-            before_taking: Pause::time(2 * SECOND),
+            before_taking: Delay::time(2 * SECOND),
             ..Exchange::prompt()
         };
         // A peer that takes every body late.

@@ -9,7 +9,7 @@ use crate::{
     attempt_layers::keeping,
     claim, create, late, numbered, playing, prompt, revoke, revoked, sent,
     support::{
-        peer::{Content, Exchange, Pause, Peer},
+        peer::{Content, Delay, Exchange, Peer},
         tower_policies::hedged,
     },
     without_retry,
@@ -114,7 +114,7 @@ async fn hedged_attempts_do_not_mix_their_response_bytes() {
     for request in [create, revoke] {
         let peer = Peer::new(|_| Exchange {
             frames: 4,
-            before_frame: Pause::time(SECOND / 100),
+            before_frame: Delay::time(SECOND / 100),
             ..Exchange::prompt()
         });
         let client = without_retry(peer)
@@ -127,11 +127,11 @@ async fn hedged_attempts_do_not_mix_their_response_bytes() {
 
 #[tokio::test(start_paused = true)]
 async fn response_of_a_spawned_attempt_is_not_mixed_into_the_returned_one() {
-    let peer = Peer::new(|asked| Exchange {
+    let peer = Peer::new(|received| Exchange {
         frames: 2,
-        before_frame: match asked.before {
-            0 => Pause::time(SECOND),
-            _ => Pause::time(SECOND / 2),
+        before_frame: match received.earlier {
+            0 => Delay::time(SECOND),
+            _ => Delay::time(SECOND / 2),
         },
         ..Exchange::prompt()
     });
@@ -148,7 +148,7 @@ async fn response_of_a_spawned_attempt_is_not_mixed_into_the_returned_one() {
 
 #[tokio::test(start_paused = true)]
 async fn hedged_revoke_succeeds_when_its_second_attempt_is_already_revoked() {
-    let peer = Peer::new(|asked| match asked.before {
+    let peer = Peer::new(|received| match received.earlier {
         0 => late(),
         _ => Exchange {
             content: Content::CannotBeRevoked("revoked"),

@@ -18,7 +18,7 @@ use tower::{
 
 use crate::{
     LONG, SECOND, Settling, create, late, playing, prompt, revoked, sent, spawned,
-    support::peer::{Exchange, Pause, Peer},
+    support::peer::{Delay, Exchange, Peer},
     without_retry,
 };
 
@@ -139,7 +139,7 @@ async fn lost_connection(request: Request<Body>) -> Result<(), BoxError> {
 #[tokio::test(start_paused = true)]
 async fn attempt_begun_by_hand_cannot_be_sent_after_not_sent_was_reported() {
     let peer = Peer::new(|_| Exchange {
-        before_taking: Pause::time(2 * SECOND),
+        before_taking: Delay::time(2 * SECOND),
         ..Exchange::prompt()
     });
     let json = JsonLayer::new().layer(by_hand(peer.clone()));

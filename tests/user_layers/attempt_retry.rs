@@ -13,7 +13,7 @@ use crate::{
     LONG, SECOND, Settling, UNKNOWN, claim, create, failed, key, late, playing, prompt, revoke,
     revoked, sent, spawned,
     support::{
-        peer::{End, Exchange, Head, Pause, Peer},
+        peer::{Delay, End, Exchange, Head, Peer},
         tower_policies::RetryOnce,
     },
     unconnected_at_first, without_retry,
@@ -121,11 +121,11 @@ async fn retried_attempt_does_not_mix_its_bytes_with_those_of_the_previous_one()
         (revoke(), vec![]),
     ] {
         let settling = Settling::new();
-        let peer = Peer::new(|asked| Exchange {
+        let peer = Peer::new(|received| Exchange {
             frames: 2,
-            before_frame: match asked.before {
-                0 => Pause::time(SECOND * 7 / 10),
-                _ => Pause::default(),
+            before_frame: match received.earlier {
+                0 => Delay::time(SECOND * 7 / 10),
+                _ => Delay::default(),
             },
             ..Exchange::prompt()
         });

@@ -15,7 +15,7 @@ use crate::{
     LONG, SECOND, Settling, claim, create, delayed, key, late, playing, prompt, revoke, revoked,
     sent, silent, spawned,
     support::{
-        peer::{Effect, Exchange, Head, Pause, Peer},
+        peer::{Delay, Effect, Exchange, Head, Peer},
         tower_policies::RetryOnce,
     },
     unconnected_at_first, was_not_sent, without_retry,
@@ -28,7 +28,7 @@ fn cloned(request: ActorTokenRequest) -> ActorTokenRequest {
 #[tokio::test(start_paused = true)]
 async fn spawned_call_cannot_send_after_not_sent_was_reported() {
     let peer = Peer::new(|_| Exchange {
-        before_taking: Pause::time(2 * SECOND),
+        before_taking: Delay::time(2 * SECOND),
         ..Exchange::prompt()
     });
     let client = ClientBuilder::over(key(), peer.clone())
@@ -118,7 +118,7 @@ async fn buffered_call_that_is_cancelled_is_settled() {
         (late(), vec![revoked("act_0")]),
         (
             Exchange {
-                before_taking: Pause::time(5 * SECOND),
+                before_taking: Delay::time(5 * SECOND),
                 ..Exchange::prompt()
             },
             vec![],
@@ -139,7 +139,7 @@ async fn buffered_call_that_is_cancelled_is_settled() {
 
 #[tokio::test(start_paused = true)]
 async fn spawned_revoke_that_may_have_been_sent_continues_after_the_timeout() {
-    let peer = Peer::new(|asked| match asked.before {
+    let peer = Peer::new(|received| match received.earlier {
         0 => Exchange {
             head: Head::Hang,
             effect: Effect::Never,

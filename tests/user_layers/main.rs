@@ -75,8 +75,8 @@ fn silent() -> Peer {
 /// A peer that responds to the creates of a call with these exchanges, one after the other, and to other
 /// requests at once.
 fn playing<const N: usize>(exchanges: [Exchange; N]) -> Peer {
-    Peer::new(move |asked| match exchanges.get(asked.before) {
-        Some(exchange) if asked.kind == OperationKind::Create => exchange.clone(),
+    Peer::new(move |received| match exchanges.get(received.earlier) {
+        Some(exchange) if received.kind == OperationKind::Create => exchange.clone(),
         _ => Exchange::prompt(),
     })
 }
@@ -92,7 +92,7 @@ fn failed(head: Head) -> Exchange {
 
 fn late() -> Exchange {
     Exchange {
-        before_head: support::peer::Pause::time(5 * SECOND),
+        before_head: support::peer::Delay::time(5 * SECOND),
         ..Exchange::prompt()
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     SECOND, claim, create, playing, prompt, revoke, sent, silent,
     support::{
         capture::Capture,
-        peer::{Exchange, Pause, Peer},
+        peer::{Delay, Exchange, Peer},
         tower_policies::RetryOnce,
     },
     unconnected_at_first, was_not_sent, without_retry,
@@ -76,7 +76,7 @@ async fn call_that_one_client_did_not_send_is_sent_by_another() {
 #[tokio::test(start_paused = true)]
 async fn failed_client_does_not_withdraw_the_request_of_another() {
     let slow = Peer::new(|_| Exchange {
-        before_taking: Pause::time(2 * SECOND),
+        before_taking: Delay::time(2 * SECOND),
         ..Exchange::prompt()
     });
     let second = without_retry(slow).build().unwrap();
@@ -116,7 +116,7 @@ async fn timeout_around_an_inner_client_reports_what_that_client_sent() {
         (silent(), Outcome::Unknown),
         (
             playing([Exchange {
-                before_taking: Pause::time(2 * SECOND),
+                before_taking: Delay::time(2 * SECOND),
                 ..Exchange::prompt()
             }]),
             Outcome::NotSent,

@@ -21,7 +21,7 @@ use crate::{
     LONG, SECOND, Settling, UNKNOWN, calls, claim, create, failed, key, late, playing, prompt,
     revoked, sent, silent, spawned,
     support::{
-        peer::{End, Exchange, Head, Pause, PeerBody},
+        peer::{Delay, End, Exchange, Head, PeerBody},
         response::response,
         scripted::Scripted,
     },
@@ -33,7 +33,7 @@ const TOKEN: &str = r#"{"id":"act_0","user_id":"user_subject","status":"pending"
 #[tokio::test(start_paused = true)]
 async fn spawning_wire_layer_loses_no_token() {
     let slow_to_send = Exchange {
-        before_taking: Pause::time(5 * SECOND),
+        before_taking: Delay::time(5 * SECOND),
         ..Exchange::prompt()
     };
     for (retry, first, returned, reports) in [
@@ -63,7 +63,7 @@ async fn spawning_wire_layer_loses_no_token() {
 #[tokio::test(start_paused = true)]
 async fn request_that_waits_in_a_buffer_is_not_sent_after_its_attempt() {
     let peer = playing([Exchange {
-        before_taking: Pause::time(5 * SECOND),
+        before_taking: Delay::time(5 * SECOND),
         ..Exchange::prompt()
     }]);
     let client = ClientBuilder::over(key(), peer.clone())

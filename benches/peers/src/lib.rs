@@ -1,6 +1,6 @@
 //! The cost of a call over loopback, compared with hyper-util, reqwest, clerk-rs and Clerk's Python SDK.
 //!
-//! The server is a process of its own and responds to every create with the same bytes.
+//! The server runs in its own process and responds to every create with the same bytes.
 
 mod bare;
 mod hand_written;

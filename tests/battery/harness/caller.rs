@@ -1,4 +1,4 @@
-//! Who calls: how the client of a row is configured, and each of its calls.
+//! The client of a row, and its calls.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,14 +11,14 @@ use tokio::time::Instant;
 use tower::util::MapRequestLayer;
 
 use super::{
+    interceptor::Intercept,
     run::Run,
     script::{Op, Seen},
-    settling::{CALL, Log, Split},
-    wire::MakeUp,
+    split::{CALL, Log, Split},
 };
 use crate::search::MARKER;
 
-/// Everything that a caller chooses; by default what a client chooses by itself.
+/// The settings of a client and the layers of its caller. The defaults are those of a client.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) base_url: String,
@@ -26,12 +26,12 @@ pub(crate) struct Caller {
     pub(crate) call_timeout: Duration,
     pub(crate) attempt_timeout: Duration,
     pub(crate) retry: RetryConfig,
-    /// The id that a revoke is for.
+    /// The token of a revoke.
     pub(crate) id: String,
-    /// What a layer of the caller's own makes of the headers of every attempt.
+    /// A wire layer of the caller that changes the headers of each attempt.
     pub(crate) layer: fn(&mut HeaderMap),
-    /// When a wire layer of the caller responds by itself.
-    pub(crate) make_up: MakeUp,
+    /// A wire layer of the caller that may respond instead of the transport.
+    pub(crate) intercept: Intercept,
 }
 
 impl Default for Caller {
@@ -44,7 +44,7 @@ impl Default for Caller {
             retry: RetryConfig::default(),
             id: "act_1".into(),
             layer: |_| (),
-            make_up: MakeUp::Never,
+            intercept: Intercept::Never,
         }
     }
 }
@@ -67,12 +67,12 @@ impl Caller {
                 layer(request.headers_mut());
                 request
             }))
-            .wire_layer(self.make_up.layer())
+            .wire_layer(self.intercept.layer())
             .build()
             .unwrap()
     }
 
-    /// Makes the call with this number.
+    /// Makes a call with this number.
     pub(crate) async fn call(
         &self,
         client: &Client,
@@ -80,7 +80,7 @@ impl Caller {
         number: usize,
     ) -> Result<ActorToken, Error> {
         let request = match op {
-            // The body is as secret as the key.
+            // The body holds a secret, like the key.
             Op::Create => {
                 let actor = Actor::new("user_2").claim("reason", MARKER);
                 CreateActorToken::new("user_1", actor).into()
@@ -95,7 +95,7 @@ impl Caller {
         Ok(token)
     }
 
-    /// Makes one call of a client of its own.
+    /// Builds a client and makes one call.
     pub(crate) async fn run(
         &self,
         op: Op,
@@ -106,7 +106,7 @@ impl Caller {
         let begun = Instant::now();
         let results = vec![self.call(&client, op, 0).await];
         let took = begun.elapsed();
-        // Where time is real, nobody waits for what a peer keeps hanging.
+        // Short, because the clock is real in some rows and the peer may hang.
         client.drain(Duration::from_millis(50)).await;
         Run {
             op,

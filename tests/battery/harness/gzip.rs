@@ -1,22 +1,22 @@
-//! As much of gzip as a server needs that compresses unasked.
+//! A minimal gzip encoder.
 
-/// How many spaces one repetition stands for, and so eight of them, in 13 bytes.
+/// The number of spaces in eight repetitions, which take 13 bytes.
 const EIGHT: u64 = 8 * 258;
 
-/// `text`, compressed.
+/// Compresses `text`.
 pub(crate) fn compressed(text: &[u8]) -> Vec<u8> {
     followed_by(text, 0, !text.iter().fold(!0, |sum, byte| crc(sum, *byte)))
 }
 
-/// `text`, followed by so many spaces; a checksum of them all would take a test too long, and comes
-/// too late for whoever unpacks them.
+/// Compresses `text` and this many spaces. The checksum is invalid, because its computation takes too long. A
+/// decoder reads it after all spaces.
 pub(crate) fn bomb(text: &[u8], spaces: u64) -> Vec<u8> {
     followed_by(text, spaces.div_ceil(EIGHT), 0)
 }
 
 fn followed_by(text: &[u8], eights: u64, checksum: u32) -> Vec<u8> {
     let mut bits = Bits::default();
-    // A block of stored text, then one of repetitions of its last byte, in fixed codes.
+    // A block of stored text, then a block of repetitions of its last byte, in fixed codes.
     bits.push(0b000, 3);
     bits.align();
     let length = u16::try_from(text.len()).unwrap();
@@ -26,7 +26,7 @@ fn followed_by(text: &[u8], eights: u64, checksum: u32) -> Vec<u8> {
     bits.push(0b011, 3);
     if eights > 0 {
         for _ in 0..8 {
-            // Code 285, a length of 258, with its bits the other way round; a distance of one.
+            // Code 285, a length of 258, with its bits reversed. Then a distance of one.
             bits.push(0b1010_0011, 8);
             bits.push(0, 5);
         }

@@ -1,4 +1,4 @@
-//! As much of HTTP/2's framing as a script needs, on raw bytes.
+//! The frames of HTTP/2 that scripts need.
 
 use std::io;
 
@@ -16,7 +16,7 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
 
-/// The largest frame that a client accepts unasked.
+/// The largest frame that a client accepts by default.
 const LARGEST: usize = 1 << 14;
 
 pub(crate) const MAX_CONCURRENT_STREAMS: u16 = 3;
@@ -50,13 +50,13 @@ pub(crate) fn go_away(last_stream: u32, code: u32) -> Vec<u8> {
     )
 }
 
-/// An answer with this status and body.
-pub(crate) fn answer(stream: u32, status: u16, body: &[u8]) -> Vec<u8> {
-    answer_with(stream, status, &[], body)
+/// A response with this status and body.
+pub(crate) fn response(stream: u32, status: u16, body: &[u8]) -> Vec<u8> {
+    response_with(stream, status, &[], body)
 }
 
 /// The same with these headers.
-pub(crate) fn answer_with(
+pub(crate) fn response_with(
     stream: u32,
     status: u16,
     headers: &[(&str, &str)],
@@ -75,7 +75,7 @@ pub(crate) fn head(stream: u32, status: u16) -> Vec<u8> {
     head_with(stream, &status.to_string(), &[])
 }
 
-/// A head with these headers, whatever they are.
+/// A head with these headers, which may be invalid.
 pub(crate) fn head_with(stream: u32, status: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     let block = block(status, headers);
     let mut parts: Vec<_> = block.chunks(LARGEST).collect();
@@ -94,19 +94,19 @@ pub(crate) fn head_with(stream: u32, status: &str, headers: &[(&str, &str)]) -> 
     frames
 }
 
-/// The beginning of a head that does not end.
+/// The first frame of a head that does not end.
 pub(crate) fn begun_head(stream: u32, status: &str) -> Vec<u8> {
     frame(HEADERS, 0, stream, &block(status, &[]))
 }
 
-/// More of a head that does not end.
+/// A further frame of a head that does not end.
 pub(crate) fn more_of_head(stream: u32) -> Vec<u8> {
     frame(CONTINUATION, 0, stream, &literal(b"x", b"y"))
 }
 
 /// A head in HPACK.
 fn block(status: &str, headers: &[(&str, &str)]) -> Vec<u8> {
-    // A literal whose name is that of entry 8 of the static table, `:status`.
+    // A literal with the name of entry 8 of the static table, `:status`.
     let mut block = vec![0x08];
     block.extend(text(status.as_bytes()));
     for (name, value) in headers {
@@ -142,7 +142,7 @@ pub(crate) fn end(stream: u32) -> Vec<u8> {
     frame(DATA, END_STREAM, stream, &[])
 }
 
-/// The beginning of a body that does not end.
+/// A frame of a body that does not end.
 pub(crate) fn data(stream: u32, body: &[u8]) -> Vec<u8> {
     frame(DATA, 0, stream, body)
 }
@@ -155,7 +155,7 @@ pub(crate) fn settings(settings: &[(u16, u32)]) -> Vec<u8> {
     frame(SETTINGS, 0, 0, &settings)
 }
 
-/// The server's side of the handshake.
+/// Performs the server's side of the handshake.
 pub(crate) async fn begin<C>(connection: &mut C, settings: &[(u16, u32)]) -> io::Result<()>
 where
     C: AsyncRead + AsyncWrite + Unpin,

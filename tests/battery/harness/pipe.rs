@@ -1,5 +1,4 @@
-//! A world without sockets: connections are in-memory pipes and the clock is paused, so that a time
-//! limit of ten seconds costs nothing.
+//! Connections as in-memory pipes, for rows with a paused clock.
 
 use std::{
     future::{Ready, ready},
@@ -27,12 +26,12 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tower::Service;
 
 use super::{
-    over::Over,
     script::{self, Op, Seen, Step, play},
-    settling::{Log, Split},
+    split::{Log, Split},
+    transport_kind::TransportKind,
 };
 
-/// Connects to a peer that plays the next script on every connection, the last one for ever.
+/// Connects to a peer that plays the next script on each connection, and repeats the last one.
 #[derive(Clone)]
 pub(crate) struct PipeConnector {
     scripts: Arc<Mutex<Vec<Vec<Step>>>>,
@@ -42,9 +41,9 @@ pub(crate) struct PipeConnector {
     seen: Arc<Seen>,
 }
 
-/// A transport over pipes that hold so many bytes, configured like the default one.
+/// Returns a transport over pipes that hold this many bytes, configured like the default one.
 pub(crate) fn transport(
-    over: Over,
+    over: TransportKind,
     scripts: Vec<Vec<Step>>,
     op: Op,
     http2: bool,
@@ -59,19 +58,19 @@ pub(crate) fn transport(
         seen: Arc::clone(&seen),
     };
     let split = match over {
-        Over::Client => {
+        TransportKind::Hyper => {
             let client: Client<_, Body> = Client::builder(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .pool_timer(TokioTimer::new())
                 .build(connector);
             Split::new(op, client)
         }
-        Over::Pool => Split::new(op, pool(connector)),
+        TransportKind::Pooled => Split::new(op, pool(connector)),
     };
     (split, seen)
 }
 
-/// The default transport over another connector.
+/// Returns the default transport over another connector.
 pub(crate) fn pool<C>(connector: C) -> PooledTransport<C, Body> {
     pooled_transport::Builder::new()
         .before_send(

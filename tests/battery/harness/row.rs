@@ -1,4 +1,4 @@
-//! A row: a script for the peer, and what must come of it.
+//! A row: a script for the peer, and the expected results.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -10,40 +10,45 @@ use tokio::time::Instant;
 use super::{
     caller::Caller,
     checks::Check,
-    over::Over,
     pipe,
-    run::{Run, Want},
+    run::{Expected, Run},
     script::{Op, Step},
+    transport_kind::TransportKind,
 };
 
-/// Long enough for everything to be settled; the clock is paused.
-const AMPLE: Duration = Duration::from_secs(600);
+/// Long enough to settle every token. The clock is paused.
+const DRAIN_LIMIT: Duration = Duration::from_secs(600);
 
 pub(crate) struct Row {
     pub(crate) name: String,
-    pub(crate) over: Over,
+    pub(crate) over: TransportKind,
     pub(crate) http2: bool,
-    /// Whether a call that goes well comes first, on the same connection.
+    /// Makes a successful call first, on the same connection.
     pub(crate) warm: bool,
-    /// How many calls are made at once; each must end alike, and the requests are those of all.
+    /// The number of concurrent calls. All must end in the same way, and their requests are added up.
     pub(crate) calls: usize,
-    /// How many bytes a connection holds that nobody has read.
+    /// The number of unread bytes that a connection holds.
     pub(crate) pipe: usize,
     pub(crate) caller: Caller,
-    /// One script a connection; the last one is played for ever.
+    /// One script for each connection. Further connections play the last one.
     pub(crate) scripts: Vec<Vec<Step>>,
-    pub(crate) create: Want,
-    pub(crate) revoke: Want,
-    /// What becomes of a revoke over the pool, if it is something else.
-    pub(crate) revoke_over_pool: Option<Want>,
+    pub(crate) create: Expected,
+    pub(crate) revoke: Expected,
+    /// The result of a revoke over the pooled transport, if it differs.
+    pub(crate) pooled_revoke: Option<Expected>,
     pub(crate) also: Vec<Check>,
 }
 
-/// A row on HTTP/1.1 whose every connection plays the same script.
-pub(crate) fn row(name: impl Into<String>, script: Vec<Step>, create: Want, revoke: Want) -> Row {
+/// A row over HTTP/1.1 with the same script for each connection.
+pub(crate) fn row(
+    name: impl Into<String>,
+    script: Vec<Step>,
+    create: Expected,
+    revoke: Expected,
+) -> Row {
     Row {
         name: name.into(),
-        over: Over::default(),
+        over: TransportKind::default(),
         http2: false,
         warm: false,
         calls: 1,
@@ -52,68 +57,73 @@ pub(crate) fn row(name: impl Into<String>, script: Vec<Step>, create: Want, revo
         scripts: vec![script],
         create,
         revoke,
-        revoke_over_pool: None,
+        pooled_revoke: None,
         also: Vec::new(),
     }
 }
 
-/// The same on HTTP/2.
-pub(crate) fn row2(name: impl Into<String>, script: Vec<Step>, create: Want, revoke: Want) -> Row {
+/// The same over HTTP/2.
+pub(crate) fn row2(
+    name: impl Into<String>,
+    script: Vec<Step>,
+    create: Expected,
+    revoke: Expected,
+) -> Row {
     let http2 = [vec![Step::Http2(&[])], script].concat();
     row(name, http2, create, revoke).over_http2()
 }
 
 impl Row {
     /// Runs over another transport.
-    pub(crate) fn over(mut self, over: Over) -> Self {
+    pub(crate) fn over(mut self, over: TransportKind) -> Self {
         self.over = over;
         self
     }
 
-    /// The client takes every connection for one of HTTP/2, whatever the script says.
+    /// The client uses HTTP/2 on each connection.
     pub(crate) fn over_http2(mut self) -> Self {
         self.http2 = true;
         self
     }
 
-    /// A call that goes well comes first; the script must answer it, and its request is not counted.
-    pub(crate) fn after_a_good_call(mut self) -> Self {
+    /// Makes a successful call first. The script must respond to it, and its request is not counted.
+    pub(crate) fn after_successful_call(mut self) -> Self {
         self.warm = true;
         self
     }
 
-    /// So many calls are made at once.
+    /// Makes this many concurrent calls.
     pub(crate) fn calls(mut self, calls: usize) -> Self {
         self.calls = calls;
         self
     }
 
-    /// Connections hold so many bytes only.
+    /// Limits the unread bytes that a connection holds.
     pub(crate) fn pipe(mut self, bytes: usize) -> Self {
         self.pipe = bytes;
         self
     }
 
-    /// Somebody calls who is not content with what a client chooses.
-    pub(crate) fn by(mut self, caller: Caller) -> Self {
+    /// Uses other settings than the defaults.
+    pub(crate) fn with_caller(mut self, caller: Caller) -> Self {
         self.caller = caller;
         self
     }
 
-    /// Over the pool, which makes another connection where one of HTTP/2 gives no answers, this becomes of
-    /// a revoke.
-    pub(crate) fn revoked_over_pool(mut self, want: Want) -> Self {
-        self.revoke_over_pool = Some(want);
+    /// Sets the result of a revoke over the pooled transport, which replaces an HTTP/2 connection that does not
+    /// reply to pings.
+    pub(crate) fn pooled_revoke(mut self, expected: Expected) -> Self {
+        self.pooled_revoke = Some(expected);
         self
     }
 
-    /// Something else is wanted, too.
+    /// Adds a check.
     pub(crate) fn also(mut self, check: Check) -> Self {
         self.also.push(check);
         self
     }
 
-    /// Further connections play these scripts in turn.
+    /// Adds the script of the next connection.
     pub(crate) fn then(mut self, script: Vec<Step>) -> Self {
         let http2 = if self.http2 {
             vec![Step::Http2(&[])]
@@ -124,15 +134,15 @@ impl Row {
         self
     }
 
-    /// Runs it for both operations.
+    /// Runs the row for both operations.
     pub(crate) fn check(&self) -> Result<(), String> {
         let revoke = match self.over {
-            Over::Pool => self.revoke_over_pool.unwrap_or(self.revoke),
-            Over::Client => self.revoke,
+            TransportKind::Pooled => self.pooled_revoke.unwrap_or(self.revoke),
+            TransportKind::Hyper => self.revoke,
         };
-        for (op, want) in [(Op::Create, self.create), (Op::Revoke, revoke)] {
+        for (op, expected) in [(Op::Create, self.create), (Op::Revoke, revoke)] {
             let run = paused(self.run(op))?.map_err(|why| format!("{op:?}: {why}"))?;
-            run.judge(want)
+            run.judge(expected)
                 .and_then(|()| self.also.iter().try_for_each(|check| check(&run)))
                 .map_err(|why| format!("{op:?}: {why}"))?;
         }
@@ -162,7 +172,7 @@ impl Row {
             results.push(call.await.map_err(|error| error.to_string())?);
         }
         let took = begun.elapsed();
-        client.drain(AMPLE).await;
+        client.drain(DRAIN_LIMIT).await;
         Ok(Run {
             op,
             results,
@@ -174,7 +184,7 @@ impl Row {
     }
 }
 
-/// Runs something on a runtime of its own, whose clock goes on as soon as everybody waits for it.
+/// Runs a future on a new runtime with a paused clock, which advances when all tasks are idle.
 pub(crate) fn paused<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,4 +1,4 @@
-//! What came of a row, and what holds for every one.
+//! The result of a row, and the checks of every row.
 
 use std::{
     error::Error as StdError,
@@ -10,17 +10,17 @@ use clerk_actor_tokens::{ActorToken, Error, Outcome};
 
 use super::{
     script::{Op, Seen},
-    settling::{Log, settled},
+    split::{Log, settled},
 };
 use crate::search::form_in;
 
-/// How a call must end.
+/// The end of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Token,
     Failure(Outcome),
-    /// However it ends, as long as the peer saw no more requests than a safe client sends, and no
-    /// more than are wanted, zero being no bound.
+    /// Any end, if the peer received at most the requests that a safe client sends. The expected number is
+    /// another limit, unless it is zero.
     Safe,
 }
 
@@ -30,22 +30,22 @@ pub(crate) const RJ: End = End::Failure(Outcome::Rejected);
 pub(crate) const UN: End = End::Failure(Outcome::Unknown);
 pub(crate) const AP: End = End::Failure(Outcome::Applied);
 
-/// How a call must end, and how many whole requests the peer must have seen.
-pub(crate) type Want = (End, u32);
+/// The end of a call, and the number of complete requests that the peer received.
+pub(crate) type Expected = (End, u32);
 
-/// What came of a row for one operation.
+/// The result of a row for one operation.
 pub(crate) struct Run {
     pub(crate) op: Op,
     pub(crate) results: Vec<Result<ActorToken, Error>>,
     pub(crate) took: Duration,
-    /// The longest that it may have taken.
+    /// The longest time that the calls may take.
     pub(crate) deadline: Duration,
     pub(crate) seen: Arc<Seen>,
     pub(crate) log: Arc<Log>,
 }
 
 impl Run {
-    /// The first call's error.
+    /// Returns the first error.
     pub(crate) fn error(&self) -> Result<&Error, String> {
         self.errors().next().ok_or_else(|| "no error".into())
     }
@@ -56,12 +56,12 @@ impl Run {
             .filter_map(|result| result.as_ref().err())
     }
 
-    /// Compares what came with what was wanted, and with what holds for every row.
-    pub(crate) fn judge(&self, want: Want) -> Result<(), String> {
+    /// Checks the result against the expected one, and makes the checks of every row.
+    pub(crate) fn judge(&self, expected: Expected) -> Result<(), String> {
         let requests = self.seen.requests.load(Ordering::SeqCst);
         for result in &self.results {
-            reads_well(result)?;
-            judge(self.op, want, result, requests)?;
+            shows_no_secret(result)?;
+            judge(self.op, expected, result, requests)?;
         }
         settled(self.op, &self.results, &self.log)?;
         // A timer may be a tick late.
@@ -75,38 +75,38 @@ impl Run {
 
 fn judge(
     op: Op,
-    (end, requests): Want,
+    (end, requests): Expected,
     result: &Result<ActorToken, Error>,
     seen: u32,
 ) -> Result<(), String> {
-    let came = match result {
+    let actual = match result {
         Ok(_) => End::Token,
         Err(error) => End::Failure(error.outcome()),
     };
     if end == End::Safe {
-        // A create that is not refused is sent once at most; what was seen whole was sent.
+        // A safe client sends a create once, and does not report `NotSent` after a complete request.
         let unsafe_end = op == Op::Create && seen > 1
-            || came == NS && seen > 0
+            || actual == NS && seen > 0
             || requests > 0 && seen > requests;
         return if unsafe_end {
-            Err(format!("{came:?} after {seen} requests"))
+            Err(format!("{actual:?} after {seen} requests"))
         } else {
             Ok(())
         };
     }
-    if came != end || seen != requests {
+    if actual != end || seen != requests {
         let shown = result
             .as_ref()
             .map_or_else(|error| format!("{error:?}"), |_| "Ok".into());
         return Err(format!(
-            "wanted {end:?} after {requests} requests, got {came:?} after {seen}: {shown}"
+            "expected {end:?} after {requests} requests, got {actual:?} after {seen}: {shown}"
         ));
     }
     Ok(())
 }
 
-/// No secret shows, and nothing that a terminal would obey.
-fn reads_well(result: &Result<ActorToken, Error>) -> Result<(), String> {
+/// Checks that the texts of a result contain no secret and no control character.
+fn shows_no_secret(result: &Result<ActorToken, Error>) -> Result<(), String> {
     let mut shown = match result {
         Ok(token) => vec![format!("{token:?} {token:#?}")],
         Err(error) => vec![format!("{error} {error:?} {error:#?}")],

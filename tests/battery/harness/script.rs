@@ -1,4 +1,4 @@
-//! The peer's side of a connection, as a script.
+//! The peer's side of a connection as a script.
 
 use std::{
     future::pending,
@@ -17,50 +17,50 @@ use tokio_rustls::server::TlsStream;
 
 use super::h2_frames;
 
-/// What the peer saw.
+/// The connections and requests that the peer received.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) connections: AtomicU32,
-    /// How many whole requests.
+    /// The number of complete requests.
     pub(crate) requests: AtomicU32,
-    /// Their heads, as far as HTTP/1.1 tells them.
+    /// The heads of HTTP/1.1 requests.
     pub(crate) heads: Mutex<Vec<String>>,
-    /// How many bytes of a flood the client took, and the pipe.
+    /// The bytes of a flood that were written.
     pub(crate) flooded: AtomicUsize,
 }
 
-/// What the peer does next. After its last step it closes the connection.
+/// A step of the peer. After the last one it closes the connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// Reads one whole request, which is then counted.
+    /// Reads one complete request and counts it.
     Request,
-    /// Reads the head of a request, by HTTP/2.
-    Head2,
-    /// Reads this many bytes, or up to the end of the client's.
+    /// Reads the head of an HTTP/2 request.
+    Http2Head,
+    /// Reads this many bytes, or to the end of the connection.
     Bytes(usize),
     /// Writes these bytes.
     Write(Vec<u8>),
-    /// Writes these bytes one by one, each after a pause.
+    /// Writes these bytes one by one, each after a delay.
     Drip(Vec<u8>, Duration),
-    /// Writes these bytes again and again, each time after a pause, for ever.
+    /// Repeats `Drip` without end.
     Repeat(Vec<u8>, Duration),
-    /// Writes all of these bytes at once, again and again, for ever.
+    /// Writes all of these bytes at once, and repeats that without end.
     Flood(Vec<u8>),
-    /// Answers with the token that was asked for, by HTTP/1.1.
-    Answer,
-    /// Answers so by HTTP/2, on this stream.
-    AnswerStream(u32),
+    /// Responds with the requested token over HTTP/1.1.
+    Respond,
+    /// Responds with the requested token over HTTP/2, on this stream.
+    RespondOn(u32),
     /// Begins HTTP/2: reads the preface and sends these settings.
     Http2(&'static [(u16, u32)]),
-    /// Resets the connection: what the client has not read is lost.
+    /// Resets the connection. Bytes that the client has not read are lost.
     Reset,
-    /// Reads, but says nothing any more, and keeps the connection open.
+    /// Reads, writes nothing, and keeps the connection open.
     Hang,
-    /// Does not even read any more.
+    /// Stops reading, and keeps the connection open.
     Stall,
 }
 
-/// Which operation a row is run for.
+/// The operation that a row runs for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     Create,
@@ -68,8 +68,8 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    /// The API's answer, with a marker in place of the credential.
-    pub(crate) fn answer(self) -> &'static str {
+    /// Returns the API's response body, with a marker in place of the credential.
+    pub(crate) fn body(self) -> &'static str {
         match self {
             Self::Create => {
                 r#"{"object":"actor_token","id":"act_1","user_id":"user_1","actor":{"sub":"user_2"},"status":"pending","token":"MARKER","url":"https://x.example/v1/tickets/accept?ticket=MARKER","created_at":1700000000000,"updated_at":1700000000000}"#
@@ -78,7 +78,7 @@ impl Op {
         }
     }
 
-    /// Rewrites a create's response for this operation: the token of a revoke is revoked. The length stays.
+    /// Changes the status in a response to `revoked` if this is a revoke. The length stays the same.
     fn adapt(self, response: &[u8]) -> Vec<u8> {
         const PENDING: &[u8] = br#""status":"pending""#;
         const REVOKED: &[u8] = br#""status":"revoked""#;
@@ -90,30 +90,30 @@ impl Op {
         response
     }
 
-    pub(crate) fn http1_answer(self) -> Vec<u8> {
-        http1(200, "content-type: application/json\r\n", self.answer())
+    pub(crate) fn http1_response(self) -> Vec<u8> {
+        http1(200, "content-type: application/json\r\n", self.body())
     }
 }
 
-/// An HTTP/1.1 answer with a content length.
+/// An HTTP/1.1 response with a content length.
 pub(crate) fn http1(status: u16, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
-/// The same with headers one by one, and a body that may be no text.
+/// The same with a list of headers and a body that may be binary.
 pub(crate) fn http1_with(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let length = body.len();
-    let mut answer = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n");
+    let mut response = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n");
     for (name, value) in headers {
-        answer += &format!("{name}: {value}\r\n");
+        response += &format!("{name}: {value}\r\n");
     }
-    [answer.as_bytes(), b"\r\n", body].concat()
+    [response.as_bytes(), b"\r\n", body].concat()
 }
 
 /// The peer's end of a connection.
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Unpin {
-    /// Makes the end of this connection a reset in place of an orderly one.
+    /// Makes the connection end with a reset.
     fn reset(&mut self);
 }
 
@@ -146,29 +146,29 @@ pub(crate) async fn play<C: Connection>(mut connection: C, script: &[Step], op: 
                     seen.requests.fetch_add(1, Ordering::SeqCst);
                 })
             }
-            Step::Head2 => h2_frames::read_head(&mut connection).await,
+            Step::Http2Head => h2_frames::read_head(&mut connection).await,
             Step::Bytes(count) => {
                 let mut bytes = vec![0; *count];
                 connection.read_exact(&mut bytes).await.map(drop)
             }
             Step::Write(bytes) => connection.write_all(&op.adapt(bytes)).await,
-            Step::Drip(bytes, pause) => drip(&mut connection, &op.adapt(bytes), *pause).await,
-            Step::Repeat(bytes, pause) => loop {
-                if let Err(error) = drip(&mut connection, bytes, *pause).await {
+            Step::Drip(bytes, delay) => drip(&mut connection, &op.adapt(bytes), *delay).await,
+            Step::Repeat(bytes, delay) => loop {
+                if let Err(error) = drip(&mut connection, bytes, *delay).await {
                     break Err(error);
                 }
             },
             Step::Flood(bytes) => loop {
-                // Whoever reads for ever must come to the end of the time, too.
+                // Lets the paused clock advance, so that a client that reads without end times out.
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 if let Err(error) = connection.write_all(bytes).await {
                     break Err(error);
                 }
                 seen.flooded.fetch_add(bytes.len(), Ordering::SeqCst);
             },
-            Step::Answer => connection.write_all(&op.http1_answer()).await,
-            Step::AnswerStream(stream) => {
-                let frames = h2_frames::answer(*stream, 200, op.answer().as_bytes());
+            Step::Respond => connection.write_all(&op.http1_response()).await,
+            Step::RespondOn(stream) => {
+                let frames = h2_frames::response(*stream, 200, op.body().as_bytes());
                 connection.write_all(&frames).await
             }
             Step::Http2(settings) => {
@@ -193,12 +193,12 @@ pub(crate) async fn play<C: Connection>(mut connection: C, script: &[Step], op: 
     let _ = connection.shutdown().await;
 }
 
-async fn drip<C>(connection: &mut C, bytes: &[u8], pause: Duration) -> std::io::Result<()>
+async fn drip<C>(connection: &mut C, bytes: &[u8], delay: Duration) -> std::io::Result<()>
 where
     C: AsyncWrite + Unpin,
 {
     for byte in bytes {
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(delay).await;
         connection.write_all(&[*byte]).await?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Real sockets and real TLS, with generated certificates, for the default transport.
+//! Rows over real sockets and real TLS, with generated certificates.
 
 use std::{
     net::SocketAddr,
@@ -23,65 +23,65 @@ use tokio_rustls::{
 use super::{
     caller::Caller,
     checks::Check,
-    over::Over,
-    run::{Run, Want},
+    run::{Expected, Run},
     script::{Op, Seen, Step, play},
-    settling::Split,
+    split::Split,
+    transport_kind::TransportKind,
 };
 
-/// What the peer does with a connection that it accepted.
+/// The peer's action on an accepted connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Accept {
     /// Closes it.
     Fin,
-    /// Reads so many bytes, then resets it.
+    /// Reads this many bytes, then resets it.
     Rst(usize),
-    /// Nobody listens.
+    /// Does not listen.
     Refuse,
     /// Plays a script, without TLS.
     Plain(Vec<Step>),
-    /// Shows a certificate, then plays a script.
+    /// Presents a certificate, then plays a script.
     Tls(Certificate, Vec<Step>),
-    /// The same, and chooses HTTP/2.
+    /// The same with a valid certificate and HTTP/2.
     TlsHttp2(Vec<Step>),
     /// Reads the beginning of a handshake, then closes.
     FinInHandshake,
-    /// Never says a word.
+    /// Writes nothing.
     Silent,
 }
 
-/// Which certificate a peer shows.
+/// The certificate of a peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Certificate {
-    Good,
+    Valid,
     WrongName,
     Expired,
     UnknownRoot,
     SelfSigned,
 }
 
-/// A row over sockets: how a call to `https` or `http` ends, and how often it connects.
+/// A row over sockets: the result of a call to `https` or `http`.
 pub(crate) struct SocketRow {
     pub(crate) name: &'static str,
-    pub(crate) over: Over,
+    pub(crate) over: TransportKind,
     pub(crate) scheme: &'static str,
     pub(crate) host: &'static str,
     pub(crate) accept: Accept,
-    pub(crate) want: Want,
+    pub(crate) expected: Expected,
     pub(crate) also: Vec<Check>,
 }
 
-/// The longest the connect phase of these rows takes; real time, for sockets know no other.
+/// The connect timeout of these rows, in real time.
 pub(crate) const CONNECT: Duration = Duration::from_millis(300);
 
 impl SocketRow {
     /// Runs over another transport.
-    pub(crate) fn over(mut self, over: Over) -> Self {
+    pub(crate) fn over(mut self, over: TransportKind) -> Self {
         self.over = over;
         self
     }
 
-    /// Something else is wanted, too.
+    /// Adds a check.
     pub(crate) fn also(mut self, check: Check) -> Self {
         self.also.push(check);
         self
@@ -94,13 +94,13 @@ impl SocketRow {
         self.check_on(&runtime.map_err(|error| error.to_string())?)
     }
 
-    /// Runs it for both operations.
+    /// Runs the row for both operations.
     pub(crate) fn check_on(&self, runtime: &tokio::runtime::Runtime) -> Result<(), String> {
         for op in [Op::Create, Op::Revoke] {
             runtime
                 .block_on(self.run(op))
                 .and_then(|run| {
-                    run.judge(self.want)?;
+                    run.judge(self.expected)?;
                     self.also.iter().try_for_each(|check| check(&run))
                 })
                 .map_err(|why| format!("{op:?}: {why}"))?;
@@ -118,8 +118,8 @@ impl SocketRow {
             .root_certificate_der(authority.root.der().to_vec())
             .connect_timeout(CONNECT);
         let split = match self.over {
-            Over::Client => HyperTransport::new(&config).map(|it| Split::new(op, it)),
-            Over::Pool => PooledTransport::new(&config).map(|it| Split::new(op, it)),
+            TransportKind::Hyper => HyperTransport::new(&config).map(|it| Split::new(op, it)),
+            TransportKind::Pooled => PooledTransport::new(&config).map(|it| Split::new(op, it)),
         };
         let split = split.map_err(|error| error.to_string())?;
         let peer = Peer {
@@ -162,11 +162,11 @@ impl Peer {
         let authority = Arc::new(authority);
         while let Ok((stream, _)) = listener.accept().await {
             self.seen.connections.fetch_add(1, Ordering::SeqCst);
-            tokio::spawn(self.clone().meet(stream, Arc::clone(&authority)));
+            tokio::spawn(self.clone().handle(stream, Arc::clone(&authority)));
         }
     }
 
-    async fn meet(self, stream: TcpStream, authority: Arc<Authority>) {
+    async fn handle(self, stream: TcpStream, authority: Arc<Authority>) {
         match &self.accept {
             Accept::Fin => drop(stream),
             Accept::Rst(bytes) => {
@@ -182,7 +182,7 @@ impl Peer {
                 }
             }
             Accept::TlsHttp2(script) => {
-                let acceptor = authority.acceptor(Certificate::Good, &[b"h2"]);
+                let acceptor = authority.acceptor(Certificate::Valid, &[b"h2"]);
                 if let Ok(stream) = acceptor.accept(stream).await {
                     play(stream, script, self.op, &self.seen).await;
                 }

@@ -1,22 +1,22 @@
-//! What can go wrong before there is a connection.
+//! Failures to connect.
 
-use super::{Runnable, names};
+use super::{Runnable, host_names};
 use crate::harness::{
     checks::{attempts, connections, timed_out, took},
     h2_frames,
-    over::Over,
-    run::{End, NS, OK, RJ, Want},
+    run::{End, Expected, NS, OK, RJ},
     script::{Step, http1},
     sockets::{Accept, CONNECT, Certificate, SocketRow},
+    transport_kind::TransportKind,
 };
 
 pub(crate) const SECTION: &str = "Connecting";
 
-pub(crate) fn rows(over: Over) -> Vec<Runnable> {
-    let answer = || vec![Step::Request, Step::Answer, Step::Hang];
-    let tls = |certificate| Accept::Tls(certificate, answer());
+pub(crate) fn rows(over: TransportKind) -> Vec<Runnable> {
+    let success = || vec![Step::Request, Step::Respond, Step::Hang];
+    let tls = |certificate| Accept::Tls(certificate, success());
     let mut rows = vec![
-        https("TLS, all well", tls(Certificate::Good), (OK, 1), Some(1)),
+        https("TLS, success", tls(Certificate::Valid), (OK, 1), Some(1)),
         https("refused", Accept::Refuse, (NS, 0), Some(0)).also(attempts(3)),
         https("FIN directly after accept", Accept::Fin, (NS, 0), Some(3)),
         https(
@@ -31,15 +31,20 @@ pub(crate) fn rows(over: Over) -> Vec<Runnable> {
             (NS, 0),
             Some(3),
         ),
-        https("TLS silent", Accept::Silent, (NS, 0), Some(3))
-            .also(timed_out(true))
-            .also(took(3 * CONNECT..=16 * CONNECT)),
         https(
-            "TLS, all well, by HTTP/2",
+            "silence during the handshake",
+            Accept::Silent,
+            (NS, 0),
+            Some(3),
+        )
+        .also(timed_out(true))
+        .also(took(3 * CONNECT..=16 * CONNECT)),
+        https(
+            "TLS, success over HTTP/2",
             Accept::TlsHttp2(vec![
                 Step::Http2(&[]),
                 Step::Request,
-                Step::AnswerStream(1),
+                Step::RespondOn(1),
                 Step::Hang,
             ]),
             (OK, 1),
@@ -48,25 +53,25 @@ pub(crate) fn rows(over: Over) -> Vec<Runnable> {
         https(
             "421 retires the connection",
             Accept::Tls(
-                Certificate::Good,
+                Certificate::Valid,
                 vec![
                     Step::Request,
                     Step::Write(http1(421, "", "")),
                     Step::Request,
-                    Step::Answer,
+                    Step::Respond,
                 ],
             ),
             (RJ, 3),
             Some(3),
         ),
         https(
-            "421 retires the connection, by HTTP/2",
+            "421 retires the connection, HTTP/2",
             Accept::TlsHttp2(vec![
                 Step::Http2(&[]),
                 Step::Request,
-                Step::Write(h2_frames::answer(1, 421, b"")),
+                Step::Write(h2_frames::response(1, 421, b"")),
                 Step::Request,
-                Step::AnswerStream(3),
+                Step::RespondOn(3),
                 Step::Hang,
             ]),
             (RJ, 3),
@@ -95,28 +100,28 @@ pub(crate) fn rows(over: Over) -> Vec<Runnable> {
             Some(1),
         ),
         http(
-            "plain, all well",
+            "plain HTTP, success",
             "127.0.0.1",
-            Accept::Plain(answer()),
+            Accept::Plain(success()),
             (OK, 1),
             Some(1),
         ),
         http(
-            "plain, FIN directly after accept",
+            "plain HTTP, FIN directly after accept",
             "127.0.0.1",
             Accept::Fin,
             (End::Safe, 0),
             None,
         ),
         http(
-            "plain, RST directly after accept",
+            "plain HTTP, RST directly after accept",
             "127.0.0.1",
             Accept::Rst(0),
             (End::Safe, 0),
             None,
         ),
     ];
-    // Whatever was read of it, a create is not sent again once it may have been read whole.
+    // A create is not sent again if the peer may have read all of it.
     for (name, bytes) in [
         ("RST after 1 byte of the request", 1),
         ("RST after 100 bytes of the request", 100),
@@ -142,15 +147,15 @@ pub(crate) fn rows(over: Over) -> Vec<Runnable> {
         over.name("proxy variables are ignored"),
         Box::new(move || without_proxy(over)),
     ));
-    rows.extend(names::rows(over));
+    rows.extend(host_names::rows(over));
     rows
 }
 
-/// Runs a row that goes well in a process whose environment names proxies that nobody serves.
-fn without_proxy(over: Over) -> Result<(), String> {
+/// Runs a successful row in a process with an environment that names a proxy that does not listen.
+fn without_proxy(over: TransportKind) -> Result<(), String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = std::process::Command::new(program);
-    let row = over.name("Connecting: plain, all well");
+    let row = over.name("Connecting: plain HTTP, success");
     command.args(["--exact", &row]);
     for variable in [
         "HTTP_PROXY",
@@ -166,27 +171,27 @@ fn without_proxy(over: Over) -> Result<(), String> {
         .env_remove("no_proxy")
         .output();
     let ran = ran.map_err(|error| error.to_string())?;
-    let said = String::from_utf8_lossy(&ran.stdout);
-    if ran.status.success() && said.contains("1 passed") {
+    let output = String::from_utf8_lossy(&ran.stdout);
+    if ran.status.success() && output.contains("1 passed") {
         Ok(())
     } else {
-        Err(said.into_owned())
+        Err(output.into_owned())
     }
 }
 
 pub(crate) fn https(
     name: &'static str,
     accept: Accept,
-    want: Want,
+    expected: Expected,
     count: Option<u32>,
 ) -> SocketRow {
     SocketRow {
         name,
-        over: Over::default(),
+        over: TransportKind::default(),
         scheme: "https",
         host: "localhost",
         accept,
-        want,
+        expected,
         also: count.map(connections).into_iter().collect(),
     }
 }
@@ -195,16 +200,16 @@ fn http(
     name: &'static str,
     host: &'static str,
     accept: Accept,
-    want: Want,
+    expected: Expected,
     count: Option<u32>,
 ) -> SocketRow {
     SocketRow {
         name,
-        over: Over::default(),
+        over: TransportKind::default(),
         scheme: "http",
         host,
         accept,
-        want,
+        expected,
         also: count.map(connections).into_iter().collect(),
     }
 }

@@ -1,4 +1,4 @@
-//! Bodies of an error, and what must come of each, whatever carries it.
+//! Error bodies and their results, over any protocol.
 
 use crate::harness::checks::{Check, check, code, trace_id};
 
@@ -38,9 +38,9 @@ pub(crate) fn all() -> Vec<ErrorBody> {
             code(Some("x")),
         ),
         of("ten thousand errors", plain, &many(10_000), capped()),
-        // More than is read at all, so that it is no JSON any more.
+        // Longer than the limit, so that the truncated body is not JSON.
         of("a million errors", plain, &many(1_000_000), code(None)),
-        of("texts of 166 KB", plain, &wide, short()),
+        of("166 KB of text", plain, &wide, short()),
         of(
             "as another content type",
             problem,
@@ -76,17 +76,17 @@ pub(crate) fn all() -> Vec<ErrorBody> {
 }
 
 /// The first error has this message.
-fn message(wanted: &'static str) -> Check {
+fn message(expected: &'static str) -> Check {
     check(move |run| {
         let errors = run.error()?.clerk_errors();
         match errors.and_then(|errors| errors.errors.first()) {
-            Some(error) if error.message == wanted => Ok(()),
-            other => Err(format!("wanted {wanted:?}, got {other:?}")),
+            Some(error) if error.message == expected => Ok(()),
+            other => Err(format!("expected {expected:?}, got {other:?}")),
         }
     })
 }
 
-/// What the error shows has at most 16 KiB.
+/// `Display` and `Debug` of the error have at most 16 KiB each.
 fn short() -> Check {
     check(|run| {
         let error = run.error()?;
@@ -102,7 +102,7 @@ fn short() -> Check {
     })
 }
 
-/// Some of very many errors are kept.
+/// The first 32 errors are kept.
 fn capped() -> Check {
     check(|run| {
         let errors = run.error()?.clerk_errors();

@@ -1,29 +1,29 @@
-//! Fields of a token that are null, missing or of the wrong type: absent, and nothing else is lost.
+//! Optional fields of a token that are null, missing or of the wrong type. They are absent, the other fields are read.
 
 use serde_json::{Map, Value, json};
 
-use super::answers::Answer;
+use super::ok_responses::OkResponse;
 use crate::harness::{
     checks::{Check, check},
     run::OK,
     script::Op,
 };
 
-/// A field without which a token is a token, and what does not belong there.
+/// The optional fields, and further types that are wrong for them.
 const FIELDS: &[(&str, &[&str])] = &[
-    ("object", &["text"]),
-    ("actor", &["text", "number"]),
+    ("object", &["string"]),
+    ("actor", &["string", "number"]),
     ("status", &["number"]),
     ("token", &["number"]),
     ("url", &["number"]),
-    ("created_at", &["text"]),
-    ("updated_at", &["text"]),
+    ("created_at", &["string"]),
+    ("updated_at", &["string"]),
 ];
 
-pub(crate) fn all() -> Vec<Answer> {
+pub(crate) fn all() -> Vec<OkResponse> {
     let mut all = Vec::new();
     for (name, further) in FIELDS {
-        let mut odd = vec![
+        let mut values = vec![
             ("missing", None),
             ("null", Some(Value::Null)),
             ("a fraction", Some(json!(1.5))),
@@ -33,20 +33,20 @@ pub(crate) fn all() -> Vec<Answer> {
             ("an array", Some(json!(["MARKER", {"sub": "MARKER"}]))),
             ("an object", Some(json!({"MARKER": {"MARKER": 1}}))),
         ];
-        if further.contains(&"text") {
-            odd.push(("a text", Some(json!("MARKER"))));
+        if further.contains(&"string") {
+            values.push(("a string", Some(json!("MARKER"))));
         }
         if further.contains(&"number") {
-            odd.push(("a number", Some(json!(7))));
+            values.push(("a number", Some(json!(7))));
         }
-        for (what, value) in odd {
+        for (what, value) in values {
             let mut token = token();
             token.remove(*name);
             if let Some(value) = value {
                 token.insert((*name).into(), value);
             }
             let body = Value::Object(token).to_string();
-            all.push(Answer::new(format!("{name}, {what}"), body, OK).also(absent(name)));
+            all.push(OkResponse::new(format!("{name}, {what}"), body, OK).also(absent(name)));
         }
     }
     all
@@ -67,23 +67,23 @@ fn token() -> Map<String, Value> {
     token.as_object().cloned().unwrap_or_default()
 }
 
-/// The token has every field but this.
+/// The token has all fields except this one.
 fn absent(name: &'static str) -> Check {
     check(move |run| {
         for read in run.results.iter().flatten() {
             let read: Value = serde_json::from_slice(&read.expose_json()).unwrap();
             for (field, value) in token() {
-                let came = &read[&field];
+                let actual = &read[&field];
                 let is_revoked = field == "status" && run.op == Op::Revoke;
-                let wanted = match field.as_str() {
-                    // Not read, but written.
-                    "object" => came == "actor_token",
-                    "status" if name == "status" => came == "",
-                    _ if field == name => came.is_null(),
-                    _ if is_revoked => came == "revoked",
-                    _ => *came == value,
+                let matches = match field.as_str() {
+                    // A constant, which is not read.
+                    "object" => actual == "actor_token",
+                    "status" if name == "status" => actual == "",
+                    _ if field == name => actual.is_null(),
+                    _ if is_revoked => actual == "revoked",
+                    _ => *actual == value,
                 };
-                if !wanted {
+                if !matches {
                     return Err(format!("{field} is wrong"));
                 }
             }

@@ -1,4 +1,4 @@
-//! Keys that change, or cannot be had.
+//! Key rotation and key providers that fail.
 
 use std::{
     future::pending,
@@ -9,7 +9,7 @@ use clerk_actor_tokens::{BoxError, KeyProvider, KeySource, RotatingKey, SecretKe
 
 use Step::{Request, Write};
 
-use super::calls::well;
+use super::settings::success;
 use crate::harness::{
     caller::{Caller, key},
     checks::{check, status, timed_out},
@@ -18,30 +18,30 @@ use crate::harness::{
     script::{Step, http1},
 };
 
-/// Hands out a key of its own every time it is asked.
+/// Returns another key each time.
 #[derive(Default)]
-struct Vault(AtomicU32);
+struct Rotating(AtomicU32);
 
-impl KeyProvider for Vault {
+impl KeyProvider for Rotating {
     async fn key(&self) -> Result<SecretKey, BoxError> {
         let number = self.0.fetch_add(1, Ordering::SeqCst);
         Ok(SecretKey::new(format!("sk_test_MARKER{number}"))?)
     }
 }
 
-/// Has no key.
-struct Sealed;
+/// Fails.
+struct Failing;
 
-impl KeyProvider for Sealed {
+impl KeyProvider for Failing {
     async fn key(&self) -> Result<SecretKey, BoxError> {
-        Err("the vault is sealed".into())
+        Err("no key".into())
     }
 }
 
-/// Never comes to a key.
-struct Stuck;
+/// Never returns a key.
+struct Hanging;
 
-impl KeyProvider for Stuck {
+impl KeyProvider for Hanging {
     async fn key(&self) -> Result<SecretKey, BoxError> {
         pending().await
     }
@@ -52,13 +52,13 @@ pub(crate) fn rows() -> Vec<Row> {
         key,
         ..Caller::default()
     };
-    let vault = || from(|| KeySource::provider(Vault::default()));
+    let rotating = || from(|| KeySource::provider(Rotating::default()));
     let refusal = r#"{"errors":[{"code":"clerk_key_invalid"}]}"#;
     let refused = || vec![Request, Write(http1(401, "", refusal))];
     vec![
-        row("a key that is refused", refused(), (RJ, 1), (RJ, 1)).also(status(401)),
-        row("keys that are all refused", refused(), (RJ, 2), (RJ, 2))
-            .by(vault())
+        row("a refused key", refused(), (RJ, 1), (RJ, 1)).also(status(401)),
+        row("two refused keys", refused(), (RJ, 2), (RJ, 2))
+            .with_caller(rotating())
             .also(status(401))
             // Each was sent once.
             .also(check(|run| {
@@ -70,23 +70,24 @@ pub(crate) fn rows() -> Vec<Row> {
                 }
             })),
         row(
-            "a key that is refused, another that is not",
+            "a refused key, then an accepted one",
             refused(),
             (OK, 2),
             (OK, 2),
         )
-        .then(well())
-        .by(vault()),
+        .then(success())
+        .with_caller(rotating()),
         row(
-            "a key that could be replaced, but is not",
+            "a refused key that is not rotated",
             refused(),
             (RJ, 1),
             (RJ, 1),
         )
-        .by(from(|| RotatingKey::new(key()).into())),
-        row("no key to be had", well(), (NS, 0), (NS, 0)).by(from(|| KeySource::provider(Sealed))),
-        row("a key that never comes", well(), (NS, 0), (NS, 0))
-            .by(from(|| KeySource::provider(Stuck)))
+        .with_caller(from(|| RotatingKey::new(key()).into())),
+        row("a key provider that fails", success(), (NS, 0), (NS, 0))
+            .with_caller(from(|| KeySource::provider(Failing))),
+        row("a key provider that hangs", success(), (NS, 0), (NS, 0))
+            .with_caller(from(|| KeySource::provider(Hanging)))
             .also(timed_out(true)),
     ]
 }

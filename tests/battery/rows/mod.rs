@@ -1,26 +1,26 @@
-//! The rows, a file a section.
+//! The rows, in one file for each section.
 
-mod answers;
 mod body_http2;
-mod callers;
-mod calls;
 mod connecting;
 mod error_bodies;
 mod fields;
 mod head_http2;
-mod itself;
+mod host_names;
+mod invalid_input;
 mod keys;
-mod names;
+mod ok_responses;
 mod rate_limits;
 mod request;
 mod request_http2;
 mod response_body;
 mod response_head;
+mod self_checks;
+mod settings;
 mod wire_layers;
 
-use crate::harness::{over::Over, row::Row};
+use crate::harness::{row::Row, transport_kind::TransportKind};
 
-/// A row ready to be run: section, name, check.
+/// A row that can be run: section, name, check.
 pub(crate) type Runnable = (
     &'static str,
     String,
@@ -28,14 +28,17 @@ pub(crate) type Runnable = (
 );
 
 pub(crate) fn all() -> Vec<Runnable> {
-    let mut all: Vec<Runnable> = Over::ALL.iter().flat_map(|over| over_one(*over)).collect();
-    all.extend(callers::rows());
-    all.extend(itself::rows());
+    let mut all: Vec<Runnable> = TransportKind::ALL
+        .iter()
+        .flat_map(|kind| over_transport(*kind))
+        .collect();
+    all.extend(invalid_input::rows());
+    all.extend(self_checks::rows());
     all
 }
 
-/// Everything that is about a connection, over one transport.
-fn over_one(over: Over) -> Vec<Runnable> {
+/// All rows with connections, over one transport.
+fn over_transport(kind: TransportKind) -> Vec<Runnable> {
     let sections: [(&'static str, Vec<Row>); 9] = [
         ("Request on the wire", request::rows()),
         ("Request on the wire, HTTP/2", request_http2::rows()),
@@ -44,13 +47,13 @@ fn over_one(over: Over) -> Vec<Runnable> {
         ("Response head, HTTP/2", head_http2::rows()),
         ("Response body, HTTP/2", body_http2::rows()),
         ("Rate limits and time", rate_limits::rows()),
-        ("What callers pass", calls::rows()),
+        ("Caller input", settings::rows()),
         ("Wire layers", wire_layers::rows()),
     ];
-    let mut all = connecting::rows(over);
+    let mut all = connecting::rows(kind);
     for (section, rows) in sections {
         for row in rows {
-            let (name, row) = (over.name(&row.name), row.over(over));
+            let (name, row) = (kind.name(&row.name), row.over(kind));
             all.push((section, name, Box::new(move || row.check())));
         }
     }

@@ -1,6 +1,6 @@
-//! What can happen to a request on the wire, by HTTP/1.1.
+//! Failures while a request is sent over HTTP/1.1.
 
-use Step::{Answer, Bytes, Request, Reset, Stall, Write};
+use Step::{Bytes, Request, Reset, Respond, Stall, Write};
 
 use crate::harness::{
     checks::{attempts, connections, status, timed_out},
@@ -10,22 +10,22 @@ use crate::harness::{
 };
 
 pub(crate) fn rows() -> Vec<Row> {
-    let answer = |status| Write(http1(status, "", ""));
+    let respond = |status| Write(http1(status, "", ""));
     let mut rows = vec![
-        row("a plain answer", vec![Request, Answer], (OK, 1), (OK, 1)),
+        row("a plain response", vec![Request, Respond], (OK, 1), (OK, 1)),
         row(
-            "FIN after the whole request",
+            "FIN after the complete request",
             vec![Request],
             (UN, 1),
             (UN, 3),
         ),
         row(
-            "FIN after the whole request, then all is well",
+            "FIN after the complete request, then success",
             vec![Request],
             (UN, 1),
             (OK, 2),
         )
-        .then(vec![Request, Answer]),
+        .then(vec![Request, Respond]),
         row(
             "the peer stops reading",
             vec![Bytes(40), Stall],
@@ -39,50 +39,50 @@ pub(crate) fn rows() -> Vec<Row> {
         early(401, RJ),
         early(401, RJ).pipe(64),
         row(
-            "a whole request, then 421",
-            vec![Request, answer(421)],
+            "421 every time",
+            vec![Request, respond(421)],
             (RJ, 3),
             (RJ, 3),
         ),
         row(
-            "421, then all is well",
-            vec![Request, answer(421)],
+            "421, then success",
+            vec![Request, respond(421)],
             (OK, 2),
             (OK, 2),
         )
-        .then(vec![Request, Answer]),
+        .then(vec![Request, Respond]),
         row(
-            "425, then all is well",
-            vec![Request, answer(425)],
+            "425, then success",
+            vec![Request, respond(425)],
             (OK, 2),
             (OK, 2),
         )
-        .then(vec![Request, Answer]),
+        .then(vec![Request, Respond]),
         row(
             "an idle connection that the peer closed",
-            vec![Request, Answer],
+            vec![Request, Respond],
             (OK, 1),
             (OK, 1),
         )
-        .after_a_good_call()
+        .after_successful_call()
         .also(connections(2)),
         row(
             "a kept connection closed after the second request",
-            vec![Request, Answer, Request],
+            vec![Request, Respond, Request],
             (UN, 1),
             (OK, 2),
         )
-        .then(vec![Request, Answer])
-        .after_a_good_call(),
+        .then(vec![Request, Respond])
+        .after_successful_call(),
         row(
-            "RST after the whole request",
+            "RST after the complete request",
             vec![Request, Reset],
             (UN, 1),
             (UN, 3),
         ),
         row(
-            "100 calls at once",
-            vec![Request, Answer],
+            "100 concurrent calls",
+            vec![Request, Respond],
             (OK, 100),
             (OK, 100),
         )
@@ -90,7 +90,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row("FIN at once", vec![], (NS, 0), (NS, 0)).also(attempts(3)),
         row("RST at once", vec![Reset], (NS, 0), (NS, 0)).also(attempts(3)),
     ];
-    // Ended within the head, at its end, and within the body.
+    // The connection ends within the head, at its end, and within the body.
     for bytes in 0..600 {
         let fin = vec![Bytes(bytes)];
         let rst = vec![Bytes(bytes), Reset];
@@ -110,7 +110,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-/// An answer that does not wait for the end of the request, with which nobody is done.
+/// A response before the end of the request. The peer keeps the connection open and stops reading.
 fn early(code: u16, end: End) -> Row {
     let script = vec![Bytes(40), Write(http1(code, "", "")), Stall];
     row(format!("an early {code}"), script, (end, 0), (end, 0)).also(status(code))

@@ -1,8 +1,8 @@
-//! What can happen to a request on the wire, by HTTP/2.
+//! Failures while a request is sent over HTTP/2.
 
 use clerk_actor_tokens::Outcome;
 
-use Step::{AnswerStream, Bytes, Hang, Head2, Request, Reset, Stall, Write};
+use Step::{Bytes, Hang, Http2Head, Request, Reset, RespondOn, Stall, Write};
 
 use crate::harness::{
     checks::{Check, attempts, check, connections, status, timed_out},
@@ -19,7 +19,7 @@ use crate::harness::{
 fn one_stream_at_a_time() -> Row {
     let mut script = vec![Step::Http2(&[(MAX_CONCURRENT_STREAMS, 1)])];
     for stream in (1..).step_by(2).take(100) {
-        script.extend([Request, AnswerStream(stream)]);
+        script.extend([Request, RespondOn(stream)]);
     }
     script.push(Hang);
     let scripts = vec![script];
@@ -35,15 +35,15 @@ fn one_stream_at_a_time() -> Row {
     }
 }
 
-/// 50 calls in flight on one connection, which then dies. The budget allows ten retries for all.
-fn dies_in_flight() -> Row {
+/// A connection that ends with 50 calls in flight. The budget allows ten retries in all.
+fn fin_with_calls_in_flight() -> Row {
     let name = "FIN with 50 calls in flight";
     row2(name, vec![Request; 50], (UN, 50), (End::Safe, 60))
         .then(
             (1..)
                 .step_by(2)
                 .take(50)
-                .flat_map(|stream| [Request, AnswerStream(stream)])
+                .flat_map(|stream| [Request, RespondOn(stream)])
                 .chain([Hang])
                 .collect(),
         )
@@ -55,15 +55,15 @@ pub(crate) fn rows() -> Vec<Row> {
     let away = |last, code| Write(go_away(last, code));
     let mut rows = vec![
         one_stream_at_a_time(),
-        dies_in_flight(),
+        fin_with_calls_in_flight(),
         row2(
-            "a plain answer",
-            vec![Request, AnswerStream(1)],
+            "a plain response",
+            vec![Request, RespondOn(1)],
             (OK, 1),
             (OK, 1),
         ),
         row2(
-            "REFUSED_STREAM for ever",
+            "REFUSED_STREAM every time",
             vec![
                 Request,
                 refuse(1),
@@ -78,7 +78,7 @@ pub(crate) fn rows() -> Vec<Row> {
         ),
         row2(
             "REFUSED_STREAM once",
-            vec![Request, refuse(1), Request, AnswerStream(3), Hang],
+            vec![Request, refuse(1), Request, RespondOn(3), Hang],
             (OK, 2),
             (OK, 2),
         ),
@@ -88,45 +88,45 @@ pub(crate) fn rows() -> Vec<Row> {
             (OK, 2),
             (OK, 2),
         )
-        .then(vec![Request, AnswerStream(1), Hang]),
+        .then(vec![Request, RespondOn(1), Hang]),
         row2(
-            "GOAWAY below our stream, calm down",
+            "GOAWAY below our stream, ENHANCE_YOUR_CALM",
             vec![Request, away(0, ENHANCE_YOUR_CALM)],
             (OK, 2),
             (OK, 2),
         )
-        .then(vec![Request, AnswerStream(1), Hang]),
+        .then(vec![Request, RespondOn(1), Hang]),
         row2(
             "GOAWAY at our stream, then FIN",
             vec![Request, away(1, NO_ERROR)],
             (UN, 1),
             (OK, 2),
         )
-        .then(vec![Request, AnswerStream(1), Hang]),
+        .then(vec![Request, RespondOn(1), Hang]),
         row2(
             "GOAWAY above our stream, then FIN",
             vec![Request, away(9, NO_ERROR)],
             (UN, 1),
             (OK, 2),
         )
-        .then(vec![Request, AnswerStream(1), Hang]),
+        .then(vec![Request, RespondOn(1), Hang]),
         row2(
             "GOAWAY with an error at our stream, then FIN",
             vec![Request, away(1, INTERNAL_ERROR)],
             (UN, 1),
             (OK, 2),
         )
-        .then(vec![Request, AnswerStream(1), Hang]),
+        .then(vec![Request, RespondOn(1), Hang]),
         row2(
-            "GOAWAY, then the answer",
-            vec![Request, away(1, NO_ERROR), AnswerStream(1)],
+            "GOAWAY, then the response",
+            vec![Request, away(1, NO_ERROR), RespondOn(1)],
             (OK, 1),
             (OK, 1),
         ),
         reset_once("CANCEL", CANCEL),
         reset_once("INTERNAL_ERROR", INTERNAL_ERROR),
         row2(
-            "FIN after the whole request",
+            "FIN after the complete request",
             vec![Request],
             (UN, 1),
             (UN, 3),
@@ -135,7 +135,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(connecting());
     rows.extend(kept());
     rows.extend(without_window());
-    // Ended within the frames of the handshake, of the head, and of the body.
+    // The connection ends within the frames of the handshake, of the head, and of the body.
     for bytes in 0..500 {
         for (what, end) in [("FIN", vec![]), ("RST", vec![Reset])] {
             let script = [vec![Bytes(bytes)], end].concat();
@@ -146,19 +146,13 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-/// The stream is reset once, after its request came whole.
+/// The stream is reset once, after the complete request.
 fn reset_once(name: &str, code: u32) -> Row {
-    let script = vec![
-        Request,
-        Write(reset(1, code)),
-        Request,
-        AnswerStream(3),
-        Hang,
-    ];
+    let script = vec![Request, Write(reset(1, code)), Request, RespondOn(3), Hang];
     row2(name, script, (UN, 1), (OK, 2))
 }
 
-/// What ends before it begins: nothing can have been sent.
+/// Connections that end before a request can be sent.
 fn connecting() -> Vec<Row> {
     [
         ("FIN at once", vec![]),
@@ -174,56 +168,56 @@ fn connecting() -> Vec<Row> {
     .into()
 }
 
-/// Connections that are used again.
+/// Reused connections.
 fn kept() -> Vec<Row> {
-    let fresh = || vec![Request, AnswerStream(1), Hang];
+    let fresh = || vec![Request, RespondOn(1), Hang];
     vec![
         row2(
             "an idle connection that the peer closed",
-            vec![Request, AnswerStream(1)],
+            vec![Request, RespondOn(1)],
             (OK, 1),
             (OK, 1),
         )
-        .after_a_good_call()
+        .after_successful_call()
         .also(connections(2)),
         row2(
-            "an idle connection that the peer bade farewell",
-            vec![Request, AnswerStream(1), Write(go_away(1, NO_ERROR)), Hang],
+            "an idle connection with a GOAWAY",
+            vec![Request, RespondOn(1), Write(go_away(1, NO_ERROR)), Hang],
             (OK, 1),
             (OK, 1),
         )
-        .after_a_good_call()
+        .after_successful_call()
         .then(fresh())
         .also(connections(2)),
         row2(
             "a kept connection closed after the second request",
-            vec![Request, AnswerStream(1), Request],
+            vec![Request, RespondOn(1), Request],
             (UN, 1),
             (OK, 2),
         )
         .then(fresh())
-        .after_a_good_call(),
+        .after_successful_call(),
         row2(
             "a kept connection reset after the second request",
-            vec![Request, AnswerStream(1), Request, Reset],
+            vec![Request, RespondOn(1), Request, Reset],
             (UN, 1),
             (OK, 2),
         )
         .then(fresh())
-        .after_a_good_call(),
+        .after_successful_call(),
     ]
 }
 
-/// The peer reads heads, and allows no body: a create does not come whole.
+/// The peer reads heads and allows no body, so that no create is complete.
 fn without_window() -> Vec<Row> {
     let closed = settings(&[(INITIAL_WINDOW_SIZE, 0)]);
     let second = |then: Vec<Step>| {
-        let first = vec![Request, AnswerStream(1), Write(closed.clone()), Head2];
+        let first = vec![Request, RespondOn(1), Write(closed.clone()), Http2Head];
         [first, then].concat()
     };
     let early = |code, end| {
-        let again = |stream| [Head2, Write(h2_frames::answer(stream, code, b""))];
-        let first = Write(h2_frames::answer(3, code, b""));
+        let again = |stream| [Http2Head, Write(h2_frames::response(stream, code, b""))];
+        let first = Write(h2_frames::response(3, code, b""));
         let script = [vec![first], again(5).into(), again(7).into(), vec![Stall]].concat();
         row2(
             format!("an early {code}"),
@@ -231,7 +225,7 @@ fn without_window() -> Vec<Row> {
             (end, 0),
             (end, 0),
         )
-        .after_a_good_call()
+        .after_successful_call()
         .also(status(code))
     };
     vec![
@@ -242,9 +236,9 @@ fn without_window() -> Vec<Row> {
             (UN, 0),
         )
         .then(vec![Stall])
-        .after_a_good_call()
+        .after_successful_call()
         .also(timed_out(true)),
-        // The head of a revoke is all of it, and that of its second attempt is counted.
+        // The head is the complete revoke, and the one of the second attempt is counted.
         row2(
             "the peer allows no body",
             second(vec![Request, Hang]),
@@ -252,18 +246,18 @@ fn without_window() -> Vec<Row> {
             (UN, 1),
         )
         .then(vec![Write(closed.clone()), Request, Hang])
-        .revoked_over_pool((UN, 2))
-        .after_a_good_call()
+        .pooled_revoke((UN, 2))
+        .after_successful_call()
         .also(timed_out(true)),
         early(401, RJ),
         early(503, UN),
     ]
 }
 
-/// A failure that sent nothing comes after so many attempts.
-fn attempts_unless_sent(wanted: u32) -> Check {
+/// An error with outcome `NotSent` comes after this many attempts.
+fn attempts_unless_sent(expected: u32) -> Check {
     check(move |run| match run.error()?.outcome() {
-        Outcome::NotSent => attempts(wanted)(run),
+        Outcome::NotSent => attempts(expected)(run),
         _ => Ok(()),
     })
 }

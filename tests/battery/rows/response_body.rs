@@ -1,27 +1,27 @@
-//! What can come in place of a response body.
+//! Response bodies over HTTP/1.1.
 
 use std::time::Duration;
 
 use Step::{Flood, Hang, Repeat, Request, Write};
 
 use super::{
-    answers::{self, Answer},
     error_bodies, fields,
+    ok_responses::{self, OkResponse},
 };
 use crate::harness::{
-    checks::{flooded, salvaged, status, timed_out},
+    checks::{flood_at_most, salvaged, status, timed_out},
     gzip,
     row::{Row, row},
     run::{AP, OK, RJ, UN},
     script::{Op, Step, http1_with},
 };
 
-/// The longest answer that is read, and what lies about in a pipe.
+/// The longest response that is read, and the content of a pipe.
 const READ_AT_MOST: usize = 3 << 20;
 
 pub(crate) fn rows() -> Vec<Row> {
-    let answers = answers::all().into_iter().chain(fields::all());
-    let mut rows: Vec<_> = answers.map(answered).collect();
+    let responses = ok_responses::all().into_iter().chain(fields::all());
+    let mut rows: Vec<_> = responses.map(to_row).collect();
     rows.extend(errors());
     rows.extend(too_long());
     rows.extend(endless());
@@ -29,7 +29,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-fn answered(it: Answer) -> Row {
+fn to_row(it: OkResponse) -> Row {
     let response = vec![Request, Write(http1_with(200, it.headers, &it.body))];
     let script = [vec![response; 3].concat(), vec![Hang]].concat();
     let mut row = row(it.name, script, (it.create, 1), it.revoke);
@@ -42,10 +42,10 @@ fn errors() -> Vec<Row> {
     let mut rows = Vec::new();
     for it in error_bodies::all() {
         for (code, create, revoke) in [(404, (RJ, 1), (RJ, 1)), (502, (UN, 1), (UN, 3))] {
-            let answer = http1_with(code, it.headers, it.body.as_bytes());
+            let response = http1_with(code, it.headers, it.body.as_bytes());
             let name = format!("{code}, {}", it.name);
             rows.push(
-                row(name, vec![Request, Write(answer)], create, revoke)
+                row(name, vec![Request, Write(response)], create, revoke)
                     .also(status(code))
                     .also(it.also.clone()),
             );
@@ -64,7 +64,7 @@ fn endless() -> Vec<Row> {
             Repeat(b"1\r\nx\r\n".to_vec(), Duration::from_millis(100)),
         ]
     };
-    let hangs_at = |at| vec![Request, Write(cut_by_length(Op::Create.answer(), at)), Hang];
+    let hangs_at = |at| vec![Request, Write(cut_by_length(Op::Create.body(), at)), Hang];
     [
         row("a 404 that never ends", trickle("404 X"), (RJ, 1), (RJ, 1)).also(status(404)),
         row("a 502 that never ends", trickle("502 X"), (UN, 1), (UN, 3)),
@@ -82,7 +82,7 @@ fn endless() -> Vec<Row> {
     .into()
 }
 
-/// Bodies that are longer than anybody reads, or say so.
+/// Bodies that are longer than the limit, or announce such a length.
 fn too_long() -> Vec<Row> {
     let token = format!(
         r#"{{"id":"act_1","user_id":"user_1","token":"{}"#,
@@ -95,20 +95,20 @@ fn too_long() -> Vec<Row> {
     let whole = vec![Request, Write(http1_with(200, &[], token.as_bytes())), Hang];
     let (chunked, close) = ("transfer-encoding: chunked", "connection: close");
     let more = || Flood(vec![b'x'; 1 << 16]);
-    let declared = |bytes: &str| {
+    let announced = |bytes: &str| {
         let head = head(&format!("content-length: {bytes}"));
         vec![Request, head, Write(b"{".to_vec())]
     };
     let mut rows = vec![
         row("over the limit", whole, (AP, 1), (AP, 1)),
         row(
-            "over the limit, in chunks without end",
+            "over the limit, endless chunks",
             vec![Request, head(chunked), Flood(chunk)],
             (AP, 1),
             (AP, 1),
         ),
         row(
-            "over the limit, up to an end that never comes",
+            "over the limit, endless and close-delimited",
             vec![
                 Request,
                 head(close),
@@ -119,7 +119,7 @@ fn too_long() -> Vec<Row> {
             (AP, 1),
         ),
         row(
-            "a terabyte, declared",
+            "an announced length of a terabyte",
             vec![
                 Request,
                 head("content-length: 1099511627776"),
@@ -139,13 +139,13 @@ fn too_long() -> Vec<Row> {
             (UN, 3),
         ),
         row(
-            "a length beyond all memory",
-            declared("18446744073709551610"),
+            "an announced length of almost 2^64",
+            announced("18446744073709551610"),
             (UN, 1),
             (UN, 3),
         ),
         row(
-            "a 404 of more than anybody reads",
+            "a 404 longer than the limit",
             vec![Request, Write(b"HTTP/1.1 404 X\r\n\r\n".to_vec()), more()],
             (RJ, 1),
             (RJ, 1),
@@ -155,15 +155,15 @@ fn too_long() -> Vec<Row> {
     for row in &mut rows {
         row.also.push(salvaged(Some("act_1")));
         row.also.push(timed_out(false));
-        row.also.push(flooded(READ_AT_MOST));
+        row.also.push(flood_at_most(READ_AT_MOST));
     }
     rows
 }
 
-/// Answers cut at every byte, in all three framings.
+/// Responses cut at each byte, in all three framings.
 fn cut() -> Vec<Row> {
-    let body = Op::Create.answer();
-    // From here on the id has come whole, and with it the knowledge that there is a token.
+    let body = Op::Create.body();
+    // From here on the id is complete, so that the create is known to have taken effect.
     let known = known(body);
     let mut rows = Vec::new();
     for at in 0..body.len() {
@@ -176,23 +176,23 @@ fn cut() -> Vec<Row> {
             "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}",
             &body[..at]
         );
-        for (framing, answer) in [
+        for (framing, response) in [
             ("content length", cut_by_length(body, at)),
             ("chunked", cut_in_chunk(body, at)),
             ("close-delimited", close.into_bytes()),
         ] {
             let name = format!("cut at byte {at}, {framing}");
-            let script = vec![Request, Write(answer)];
+            let script = vec![Request, Write(response)];
             rows.push(row(name, script, create, revoke).also(salvaged(Some("act_1"))));
         }
     }
     let whole = format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{body}");
     let script = vec![Request, Write(whole.into_bytes())];
-    rows.push(row("not cut, close-delimited", script, (OK, 1), (OK, 1)));
+    rows.push(row("complete, close-delimited", script, (OK, 1), (OK, 1)));
     rows
 }
 
-/// From how many bytes on the id of a token is known.
+/// Returns the length of a body up to the end of the id.
 pub(crate) fn known(body: &str) -> usize {
     body.find("act_1\"").unwrap() + "act_1\"".len()
 }

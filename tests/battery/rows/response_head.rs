@@ -1,8 +1,8 @@
-//! What can come in place of a response head.
+//! Response heads over HTTP/1.1.
 
 use std::time::Duration;
 
-use Step::{Answer, Drip, Hang, Repeat, Request, Write};
+use Step::{Drip, Hang, Repeat, Request, Respond, Write};
 
 use crate::harness::{
     checks::{connections, heads, status, timed_out},
@@ -13,12 +13,12 @@ use crate::harness::{
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = vec![
-        row("nothing", vec![Request, Hang], (UN, 1), (UN, 3)).also(timed_out(true)),
+        row("no response", vec![Request, Hang], (UN, 1), (UN, 3)).also(timed_out(true)),
         row(
             "one byte every 5 ms",
             vec![
                 Request,
-                Drip(Op::Create.http1_answer(), Duration::from_millis(5)),
+                Drip(Op::Create.http1_response(), Duration::from_millis(5)),
                 Hang,
             ],
             (OK, 1),
@@ -36,7 +36,7 @@ pub(crate) fn rows() -> Vec<Row> {
         )
         .also(timed_out(true)),
         row(
-            "103 for ever",
+            "103 without end",
             vec![
                 Request,
                 Repeat(
@@ -49,27 +49,27 @@ pub(crate) fn rows() -> Vec<Row> {
         )
         .also(timed_out(true)),
         row(
-            "103, then the answer",
+            "103, then the response",
             vec![
                 Request,
                 Write(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".to_vec()),
-                Answer,
+                Respond,
                 Hang,
             ],
             (OK, 1),
             (OK, 1),
         ),
-        // It is nobody's answer, and the connection is not used again.
+        // It belongs to no request, so the connection is not reused.
         row(
-            "a second answer glued on",
-            vec![Request, Answer, Write(http1(500, "", "")), Hang],
+            "a second response appended",
+            vec![Request, Respond, Write(http1(500, "", "")), Hang],
             (OK, 1),
             (OK, 1),
         )
-        .after_a_good_call()
+        .after_successful_call()
         .also(connections(2)),
     ];
-    // None of these is an answer of the API: the create is not sent again.
+    // None of these is a response of the API, so a create is not sent again.
     let garbage: [(&str, Vec<u8>); 13] = [
         (
             "101",
@@ -114,16 +114,18 @@ pub(crate) fn rows() -> Vec<Row> {
     }
     for code in [301, 302, 303, 307, 308] {
         for location in REDIRECTS {
-            let answer = http1_with(code, &[("location", location)], b"");
+            let response = http1_with(code, &[("location", location)], b"");
             let name = format!("{code} to {location}");
-            rows.push(row(name, vec![Request, Write(answer)], (UN, 1), (UN, 3)).also(status(code)));
+            rows.push(
+                row(name, vec![Request, Write(response)], (UN, 1), (UN, 3)).also(status(code)),
+            );
         }
     }
     for status in [201, 202, 206] {
-        let answer = http1(status, "", Op::Create.answer());
+        let response = http1(status, "", Op::Create.body());
         rows.push(row(
             format!("{status}"),
-            vec![Request, Write(answer)],
+            vec![Request, Write(response)],
             (UN, 1),
             (UN, 3),
         ));
@@ -135,15 +137,21 @@ pub(crate) fn rows() -> Vec<Row> {
         (UN, 1),
         (UN, 3),
     ));
-    for headers in TAKEN {
-        let answer = http1_with(200, headers, br#"{"id":"act_1","user_id":"user_1"}"#);
-        // The second call follows what the first was told.
-        let script = [Request, Write(answer.clone()), Request, Write(answer), Hang];
+    for headers in IGNORED {
+        let response = http1_with(200, headers, br#"{"id":"act_1","user_id":"user_1"}"#);
+        // The second call must not change.
+        let script = [
+            Request,
+            Write(response.clone()),
+            Request,
+            Write(response),
+            Hang,
+        ];
         rows.push(
             row(format!("{headers:?}"), script.into(), (OK, 1), (OK, 1))
-                .after_a_good_call()
+                .after_successful_call()
                 .also(connections(1))
-                .also(heads("as the first", |head| {
+                .also(heads("like the first", |head| {
                     !head.contains("cookie") && head.contains("accept-encoding: identity\r\n")
                 })),
         );
@@ -151,7 +159,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-/// Where an answer may lead; nobody follows.
+/// Targets of redirects, which are not followed.
 pub(crate) const REDIRECTS: [&str; 3] = [
     "/v1/other",
     "https://MARKER.example/",
@@ -160,8 +168,8 @@ pub(crate) const REDIRECTS: [&str; 3] = [
 
 type Headers = &'static [(&'static str, &'static str)];
 
-/// Headers that change nothing.
-pub(crate) const TAKEN: [Headers; 7] = [
+/// Headers that do not change the result.
+pub(crate) const IGNORED: [Headers; 7] = [
     &[],
     &[("content-type", "text/json")],
     &[("content-type", "application/json; charset=utf-8")],

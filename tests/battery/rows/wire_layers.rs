@@ -1,5 +1,5 @@
-//! Wire layers that make up responses: whether the request was sent and what the transport responded
-//! decides, and not what the layer made of it.
+//! Wire layers that respond themselves. The outcome depends on whether the request was sent and on the response of
+//! the transport, not on the response of the layer.
 
 use Step::{Hang, Request, Write};
 
@@ -7,10 +7,10 @@ use crate::harness::{
     caller::Caller,
     checks::{attempts, status},
     h2_frames,
+    interceptor::Intercept,
     row::{Row, row, row2},
-    run::{NS, RJ, UN, Want},
+    run::{Expected, NS, RJ, UN},
     script::{Step, http1},
-    wire::MakeUp,
 };
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -18,14 +18,14 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.into_iter().flatten().collect()
 }
 
-fn by(make_up: MakeUp) -> Caller {
+fn caller(intercept: Intercept) -> Caller {
     Caller {
-        make_up,
+        intercept,
         ..Caller::default()
     }
 }
 
-/// The layer responds and sends nothing. The error keeps the status, which decides about a retry.
+/// The layer responds and sends nothing. The error has the status, which decides about a retry.
 fn nothing_sent() -> Vec<Row> {
     let tries = [
         (400, 1),
@@ -37,9 +37,9 @@ fn nothing_sent() -> Vec<Row> {
         (503, 3),
     ];
     let row = |(code, tries): (u16, u32)| {
-        let name = format!("a {code} without a request");
+        let name = format!("{code} without a request");
         row(name, vec![Hang], (NS, 0), (NS, 0))
-            .by(by(MakeUp::AtOnce(code)))
+            .with_caller(caller(Intercept::AtOnce(code)))
             .also(status(code))
             .also(attempts(tries))
     };
@@ -50,21 +50,21 @@ fn nothing_sent() -> Vec<Row> {
 fn no_response() -> Vec<Row> {
     let statuses = [200, 302, 400, 401, 404, 408, 421, 429, 499, 500, 503];
     let rows = statuses.map(|code| {
-        let name = format!("a {code} before the response");
+        let name = format!("{code} before the response");
         let requests = [Request, Request, Request, Hang].to_vec();
         [
             row(&name, vec![Request, Hang], (UN, 1), (UN, 3)),
             row2(&name, requests, (UN, 1), (UN, 3)),
         ]
-        .map(|row| row.by(by(MakeUp::AfterASecond(code))))
+        .map(|row| row.with_caller(caller(Intercept::AfterASecond(code))))
     });
     rows.into_iter().flatten().collect()
 }
 
 /// The layer replaces the response of the transport.
 fn replaced() -> Vec<Row> {
-    let rejected: (Want, Want) = ((RJ, 1), (RJ, 1));
-    let unknown: (Want, Want) = ((UN, 1), (UN, 3));
+    let rejected: (Expected, Expected) = ((RJ, 1), (RJ, 1));
+    let unknown: (Expected, Expected) = ((UN, 1), (UN, 3));
     let rows = [
         (400, 503, rejected),
         (401, 503, rejected),
@@ -79,10 +79,10 @@ fn replaced() -> Vec<Row> {
         (200, 503, unknown),
     ]
     .map(|(transport, layer, (create, revoke))| {
-        let name = format!("a {layer} in place of a {transport}");
+        let name = format!("{layer} in place of {transport}");
         let http1 = [Request, Write(http1(transport, "", "{}"))].to_vec();
         let http2 = [1, 3, 5].map(|stream| {
-            let response = h2_frames::answer(stream, transport, b"{}");
+            let response = h2_frames::response(stream, transport, b"{}");
             [Request, Write(response)]
         });
         let http2 = [http2.concat(), vec![Hang]].concat();
@@ -90,7 +90,7 @@ fn replaced() -> Vec<Row> {
             row(&name, http1, create, revoke),
             row2(&name, http2, create, revoke),
         ]
-        .map(|row| row.by(by(MakeUp::InPlace(layer))))
+        .map(|row| row.with_caller(caller(Intercept::Replace(layer))))
     });
     rows.into_iter().flatten().collect()
 }

@@ -12,11 +12,11 @@ use bytes::Bytes;
 use clerk_actor_tokens::BoxError;
 use http_body::Frame;
 
-use super::{Content, Effect, End, Exchange, FOREIGN, Pause, ledger::Entry};
+use super::{Content, Delay, Effect, End, Exchange, FOREIGN, ledger::Entry};
 
 pub(crate) struct PeerBody {
     frames: VecDeque<Bytes>,
-    pause: Pause,
+    delay: Delay,
     waiting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     end: End,
     entry: Entry,
@@ -33,7 +33,7 @@ impl PeerBody {
         let frames = text.chunks(text.len().div_ceil(plan.frames.max(1)).max(1));
         Self {
             frames: frames.map(Bytes::copy_from_slice).collect(),
-            pause: plan.before_frame,
+            delay: plan.before_frame,
             waiting: None,
             end: plan.end,
             entry,
@@ -49,8 +49,8 @@ impl http_body::Body for PeerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let pause = self.pause;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(pause.wait()));
+        let delay = self.delay;
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(delay.wait()));
         ready!(waiting.as_mut().poll(cx));
         self.waiting = None;
         self.entry.reach(Effect::WithBody);
@@ -61,8 +61,10 @@ impl http_body::Body for PeerBody {
             self.entry.end();
         }
         match self.end {
-            End::Whole => Poll::Ready(None),
-            End::Fail => Poll::Ready(Some(Err("the response broke off".into()))),
+            End::Complete => Poll::Ready(None),
+            End::Fail => Poll::Ready(Some(Err(
+                "the connection was lost within the response".into()
+            ))),
             End::Hang => {
                 self.waiting = Some(Box::pin(std::future::pending()));
                 Poll::Pending

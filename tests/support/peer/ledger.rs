@@ -7,7 +7,7 @@ use std::{
 
 use clerk_actor_tokens::OperationKind;
 
-use super::{Asked, Content, Effect, Exchange, Head};
+use super::{Content, Effect, Exchange, Head, ReceivedRequest};
 
 /// The requests and their effects, in the order in which they reached the peer.
 #[derive(Debug, Default)]
@@ -28,10 +28,10 @@ pub(crate) struct Create {
     /// The peer took the body.
     pub(crate) taken: bool,
     pub(crate) minted: bool,
-    /// The response names the id of the token.
-    pub(crate) tells_id: bool,
+    /// The response contains the id of the token.
+    pub(crate) names_id: bool,
     /// The first frame of the response shows that it is about another user.
-    pub(crate) tells_foreign: bool,
+    pub(crate) names_other_user: bool,
     /// The status of the head, once it was sent.
     pub(crate) status: Option<u16>,
     /// The exchange ended in the caller's task, with or without an error.
@@ -39,7 +39,7 @@ pub(crate) struct Create {
     /// An earlier create of the call had ended when this one was taken, and may have minted a token.
     pub(crate) after_failure: bool,
     /// An earlier create of the call was in flight when this one was taken.
-    pub(crate) after_open: bool,
+    pub(crate) during_another: bool,
 }
 
 #[derive(Debug, Default)]
@@ -50,16 +50,16 @@ pub(crate) struct Revoke {
 }
 
 impl Create {
-    /// Returns whether the response says that nothing was minted. Proxies send three of the statuses after
-    /// they have forwarded the request.
+    /// Returns whether the status means that nothing was minted. Proxies send 408, 460 and 499 after they
+    /// forwarded the request.
     pub(crate) fn is_refused(&self) -> bool {
         self.status
             .is_some_and(|status| matches!(status, 400..500) && !matches!(status, 408 | 460 | 499))
     }
 
-    /// Returns whether nothing was minted, so that another create may be sent.
-    fn is_harmless(&self) -> bool {
-        !self.taken || self.is_refused()
+    /// Returns whether another create could mint a second token.
+    fn may_have_minted(&self) -> bool {
+        self.taken && !self.is_refused()
     }
 }
 
@@ -89,7 +89,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Records what the response will show.
+    /// Records the planned content of the response.
     pub(super) fn plan(&self, plan: &Exchange) {
         let token = matches!(
             plan.content,
@@ -98,12 +98,12 @@ impl Entry {
         let is_success = matches!(plan.head, Head::Status(200, _));
         let foreign = matches!(plan.content, Content::Foreign);
         self.note(|it| {
-            it.tells_id = is_success && token && plan.length >= 500;
-            it.tells_foreign = is_success && foreign && plan.length == 1000 && plan.frames == 1;
+            it.names_id = is_success && token && plan.length >= 500;
+            it.names_other_user = is_success && foreign && plan.length == 1000 && plan.frames == 1;
         });
     }
 
-    pub(super) fn of_create(ledger: &Arc<Mutex<Ledger>>, call: usize) -> (Asked, Self) {
+    pub(super) fn of_create(ledger: &Arc<Mutex<Ledger>>, call: usize) -> (ReceivedRequest, Self) {
         Self::new(ledger, OperationKind::Create, call, |ledger| {
             let index = ledger.creates.len();
             ledger.creates.push(Create {
@@ -115,7 +115,11 @@ impl Entry {
         })
     }
 
-    pub(super) fn of_revoke(ledger: &Arc<Mutex<Ledger>>, call: usize, path: &str) -> (Asked, Self) {
+    pub(super) fn of_revoke(
+        ledger: &Arc<Mutex<Ledger>>,
+        call: usize,
+        path: &str,
+    ) -> (ReceivedRequest, Self) {
         let id = path.rsplit('/').nth(1).expect("…/{id}/revoke").to_owned();
         Self::new(ledger, OperationKind::Revoke, call, |ledger| {
             ledger.revokes.push(Revoke {
@@ -131,27 +135,31 @@ impl Entry {
         kind: OperationKind,
         call: usize,
         record: impl FnOnce(&mut Ledger) -> usize,
-    ) -> (Asked, Self) {
+    ) -> (ReceivedRequest, Self) {
         let ledger = &mut *shared.lock().unwrap();
         let index = record(ledger);
         let of_call = ledger.calls.entry((kind, call)).or_default();
         of_call.push(index);
-        let before = of_call.len() - 1;
-        let asked = Asked { call, kind, before };
+        let earlier = of_call.len() - 1;
+        let received = ReceivedRequest {
+            call,
+            kind,
+            earlier,
+        };
         let entry = Self {
             ledger: Arc::clone(shared),
             kind,
             index,
             effect: Effect::Never,
         };
-        (asked, entry)
+        (received, entry)
     }
 
-    /// Records that the peer took the body, which will have this effect.
     pub(super) fn kind(&self) -> OperationKind {
         self.kind
     }
 
+    /// Records that the peer took the body, which will have this effect.
     pub(super) fn take(&mut self, effect: Effect) {
         self.effect = effect;
         {
@@ -159,13 +167,13 @@ impl Entry {
             if self.kind == OperationKind::Create {
                 let call = ledger.creates[self.index].call;
                 // Excludes this one, which is not taken yet.
-                let doubtful = ledger.creates_of(call).filter(|it| !it.is_harmless());
-                let (ended, open): (Vec<_>, Vec<_>) = doubtful.partition(|it| it.ended);
-                let (after_failure, after_open) = (!ended.is_empty(), !open.is_empty());
+                let doubtful = ledger.creates_of(call).filter(|it| it.may_have_minted());
+                let (ended, in_flight): (Vec<_>, Vec<_>) = doubtful.partition(|it| it.ended);
+                let (after_failure, during_another) = (!ended.is_empty(), !in_flight.is_empty());
                 let own = &mut ledger.creates[self.index];
                 own.taken = true;
                 own.after_failure = after_failure;
-                own.after_open = after_open;
+                own.during_another = during_another;
             } else {
                 ledger.revokes[self.index].taken = true;
                 ledger.concurrent_revokes += 1;
@@ -180,13 +188,13 @@ impl Entry {
     pub(super) fn head(&mut self, status: u16) {
         self.note(|it| {
             it.status = Some(status);
-            it.ended |= status != 200 && is_seen();
+            it.ended |= status != 200 && is_polled_by_caller();
         });
         self.reach(Effect::WithHead);
     }
 
     pub(super) fn end(&mut self) {
-        self.note(|it| it.ended |= is_seen());
+        self.note(|it| it.ended |= is_polled_by_caller());
     }
 
     /// Applies the effect if this is its time.
@@ -220,8 +228,8 @@ impl Entry {
     }
 }
 
-/// Returns whether the caller polls, and not a task that settles the exchange.
-fn is_seen() -> bool {
+/// Returns whether the caller polls, instead of a task that settles the exchange.
+fn is_polled_by_caller() -> bool {
     tokio::task::try_id().is_none()
 }
 

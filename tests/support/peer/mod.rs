@@ -1,7 +1,6 @@
-//! A peer in memory that keeps a ledger and responds by a script.
+//! A peer in memory that responds by a script and records requests and effects in a ledger.
 //!
-//! A request that it took has its effect even if the client disconnects before the response, as on a real
-//! network.
+//! A taken request has its effect even if the client disconnects before the response, as on a real network.
 
 #![allow(dead_code, reason = "no test binary needs all of it")]
 
@@ -27,7 +26,7 @@ use self::ledger::Entry;
 pub(crate) use self::{
     body::PeerBody,
     ledger::Ledger,
-    plan::{Content, Effect, End, Exchange, Head, Pause},
+    plan::{Content, Delay, Effect, End, Exchange, Head},
 };
 
 /// A part of every secret in a response.
@@ -43,15 +42,16 @@ pub(crate) const USER: &str = "user_subject";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CallNumber(pub(crate) usize);
 
-/// A request for which the script returns a plan; `before` counts earlier ones of its call and kind.
+/// A request for which the script returns a plan.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct ReceivedRequest {
     pub(crate) call: usize,
     pub(crate) kind: OperationKind,
-    pub(crate) before: usize,
+    /// The number of earlier requests of the same call and kind.
+    pub(crate) earlier: usize,
 }
 
-type Script = dyn Fn(Asked) -> Exchange + Send + Sync;
+type Script = dyn Fn(ReceivedRequest) -> Exchange + Send + Sync;
 
 #[derive(Clone)]
 pub(crate) struct Peer {
@@ -60,7 +60,9 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(script: impl Fn(Asked) -> Exchange + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(
+        script: impl Fn(ReceivedRequest) -> Exchange + Send + Sync + 'static,
+    ) -> Self {
         Self {
             ledger: Arc::default(),
             script: Arc::new(script),
@@ -72,7 +74,7 @@ impl Peer {
     }
 }
 
-/// Returns the only call of a test, which has number zero.
+/// Numbers a request as the only call of a test.
 pub(crate) fn numbered(mut request: ActorTokenRequest) -> ActorTokenRequest {
     request.extensions_mut().insert(CallNumber(0));
     request
@@ -94,11 +96,11 @@ impl Service<Request<Body>> for Peer {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let CallNumber(call) = *request.extensions().get().expect("a call has a number");
-        let (asked, entry) = match request.body().kind() {
+        let (received, entry) = match request.body().kind() {
             OperationKind::Create => Entry::of_create(&self.ledger, call),
             _ => Entry::of_revoke(&self.ledger, call, request.uri().path()),
         };
-        let plan = (self.script)(asked);
+        let plan = (self.script)(received);
         entry.plan(&plan);
         Box::pin(respond(plan, entry, request.into_body()))
     }
@@ -117,7 +119,7 @@ async fn respond(
         Head::Status(status, retry_after) => (status, retry_after),
         Head::Fail => {
             entry.end();
-            return Err("the connection broke".into());
+            return Err("the connection was lost".into());
         }
         Head::Hang => pending().await,
         Head::Panic => {

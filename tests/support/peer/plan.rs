@@ -10,8 +10,8 @@ use super::{MARKER, USER};
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
     /// The time before the request body is taken.
-    pub(crate) before_taking: Pause,
-    pub(crate) before_head: Pause,
+    pub(crate) before_taking: Delay,
+    pub(crate) before_head: Delay,
     pub(crate) head: Head,
     pub(crate) content: Content,
     /// The part of the content that is sent, in thousandths.
@@ -19,14 +19,14 @@ pub(crate) struct Exchange {
     /// The number of frames.
     pub(crate) frames: usize,
     /// The time before each frame, and before the end.
-    pub(crate) before_frame: Pause,
+    pub(crate) before_frame: Delay,
     pub(crate) end: End,
     pub(crate) effect: Effect,
 }
 
 /// A number of polls that are pending and wake at once, then a time.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Pause {
+pub(crate) struct Delay {
     pub(crate) polls: usize,
     pub(crate) time: Duration,
 }
@@ -57,7 +57,7 @@ pub(crate) enum Content {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum End {
-    Whole,
+    Complete,
     Fail,
     Hang,
     Panic,
@@ -77,14 +77,14 @@ impl Exchange {
     /// A prompt 200.
     pub(crate) fn prompt() -> Self {
         Self {
-            before_taking: Pause::default(),
-            before_head: Pause::default(),
+            before_taking: Delay::default(),
+            before_head: Delay::default(),
             head: Head::Status(200, None),
             content: Content::Token,
             length: 1000,
             frames: 1,
-            before_frame: Pause::default(),
-            end: End::Whole,
+            before_frame: Delay::default(),
+            end: End::Complete,
             effect: Effect::WhenTaken,
         }
     }
@@ -100,7 +100,7 @@ impl Exchange {
     }
 }
 
-impl Pause {
+impl Delay {
     pub(crate) fn polls(polls: usize) -> Self {
         let time = Duration::ZERO;
         Self { polls, time }

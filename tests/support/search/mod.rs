@@ -71,7 +71,7 @@ pub(crate) fn unclaimed() -> Vec<Leak> {
 }
 
 /// Returns the crates that have logged.
-pub(crate) fn heard() -> BTreeSet<String> {
+pub(crate) fn logging_crates() -> BTreeSet<String> {
     lock(&LOGGED).clone()
 }
 
@@ -96,9 +96,9 @@ fn take(thread: ThreadId) -> Vec<Leak> {
 
 fn note_crate(target: &str) {
     let name = target.split("::").next().unwrap_or(target);
-    let mut heard = lock(&LOGGED);
-    if !heard.contains(name) {
-        heard.insert(name.to_owned());
+    let mut logged = lock(&LOGGED);
+    if !logged.contains(name) {
+        logged.insert(name.to_owned());
     }
 }
 

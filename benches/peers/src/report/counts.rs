@@ -23,7 +23,7 @@ pub(crate) fn print(endpoints: &Endpoints) -> Result<(), Error> {
     Ok(())
 }
 
-/// Calls of a peer, to be counted in a process of their own.
+/// Calls of a peer, counted in a separate process.
 #[derive(Clone, Copy)]
 pub(crate) struct Calls<'a> {
     operation: &'a str,

@@ -6,7 +6,7 @@ use futures_util::poll;
 use http_body_util::BodyExt;
 use tower::Service;
 
-use crate::world::{URI, World, exchange, request, settle};
+use crate::world::{URI, World, exchange, request, run_tasks};
 
 #[tokio::test(start_paused = true)]
 async fn connect_of_a_cancelled_request_is_used_by_a_waiting_and_by_the_next_request() {
@@ -22,7 +22,7 @@ async fn connect_of_a_cancelled_request_is_used_by_a_waiting_and_by_the_next_req
         }
         permits.add_permits(1);
         if is_next {
-            settle().await;
+            run_tasks().await;
         }
         other.await;
         assert_eq!((world.connected(), world.requests().len()), (1, 1));
@@ -39,7 +39,7 @@ async fn connects_of_cancelled_requests_are_bounded() {
         assert!(poll!(cancelled.as_mut()).is_pending());
     }
     permits.add_permits(1000);
-    settle().await;
+    run_tasks().await;
     assert_eq!(world.connected(), 64);
 }
 
@@ -54,11 +54,11 @@ async fn request_that_is_dropped_before_the_head_leaves_no_http1_connection() {
             let mut dropped = Box::pin(transport.clone().call(request("http://127.0.0.1/head")));
             for _ in 0..polls {
                 assert!(poll!(dropped.as_mut()).is_pending());
-                settle().await;
+                run_tasks().await;
             }
             drop(dropped);
             exchange(&transport, URI).await;
-            settle().await;
+            run_tasks().await;
             assert_eq!(world.open(), 1, "HTTP/2: {}", world.http2);
         }
         assert_eq!(world.connected(), if world.http2 { 1 } else { 4 });
@@ -71,14 +71,14 @@ async fn response_that_is_not_read_to_its_end_closes_its_http1_connection() {
         let transport = world.transport();
         let uri = "http://127.0.0.1/gated";
         drop(transport.clone().call(request(uri)).await.unwrap());
-        settle().await;
+        run_tasks().await;
         assert_eq!(world.open(), usize::from(world.http2));
         let response = transport.clone().call(request(uri)).await.unwrap();
         let mut body = response.into_body();
         assert!(body.frame().await.unwrap().is_ok());
         drop(body);
         exchange(&transport, URI).await;
-        settle().await;
+        run_tasks().await;
         assert_eq!(world.open(), 1);
         assert_eq!(world.connected(), if world.http2 { 1 } else { 3 });
     }

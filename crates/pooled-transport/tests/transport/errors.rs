@@ -18,12 +18,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tower::{Service, ServiceExt};
 
 use crate::world::{
-    RequestBody, Signal, Stream, URI, World, connector, exchange, failing_request, request, settle,
-    try_exchange,
+    RequestBody, Signal, Stream, URI, World, connector, exchange, failing_request, request,
+    run_tasks, try_exchange,
 };
 
 #[tokio::test(start_paused = true)]
-async fn failure_of_the_connector_is_a_connect_error_at_the_time_of_the_connector() {
+async fn failure_of_the_connector_is_returned_at_once_as_a_connect_error() {
     let transport = PooledTransport::new(connector(async || {
         tokio::time::sleep(Duration::from_secs(3)).await;
         Err(io::Error::other("no route"))
@@ -36,7 +36,7 @@ async fn failure_of_the_connector_is_a_connect_error_at_the_time_of_the_connecto
 }
 
 #[tokio::test(start_paused = true)]
-async fn peer_that_closes_at_once_fails_the_request_before_it_is_sent() {
+async fn connection_closed_at_once_fails_the_request_before_it_is_sent() {
     for http2 in [false, true] {
         let transport = PooledTransport::new(connector(move || {
             let (client, _) = tokio::io::duplex(1 << 16);
@@ -48,7 +48,7 @@ async fn peer_that_closes_at_once_fails_the_request_before_it_is_sent() {
     }
 }
 
-/// The client's end of a connection that fails when it is read for the n-th time.
+/// A connection that fails at the n-th read.
 struct Failing(usize);
 
 impl AsyncRead for Failing {
@@ -85,7 +85,7 @@ impl AsyncWrite for Failing {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cause_of_a_failed_new_connection_is_in_the_error_at_any_time() {
+async fn cause_of_a_failed_new_connection_is_always_in_the_error() {
     for http2 in [false, true] {
         let mut kinds = Vec::new();
         for reads in 1..200 {
@@ -105,7 +105,7 @@ async fn cause_of_a_failed_new_connection_is_in_the_error_at_any_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn request_whose_body_fails_is_not_sent_by_http1() {
+async fn request_with_a_failing_body_is_not_sent_over_http1() {
     let (client, mut server) = tokio::io::duplex(1 << 16);
     let client = Arc::new(Mutex::new(Some(client)));
     let transport = PooledTransport::new(connector(move || {
@@ -119,7 +119,7 @@ async fn request_whose_body_fails_is_not_sent_by_http1() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn request_whose_body_fails_does_not_reach_the_service() {
+async fn request_with_a_failing_body_does_not_reach_the_service() {
     for world in World::both() {
         let transport = world.transport();
         exchange(&transport, URI).await;
@@ -129,7 +129,7 @@ async fn request_whose_body_fails_does_not_reach_the_service() {
         // Over HTTP/2 hyper reports only that it reset the stream.
         let is_named = sources.any(|source| source.to_string() == "withdrawn");
         assert_eq!(is_named, !world.http2, "{error:?}");
-        settle().await;
+        run_tasks().await;
         exchange(&transport, URI).await;
         assert_eq!(world.requests().len(), 2, "HTTP/2: {}", world.http2);
     }
@@ -184,13 +184,13 @@ async fn http2_request_over_an_http1_connection_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn response_body_that_breaks_off_is_an_error() {
+async fn response_body_of_a_lost_connection_is_an_error() {
     for world in World::both() {
         let transport = world.transport();
         let response = transport.clone().call(request("http://127.0.0.1/gated"));
         let mut body = response.await.unwrap().into_body();
         assert!(body.frame().await.unwrap().is_ok());
-        world.signal(Signal::HangUp).await;
+        world.signal(Signal::Close).await;
         let error = body.frame().await.unwrap().unwrap_err();
         assert!(error.may_have_been_sent());
         assert!(error.source().unwrap().is::<hyper::Error>());

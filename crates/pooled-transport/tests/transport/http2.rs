@@ -1,4 +1,4 @@
-//! The connection that all HTTP/2 requests share.
+//! The shared HTTP/2 connection.
 
 use std::{pin::pin, time::Duration};
 
@@ -8,13 +8,13 @@ use pooled_transport::Builder;
 use tokio::time::timeout;
 use tower::Service;
 
-use crate::world::{Signal, URI, World, exchange, request, settle, try_exchange};
+use crate::world::{Signal, URI, World, exchange, request, run_tasks, try_exchange};
 
 const HEAD: &str = "http://127.0.0.1/head";
 
 #[tokio::test(start_paused = true)]
 async fn burst_of_first_requests_ends_with_one_connection() {
-    // Until a connection is made it is unknown that it can be shared. Then the other connects are dropped.
+    // The first connection shows that it can be shared. Then the other connects are dropped.
     for (at_once, most) in [(100, 100), (1, 1)] {
         let world = World::http2();
         let transport = world.transport();
@@ -24,7 +24,7 @@ async fn burst_of_first_requests_ends_with_one_connection() {
         permits.add_permits(at_once);
         requests.await;
         permits.add_permits(100);
-        settle().await;
+        run_tasks().await;
         let connected = world.connected();
         assert!(connected <= most && world.open() == 1);
         join_all((0..100).map(|_| exchange(&transport, URI))).await;
@@ -34,7 +34,7 @@ async fn burst_of_first_requests_ends_with_one_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn goaway_retires_the_connection_and_its_responses_go_on() {
+async fn goaway_retires_the_connection_and_its_responses_continue() {
     let world = World::http2();
     let transport = world.transport();
     let gated = transport.clone().call(request("http://127.0.0.1/gated"));
@@ -47,12 +47,12 @@ async fn goaway_retires_the_connection_and_its_responses_go_on() {
     world.signal(Signal::FinishBodies).await;
     let body = response.into_body().collect().await.unwrap();
     assert_eq!(body.to_bytes(), "ok");
-    settle().await;
+    run_tasks().await;
     assert_eq!((world.requests().len(), world.open()), (4, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn silent_connection_loses_the_requests_in_flight_and_no_other() {
+async fn stalled_connection_fails_the_requests_in_flight_and_no_others() {
     const LIMIT: Duration = Duration::from_secs(10);
     for idle in [0, 1, 20] {
         let world = World::http2();
@@ -60,10 +60,10 @@ async fn silent_connection_loses_the_requests_in_flight_and_no_other() {
         for connected in [1, 2, 3] {
             exchange(&transport, URI).await;
             assert_eq!(world.connected(), connected);
-            world.signal(Signal::FallSilent).await;
+            world.signal(Signal::Stall).await;
             tokio::time::sleep(Duration::from_secs(idle)).await;
             let lost = timeout(LIMIT, try_exchange(&transport, URI)).await;
-            let error = lost.expect("the silence was not noticed").unwrap_err();
+            let error = lost.expect("the keep-alive did not time out").unwrap_err();
             assert!(error.may_have_been_sent(), "{error:?}");
         }
     }
@@ -91,7 +91,7 @@ async fn keep_alive_can_be_disabled() {
     let builder = Builder::new().http2_keep_alive_interval(None);
     let transport = world.transport_of(builder);
     exchange(&transport, URI).await;
-    world.signal(Signal::FallSilent).await;
+    world.signal(Signal::Stall).await;
     let lost = try_exchange(&transport, URI);
     assert!(timeout(Duration::from_secs(600), lost).await.is_err());
 }

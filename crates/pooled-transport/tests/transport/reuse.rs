@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use pooled_transport::Builder;
 use tower::Service;
 
-use crate::world::{Signal, URI, World, exchange, request, settle, try_exchange};
+use crate::world::{Signal, URI, World, exchange, request, run_tasks, try_exchange};
 
 pub(crate) const IDLE: Duration = Duration::from_secs(30);
 /// The longest delay until an idle connection is closed.
@@ -16,11 +16,11 @@ const SWEEP: Duration = Duration::from_secs(5);
 
 pub(crate) async fn after(time: Duration) {
     tokio::time::sleep(time).await;
-    settle().await;
+    run_tasks().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn connection_is_used_again_until_it_was_idle_for_too_long() {
+async fn connection_is_reused_until_its_idle_timeout() {
     for world in World::both() {
         let transport = world.transport();
         for _ in 0..10 {
@@ -61,7 +61,7 @@ async fn idle_timeout_can_be_configured() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn request_goes_over_another_connection_when_the_peer_closed_the_idle_one() {
+async fn request_uses_another_connection_if_the_peer_closed_the_idle_one() {
     for (world, is_noticed) in [
         (World::http1(), true),
         (World::http2(), true),
@@ -72,10 +72,10 @@ async fn request_goes_over_another_connection_when_the_peer_closed_the_idle_one(
         for connected in 1..4 {
             exchange(&transport, URI).await;
             assert_eq!(world.connected(), connected, "HTTP/2: {}", world.http2);
-            settle().await;
-            world.signal_unnoticed(Signal::HangUp);
+            run_tasks().await;
+            world.signal_without_yield(Signal::Close);
             if is_noticed {
-                settle().await;
+                run_tasks().await;
             }
         }
         let requests = world.requests();
@@ -85,7 +85,7 @@ async fn request_goes_over_another_connection_when_the_peer_closed_the_idle_one(
 }
 
 #[tokio::test(start_paused = true)]
-async fn unused_connections_that_ended_do_not_fail_the_next_request() {
+async fn closed_idle_connections_do_not_fail_the_next_request() {
     let world = World::http1();
     let transport = world.transport();
     let responses = [(); 2].map(|()| transport.clone().call(request("http://127.0.0.1/gated")));
@@ -99,9 +99,9 @@ async fn unused_connections_that_ended_do_not_fail_the_next_request() {
     }
     waiting.await;
     permits.add_permits(100);
-    settle().await;
+    run_tasks().await;
     assert_eq!((world.requests().len(), world.open()), (4, 4));
-    world.signal(Signal::HangUp).await;
+    world.signal(Signal::Close).await;
     exchange(&transport, URI).await;
 }
 
@@ -131,9 +131,9 @@ async fn waiting_request_takes_a_connection_that_becomes_idle() {
     response.into_body().collect().await.unwrap();
     waiting.await;
     assert_eq!(world.connected(), 1);
-    // The connect that it started goes on in the background.
+    // The connect that it started continues in the background.
     permits.add_permits(1);
-    settle().await;
+    run_tasks().await;
     assert_eq!((world.connected(), world.open()), (2, 2));
 }
 
@@ -159,7 +159,7 @@ async fn each_origin_has_its_own_connections() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn request_target_fits_the_version() {
+async fn request_target_has_the_form_of_its_http_version() {
     for world in World::both() {
         exchange(&world.transport(), URI).await;
         let (uri, headers) = world.requests().remove(0);
@@ -199,7 +199,7 @@ async fn response_with_status_421_retires_its_connection() {
             let misdirected = try_exchange(&transport, "http://127.0.0.1/421").await;
             assert_eq!(misdirected.unwrap(), 421);
             assert_eq!(world.connected(), connected, "HTTP/2: {}", world.http2);
-            settle().await;
+            run_tasks().await;
             assert_eq!(world.open(), 0, "HTTP/2: {}", world.http2);
         }
         assert_eq!(world.requests().len(), 4);

@@ -1,4 +1,4 @@
-//! A transport on several runtimes, outside of one, and on one that runs only at times.
+//! A transport on several runtimes, without a runtime, and on one that is not always driven.
 
 use std::{
     pin::pin,
@@ -16,7 +16,7 @@ use tower::Service;
 
 use crate::{
     reuse::{IDLE, after},
-    world::{Signal, URI, World, exchange, request, settle, try_exchange},
+    world::{Signal, URI, World, exchange, request, run_tasks, try_exchange},
 };
 
 fn paused() -> Runtime {
@@ -25,7 +25,7 @@ fn paused() -> Runtime {
 }
 
 #[test]
-fn next_request_succeeds_when_the_runtime_of_the_last_one_is_gone() {
+fn next_request_succeeds_after_the_runtime_of_the_last_one_was_dropped() {
     for world in World::both() {
         let transport = world.transport();
         for connected in 1..4 {
@@ -70,13 +70,13 @@ fn end_of_a_runtime_does_not_end_the_exchanges_of_another() {
     other.block_on(async {
         for _ in 0..2 {
             assert!(poll!(pending.as_mut()).is_pending());
-            settle().await;
+            run_tasks().await;
         }
         assert_eq!(world.requests().len(), 2);
     });
     drop(one);
     other.block_on(async {
-        settle().await;
+        run_tasks().await;
         assert!(poll!(pending.as_mut()).is_pending());
     });
 }
@@ -86,7 +86,7 @@ fn request_outside_of_a_runtime_is_an_error() {
     let world = World::http1();
     let result = pin!(world.transport().call(request(URI)));
     let Poll::Ready(Err(error)) = result.poll(&mut Context::from_waker(Waker::noop())) else {
-        panic!("it was not refused");
+        panic!("it did not fail at once");
     };
     assert!(error.to_string().contains("tokio runtime"), "{error}");
     assert!(!error.may_have_been_sent());
@@ -106,16 +106,16 @@ fn request_that_is_polled_outside_of_its_runtime_does_not_panic() {
         assert!(poll!(waiting.as_mut()).is_pending());
         world.signal(Signal::FinishBodies).await;
         response.into_body().collect().await.unwrap();
-        settle().await;
+        run_tasks().await;
     });
-    // The request takes the idle connection, and drops the connect that it started.
+    // The request takes the idle connection and drops the connect that it started.
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(waiting.as_mut().poll(cx).is_pending());
     runtime.block_on(async { assert!(waiting.await.is_ok()) });
     assert_eq!(world.connected(), 1);
 }
 
-/// A runtime with its own thread.
+/// Returns a runtime with its own thread.
 fn running() -> Runtime {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(1).enable_all().build().unwrap()
@@ -138,7 +138,7 @@ fn connection_is_driven_by_the_runtime_on_which_the_request_began() {
 }
 
 #[test]
-fn request_whose_runtime_ends_while_it_connects_is_an_error() {
+fn request_fails_if_its_runtime_is_dropped_while_it_connects() {
     for world in World::both() {
         let transport = world.transport();
         let permits = world.hold_connecting();
@@ -169,13 +169,13 @@ fn connection_that_ended_while_its_runtime_did_not_run_is_not_used() {
                 } else {
                     send().await;
                 }
-                settle().await;
+                run_tasks().await;
                 tokio::time::pause();
                 tokio::time::advance(Duration::from_secs(2)).await;
                 tokio::time::resume();
             });
             remote.block_on(async {
-                world.signal_unnoticed(Signal::HangUp);
+                world.signal_without_yield(Signal::Close);
                 while world.open() > 0 {
                     tokio::task::yield_now().await;
                 }

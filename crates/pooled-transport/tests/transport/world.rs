@@ -65,11 +65,11 @@ struct Seen {
 pub(crate) enum Signal {
     #[default]
     None,
-    HangUp,
+    Close,
     /// Sends GOAWAY over HTTP/2.
     GoAway,
     /// Sends nothing more, not even the end of the connection.
-    FallSilent,
+    Stall,
     /// Ends the bodies of all responses to `/gated`.
     FinishBodies,
 }
@@ -114,7 +114,7 @@ impl World {
         })
     }
 
-    /// Connects by TCP, to a server that runs on `remote`.
+    /// Returns a transport over TCP to a server that runs on `remote`.
     pub(crate) fn transport_to(&self, remote: Handle) -> Transport {
         let world = self.clone();
         PooledTransport::new(connector(move || {
@@ -140,12 +140,12 @@ impl World {
         self.seen.connected.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The number of connections so far.
+    /// Returns the number of connections so far.
     pub(crate) fn connected(&self) -> usize {
         self.seen.connected.load(Ordering::SeqCst)
     }
 
-    /// The number of open connections.
+    /// Returns the number of open connections.
     pub(crate) fn open(&self) -> usize {
         self.seen.open.load(Ordering::SeqCst)
     }
@@ -154,7 +154,7 @@ impl World {
         self.seen.requests.lock().unwrap().clone()
     }
 
-    /// From now on each connect waits for a permit.
+    /// Makes each later connect wait for a permit.
     pub(crate) fn hold_connecting(&self) -> Arc<Semaphore> {
         let permits = Arc::new(Semaphore::new(0));
         *self.seen.permits.lock().unwrap() = Some(Arc::clone(&permits));
@@ -163,12 +163,12 @@ impl World {
 
     /// Signals all open connections, and lets the client read.
     pub(crate) async fn signal(&self, signal: Signal) {
-        self.signal_unnoticed(signal);
-        settle().await;
+        self.signal_without_yield(signal);
+        run_tasks().await;
     }
 
-    /// Signals all open connections. The client has not read yet.
-    pub(crate) fn signal_unnoticed(&self, signal: Signal) {
+    /// Signals all open connections. The client does not read yet.
+    pub(crate) fn signal_without_yield(&self, signal: Signal) {
         self.seen.signals.send_replace(signal);
     }
 
@@ -187,9 +187,9 @@ impl World {
             } {
                 let signal = *signals.borrow_and_update();
                 match signal {
-                    Signal::HangUp => break,
+                    Signal::Close => break,
                     Signal::GoAway => serving.as_mut().graceful_shutdown(),
-                    Signal::FallSilent => pending().await,
+                    Signal::Stall => pending().await,
                     Signal::None | Signal::FinishBodies => {}
                 }
             }
@@ -198,7 +198,7 @@ impl World {
     }
 }
 
-/// `/head` has no response, the body of `/gated` ends on request, and `/421` has that status.
+/// `/head` gets no response, the body of `/gated` ends at [`Signal::FinishBodies`], and `/421` has that status.
 async fn respond(
     seen: Arc<Seen>,
     request: Request<Incoming>,
@@ -297,7 +297,7 @@ pub(crate) fn request(uri: &str) -> Request<RequestBody> {
     Request::post(uri).body(body.boxed_unsync()).unwrap()
 }
 
-/// A request whose body fails when it is polled.
+/// Returns a request with a body that fails when it is polled.
 pub(crate) fn failing_request() -> Request<RequestBody> {
     let body = StreamBody::new(once(ready(Err(io::Error::other("withdrawn")))));
     Request::post(URI).body(body.boxed_unsync()).unwrap()
@@ -316,8 +316,8 @@ pub(crate) async fn exchange(transport: &Transport, uri: &str) {
     try_exchange(transport, uri).await.unwrap();
 }
 
-/// Lets all other tasks run until they wait.
-pub(crate) async fn settle() {
+/// Lets all other tasks run until they are idle.
+pub(crate) async fn run_tasks() {
     for _ in 0..50 {
         tokio::task::yield_now().await;
     }

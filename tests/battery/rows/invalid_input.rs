@@ -1,4 +1,4 @@
-//! What callers pass: refused before any I/O, or taken exactly as it is.
+//! Invalid input of callers, which is refused before any I/O.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use serde_json::Value;
 use super::Runnable;
 use crate::harness::{
     caller::Caller,
-    over::Over,
     pipe,
     row::paused,
     script::{Op, Step},
+    transport_kind::TransportKind,
 };
 use crate::search::{MARKER, form_in};
 
-const SECTION: &str = "What callers pass";
+const SECTION: &str = "Caller input";
 
 pub(crate) fn rows() -> Vec<Runnable> {
     let mut rows = Vec::new();
@@ -99,7 +99,7 @@ pub(crate) fn rows() -> Vec<Runnable> {
     rows
 }
 
-/// Texts that no type accepts, and that no error repeats.
+/// Texts that the type refuses and the error does not show.
 fn refused<T: 'static, E: std::error::Error + 'static>(
     what: &'static str,
     texts: &[&str],
@@ -113,7 +113,7 @@ fn refused<T: 'static, E: std::error::Error + 'static>(
             Err(error) => {
                 let shown = format!("{error} {error:?}");
                 if form_in(&shown).is_some() {
-                    Err(format!("it is echoed: {shown}"))
+                    Err(format!("the error shows it: {shown}"))
                 } else {
                     Ok(())
                 }
@@ -124,7 +124,7 @@ fn refused<T: 'static, E: std::error::Error + 'static>(
     texts.iter().map(row).collect()
 }
 
-/// Requests that cannot be right.
+/// Invalid requests.
 fn requests() -> Vec<(String, ActorTokenRequest)> {
     let create = || CreateActorToken::new("user_1", Actor::new("user_2"));
     let with_actor = |actor| ActorTokenRequest::create(CreateActorToken::new("user_1", actor));
@@ -157,7 +157,7 @@ fn requests() -> Vec<(String, ActorTokenRequest)> {
             with_actor(Actor::new("a").claim("b", MARKER.repeat(200_000))),
         ),
         (
-            "a base URL elsewhere".into(),
+            "a base URL at another host".into(),
             ActorTokenRequest::create(create()).base_url(elsewhere),
         ),
         header("authorization"),
@@ -165,7 +165,7 @@ fn requests() -> Vec<(String, ActorTokenRequest)> {
         header("content-length"),
         header("transfer-encoding"),
     ];
-    for life in [
+    for lifetime in [
         Duration::ZERO,
         Duration::from_nanos(1),
         Duration::from_millis(999),
@@ -173,19 +173,24 @@ fn requests() -> Vec<(String, ActorTokenRequest)> {
         Duration::MAX,
     ] {
         requests.push((
-            format!("a life of {life:?}"),
-            create().expires_in(life).into(),
+            format!("a lifetime of {lifetime:?}"),
+            create().expires_in(lifetime).into(),
         ));
-        let session = create().session_max_duration(life).into();
-        requests.push((format!("a session of {life:?}"), session));
+        let session = create().session_max_duration(lifetime).into();
+        requests.push((format!("a session lifetime of {lifetime:?}"), session));
     }
     requests
 }
 
 async fn refused_unsent(request: ActorTokenRequest) -> Result<(), String> {
-    let script = vec![Step::Request, Step::Answer];
-    let ((transport, _), seen) =
-        pipe::transport(Over::default(), vec![script], Op::Create, false, 1 << 20);
+    let script = vec![Step::Request, Step::Respond];
+    let ((transport, _), seen) = pipe::transport(
+        TransportKind::default(),
+        vec![script],
+        Op::Create,
+        false,
+        1 << 20,
+    );
     let client = Caller::default().client(transport);
     let error = client
         .send(request)

@@ -1,4 +1,4 @@
-//! What callers choose, and what is sent of it.
+//! Settings of callers, and the requests that result.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use http::{
     },
 };
 
-use Step::{Answer, Drip, Hang, Request, Write};
+use Step::{Drip, Hang, Request, Respond, Write};
 
 use super::keys;
 use crate::harness::{
@@ -33,81 +33,81 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-pub(crate) fn well() -> Vec<Step> {
-    vec![Request, Answer, Hang]
+pub(crate) fn success() -> Vec<Step> {
+    vec![Request, Respond, Hang]
 }
 
 fn durations() -> Vec<Row> {
-    let within = |call_timeout, attempt_timeout| Caller {
+    let timeouts = |call_timeout, attempt_timeout| Caller {
         call_timeout,
         attempt_timeout,
         ..Caller::default()
     };
     let nano = Duration::from_nanos(1);
-    let nothing = || vec![Request, Hang];
-    let slow = Drip(Op::Create.http1_answer(), 3600 * S);
+    let hang = || vec![Request, Hang];
+    let slow = Drip(Op::Create.http1_response(), 3600 * S);
     vec![
-        row("no time for the call", well(), (NS, 0), (NS, 0))
-            .by(within(Duration::ZERO, S))
+        row("a call timeout of zero", success(), (NS, 0), (NS, 0))
+            .with_caller(timeouts(Duration::ZERO, S))
             .also(timed_out(true))
             .also(attempts(0)),
-        row("no time for the attempt", well(), (NS, 0), (NS, 0))
-            .by(within(S, Duration::ZERO))
+        row("an attempt timeout of zero", success(), (NS, 0), (NS, 0))
+            .with_caller(timeouts(S, Duration::ZERO))
             .also(timed_out(true))
             .also(waited(Duration::ZERO)),
-        // Whether a request gets out within the tick of the clock is all the same.
+        // The request may be sent within the tick of the clock.
         row(
-            "1 ns for the call",
-            nothing(),
+            "a call timeout of 1 ns",
+            hang(),
             (End::Safe, 1),
             (End::Safe, 1),
         )
-        .by(within(nano, S))
+        .with_caller(timeouts(nano, S))
         .also(timed_out(true)),
         row(
-            "1 ns for the attempt",
-            nothing(),
+            "an attempt timeout of 1 ns",
+            hang(),
             (End::Safe, 3),
             (End::Safe, 3),
         )
-        .by(within(S, nano))
+        .with_caller(timeouts(S, nano))
         .also(timed_out(true)),
         row(
-            "all the time there is",
+            "the longest timeouts",
             vec![Request, slow, Hang],
             (OK, 1),
             (OK, 1),
         )
-        .by(within(Duration::MAX, Duration::MAX)),
+        .with_caller(timeouts(Duration::MAX, Duration::MAX)),
         row(
-            "an attempt longer than the call",
-            nothing(),
+            "an attempt timeout longer than the call",
+            hang(),
             (UN, 1),
             (UN, 1),
         )
-        .by(within(S, 60 * S))
+        .with_caller(timeouts(S, 60 * S))
         .also(timed_out(true))
         .also(waited(S)),
-        // The second attempt of a revoke gets what is left.
+        // The second attempt of a revoke has the rest of the call's time.
         row(
-            "two attempts longer than the call",
-            nothing(),
+            "two attempt timeouts longer than the call",
+            hang(),
             (UN, 1),
             (UN, 2),
         )
-        .by(within(30 * S, 25 * S))
+        .with_caller(timeouts(30 * S, 25 * S))
         .also(check(|run| match run.op {
             Op::Create => waited(25 * S)(run),
             Op::Revoke => waited(30 * S)(run),
         })),
-        // Pauses without bound, of which none fits into the call.
+        // No backoff is shorter than the call.
         row(
-            "a pause longer than the call",
+            "a backoff longer than the call",
             vec![Request, Write(http1(429, "", ""))],
             (RJ, 1),
             (RJ, 1),
         )
-        .by(Caller {
+        .with_caller(Caller {
             retry: RetryConfig::default()
                 .initial_interval(Duration::MAX)
                 .max_interval(Duration::MAX),
@@ -117,7 +117,7 @@ fn durations() -> Vec<Row> {
     ]
 }
 
-/// What can be said in several ways leads to one place.
+/// Several forms of a base URL, with the same path.
 fn base_urls() -> Vec<Row> {
     let to = |url: &str| Caller {
         base_url: url.into(),
@@ -134,8 +134,8 @@ fn base_urls() -> Vec<Row> {
         "https://api.clerk.com",
     ] {
         rows.push(
-            row(format!("to {url}"), well(), (OK, 1), (OK, 1))
-                .by(to(url))
+            row(format!("to {url}"), success(), (OK, 1), (OK, 1))
+                .with_caller(to(url))
                 .also(heads("one to the API", |head| {
                     head.starts_with("post /v1/actor_tokens http/1.1\r\n")
                         || head.starts_with("post /v1/actor_tokens/act_1/revoke http/1.1\r\n")
@@ -143,37 +143,42 @@ fn base_urls() -> Vec<Row> {
         );
     }
     rows.push(
-        row("to a gateway", well(), (OK, 1), (OK, 1))
-            .by(to("http://127.0.0.1/of/mine/"))
+        row("to a gateway", success(), (OK, 1), (OK, 1))
+            .with_caller(to("http://127.0.0.1/gateway/clerk/"))
             .also(heads("one to the gateway", |head| {
-                head.starts_with("post /of/mine/actor_tokens")
+                head.starts_with("post /gateway/clerk/actor_tokens")
             })),
     );
     rows
 }
 
-type Meddle = fn(&mut HeaderMap);
+type ChangeHeaders = fn(&mut HeaderMap);
 
-/// Layers of the caller's own that meddle with what is not theirs.
+/// Wire layers of the caller that change headers of the client.
 fn layers() -> Vec<Row> {
-    let with = |layer: Meddle| Caller {
+    let with = |layer: ChangeHeaders| Caller {
         layer,
         ..Caller::default()
     };
     let mut rows = vec![
-        // The key comes last, and is the only one.
-        row("a layer that sets Authorization", well(), (OK, 1), (OK, 1))
-            .by(with(|headers| {
-                headers.append(AUTHORIZATION, HeaderValue::from_static("Basic evil"));
-                headers.append(AUTHORIZATION, HeaderValue::from_static("Basic evil"));
-            }))
-            .also(heads("with our key alone", |head| {
-                head.matches("\r\nauthorization:").count() == 1
-                    && head.contains("\r\nauthorization: bearer sk_test_marker\r\n")
-            })),
+        // BearerAuth is the last layer and replaces other keys.
+        row(
+            "a layer that sets Authorization",
+            success(),
+            (OK, 1),
+            (OK, 1),
+        )
+        .with_caller(with(|headers| {
+            headers.append(AUTHORIZATION, HeaderValue::from_static("Basic evil"));
+            headers.append(AUTHORIZATION, HeaderValue::from_static("Basic evil"));
+        }))
+        .also(heads("with our key only", |head| {
+            head.matches("\r\nauthorization:").count() == 1
+                && head.contains("\r\nauthorization: bearer sk_test_marker\r\n")
+        })),
     ];
-    // The message could reach another host or be read as two requests, so it is refused.
-    let framing: [(&str, Meddle); 10] = [
+    // The request could reach another host or be parsed as two requests, so it is refused.
+    let framing: [(&str, ChangeHeaders); 10] = [
         ("Host", |headers| set(headers, HOST, "elsewhere.example")),
         ("Connection", |headers| set(headers, CONNECTION, "close")),
         ("Upgrade", |headers| set(headers, UPGRADE, "h2c")),
@@ -183,19 +188,19 @@ fn layers() -> Vec<Row> {
         ("Transfer-Encoding", |headers| {
             set(headers, TRANSFER_ENCODING, "chunked");
         }),
-        ("too short a Content-Length", |headers| {
+        ("a Content-Length that is too short", |headers| {
             set(headers, CONTENT_LENGTH, "1");
         }),
-        ("too long a Content-Length", |headers| {
+        ("a Content-Length that is too long", |headers| {
             set(headers, CONTENT_LENGTH, "999999");
         }),
-        ("two of Content-Length", |headers| {
+        ("a second Content-Length", |headers| {
             headers.append(CONTENT_LENGTH, 1.into());
         }),
     ];
     for (what, layer) in framing {
         let name = format!("a layer that sets {what}");
-        rows.push(row(name, well(), (NS, 0), (NS, 0)).by(with(layer)));
+        rows.push(row(name, success(), (NS, 0), (NS, 0)).with_caller(with(layer)));
     }
     rows
 }
@@ -204,34 +209,34 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
     headers.insert(name, HeaderValue::from_static(value));
 }
 
-/// Whatever id is accepted, it is one segment of the path, as it is.
+/// Each accepted id is one path segment, unchanged.
 fn ids() -> Vec<Row> {
-    const OF: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    const CHARS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
     let mut random = fastrand::Rng::with_seed(20_260_512);
     let mut ids = vec!["-".to_owned(), "_".into(), "revoke".into(), "a".repeat(128)];
     ids.extend((0..100).map(|_| {
         let length = random.usize(1..=128);
-        let byte = |_| char::from(OF[random.usize(..OF.len())]);
+        let byte = |_| char::from(CHARS[random.usize(..CHARS.len())]);
         (0..length).map(byte).collect()
     }));
     let of = |id: String| {
-        let answer = format!(r#"{{"id":"{id}","user_id":"user_1"}}"#);
-        let script = vec![Request, Write(http1(200, "", &answer)), Hang];
+        let response = format!(r#"{{"id":"{id}","user_id":"user_1"}}"#);
+        let script = vec![Request, Write(http1(200, "", &response)), Hang];
         let name = format!("the id {}", id.get(..20).unwrap_or(&id));
         let caller = Caller {
             id: id.clone(),
             ..Caller::default()
         };
         row(name, script, (OK, 1), (OK, 1))
-            .by(caller)
+            .with_caller(caller)
             .also(check(move |run| {
                 let revoke = format!("POST /v1/actor_tokens/{id}/revoke HTTP/1.1\r\n");
                 let create = "POST /v1/actor_tokens HTTP/1.1\r\n".into();
-                let wanted = if run.op == Op::Revoke { revoke } else { create };
+                let expected = if run.op == Op::Revoke { revoke } else { create };
                 let heads = run.seen.heads.lock().unwrap();
-                match heads.iter().all(|head| head.starts_with(&wanted)) {
+                match heads.iter().all(|head| head.starts_with(&expected)) {
                     true => Ok(()),
-                    false => Err("the path is another".into()),
+                    false => Err("wrong path".into()),
                 }
             }))
     };

@@ -1,7 +1,7 @@
-//! Keeps compensating revokes apart from the calls of a row.
+//! Separates compensating revokes from the calls of a row.
 //!
-//! A create that was lost is revoked in the background. In a row about a create these requests do
-//! not reach the scripted peer, which knows nothing of them, but are answered here and noted.
+//! A lost create is revoked in the background. In a row about a create, these requests do not reach the scripted
+//! peer. [`Split`] responds to them and records them.
 
 use std::{
     sync::{Arc, Mutex},
@@ -21,17 +21,17 @@ use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 
 use super::script::Op;
 
-/// The header that says which of a row's calls a request belongs to.
+/// The header with the number of a call within its row.
 pub(crate) const CALL: HeaderName = HeaderName::from_static("x-call");
 
-/// What reached the transport.
+/// The requests and reports of a row.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// Every attempt of the row's own calls: which call it belongs to, and when it began.
+    /// The call and the start of each attempt, without compensating revokes.
     pub(crate) attempts: Mutex<Vec<(usize, Instant)>>,
-    /// The ids of what was revoked in the background of a create.
+    /// The ids in compensating revokes.
     pub(crate) revoked: Mutex<Vec<String>>,
-    /// What was reported of creates, and about which token.
+    /// The settle events: the end and the id of the token.
     pub(crate) reported: Mutex<Vec<(SettleEnd, Option<String>)>>,
 }
 
@@ -42,13 +42,13 @@ impl Log {
     }
 }
 
-type AnswerBody = UnsyncBoxBody<Bytes, BoxError>;
+type TransportBody = UnsyncBoxBody<Bytes, BoxError>;
 
-/// Sends a row's own requests over its transport, and answers compensating revokes.
+/// Sends the requests of a row over its transport, and responds to compensating revokes.
 #[derive(Clone)]
 pub(crate) struct Split {
     op: Op,
-    inner: BoxCloneSyncService<Request<Body>, Response<AnswerBody>, BoxError>,
+    inner: BoxCloneSyncService<Request<Body>, Response<TransportBody>, BoxError>,
     log: Arc<Log>,
 }
 
@@ -63,8 +63,8 @@ impl Split {
     {
         let log = Arc::<Log>::default();
         let boxed = transport
-            .map_response(|answer: Response<B>| {
-                answer.map(|body| body.map_err(Into::into).boxed_unsync())
+            .map_response(|response: Response<B>| {
+                response.map(|body| body.map_err(Into::into).boxed_unsync())
             })
             .map_err(Into::into);
         let split = Self {
@@ -83,9 +83,9 @@ impl Split {
 }
 
 impl Service<Request<Body>> for Split {
-    type Response = Response<AnswerBody>;
+    type Response = Response<TransportBody>;
     type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Response<AnswerBody>, BoxError>>;
+    type Future = BoxFuture<'static, Result<Response<TransportBody>, BoxError>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx)
@@ -94,10 +94,10 @@ impl Service<Request<Body>> for Split {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         if self.op == Op::Create && request.body().kind() == OperationKind::Revoke {
             let id = request.uri().path().rsplit('/').nth(1).unwrap_or_default();
-            let answer = format!(r#"{{"id":"{id}","status":"revoked"}}"#);
+            let response = format!(r#"{{"id":"{id}","status":"revoked"}}"#);
             self.log.revoked.lock().unwrap().push(id.to_owned());
             let _sent = request.into_body().into_bytes();
-            let body = Full::from(answer).map_err(Into::into).boxed_unsync();
+            let body = Full::from(response).map_err(Into::into).boxed_unsync();
             return async { Ok(Response::new(body)) }.boxed();
         }
         let call = request.headers().get(CALL);
@@ -109,8 +109,8 @@ impl Service<Request<Body>> for Split {
     }
 }
 
-/// Whether every credential that may have been minted and was not returned was revoked or reported,
-/// once, and nothing else was.
+/// Checks that each token that may have been minted and was not returned was revoked or reported once, and that no
+/// other token was.
 pub(crate) fn settled(
     op: Op,
     results: &[Result<ActorToken, Error>],
@@ -122,14 +122,14 @@ pub(crate) fn settled(
         .filter_map(|result| result.as_ref().err())
         .filter(|error| op == Op::Create && error.outcome() >= Outcome::Unknown)
         .collect();
-    let told = |id: &str| reported.iter().any(|(_, it)| it.as_deref() == Some(id));
+    let is_reported = |id: &str| reported.iter().any(|(_, it)| it.as_deref() == Some(id));
     let salvaged = lost.iter().filter_map(|error| error.actor_token_id());
     let mut reported_as_revoked: Vec<_> = reported
         .iter()
         .filter(|(end, _)| *end == SettleEnd::Revoked)
         .filter_map(|(_, id)| id.clone())
         .collect();
-    // A token of another user is reported beside the create's own.
+    // A token of another user is reported in addition to the create.
     let own = reported
         .iter()
         .filter(|(end, _)| *end != SettleEnd::Foreign);
@@ -138,7 +138,7 @@ pub(crate) fn settled(
     revoked.sort();
     if own.count() != lost.len()
         || reported_as_revoked != revoked
-        || !salvaged.map(ActorTokenId::as_str).all(told)
+        || !salvaged.map(ActorTokenId::as_str).all(is_reported)
     {
         let (lost, reported) = (lost.len(), &*reported);
         return Err(format!(

@@ -1,4 +1,4 @@
-//! Bodies of a 200 and the result of each, over any protocol.
+//! Bodies of a 200 and their results, over any protocol.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,24 +7,24 @@ use clerk_actor_tokens::{ActorToken, ErrorKind};
 use crate::harness::{
     checks::{Check, check, field, salvaged},
     gzip,
-    run::{AP, End, OK, RJ, UN, Want},
+    run::{AP, End, Expected, OK, RJ, UN},
     script::Op,
 };
 
 const S: Duration = Duration::from_secs(1);
 
-/// A response with status 200, and how a create and a revoke must end with it.
-pub(crate) struct Answer {
+/// A response with status 200, and the expected ends of a create and of a revoke.
+pub(crate) struct OkResponse {
     pub(crate) name: String,
     pub(crate) headers: &'static [(&'static str, &'static str)],
     pub(crate) body: Vec<u8>,
     pub(crate) create: End,
-    pub(crate) revoke: Want,
+    pub(crate) revoke: Expected,
     pub(crate) also: Vec<Check>,
 }
 
-impl Answer {
-    /// A response with which both operations end the same way. A revoke in doubt is retried.
+impl OkResponse {
+    /// Both operations end in the same way. A revoke with an unknown outcome is retried.
     pub(crate) fn new(name: impl Into<String>, body: impl Into<Vec<u8>>, end: End) -> Self {
         Self {
             name: name.into(),
@@ -42,34 +42,34 @@ impl Answer {
     }
 }
 
-pub(crate) fn all() -> Vec<Answer> {
+pub(crate) fn all() -> Vec<OkResponse> {
     let mut all = Vec::new();
     for (name, body) in NO_TRACE {
-        all.push(Answer::new(*name, *body, UN).also(salvaged(None)));
+        all.push(OkResponse::new(*name, *body, UN).also(salvaged(None)));
     }
     for (name, body) in NO_ID {
-        all.push(Answer::new(*name, *body, UN).also(salvaged(None)));
+        all.push(OkResponse::new(*name, *body, UN).also(salvaged(None)));
     }
     for (name, body) in UNREADABLE {
-        all.push(Answer::new(*name, *body, AP).also(salvaged(Some("act_1"))));
+        all.push(OkResponse::new(*name, *body, AP).also(salvaged(Some("act_1"))));
     }
     for (name, body) in OTHER_USER {
         // A response that names another user may belong to another create.
         let create = if *name == "another user" { UN } else { AP };
-        all.push(Answer {
-            // A revoke asks for no user.
+        all.push(OkResponse {
+            // A revoke names no user.
             revoke: (OK, 1),
-            ..Answer::new(*name, *body, create).also(salvaged(Some("act_1")))
+            ..OkResponse::new(*name, *body, create).also(salvaged(Some("act_1")))
         });
     }
-    for odd in LENIENT {
-        let body = format!(r#"{{"id":"act_1","user_id":"user_1",{odd}}}"#);
-        all.push(Answer::new(*odd, body, OK));
+    for fields in LENIENT {
+        let body = format!(r#"{{"id":"act_1","user_id":"user_1",{fields}}}"#);
+        all.push(OkResponse::new(*fields, body, OK));
     }
     for created_at in ["1700000000", "1700000000000", "0"] {
         let name = format!("created_at {created_at}, long ago");
         let body = format!(r#"{{"id":"act_1","user_id":"user_1","created_at":{created_at}}}"#);
-        all.push(Answer::new(name, body, OK).also(expires_in_an_hour()));
+        all.push(OkResponse::new(name, body, OK).also(expires_in_an_hour()));
     }
     all.extend(statuses());
     all.extend(deep());
@@ -78,7 +78,7 @@ pub(crate) fn all() -> Vec<Answer> {
 }
 
 /// A revoke succeeds only if the token is revoked.
-fn statuses() -> Vec<Answer> {
+fn statuses() -> Vec<OkResponse> {
     use ErrorKind::{AlreadyAccepted, NotRevoked};
 
     let revokes = [
@@ -88,24 +88,24 @@ fn statuses() -> Vec<Answer> {
         ("paused", (RJ, 3), Some(NotRevoked)),
         ("Revoked", (RJ, 3), Some(NotRevoked)),
     ];
-    let answer = |(status, revoke, kind)| {
-        // The space keeps the harness from rewriting the status for a revoke.
+    let response = |(status, revoke, kind)| {
+        // The space prevents the harness from changing the status for a revoke.
         let body = format!(r#"{{"id":"act_1","user_id":"user_1","status": "{status}"}}"#);
-        let answer = Answer::new(format!("status {status}"), body, OK);
-        let answer = Answer { revoke, ..answer };
-        answer
+        let response = OkResponse::new(format!("status {status}"), body, OK);
+        let response = OkResponse { revoke, ..response };
+        response
             .also(field("status", Some(status)))
             .also(check(move |run| {
                 match run.errors().find(|it| Some(it.kind()) != kind) {
-                    Some(error) => Err(format!("another kind: {error:?}")),
+                    Some(error) => Err(format!("wrong kind: {error:?}")),
                     None => Ok(()),
                 }
             }))
     };
-    revokes.map(answer).into()
+    revokes.map(response).into()
 }
 
-/// A minted token expires about an hour from now; of a revoked one no expiry is known.
+/// A minted token expires in about an hour. A revoked one has no expiry.
 fn expires_in_an_hour() -> Check {
     check(|run| {
         let now = SystemTime::now();
@@ -116,17 +116,17 @@ fn expires_in_an_hour() -> Check {
         };
         match run.results.iter().flatten().all(right) {
             true => Ok(()),
-            false => Err("it expires at another time".into()),
+            false => Err("wrong expiry".into()),
         }
     })
 }
 
-/// Very deeply nested.
-fn deep() -> Vec<Answer> {
+/// Deeply nested bodies.
+fn deep() -> Vec<OkResponse> {
     let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
     let with = |field: String| format!(r#"{{{field},"id":"act_1","user_id":"user_1"}}"#);
     let unreadable =
-        |name: &str, field| Answer::new(name, with(field), AP).also(salvaged(Some("act_1")));
+        |name: &str, field| OkResponse::new(name, with(field), AP).also(salvaged(Some("act_1")));
     vec![
         unreadable(
             "an actor 100 000 levels deep",
@@ -137,7 +137,7 @@ fn deep() -> Vec<Answer> {
             format!(r#""actor":{{"sub":"user_2","c":{open}{close}}}"#),
         ),
         // An unknown field may be arbitrarily deep.
-        Answer::new(
+        OkResponse::new(
             "an unknown field 100 000 levels deep",
             with(format!(r#""new":{open}{close}"#)),
             OK,
@@ -145,17 +145,21 @@ fn deep() -> Vec<Answer> {
     ]
 }
 
-/// Compressed although the client did not ask for it. Decompressed, they would be tokens.
-fn compressed() -> Vec<Answer> {
+/// Compressed tokens, although the client does not accept encodings.
+fn compressed() -> Vec<OkResponse> {
     let token = br#"{"id":"act_1","user_id":"user_1","token":"MARKER"}"#;
-    let gzip = |name: &str, body, encoding| Answer {
+    let gzip = |name: &str, body, encoding| OkResponse {
         headers: encoding,
-        ..Answer::new(name, body, UN)
+        ..OkResponse::new(name, body, UN)
     };
     let headers: &[_] = &[("content-encoding", "gzip")];
     vec![
         gzip("gzip", gzip::compressed(token), headers),
-        gzip("gzip that does not say so", gzip::compressed(token), &[]),
+        gzip(
+            "gzip without content-encoding",
+            gzip::compressed(token),
+            &[],
+        ),
         gzip(
             "200 KB of gzip for 30 MB",
             gzip::bomb(token, 30_000_000),
@@ -164,18 +168,18 @@ fn compressed() -> Vec<Answer> {
     ]
 }
 
-/// Without any sign of a token: they may come from something else than the API.
+/// Bodies without a sign of a token, which may not come from the API.
 const NO_TRACE: &[(&str, &str)] = &[
     ("empty", ""),
     ("null", "null"),
     ("a number", "7"),
     ("an empty array", "[]"),
-    ("a text", "\"MARKER\""),
-    ("an array of texts", r#"["act_1","MARKER"]"#),
+    ("a string", "\"MARKER\""),
+    ("an array of strings", r#"["act_1","MARKER"]"#),
     ("HTML", "<html>MARKER</html>"),
 ];
 
-/// They look like responses of the API but do not name a token.
+/// Bodies like those of the API, without a valid id.
 const NO_ID: &[(&str, &str)] = &[
     ("an empty object", "{}"),
     ("no id", r#"{"user_id":"user_1","token":"MARKER"}"#),
@@ -196,7 +200,7 @@ const NO_ID: &[(&str, &str)] = &[
     ),
 ];
 
-/// They cannot be read as a token, but their id can be salvaged.
+/// Bodies that cannot be decoded, but contain an id.
 const UNREADABLE: &[(&str, &[u8])] = &[
     (
         "an array in place of the object",
@@ -256,7 +260,7 @@ const UNREADABLE: &[(&str, &[u8])] = &[
     ),
 ];
 
-/// Odd fields that must not lose the credential.
+/// Unexpected fields that do not prevent decoding.
 const LENIENT: &[&str] = &[
     r#""created_at":"1""#,
     r#""created_at":-1"#,
@@ -267,7 +271,7 @@ const LENIENT: &[&str] = &[
     r#""errors":[{"code":"MARKER"}]"#,
 ];
 
-/// They do not name the user of the create.
+/// Bodies without the user of the create.
 const OTHER_USER: &[(&str, &str)] = &[
     ("no user", r#"{"id":"act_1","token":"MARKER"}"#),
     (

@@ -1,4 +1,4 @@
-//! A wire layer that responds to a create by itself once it has waited long enough.
+//! A wire layer that responds to a create itself after a delay.
 
 use std::{
     future::Future,
@@ -16,12 +16,12 @@ use tower::Service;
 use crate::{program::Call, support::peer::CallNumber};
 
 #[derive(Clone)]
-pub(crate) struct MakesUp<S> {
+pub(crate) struct Interceptor<S> {
     pub(crate) inner: S,
     pub(crate) plans: Arc<Mutex<Vec<Call>>>,
 }
 
-impl<S, B> Service<Request<Body>> for MakesUp<S>
+impl<S, B> Service<Request<Body>> for Interceptor<S>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
     S::Future: Send + 'static,
@@ -37,17 +37,17 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let CallNumber(call) = *request.extensions().get().expect("a call has a number");
         let is_create = request.body().kind() == OperationKind::Create;
-        let made_up = self.plans.lock().unwrap()[call].made_up;
+        let intercept = self.plans.lock().unwrap()[call].intercept;
         let future = self.inner.call(request);
         Box::pin(async move {
-            let (status, pause) = match made_up.filter(|_| is_create) {
-                Some(made_up) => made_up,
+            let (status, delay) = match intercept.filter(|_| is_create) {
+                Some(intercept) => intercept,
                 None => return future.await.map(|response| response.map(Either::Left)),
             };
             tokio::select! {
                 biased;
                 response = future => response.map(|response| response.map(Either::Left)),
-                () = pause.wait() => {
+                () = delay.wait() => {
                     let page = Either::Right(Full::from("<html></html>"));
                     Ok(Response::builder().status(status).body(page)?)
                 }

@@ -1,9 +1,9 @@
-//! What no row may do: let a secret be logged.
+//! The search for secrets in the logs of a row.
 
 use crate::search;
 
-/// Runs a row, which fails when anybody logs a secret meanwhile.
-pub(crate) fn silent(check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+/// Runs a check, which fails if a secret is logged meanwhile.
+pub(crate) fn without_leaks(check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     let (checked, leaks) = search::during(check);
     checked?;
     match leaks.first() {

@@ -1,4 +1,4 @@
-//! A transport whose futures stay on one thread.
+//! A transport has futures that are not `Send`.
 
 use std::{future::Future, pin::Pin};
 

@@ -1,4 +1,4 @@
-//! Wire layers that make up responses.
+//! Wire layers that respond instead of the transport.
 
 use std::{
     task::{Context, Poll},
@@ -14,32 +14,32 @@ use tower::{Layer, Service, layer::layer_fn};
 
 type WireBody = UnsyncBoxBody<Bytes, BoxError>;
 
-/// When a wire layer responds by itself, and with which status.
+/// The time at which a wire layer responds itself, and the status.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum MakeUp {
-    /// The response of the layers below is passed on.
+pub(crate) enum Intercept {
+    /// Passes the response of the layers below on.
     Never,
-    /// At once, without a call of the layers below, as a circuit breaker does.
+    /// Responds at once and does not call the layers below, like a circuit breaker.
     AtOnce(u16),
-    /// If the layers below take longer than a second, as a timeout does.
+    /// Responds if the layers below take longer than a second, like a timeout.
     AfterASecond(u16),
-    /// In place of the response of the layers below.
-    InPlace(u16),
+    /// Replaces the response of the layers below.
+    Replace(u16),
 }
 
-impl MakeUp {
-    pub(crate) fn layer<S: Clone>(self) -> impl Layer<S, Service = MakesUp<S>> + Clone {
-        layer_fn(move |inner| MakesUp {
+impl Intercept {
+    pub(crate) fn layer<S: Clone>(self) -> impl Layer<S, Service = Interceptor<S>> + Clone {
+        layer_fn(move |inner| Interceptor {
             inner,
-            make_up: self,
+            intercept: self,
         })
     }
 }
 
 #[derive(Clone)]
-pub(crate) struct MakesUp<S> {
+pub(crate) struct Interceptor<S> {
     inner: S,
-    make_up: MakeUp,
+    intercept: Intercept,
 }
 
 fn response(status: u16) -> Response<WireBody> {
@@ -50,7 +50,7 @@ fn response(status: u16) -> Response<WireBody> {
     response
 }
 
-impl<S, B> Service<Request<Body>> for MakesUp<S>
+impl<S, B> Service<Request<Body>> for Interceptor<S>
 where
     S: Service<Request<Body>, Response = Response<B>>,
     S::Error: Into<BoxError>,
@@ -67,21 +67,21 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if let MakeUp::AtOnce(status) = self.make_up {
+        if let Intercept::AtOnce(status) = self.intercept {
             return async move { Ok(response(status)) }.boxed();
         }
-        let (make_up, future) = (self.make_up, self.inner.call(request));
+        let (intercept, future) = (self.intercept, self.inner.call(request));
         async move {
             let future = future.map(|result| {
                 let pass = |it: Response<B>| it.map(|it| it.map_err(Into::into).boxed_unsync());
                 result.map(pass).map_err(Into::into)
             });
-            match make_up {
-                MakeUp::AfterASecond(status) => {
+            match intercept {
+                Intercept::AfterASecond(status) => {
                     let limited = tokio::time::timeout(Duration::from_secs(1), future).await;
                     limited.unwrap_or_else(|_| Ok(response(status)))
                 }
-                MakeUp::InPlace(status) => future.await.map(|_| response(status)),
+                Intercept::Replace(status) => future.await.map(|_| response(status)),
                 _ => future.await,
             }
         }

@@ -1,4 +1,4 @@
-//! What can go wrong with the name of a host.
+//! Failures to resolve a host name.
 
 use std::{
     future::ready,
@@ -27,22 +27,22 @@ use super::{
 use crate::harness::{
     caller::Caller,
     checks::{attempts, connections, timed_out, took},
-    over::Over,
     pipe,
     row::paused,
     run::{NS, OK, Run},
     script::{Op, Seen, Step, play},
-    settling::{Log, Split},
     sockets::{Accept, CONNECT, Certificate},
+    split::{Log, Split},
+    transport_kind::TransportKind,
 };
 
-type Check = fn(Over) -> Result<(), String>;
+type Check = fn(TransportKind) -> Result<(), String>;
 
-pub(crate) fn rows(over: Over) -> Vec<Runnable> {
+pub(crate) fn rows(over: TransportKind) -> Vec<Runnable> {
     let rows: [(&str, Check); 3] = [
-        ("DNS failure", without_name),
-        ("DNS hangs", without_end),
-        ("the first address is dead", second_address),
+        ("DNS failure", dns_failure),
+        ("DNS hangs", dns_hangs),
+        ("the first address refuses connections", second_address),
     ];
     let runnable = |(name, check): (&str, Check)| -> Runnable {
         (SECTION, over.name(name), Box::new(move || check(over)))
@@ -50,20 +50,20 @@ pub(crate) fn rows(over: Over) -> Vec<Runnable> {
     rows.into_iter().map(runnable).collect()
 }
 
-/// Runs something over plain HTTP to addresses of its own choice, for each operation.
-fn resolving<F, S>(over: Over, op: Op, resolve: F) -> (Split, Arc<Log>)
+/// Returns a transport for plain HTTP that resolves each name with `resolve`.
+fn resolving<F, S>(over: TransportKind, op: Op, resolve: F) -> (Split, Arc<Log>)
 where
     F: FnMut(Name) -> S + Clone + Send + Sync + 'static,
     S: Future<Output = io::Result<std::vec::IntoIter<SocketAddr>>> + Send + 'static,
 {
     let connector = HttpConnector::new_with_resolver(tower::service_fn(resolve));
     match over {
-        Over::Client => {
+        TransportKind::Hyper => {
             let client: legacy::Client<_, Body> =
                 legacy::Client::builder(TokioExecutor::new()).build(connector);
             Split::new(op, client)
         }
-        Over::Pool => Split::new(op, pipe::pool(connector)),
+        TransportKind::Pooled => Split::new(op, pipe::pool(connector)),
     }
 }
 
@@ -74,8 +74,8 @@ fn to_localhost() -> Caller {
     }
 }
 
-/// A name that does not resolve is looked up for every attempt.
-fn without_name(over: Over) -> Result<(), String> {
+/// A name that does not resolve is looked up in each attempt.
+fn dns_failure(over: TransportKind) -> Result<(), String> {
     for op in [Op::Create, Op::Revoke] {
         let looked_up = Arc::<AtomicU32>::default();
         let count = Arc::clone(&looked_up);
@@ -95,21 +95,20 @@ fn without_name(over: Over) -> Result<(), String> {
     Ok(())
 }
 
-/// Names are looked up by the system, on a thread of the runtime; it has but one, which somebody
-/// else occupies.
-fn without_end(over: Over) -> Result<(), String> {
+/// The system looks names up on a blocking thread of the runtime. The only one is occupied.
+fn dns_hangs(over: TransportKind) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)
         .build()
         .map_err(|error| error.to_string())?;
-    let well = || {
-        let script = vec![Step::Request, Step::Answer, Step::Hang];
-        Accept::Tls(Certificate::Good, script)
+    let success = || {
+        let script = vec![Step::Request, Step::Respond, Step::Hang];
+        Accept::Tls(Certificate::Valid, script)
     };
     let (release, occupied) = std::sync::mpsc::channel::<()>();
     runtime.spawn_blocking(move || occupied.recv());
-    let hangs = https("DNS hangs", well(), (NS, 0), Some(0))
+    let hangs = https("DNS hangs", success(), (NS, 0), Some(0))
         .also(timed_out(true))
         .also(attempts(3))
         .also(took(3 * CONNECT..=16 * CONNECT))
@@ -117,14 +116,14 @@ fn without_end(over: Over) -> Result<(), String> {
         .check_on(&runtime);
     drop(release);
     hangs?;
-    // It was nothing but the lookup.
-    https("DNS answers", well(), (OK, 1), Some(1))
+    // Without the occupied thread the call succeeds.
+    https("DNS responds", success(), (OK, 1), Some(1))
         .over(over)
         .check_on(&runtime)
 }
 
-/// Nobody listens at the first address of a name.
-fn second_address(over: Over) -> Result<(), String> {
+/// The first address of a name refuses connections.
+fn second_address(over: TransportKind) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -139,8 +138,8 @@ fn second_address(over: Over) -> Result<(), String> {
     Ok(())
 }
 
-async fn to_second_address(over: Over, op: Op) -> io::Result<Run> {
-    // Bound, so that nobody else gets the port, and never listening.
+async fn to_second_address(over: TransportKind, op: Op) -> io::Result<Run> {
+    // Bound, so that no other process uses the port. It never listens.
     let dead = TcpSocket::new_v4()?;
     dead.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let alive = TcpListener::bind("127.0.0.1:0").await?;
@@ -152,7 +151,7 @@ async fn to_second_address(over: Over, op: Op) -> io::Result<Run> {
             peer.connections.fetch_add(1, Ordering::SeqCst);
             play(
                 stream,
-                &[Step::Request, Step::Answer, Step::Hang],
+                &[Step::Request, Step::Respond, Step::Hang],
                 op,
                 &peer,
             )
