@@ -62,6 +62,15 @@ pub(crate) fn all() -> Vec<OkResponse> {
             ..OkResponse::new(*name, *body, create).also(salvaged(Some("act_1")))
         });
     }
+    for id in ["act_2", "act_10", "ACT_1"] {
+        let name = format!("the id {id}");
+        let body = format!(r#"{{"id":"{id}","user_id":"user_1","status": "revoked"}}"#);
+        all.push(OkResponse {
+            // It may be the response to another revoke. A create names no id.
+            revoke: (UN, 3),
+            ..OkResponse::new(name, body, OK)
+        });
+    }
     for fields in LENIENT {
         let body = format!(r#"{{"id":"act_1","user_id":"user_1",{fields}}}"#);
         all.push(OkResponse::new(*fields, body, OK));
@@ -182,6 +191,12 @@ const NO_TRACE: &[(&str, &str)] = &[
 /// Bodies like those of the API, without a valid id.
 const NO_ID: &[(&str, &str)] = &[
     ("an empty object", "{}"),
+    ("only a status", r#"{"status":"ok"}"#),
+    (
+        "errors",
+        r#"{"errors":[{"code":"MARKER","message":"MARKER"}]}"#,
+    ),
+    ("a status without an id", r#"{"status":"revoked"}"#),
     ("no id", r#"{"user_id":"user_1","token":"MARKER"}"#),
     (
         "a null id",
