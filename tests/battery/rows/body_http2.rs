@@ -32,7 +32,9 @@ pub(crate) fn rows() -> Vec<Row> {
             rows.push(row.also(status(code)).also(it.also.clone()));
         }
     }
-    for status in [201, 202, 204, 206, 301, 302, 303, 307, 308, 500, 502, 503] {
+    for status in [
+        201, 202, 204, 206, 301, 302, 303, 307, 308, 408, 460, 499, 500, 502, 503,
+    ] {
         rows.push(with_status(
             format!("{status}"),
             status,

@@ -209,7 +209,7 @@ fn bursts() -> Vec<Row> {
         .with_caller(long_backoffs())
         .also(backoffs_differ(3)),
     ];
-    for code in [500, 502, 503, 504, 520, 599] {
+    for code in [408, 460, 499, 500, 502, 503, 504, 520, 599] {
         let name = format!("{code} every time");
         rows.push(row(name, burst(code), (UN, 1), (UN, 3)).also(status(code)));
     }
