@@ -15,9 +15,9 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    Actor, ActorTokenRequest, ActorTokenStatus, Body, Client, ClientBuilder, CreateActorToken,
-    EndImpersonationError, Error, ErrorKind, Lease, OperationKind, Outcome, Payload, RetryConfig,
-    SecretKey, Session,
+    Actor, ActorTokenRequest, ActorTokenStatus, Body, BoxError, Client, ClientBuilder,
+    CreateActorToken, EndImpersonationError, Error, ErrorKind, Lease, OperationKind, Outcome,
+    Payload, RetryConfig, SecretKey, Session,
     client::{CustomTransport, Layers, Transport},
     layer::SettleLayer,
     sandbox::{Fault, Sandbox, SandboxTransport},
@@ -31,7 +31,7 @@ use support::{
     search,
     shown::shown,
 };
-use tower::{ServiceExt, layer::util::Identity, util::MapRequestLayer};
+use tower::{ServiceExt, filter::FilterLayer, layer::util::Identity, util::MapRequestLayer};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -564,6 +564,28 @@ async fn requests_pass_the_attempt_and_wire_layers_and_not_settling() {
         [list.as_str(), end.as_str()],
         ["list_sessions", "end_session"]
     );
+}
+
+#[tokio::test]
+async fn clone_of_a_request_cannot_be_sent_after_its_call_failed() {
+    let sandbox = Sandbox::new();
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let keep = Arc::clone(&kept);
+    let refuse = FilterLayer::new(move |request: Request<Payload>| {
+        keep.lock().unwrap().push(request.body().clone());
+        Err::<Request<Payload>, _>(BoxError::from("refused"))
+    });
+    let client = builder(&sandbox).attempt_layer(refuse).build().unwrap();
+    let error = nothing_ended(client.end_impersonation("user_1", any).await);
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Foreign, Outcome::NotSent)
+    );
+    let kept = std::mem::take(&mut *kept.lock().unwrap());
+    assert!(!kept.is_empty());
+    for payload in kept {
+        assert!(payload.begin_attempt().into_bytes().is_err());
+    }
 }
 
 #[tokio::test]

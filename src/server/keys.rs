@@ -47,8 +47,10 @@ display_as_str!(KeyName);
 /// ```
 #[derive(Clone, Default)]
 pub struct AcceptedKeys {
-    keys: Arc<RwLock<Vec<(Option<KeyName>, SecretKey)>>>,
+    keys: Arc<RwLock<Vec<Accepted>>>,
 }
+
+type Accepted = (Option<KeyName>, SecretKey);
 
 impl AcceptedKeys {
     /// Accepts no key yet, so that every caller is refused.
