@@ -4,6 +4,7 @@
 mod support {
     pub(crate) mod marked;
     pub(crate) mod response;
+    pub(crate) mod schema;
     pub(crate) mod scripted;
     pub(crate) mod search;
     pub(crate) mod shown;
@@ -24,9 +25,11 @@ use clerk_actor_tokens::{
 };
 use futures_util::poll;
 use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use support::{
     response::{FullResponse, response},
+    schema::OpenApi,
     scripted::Scripted,
     search,
     shown::shown,
@@ -678,6 +681,69 @@ async fn sandbox_checks_key_and_parameters_of_both_operations() {
     assert_eq!(live(&sandbox), [""; 0]);
 }
 
+#[tokio::test]
+async fn sandbox_responds_as_the_api_describes() {
+    let (api, sandbox) = (OpenApi::load(), Sandbox::new());
+    begin(&sandbox, create("user_1", "jo")).await;
+    let send = async |method: Method, path: &str| {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header("authorization", "Bearer sk_test_sandbox");
+        let request = request.body(String::new()).unwrap();
+        let response = sandbox.transport().oneshot(request).await.unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        serde_json::from_slice::<Value>(&body).unwrap()
+    };
+    let listed = send(Method::GET, "/v1/sessions?user_id=user_1").await;
+    let schema = api.response_schema("/sessions", 200);
+    assert_eq!(api.check(&schema, &listed), Ok(()));
+    let revoke = |id: &str| format!("/v1/sessions/{id}/revoke");
+    let described = "/sessions/{session_id}/revoke";
+    api.check_operation(described, &Method::POST);
+    let ended = send(Method::POST, &revoke(listed[0]["id"].as_str().unwrap())).await;
+    let schema = api.response_schema(described, 200);
+    assert_eq!(api.check(&schema, &ended), Ok(()));
+    let unknown = send(Method::POST, &revoke("sess_1")).await;
+    let schema = api.response_schema(described, 404);
+    assert_eq!(api.check(&schema, &unknown), Ok(()));
+}
+
+#[tokio::test]
+async fn parameters_of_a_listing_are_described() {
+    let sandbox = Sandbox::new();
+    let seen = Arc::new(Mutex::new(String::new()));
+    let query = Arc::clone(&seen);
+    let client = builder(&sandbox).wire_layer(MapRequestLayer::new(move |it: Request<Body>| {
+        *query.lock().unwrap() = it.uri().query().unwrap().to_owned();
+        it
+    }));
+    client
+        .build()
+        .unwrap()
+        .impersonations("user_1")
+        .await
+        .unwrap();
+    let described = OpenApi::load().operation("/sessions")["parameters"].clone();
+    let query = seen.lock().unwrap().clone();
+    for (name, value) in query.split('&').map(|pair| pair.split_once('=').unwrap()) {
+        let mut all = described.as_array().unwrap().iter();
+        let parameter = all
+            .find(|it| it["name"] == name && it["in"] == "query")
+            .unwrap();
+        let number = value.parse().unwrap_or(0);
+        let range = &parameter["schema"];
+        assert!(
+            range["minimum"]
+                .as_u64()
+                .is_none_or(|least| least <= number),
+            "{name}"
+        );
+        assert!(
+            range["maximum"].as_u64().is_none_or(|most| number <= most),
+            "{name}"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn session_of_the_sandbox_expires() {
     let sandbox = Sandbox::new();
@@ -716,7 +782,7 @@ async fn lease_of_a_used_token_ends_the_session_that_its_actor_began() {
     let client = client(&sandbox);
     // An earlier session of the same actor, and one of another actor.
     begin(&sandbox, create("user_1", "jo")).await;
-    tokio::time::advance(S).await;
+    tokio::time::advance(11 * S).await;
     begin(&sandbox, create("user_1", "kim")).await;
     let lease = client.lease(create("user_1", "jo")).await.unwrap();
     sandbox.accept(lease.token().expose_url().unwrap()).unwrap();

@@ -17,6 +17,10 @@ use crate::{
 #[cfg(feature = "sessions")]
 use crate::{EndImpersonationError, Session};
 
+/// How much earlier than the mint a session may seem to have begun.
+#[cfg(feature = "sessions")]
+const MAX_SKEW: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// A token that is revoked when this is dropped, even if its ticket was read.
 ///
 /// It suits a credential for the duration of a task, a page or a test. Dropping it revokes the token in
@@ -51,7 +55,7 @@ pub struct Lease {
     headers: HeaderMap,
     guard: Arc<dyn Guard>,
     #[cfg(feature = "sessions")]
-    impersonation: (CreateActorToken, Origin),
+    impersonation: Box<(CreateActorToken, Origin)>,
 }
 
 impl Lease {
@@ -69,7 +73,7 @@ impl Lease {
             extensions: request.extensions().clone(),
         };
         #[cfg(feature = "sessions")]
-        let impersonation = (create.clone(), origin.clone());
+        let impersonation = Box::new((create.clone(), origin.clone()));
         let mut token = client.send(request).await?;
         // The guard is taken from the ticket, because reading that would claim it. There is none without
         // settling.
@@ -129,11 +133,12 @@ impl Lease {
     }
 
     /// Ends the lease and the impersonation: revokes the token, or if it was used, ends its session.
-    /// Returns the sessions that were ended.
+    /// Returns the sessions that were ended: none if the token was not used, or its session was over.
     ///
     /// The API does not say which session a token began. So this ends each live session of the user that
-    /// the same actor began since the token was minted, unless a claim differs: a claim of its own, such
-    /// as a ticket number, distinguishes the lease from others of the same actor and user.
+    /// the same actor began since the token was minted, or up to 10 s before, because the clocks of servers
+    /// differ. A claim of its own, such as a ticket number, distinguishes the lease from others of the same
+    /// actor and user.
     ///
     /// # Errors
     ///
@@ -155,19 +160,16 @@ impl Lease {
                 Err(error) => return Err(error.into()),
             },
         }
-        let (create, origin) = &self.impersonation;
+        let (create, origin) = &*self.impersonation;
         let minted_at = self.token.created_at();
         // A layer may have added claims, which the response repeats.
         let actor = self.token.actor().unwrap_or(create.actor());
         let is_own = |session: &Session| {
-            let mut claims = session.actor().claims().iter();
+            let (mut claims, own) = (session.actor().claims().iter(), actor.claims());
+            let times = session.created_at().zip(minted_at);
             session.actor().sub() == actor.sub()
-                && claims
-                    .all(|(name, value)| actor.claims().get(name).is_none_or(|own| own == value))
-                && session
-                    .created_at()
-                    .zip(minted_at)
-                    .is_none_or(|(begun, minted)| begun >= minted)
+                && claims.all(|(name, value)| own.get(name).is_none_or(|own| own == value))
+                && times.is_none_or(|(begun, minted)| begun + MAX_SKEW >= minted)
         };
         let call = origin.revoke(self.token.id().clone()).into();
         self.client

@@ -32,7 +32,7 @@ pub(crate) struct Sessions {
     timeout: Duration,
 }
 
-/// What a call adds to each of its requests.
+/// The headers, extensions and options of each request of a call.
 #[derive(Default)]
 pub(crate) struct Call {
     headers: HeaderMap,
