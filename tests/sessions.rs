@@ -851,7 +851,7 @@ async fn lease_that_could_not_be_revoked_returns_the_error_and_is_settled() {
 
 #[tokio::test]
 async fn lease_ends_its_session_where_its_create_was_sent() {
-    let minted = r#"{"id":"act_1","user_id":"user_1","actor":{"sub":"admin"},"status":"pending","token":"t","created_at":1000}"#;
+    let minted = r#"{"id":"act_1","user_id":"user_1","actor":{"sub":"admin"},"status":"pending","token":"t","created_at":12000}"#;
     let accepted = r#"{"errors":[{"code":"actor_token_cannot_be_revoked_code","message":"its status is accepted."}]}"#;
     let transport = Scripted::new([
         response(200, &[], minted),

@@ -166,10 +166,11 @@ impl Lease {
         let actor = self.token.actor().unwrap_or(create.actor());
         let is_own = |session: &Session| {
             let (mut claims, own) = (session.actor().claims().iter(), actor.claims());
-            let times = session.created_at().zip(minted_at);
+            let begun_by = session.created_at().and_then(|it| it.checked_add(MAX_SKEW));
+            let mut times = begun_by.into_iter().zip(minted_at);
             session.actor().sub() == actor.sub()
                 && claims.all(|(name, value)| own.get(name).is_none_or(|own| own == value))
-                && times.is_none_or(|(begun, minted)| begun + MAX_SKEW >= minted)
+                && times.all(|(begun_by, minted_at)| begun_by >= minted_at)
         };
         let call = origin.revoke(self.token.id().clone()).into();
         self.client
