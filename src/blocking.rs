@@ -156,6 +156,35 @@ impl Client {
         Ok(Lease { lease, client })
     }
 
+    /// Lists the impersonations of a user, see
+    /// [`Client::impersonations`](crate::Client::impersonations).
+    ///
+    /// # Errors
+    ///
+    /// See [`Client::impersonations`](crate::Client::impersonations).
+    #[cfg(feature = "sessions")]
+    pub fn impersonations(&self, subject: &str) -> Result<Vec<crate::Session>, Error> {
+        self.wait(self.shared.client.impersonations(subject))?
+    }
+
+    /// Ends live impersonations of a user, see
+    /// [`Client::end_impersonation`](crate::Client::end_impersonation).
+    ///
+    /// # Errors
+    ///
+    /// See [`Client::end_impersonation`](crate::Client::end_impersonation).
+    #[cfg(feature = "sessions")]
+    pub fn end_impersonation<F>(
+        &self,
+        subject: &str,
+        filter: F,
+    ) -> Result<Vec<crate::Session>, crate::EndImpersonationError>
+    where
+        F: FnMut(&crate::Session) -> bool,
+    {
+        self.wait(self.shared.client.end_impersonation(subject, filter))?
+    }
+
     /// Waits until every lost token is settled, see [`Client::drain`](crate::Client::drain).
     ///
     /// # Errors
@@ -248,6 +277,16 @@ impl Lease {
     /// See [`Lease::revoke`](crate::Lease::revoke).
     pub fn revoke(self) -> Result<(), Error> {
         self.client.wait(self.lease.revoke())?
+    }
+
+    /// Ends the lease and the impersonation, see [`Lease::end_session`](crate::Lease::end_session).
+    ///
+    /// # Errors
+    ///
+    /// See [`Lease::end_session`](crate::Lease::end_session).
+    #[cfg(feature = "sessions")]
+    pub fn end_session(self) -> Result<Vec<crate::Session>, crate::EndImpersonationError> {
+        self.client.wait(self.lease.end_session())?
     }
 }
 

@@ -26,6 +26,12 @@ pub enum OperationKind {
     Create,
     /// Revoke a token. Sending it twice is harmless.
     Revoke,
+    /// List the sessions of a user, which changes nothing.
+    #[cfg(feature = "sessions")]
+    ListSessions,
+    /// End a session. Sending it twice is harmless.
+    #[cfg(feature = "sessions")]
+    EndSession,
 }
 
 impl OperationKind {
@@ -35,6 +41,10 @@ impl OperationKind {
         match self {
             Self::Create => "create",
             Self::Revoke => "revoke",
+            #[cfg(feature = "sessions")]
+            Self::ListSessions => "list_sessions",
+            #[cfg(feature = "sessions")]
+            Self::EndSession => "end_session",
         }
     }
 }
@@ -63,7 +73,7 @@ pub struct Payload {
 pub(crate) struct PayloadParts {
     pub(crate) bytes: Bytes,
     pub(crate) kind: OperationKind,
-    /// The token that a revoke is about, if it is known.
+    /// The token that a revoke is about, or the session that is to end, if it is known.
     pub(crate) id: Option<ActorTokenId>,
     pub(crate) options: Option<Arc<CallOptions>>,
     pub(crate) deadline: Option<Instant>,
@@ -137,6 +147,8 @@ impl Payload {
                 self.id().is_none_or(|id| *id == found.id)
                     && found.status.as_ref().is_none_or(is_revoked)
             }
+            #[cfg(feature = "sessions")]
+            OperationKind::ListSessions | OperationKind::EndSession => false,
         }
     }
 

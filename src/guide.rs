@@ -15,6 +15,7 @@ pages! {
     synchronous: "../docs/guide/synchronous.md";
     python_sdk: "../docs/guide/python_sdk.md";
     settling: "../docs/guide/settling.md";
+    #[cfg(feature = "sessions")] sessions: "../docs/guide/sessions.md";
     observability: "../docs/guide/observability.md";
     secrets: "../docs/guide/secrets.md";
     costs: "../docs/costs.md";

@@ -56,6 +56,7 @@
 //! | `transport` | by the above | `PooledTransport`, the default, and one over hyper-util's client |
 //! | `blocking` | | `blocking::Client`: for programs without an async runtime |
 //! | `metrics` | | calls and attempts measured by the facade of the crate `metrics` |
+//! | `sessions` | | `Client::end_impersonation`: ends the session of a token that was accepted |
 //! | `server` | | `server::ActorTokensApi`: the wire protocol over any `Service<ActorTokenRequest>` |
 //! | `sandbox` | | `sandbox::Sandbox`: a stand-in for the API, in process and over TCP |
 //!
@@ -94,6 +95,8 @@ mod request;
 mod response_head;
 mod retry_config;
 mod secret_key;
+#[cfg(feature = "sessions")]
+mod sessions;
 mod settle_end;
 mod telemetry;
 mod text;
@@ -101,6 +104,8 @@ mod token_response;
 
 #[doc(inline)]
 pub use self::client::{Client, ClientBuilder, ConfigError, Lease};
+#[cfg(feature = "sessions")]
+pub use self::sessions::{EndImpersonationError, Session};
 #[cfg(feature = "metrics")]
 pub use self::telemetry::describe_metrics;
 pub use self::{

@@ -53,6 +53,10 @@ fn values_are_send_sync_clone_and_debug() {
     cloned::<Ticket>();
     cloned::<Withdrawn>();
     cloned::<client::Verdict>();
+    cloned::<server::AcceptedKeys>();
+    cloned::<server::KeyName>();
+    #[cfg(feature = "sessions")]
+    cloned::<clerk_actor_tokens::Session>();
     cloned::<layer::ApiVersion>();
     cloned::<layer::settle::DrainReport>();
     cloned::<layer::settle::SettleCounts>();
@@ -70,6 +74,8 @@ fn values_are_send_sync_clone_and_debug() {
 fn errors_are_send_sync_and_debug() {
     fn error<T: std::error::Error + Send + Sync + Unpin + 'static>() {}
     error::<ConfigError>();
+    #[cfg(feature = "sessions")]
+    error::<clerk_actor_tokens::EndImpersonationError>();
     error::<Error>();
     error::<InvalidActorToken>();
     error::<InvalidActorTokenId>();

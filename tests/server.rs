@@ -14,7 +14,7 @@ use clerk_actor_tokens::{
     Operation, Outcome, RetryConfig, SecretKey,
     layer::TimeoutLayer,
     sandbox::{Fault, Sandbox},
-    server::{ActorTokensApi, Inbound, ResponseBody},
+    server::{AcceptedKeys, ActorTokensApi, Inbound, KeyName, ResponseBody},
 };
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -331,7 +331,7 @@ async fn added_keys_are_accepted_and_every_caller_without_keys() {
     let other = || SecretKey::new("sk_test_other_0123456789ab").unwrap();
     let api = ActorTokensApi::new(Recorder::default(), key())
         .unwrap()
-        .accept_key(other())
+        .accept_key("other", other())
         .unwrap();
     for bearer in [
         "Bearer sk_test_gateway_0123456789",
@@ -343,13 +343,90 @@ async fn added_keys_are_accepted_and_every_caller_without_keys() {
 
     let open = ActorTokensApi::unauthenticated(Recorder::default());
     assert_eq!(send(open.clone(), post(REVOKE, &[], "")).await.status, 200);
-    let closed = open.accept_key(other()).unwrap();
+    let closed = open.accept_key("other", other()).unwrap();
     assert_eq!(send(closed, post(REVOKE, &[], "")).await.status, 401);
+}
+
+const CI: &str = "sk_test_ci_0123456789abcdef";
+const CI_NEXT: &str = "sk_test_ci_next_0123456789";
+
+/// Sends a revoke with this key. Returns the status, and the name of the key that the service got.
+async fn admitted(recorder: &Recorder, api: &Api, key: &str) -> (u16, Option<String>) {
+    let bearer = format!("Bearer {key}");
+    let request = post(REVOKE, &[("authorization", &bearer)], "");
+    let status = send(api.clone(), request).await.status;
+    let calls = recorder.calls();
+    let name = calls.last().and_then(|call| call.extensions().get());
+    (status, name.map(KeyName::to_string))
+}
+
+type Api = ActorTokensApi<Recorder>;
+
+#[tokio::test]
+async fn name_of_the_presented_key_reaches_the_service() {
+    let (recorder, api) = recorded();
+    let named = |name, key| api.clone().accept_key(name, SecretKey::new(key).unwrap());
+    let (ci, both) = (
+        named("ci", CI).unwrap(),
+        named("ci", CI).and_then(|api| api.accept_key("next", SecretKey::new(CI_NEXT).unwrap())),
+    );
+    let both = both.unwrap();
+    assert_eq!(admitted(&recorder, &ci, CI).await, (200, Some("ci".into())));
+    assert_eq!(admitted(&recorder, &both, CI_NEXT).await.1.unwrap(), "next");
+    // The key of `new` has no name.
+    let unnamed = "sk_test_gateway_0123456789";
+    assert_eq!(admitted(&recorder, &both, unnamed).await, (200, None));
+    let calls = recorder.calls().len();
+    assert_eq!(admitted(&recorder, &ci, CI_NEXT).await.0, 401);
+    assert_eq!(admitted(&recorder, &api, CI).await.0, 401);
+    assert_eq!(recorder.calls().len(), calls);
+}
+
+#[tokio::test]
+async fn keys_change_while_the_api_serves() {
+    let keys = AcceptedKeys::new();
+    let recorder = Recorder::default();
+    let api = ActorTokensApi::with_keys(recorder.clone(), keys.clone());
+    let set = |texts: &[&str]| {
+        let texts = texts.iter().map(|text| SecretKey::new(*text).unwrap());
+        keys.set("ci", texts)
+    };
+    for (accepted, statuses) in [
+        (&[][..], [401, 401]),
+        (&[CI][..], [200, 401]),
+        (&[CI_NEXT, CI][..], [200, 200]),
+        (&[CI_NEXT][..], [401, 200]),
+        (&[][..], [401, 401]),
+    ] {
+        set(accepted).unwrap();
+        for (key, status) in [CI, CI_NEXT].into_iter().zip(statuses) {
+            let (got, name) = admitted(&recorder, &api, key).await;
+            assert_eq!(got, status, "{accepted:?} {key}");
+            assert!(got != 200 || name.as_deref() == Some("ci"));
+        }
+    }
+    // A key that could be guessed changes nothing.
+    set(&[CI]).unwrap();
+    assert_eq!(
+        set(&[CI_NEXT, "sk_test_short"]),
+        Err(InvalidSecretKey::Weak)
+    );
+    assert_eq!(admitted(&recorder, &api, CI).await.0, 200);
+    let shown = format!("{api:?} {keys:#?}");
+    assert!(
+        shown.contains("ci") && !shown.contains("sk_test"),
+        "{shown}"
+    );
 }
 
 #[test]
 fn key_that_could_be_guessed_is_not_accepted() {
     let open = || ActorTokensApi::unauthenticated(Recorder::default());
+    let named = |key| {
+        let keys = AcceptedKeys::new();
+        keys.set("other", [key])?;
+        Ok(ActorTokensApi::with_keys(Recorder::default(), keys))
+    };
     for (text, characters) in [
         ("sk_test_gateway", 7),
         ("sk_live_0123456789abcde", 15),
@@ -360,7 +437,8 @@ fn key_that_could_be_guessed_is_not_accepted() {
         let key = || SecretKey::new(text).unwrap();
         let made = [
             ActorTokensApi::new(Recorder::default(), key()),
-            open().accept_key(key()),
+            open().accept_key("other", key()),
+            named(key()),
         ];
         for made in made {
             let Err(error) = made else {

@@ -645,3 +645,31 @@ async fn trace_layer_of_tower_http_can_replace_ours() {
     let names: Vec<_> = capture.spans().iter().map(|span| span.name).collect();
     assert_eq!(names, ["theirs"]);
 }
+
+#[cfg(feature = "sessions")]
+#[tokio::test]
+async fn attempts_about_sessions_have_spans_without_ids() {
+    let (capture, _guard) = Capture::begin();
+    let listed = r#"[{"id":"sess_marker","user_id":"user_marker","actor":{"sub":"marker"}}]"#;
+    let client = scripted([
+        response(200, &[], listed),
+        response(200, &[], r#"{"id":"sess_marker","status":"revoked"}"#),
+    ]);
+    let ended = client.end_impersonation("user_marker", |_| true).await;
+    assert_eq!(ended.unwrap().len(), 1);
+    let spans = capture.named("attempt");
+    let templates = [
+        ("GET", "/sessions"),
+        ("POST", "/sessions/{session_id}/revoke"),
+    ];
+    assert_eq!(spans.len(), 2);
+    for (span, (method, template)) in spans.iter().zip(templates) {
+        assert_eq!(span.field("http.request.method"), method);
+        assert_eq!(span.field("url.template"), template);
+        assert_eq!(span.field("otel.name"), format!("{method} {template}"));
+        assert_eq!(span.field("clerk.outcome"), "ok");
+        assert_eq!(span.field("actor_token.id"), "");
+    }
+    let shown = format!("{:?}", capture.spans());
+    assert!(!shown.contains("marker"), "{shown}");
+}

@@ -6,13 +6,16 @@ use tower_layer::Layer;
 
 use super::{
     AttemptLevel, AttemptService, CallLevel, CallService, Client, ClientBuilder, ConfigError,
-    Layers, ObserverLevel, ObserverService, SingleAttempt, WireService, stack::TransportSource,
+    Layers, ObserverLevel, ObserverService, Parts, SingleAttempt, WireService,
+    stack::TransportSource,
 };
 use crate::layer::{
     ApiHeadersLayer, BaseUriLayer, BearerAuth, BearerAuthLayer, CollectBodyLayer, DecodeErrorLayer,
     Json, JsonLayer, RetryLayer, SettleLayer, Timeout, TimeoutLayer, TraceCallLayer, TraceLayer,
-    TypedErrorLayer, settle::Settler,
+    TypedErrorLayer,
 };
+#[cfg(feature = "sessions")]
+use crate::sessions::Sessions;
 
 // The bounds are on the methods, because the compiler shows the notes of `stack.rs` only there.
 /// # Build
@@ -33,8 +36,8 @@ where
         O: Layer<CallLevel<C, A, W, T::Transport>>,
         ObserverLevel<O, C, A, W, T::Transport>: ObserverService,
     {
-        let (service, settler) = self.assemble()?;
-        Ok(Client::assembled(service, settler))
+        let (service, parts) = self.assemble()?;
+        Ok(Client::assembled(service, parts))
     }
 
     /// Builds a [blocking client](crate::blocking::Client), for programs without an async runtime.
@@ -89,11 +92,9 @@ where
         self.assemble().map(|(service, _)| service)
     }
 
-    /// Returns the whole stack, and the settler of its creates.
+    /// Returns the whole stack, and the other parts of a client.
     #[allow(clippy::type_complexity)]
-    fn assemble(
-        self,
-    ) -> Result<(ObserverLevel<O, C, A, W, T::Transport>, Arc<Settler>), ConfigError>
+    fn assemble(self) -> Result<(ObserverLevel<O, C, A, W, T::Transport>, Parts), ConfigError>
     where
         W: Layer<BearerAuth<T::Transport>, Service: WireService>,
         A: Layer<SingleAttempt<W, T::Transport>, Service: AttemptService>,
@@ -134,6 +135,12 @@ where
         // Attempt layers may repeat an attempt, and each has a span of its own.
         let svc = self.layers.attempt.layer(svc);
         let svc = retry.layer(svc);
+        let parts = Parts {
+            settler,
+            // Sessions share the attempt level, and with it the retry budget.
+            #[cfg(feature = "sessions")]
+            sessions: Some(Sessions::over(svc.clone(), self.settings.call_timeout)),
+        };
         // A 200 is decoded above retry, so that one that does not decode is never sent again.
         let svc = JsonLayer::new().layer(svc);
         // The call's time covers attempts and backoff.
@@ -144,7 +151,7 @@ where
         // Observers see every result as it is returned.
         let svc = self.layers.observer.layer(svc);
         // The span of a call covers all of it.
-        Ok((trace_call.layer(svc), settler))
+        Ok((trace_call.layer(svc), parts))
     }
 }
 

@@ -14,6 +14,12 @@ use crate::{
         settle::{Origin, TokenGuard, without_body_headers},
     },
 };
+#[cfg(feature = "sessions")]
+use crate::{EndImpersonationError, Session};
+
+/// How much earlier than the mint a session may seem to have begun.
+#[cfg(feature = "sessions")]
+const MAX_SKEW: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A token that is revoked when this is dropped, even if its ticket was read.
 ///
@@ -48,6 +54,8 @@ pub struct Lease {
     /// The caller's headers. The layers add theirs to each revoke.
     headers: HeaderMap,
     guard: Arc<dyn Guard>,
+    #[cfg(feature = "sessions")]
+    impersonation: Box<(CreateActorToken, Origin)>,
 }
 
 impl Lease {
@@ -64,6 +72,8 @@ impl Lease {
             headers: headers.clone(),
             extensions: request.extensions().clone(),
         };
+        #[cfg(feature = "sessions")]
+        let impersonation = Box::new((create.clone(), origin.clone()));
         let mut token = client.send(request).await?;
         // The guard is taken from the ticket, because reading that would claim it. There is none without
         // settling.
@@ -78,6 +88,8 @@ impl Lease {
             token,
             headers,
             guard,
+            #[cfg(feature = "sessions")]
+            impersonation,
         })
     }
 
@@ -111,10 +123,62 @@ impl Lease {
     ///
     /// Dropping the future drops the lease: the token is revoked in the background.
     pub async fn revoke(self) -> Result<(), Error> {
-        let Some(mut request) = self.guard.revoke_request() else {
-            self.guard.claim();
-            return Ok(());
+        match self.guard.revoke_request() {
+            Some(request) => self.revoke_by(request).await,
+            None => {
+                self.guard.claim();
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the lease and the impersonation: revokes the token, or if it was used, ends its session.
+    /// Returns the sessions that were ended: none if the token was not used, or its session was over.
+    ///
+    /// The API does not say which session a token began. So this ends each live session of the user that
+    /// the same actor began since the token was minted, or up to 10 s before, because the clocks of servers
+    /// differ. A claim of its own, such as a ticket number, distinguishes the lease from others of the same
+    /// actor and user.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke`](Self::revoke), apart from a token that was used, and as
+    /// [`Client::end_impersonation`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the lease: a token that was not used is revoked in the background. A
+    /// session goes on, unless its request was sent.
+    #[cfg(feature = "sessions")]
+    pub async fn end_session(self) -> Result<Vec<Session>, EndImpersonationError> {
+        match self.guard.revoke_request() {
+            // It may have been used before it expired.
+            None => self.guard.claim(),
+            Some(request) => match self.revoke_by(request).await {
+                Ok(()) => return Ok(Vec::new()),
+                Err(error) if error.kind() == ErrorKind::AlreadyAccepted => {}
+                Err(error) => return Err(error.into()),
+            },
+        }
+        let (create, origin) = &*self.impersonation;
+        let minted_at = self.token.created_at();
+        // A layer may have added claims, which the response repeats.
+        let actor = self.token.actor().unwrap_or(create.actor());
+        let is_own = |session: &Session| {
+            let (mut claims, own) = (session.actor().claims().iter(), actor.claims());
+            let begun_by = session.created_at().and_then(|it| it.checked_add(MAX_SKEW));
+            let mut times = begun_by.into_iter().zip(minted_at);
+            session.actor().sub() == actor.sub()
+                && claims.all(|(name, value)| own.get(name).is_none_or(|own| own == value))
+                && times.all(|(begun_by, minted_at)| begun_by >= minted_at)
         };
+        let call = origin.revoke(self.token.id().clone()).into();
+        self.client
+            .end_sessions(create.user_id(), is_own, call)
+            .await
+    }
+
+    async fn revoke_by(&self, mut request: ActorTokenRequest) -> Result<(), Error> {
         request.headers = without_body_headers(self.headers.clone());
         let (result, is_over) = match self.client.send(request).await {
             Ok(_) => (Ok(()), true),

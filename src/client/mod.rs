@@ -60,7 +60,16 @@ use crate::{
 #[derive(Clone)]
 pub struct Client {
     service: BoxService,
+    pub(crate) parts: Parts,
+}
+
+/// What a client has beside the service of its calls.
+#[derive(Clone)]
+pub(crate) struct Parts {
     settler: Arc<Settler>,
+    /// `None` over a service of the user's.
+    #[cfg(feature = "sessions")]
+    pub(crate) sessions: Option<crate::sessions::Sessions>,
 }
 
 type BoxService = BoxCloneSyncService<ActorTokenRequest, ActorToken, Error>;
@@ -88,8 +97,12 @@ impl Client {
     /// ```
     pub fn new<S: ClientService>(service: S) -> Self {
         let service = BoxService::new(TypedErrorLayer::new().layer(service));
-        let settler = Settler::over(service.clone());
-        Self { service, settler }
+        let parts = Parts {
+            settler: Settler::over(service.clone()),
+            #[cfg(feature = "sessions")]
+            sessions: None,
+        };
+        Self { service, parts }
     }
 
     /// Returns a client whose calls pass `layer` first. It shares everything with this one:
@@ -117,23 +130,23 @@ impl Client {
     where
         L: Layer<Self, Service: CallService>,
     {
-        let settler = Arc::clone(&self.settler);
+        let parts = self.parts.clone();
         let service = BoxService::new(TypedErrorLayer::new().layer(layer.layer(self)));
-        Self { service, settler }
+        Self { service, parts }
     }
 
-    /// Makes a client of a stack with typed errors and the settler of its creates.
-    fn assembled<S: ObserverService>(service: S, settler: Arc<Settler>) -> Self {
+    /// Makes a client of a stack with typed errors and its other parts.
+    fn assembled<S: ObserverService>(service: S, parts: Parts) -> Self {
         let service = BoxService::new(service);
-        Self { service, settler }
+        Self { service, parts }
     }
 
     /// Names the settle layer in your own stack, so that [`drain`](Self::drain) and
     /// [`settle_counts`](Self::settle_counts) include the tokens that it settles.
     #[must_use]
-    pub fn settled_by(self, layer: &SettleLayer) -> Self {
-        let settler = layer.settler(self.service.clone());
-        Self { settler, ..self }
+    pub fn settled_by(mut self, layer: &SettleLayer) -> Self {
+        self.parts.settler = layer.settler(self.service.clone());
+        self
     }
 
     /// Mints a token. **It is revoked when it is dropped before its [`Ticket`](crate::Ticket) was read
@@ -212,16 +225,16 @@ impl Client {
     ///
     /// Dropping the future stops the wait, nothing else.
     pub async fn drain(&self, limit: Duration) -> DrainReport {
-        self.settler.drain(limit).await
+        self.parts.settler.drain(limit).await
     }
 
     /// Returns how many lost tokens were settled so far, by their end.
     pub fn settle_counts(&self) -> SettleCounts {
-        self.settler.counts()
+        self.parts.settler.counts()
     }
 
     pub(crate) fn settler(&self) -> &Arc<Settler> {
-        &self.settler
+        &self.parts.settler
     }
 }
 

@@ -29,11 +29,12 @@ pub enum ErrorKind {
     /// [`Error::code`](crate::Error::code).
     Api,
     /// The token was already used: **a session is live**, and a revoke cannot end it.
+    /// `Client::end_impersonation`, with the feature `sessions`, can.
     AlreadyAccepted,
     /// The token was revoked before this call.
     AlreadyRevoked,
     /// The API responded to a revoke with 200, but with a status that does not say that the token is
-    /// revoked.
+    /// revoked; or the same of a session.
     NotRevoked,
     /// The response has a status that this API never uses: 1xx, 2xx other than 200, or 3xx.
     UnexpectedStatus,
@@ -106,7 +107,7 @@ impl ErrorKind {
                 "the token was already accepted, a session is live: the API responded with"
             }
             Self::AlreadyRevoked => "the token was already revoked: the API responded with",
-            Self::NotRevoked => "the API did not revoke the token: it responded with",
+            Self::NotRevoked => "the API revoked nothing: it responded with",
             Self::UnexpectedStatus => "unexpected response status",
             Self::UnreadableResponse => "could not read the response: status",
             Self::Foreign => "a layer or transport outside this crate failed",

@@ -40,7 +40,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Uri};
+use http::{Request, Uri, uri::PathAndQuery};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -126,7 +126,9 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let options = request.body().options();
         let own = options.and_then(|options| options.base_url.as_ref());
-        match self.config.resolve(request.uri().path(), own) {
+        let path = request.uri().path_and_query();
+        let path = path.map_or("", PathAndQuery::as_str);
+        match self.config.resolve(path, own) {
             Ok(uri) => {
                 *request.uri_mut() = uri;
                 ResponseFuture::called(self.inner.call(request))

@@ -147,7 +147,7 @@ where
 }
 
 /// Adds to an error what the call's record knows, and to the record what the error knows.
-fn complete(error: BoxError, kind: OperationKind, record: &CallRecord) -> Error {
+pub(crate) fn complete(error: BoxError, kind: OperationKind, record: &CallRecord) -> Error {
     let summary = record.close();
     let error = typed(error, summary.outcome);
     let outcome = match error.kind() {

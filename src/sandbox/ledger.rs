@@ -49,6 +49,8 @@ pub struct LedgerEntry {
     pub(super) updated_at: SystemTime,
     /// At the time of the snapshot.
     pub(super) has_expired: bool,
+    #[cfg(feature = "sessions")]
+    pub(super) session: Option<super::LedgerSession>,
 }
 
 impl LedgerEntry {

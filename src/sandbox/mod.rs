@@ -7,7 +7,8 @@
 //! | a server | [`sandbox.spawn().await`](Sandbox::spawn) | the network as well |
 //!
 //! A token is pending until it is revoked or [accepted](Sandbox::accept). It can be accepted once, before
-//! it expires. Time is tokio's, so a paused clock works. The [ledger](Ledger) lists all tokens.
+//! it expires. Time is tokio's, so a paused clock works. The [ledger](Ledger) lists all tokens. With the
+//! feature `sessions`, an accepted token has a session, which the wire protocol lists and ends.
 //!
 //! # Example
 //!
@@ -41,6 +42,8 @@ mod accept;
 mod fault;
 mod ledger;
 mod serve;
+#[cfg(feature = "sessions")]
+mod sessions;
 mod state;
 mod transport;
 
@@ -55,6 +58,8 @@ use std::{
 use http::request::Parts;
 use tower_service::Service;
 
+#[cfg(feature = "sessions")]
+pub use self::sessions::LedgerSession;
 use self::state::State;
 pub use self::{
     accept::AcceptError,

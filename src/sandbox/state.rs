@@ -32,7 +32,7 @@ pub(super) struct State {
     pub(super) faults: VecDeque<Fault>,
     pub(super) faults_by: Option<Arc<FaultsBy>>,
     pub(super) requests: u64,
-    minted: Vec<LedgerEntry>,
+    pub(super) minted: Vec<LedgerEntry>,
     by_id: HashMap<ActorTokenId, usize>,
     by_ticket: HashMap<String, usize>,
     /// The start by tokio's clock and by the system clock.
@@ -59,7 +59,7 @@ impl State {
     }
 
     /// Returns the time by tokio's clock, in whole milliseconds as on the wire.
-    fn now(&self) -> SystemTime {
+    pub(super) fn now(&self) -> SystemTime {
         let (start, system_start) = self.started_at;
         let now = (system_start + start.elapsed()).duration_since(SystemTime::UNIX_EPOCH);
         let now = now.unwrap_or_default();
@@ -80,7 +80,7 @@ impl State {
     }
 
     /// Counts a request, or refuses it until the next window.
-    fn count_request(&mut self) -> Result<(), Error> {
+    pub(super) fn count_request(&mut self) -> Result<(), Error> {
         let Some((limit, per)) = self.rate_limit else {
             return Ok(());
         };
@@ -134,6 +134,8 @@ impl State {
             created_at: now,
             updated_at: now,
             has_expired: false,
+            #[cfg(feature = "sessions")]
+            session: None,
         };
         let mut token = entry.token();
         token.expires_at = Some(entry.expires_at());
@@ -168,7 +170,11 @@ impl State {
             ActorTokenStatus::Revoked => Err(AcceptError::Revoked),
             ActorTokenStatus::Accepted => Err(AcceptError::AlreadyAccepted),
             _ if now >= entry.expires_at() => Err(AcceptError::Expired),
-            _ => Ok(entry.end(ActorTokenStatus::Accepted, now)),
+            _ => {
+                #[cfg(feature = "sessions")]
+                entry.begin_session(now);
+                Ok(entry.end(ActorTokenStatus::Accepted, now))
+            }
         }
     }
 
@@ -177,16 +183,18 @@ impl State {
         let mut entries = self.minted.clone();
         for entry in &mut entries {
             entry.has_expired = now >= entry.expires_at();
+            #[cfg(feature = "sessions")]
+            entry.expire_session(now);
         }
         Ledger { entries }
     }
 }
 
-fn random(len: usize) -> String {
+pub(super) fn random(len: usize) -> String {
     (0..len).map(|_| fastrand::alphanumeric()).collect()
 }
 
-fn not_found(sentence: &str) -> Error {
+pub(super) fn not_found(sentence: &str) -> Error {
     let entry = ClerkError::new("resource_not_found", "not found", sentence);
     refusal(StatusCode::NOT_FOUND, entry)
 }

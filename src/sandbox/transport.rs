@@ -75,12 +75,18 @@ where
         }
         let fault = self.sandbox.begin_request(&head);
         let mut api = self.api.clone();
+        #[cfg(feature = "sessions")]
+        let sandbox = self.sandbox.clone();
         Box::pin(async move {
             let body = match body::read(body).await {
                 Ok(body) => body,
                 Err(error) => return Ok(response::of_error(&error).map(SandboxBody::new)),
             };
             let operation = async {
+                #[cfg(feature = "sessions")]
+                if let Some(response) = super::sessions::response(&sandbox, &api, &head) {
+                    return response;
+                }
                 let Ok(response) = api.call(Request::from_parts(head, Full::new(body))).await;
                 response
             };

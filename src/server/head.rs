@@ -1,15 +1,13 @@
 //! Checks the head of a request: route, key, API version, content type.
 
-use std::hint::black_box;
-
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE},
     request::Parts,
 };
 
-use super::response::refusal;
-use crate::{ActorTokenId, ClerkError, Error, SecretKey};
+use super::{AcceptedKeys, KeyName, response::refusal};
+use crate::{ActorTokenId, ClerkError, Error};
 
 /// The documented versions, which do not differ in the two operations.
 const VERSIONS: [&[u8]; 5] = [
@@ -51,11 +49,15 @@ fn route_of_path(path: &str) -> Option<Route> {
     id.parse().ok().map(Route::Revoke)
 }
 
-/// Checks the key. Two `Authorization` headers are refused, because a proxy may have checked either one.
-pub(super) fn check_key(keys: &[SecretKey], headers: &HeaderMap) -> Result<(), Error> {
-    let entry = match only_value(headers, AUTHORIZATION).and_then(bearer_key) {
-        // Compares all keys, so that the time does not depend on which one matches.
-        Some(key) if keys.iter().filter(|it| is_equal(it, key)).count() > 0 => return Ok(()),
+/// Checks the key and returns its name. Two `Authorization` headers are refused, because a proxy may have
+/// checked either one.
+pub(super) fn check_key(
+    keys: &[AcceptedKeys],
+    headers: &HeaderMap,
+) -> Result<Option<KeyName>, Error> {
+    let presented = only_value(headers, AUTHORIZATION).and_then(bearer_key);
+    let entry = match presented.map(|key| AcceptedKeys::find(keys, key)) {
+        Some(Some(name)) => return Ok(name),
         Some(_) => ClerkError::new(
             "clerk_key_invalid",
             "The provided Clerk Secret Key is invalid",
@@ -74,14 +76,6 @@ fn bearer_key(value: &[u8]) -> Option<&[u8]> {
     let (scheme, key) = value.split_at_checked(7)?;
     let key = key.trim_ascii();
     (scheme.eq_ignore_ascii_case(b"bearer ") && !key.is_empty()).then_some(key)
-}
-
-/// Compares in a time that depends on the lengths only.
-fn is_equal(key: &SecretKey, presented: &[u8]) -> bool {
-    let key = key.expose().as_bytes();
-    let pairs = key.iter().zip(presented);
-    let difference = pairs.fold(0, |sum, (a, b)| black_box(sum | (a ^ b)));
-    key.len() == presented.len() && black_box(difference) == 0
 }
 
 /// Checks that the request names no API version, or once one that is documented.

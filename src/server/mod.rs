@@ -27,7 +27,8 @@
 //! # Refusing requests
 //!
 //! A layer above the client, or a [call layer](crate::ClientBuilder::call_layer), refuses a request with
-//! [`Error::refused`](crate::Error::refused). [`Inbound`] has the headers of the request.
+//! [`Error::refused`](crate::Error::refused). The extensions of the request have its headers, as
+//! [`Inbound`], and the name of the key that its caller presented, as [`KeyName`].
 //!
 //! # Example
 //!
@@ -93,6 +94,7 @@
 pub(crate) mod body;
 mod head;
 mod inbound;
+mod keys;
 pub(crate) mod response;
 mod response_body;
 
@@ -110,7 +112,11 @@ use tower::ServiceExt;
 use tower_service::Service;
 
 use self::head::Route;
-pub use self::{inbound::Inbound, response_body::ResponseBody};
+pub use self::{
+    inbound::Inbound,
+    keys::{AcceptedKeys, KeyName},
+    response_body::ResponseBody,
+};
 use crate::{ActorToken, ActorTokenRequest, BoxError, Error, InvalidSecretKey, SecretKey};
 
 /// Serves Clerk's wire protocol from a `Service<ActorTokenRequest>`, see the [module](self).
@@ -118,7 +124,7 @@ use crate::{ActorToken, ActorTokenRequest, BoxError, Error, InvalidSecretKey, Se
 pub struct ActorTokensApi<S> {
     service: S,
     /// `None` accepts every caller.
-    keys: Option<Arc<[SecretKey]>>,
+    keys: Option<Arc<[AcceptedKeys]>>,
     base_path: Arc<str>,
 }
 
@@ -129,7 +135,13 @@ impl<S> ActorTokensApi<S> {
     ///
     /// When the key has fewer than 16 characters after its prefix, because it could be guessed.
     pub fn new(service: S, key: SecretKey) -> Result<Self, InvalidSecretKey> {
-        Self::unauthenticated(service).accept_key(key)
+        Ok(Self::unauthenticated(service).accept_any_key(keys::strong(key)?))
+    }
+
+    /// Serves `service` to callers with one of these keys, which may change while it serves.
+    #[must_use]
+    pub fn with_keys(service: S, keys: AcceptedKeys) -> Self {
+        Self::unauthenticated(service).accept(keys)
     }
 
     /// Serves **every caller**, without a key check.
@@ -147,23 +159,26 @@ impl<S> ActorTokensApi<S> {
         }
     }
 
-    /// Accepts this key as well, for key rotation or for a key per client. After
-    /// [`unauthenticated`](Self::unauthenticated), a key is required from then on.
+    /// Accepts this key as well, and puts its name into the extensions of each request, as a
+    /// [`KeyName`]. After [`unauthenticated`](Self::unauthenticated), a key is required from then on.
     ///
     /// # Errors
     ///
     /// As [`new`](Self::new).
-    pub fn accept_key(self, key: SecretKey) -> Result<Self, InvalidSecretKey> {
-        match key.is_strong() {
-            true => Ok(self.accept_any_key(key)),
-            false => Err(InvalidSecretKey::Weak),
-        }
+    pub fn accept_key(self, name: &str, key: SecretKey) -> Result<Self, InvalidSecretKey> {
+        let keys = AcceptedKeys::new();
+        keys.set(name, [key])?;
+        Ok(self.accept(keys))
     }
 
-    /// Accepts a key of any length.
-    pub(crate) fn accept_any_key(mut self, key: SecretKey) -> Self {
-        let keys = self.keys.iter().flat_map(|keys| keys.iter().cloned());
-        self.keys = Some(keys.chain([key]).collect());
+    /// Accepts a key of any length, without a name.
+    pub(crate) fn accept_any_key(self, key: SecretKey) -> Self {
+        self.accept(AcceptedKeys::unnamed(key))
+    }
+
+    fn accept(mut self, keys: AcceptedKeys) -> Self {
+        let earlier = self.keys.iter().flat_map(|keys| keys.iter().cloned());
+        self.keys = Some(earlier.chain([keys]).collect());
         self
     }
 
@@ -178,16 +193,22 @@ impl<S> ActorTokensApi<S> {
     }
 
     /// Checks the head of a request.
-    fn admit(&self, head: &Parts) -> Result<Route, Error> {
+    fn admit(&self, head: &Parts) -> Result<(Route, Option<KeyName>), Error> {
         let route = head::route(&self.base_path, head)?;
-        if let Some(keys) = &self.keys {
-            head::check_key(keys, &head.headers)?;
-        }
-        head::check_version(head)?;
+        let name = self.check_caller(head)?;
         if route == Route::Create {
             head::check_content_type(&head.headers)?;
         }
-        Ok(route)
+        Ok((route, name))
+    }
+
+    /// Checks key and API version, and returns the name of the key.
+    pub(crate) fn check_caller(&self, head: &Parts) -> Result<Option<KeyName>, Error> {
+        let keys = self.keys.as_ref();
+        let name = keys.map(|keys| head::check_key(keys, &head.headers));
+        let name = name.transpose()?.flatten();
+        head::check_version(head)?;
+        Ok(name)
     }
 }
 
@@ -210,10 +231,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let (head, body) = request.into_parts();
-        let admitted = self.admit(&head).map(|route| (route, self.service.clone()));
+        let admitted = self.admit(&head).map(|it| (it, self.service.clone()));
         let result = async move {
-            let (route, service) = admitted?;
-            let request = decode(route, head, &body::read(body).await?)?;
+            let ((route, name), service) = admitted?;
+            let mut request = decode(route, head, &body::read(body).await?)?;
+            if let Some(name) = name {
+                request.extensions_mut().insert(name);
+            }
             service.oneshot(request).await.map_err(Into::into)
         };
         ResponseFuture(Box::pin(async { response::of_result(result.await) }))

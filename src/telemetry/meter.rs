@@ -9,7 +9,7 @@ use metrics::{
 };
 use tokio::time::Instant;
 
-use super::{METHOD, names};
+use super::names;
 use crate::{OperationKind, settle_end::SettleEnd};
 
 const DURATION: &str = "http.client.request.duration";
@@ -117,7 +117,7 @@ impl Meter {
             Level::Attempt { server, begun } => {
                 counter!(ATTEMPTS, count).increment(1);
                 let mut labels = vec![
-                    Label::from_static_parts("http.request.method", METHOD),
+                    Label::from_static_parts("http.request.method", names.method),
                     Label::from_static_parts("url.template", names.url_template),
                 ];
                 if let Some((address, port)) = server {

@@ -24,14 +24,12 @@ pub(crate) const METERED: bool = cfg!(feature = "metrics");
 /// The target of all spans and events, so that filters do not depend on module names.
 pub(crate) const TARGET: &str = "clerk_actor_tokens";
 
-/// The method of both operations.
-pub(crate) const METHOD: &str = "POST";
-
 /// The outcome of a success.
 pub(crate) const OK: &str = "ok";
 
 pub(crate) struct Names {
     pub(crate) operation: &'static str,
+    pub(crate) method: &'static str,
     pub(crate) url_template: &'static str,
     /// The span name of a call.
     pub(crate) call: &'static str,
@@ -43,15 +41,33 @@ pub(crate) fn names(kind: OperationKind) -> Names {
     match kind {
         OperationKind::Create => Names {
             operation: "create",
+            method: "POST",
             url_template: "/actor_tokens",
             call: "actor_tokens.create",
             attempt: "POST /actor_tokens",
         },
         OperationKind::Revoke => Names {
             operation: "revoke",
+            method: "POST",
             url_template: "/actor_tokens/{actor_token_id}/revoke",
             call: "actor_tokens.revoke",
             attempt: "POST /actor_tokens/{actor_token_id}/revoke",
+        },
+        #[cfg(feature = "sessions")]
+        OperationKind::ListSessions => Names {
+            operation: "list_sessions",
+            method: "GET",
+            url_template: "/sessions",
+            call: "sessions.list",
+            attempt: "GET /sessions",
+        },
+        #[cfg(feature = "sessions")]
+        OperationKind::EndSession => Names {
+            operation: "end_session",
+            method: "POST",
+            url_template: "/sessions/{session_id}/revoke",
+            call: "sessions.end",
+            attempt: "POST /sessions/{session_id}/revoke",
         },
     }
 }

@@ -63,7 +63,7 @@ async fn methods_other_than_post_are_refused() {
 async fn code_with_bearer(values: &[&[u8]]) -> String {
     let api = recorded()
         .1
-        .accept_key(SecretKey::new("sk_1_0123456789abcdef").unwrap())
+        .accept_key("other", SecretKey::new("sk_1_0123456789abcdef").unwrap())
         .unwrap();
     let mut request = post(REVOKE, &[], "");
     for value in values {

@@ -197,13 +197,21 @@ where
     }
 }
 
-/// Judges the 200 to a revoke, whose outcome is this unless its body says more.
+/// Judges the 200 to any other operation than a create, whose outcome is this unless its body says more.
 fn read_revoke(
     response: Response<TokenResponse>,
     outcome: Outcome,
     payload: &Payload,
 ) -> Result<Response<TokenResponse>, Error> {
     let bytes = response.body().expose_bytes();
+    #[cfg(feature = "sessions")]
+    if payload.kind() != OperationKind::Revoke {
+        let checked = crate::sessions::check(payload, bytes).map(|()| response);
+        return checked.map_err(|error| match outcome.is_without_effect() {
+            true => error.with_outcome(outcome),
+            false => error,
+        });
+    }
     match response::revoked(payload.id(), bytes) {
         Ok(token) => Ok(response.map(|body| body.with_revoked(token))),
         Err(error) if outcome.is_without_effect() => Err(error.with_outcome(outcome)),

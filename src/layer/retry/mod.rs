@@ -17,7 +17,8 @@
 //!
 //! [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) is not retried. A create whose attempt timed
 //! out is retried only with [`retry_settled_timeouts`](RetryConfig::retry_settled_timeouts) and if
-//! [`SettleLayer`](super::SettleLayer) follows the lost attempt.
+//! [`SettleLayer`](super::SettleLayer) follows the lost attempt. The operations on sessions are retried
+//! like a revoke.
 //!
 //! A create is repeated only when the attempt before provably had no effect: there is no idempotency
 //! key, and a second token would be a second live link.

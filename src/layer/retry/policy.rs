@@ -229,6 +229,8 @@ fn verdict(error: &BoxError, kind: OperationKind, config: &RetryConfig) -> Verdi
         Outcome::Unknown => match kind {
             OperationKind::Create => is_settled || config.replay_unknown_create,
             OperationKind::Revoke => true,
+            #[cfg(feature = "sessions")]
+            OperationKind::ListSessions | OperationKind::EndSession => true,
         },
         Outcome::Applied => is_settled,
     };

@@ -93,7 +93,7 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// Makes the request that revokes a token.
-    fn revoke(&self, id: ActorTokenId) -> ActorTokenRequest {
+    pub(crate) fn revoke(&self, id: ActorTokenId) -> ActorTokenRequest {
         let mut request = ActorTokenRequest::revoke(id);
         request.headers = without_body_headers(self.headers.clone());
         request.extensions.clone_from(&self.extensions);

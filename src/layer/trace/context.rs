@@ -49,7 +49,7 @@ impl<'a> SpanContext<'a> {
             span_name: telemetry::names(kind).attempt,
             resend_count: (before > 0).then_some(before),
             server: servers.find(options.and_then(|options| options.base_url.as_ref())),
-            actor_token_id: id_in(request.uri().path()),
+            actor_token_id: id_in(request.uri().path()).filter(|_| kind == OperationKind::Revoke),
             extensions: request.extensions(),
             deadline: payload.deadline(),
         }

@@ -24,6 +24,9 @@
 //! | `clerk.error.code`, `clerk.trace_id` | from the response |
 //! | `actor_token.id` | of a revoke, or of a token that a failed create minted |
 //!
+//! With the feature `sessions`, attempts about them have the methods and templates `GET /sessions` and
+//! `POST /sessions/{session_id}/revoke`.
+//!
 //! A span never contains a user id, an actor, a URL, a header value, a body or a credential. So it has
 //! no `url.full`, which the conventions require.
 //!

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use tracing::{Level, Span, field::Empty, level_filters::LevelFilter, span};
 
 use super::SpanContext;
-use crate::telemetry::{METERED, METHOD, TARGET, names};
+use crate::telemetry::{METERED, TARGET, names};
 
 /// How to create a span.
 #[derive(Clone)]
@@ -102,7 +102,7 @@ pub(crate) fn attempt_span(level: Level, context: &SpanContext<'_>) -> Span {
         otel.name = context.span_name(),
         otel.kind = "client",
         otel.status_code = Empty,
-        http.request.method = METHOD,
+        http.request.method = names(context.kind()).method,
         url.template = context.url_template(),
         server.address = context.server_address(),
         server.port = context.server_port().map(i64::from),
