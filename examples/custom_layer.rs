@@ -19,7 +19,7 @@ use clerk_actor_tokens::{
 use http::Request;
 use tower::{Layer, Service};
 
-/// A layer like any of tower's. The request type says at which level it stands.
+/// A layer as tower defines it. The request type decides its level.
 #[derive(Clone, Copy)]
 struct PrintLayer;
 

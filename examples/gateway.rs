@@ -12,7 +12,7 @@ use std::{env, error::Error, fmt::Write, io, pin::pin, time::Duration};
 
 use clerk_actor_tokens::{
     Actor, ActorTokenRequest, BaseUrl, ClerkError, ClerkErrors, Client, ClientBuilder, ConfigError,
-    CreateActorToken, Error as CallError, SecretKey, Ticket,
+    CreateActorToken, Error as CallError, SecretKey,
     sandbox::Sandbox,
     server::{ActorTokensApi, Inbound},
 };
@@ -48,8 +48,8 @@ const BODY: Duration = Duration::from_secs(10);
 /// The time for the requests in flight once the gateway stops. Longer than the 10 s of an attempt, so that
 /// most callers get their response.
 const GRACE: Duration = Duration::from_secs(15);
-/// The time between two attempts to accept a connection.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The backoff after a connection could not be accepted.
+const BACKOFF: Duration = Duration::from_millis(100);
 
 /// Refuses requests that do not name their operator. The caller receives this error as it is. Any other
 /// type of error would become a 503.
@@ -117,7 +117,7 @@ pub(crate) async fn serve<F: Future>(
             // For example without free file descriptors, which other connections may free.
             Err(error) => {
                 println!("gateway  could not accept a connection: {error}");
-                sleep(PAUSE).await;
+                sleep(BACKOFF).await;
             }
         }
     };
@@ -153,7 +153,7 @@ async fn send_two(base_url: BaseUrl, key: SecretKey) -> Result<(), Box<dyn Error
     let operator = HeaderValue::from_static("jo");
     let request = ActorTokenRequest::create(create()).header(OPERATOR, operator);
     let token = desk.send(request).await?;
-    let has_link = token.ticket().and_then(Ticket::expose_url).is_some();
+    let has_link = token.expose_url().is_some();
     println!("desk     minted {}, a link: {has_link}", token.id());
 
     match desk.create(create()).await {

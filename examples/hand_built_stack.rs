@@ -21,7 +21,7 @@ use tower::{
     retry::{Policy, RetryLayer},
 };
 
-/// Retries up to twice, at once, what provably had no effect and is not permanent.
+/// Retries an attempt up to twice and without backoff, if it provably had no effect and is not permanent.
 #[derive(Clone)]
 struct Twice(u32);
 
@@ -58,7 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     sandbox.inject(Fault::Status(StatusCode::TOO_MANY_REQUESTS));
     sandbox.inject(Fault::DisconnectBefore);
 
-    // The builder hands out each layer as it would configure it.
+    // The builder returns each layer as the client would have it.
     let parts = ClientBuilder::over(sandbox.secret_key(), sandbox.transport());
     let settle = parts.settle_layer();
     let stack = ServiceBuilder::new()
@@ -85,8 +85,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = Client::new(stack).settled_by(&settle);
 
     let create = || CreateActorToken::new("user_subject", Actor::new("user_admin"));
-    // The first attempt meets the rate limit. In the second the connection breaks after the request
-    // was read: that a token was minted cannot be ruled out, so there is no third.
+    // The first attempt meets the rate limit. In the second one the connection breaks after the request was
+    // read. A token may have been minted, so there is no third attempt.
     let error = client
         .create(create())
         .await

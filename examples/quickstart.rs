@@ -1,15 +1,15 @@
-//! Mints a token, shows what it is, and revokes it.
+//! Mints a token, prints its parts, and revokes it.
 //!
 //! ```text
 //! cargo run --example quickstart                        against a sandbox on a local port
 //! CLERK_SECRET_KEY=sk_test_… cargo run --example quickstart user_subject user_admin
 //! ```
 //!
-//! With `RUST_LOG=trace` it tells everything that happens, and no secret.
+//! `RUST_LOG=trace` logs everything but secrets.
 
 use std::{env, error::Error, time::Duration};
 
-use clerk_actor_tokens::{Actor, BaseUrl, Client, CreateActorToken, Ticket, sandbox::Sandbox};
+use clerk_actor_tokens::{Actor, BaseUrl, Client, CreateActorToken, sandbox::Sandbox};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -40,25 +40,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let token = client.create(create).await?;
     println!("minted   {} ({})", token.id(), token.status().as_str());
 
-    // The link is the credential: hand it to whoever asked, and do not print it.
-    let link = token
-        .ticket()
-        .and_then(Ticket::expose_url)
-        .unwrap_or_default();
+    // The link is the credential: return it to its user, and do not print it.
+    let link = token.expose_url().unwrap_or_default();
     let (page, ticket) = link.split_once("ticket=").unwrap_or((link, ""));
     println!("link     {page}ticket=[{} characters]", ticket.len());
 
     let revoked = client.revoke(token.id()).await?;
     println!("revoked  {} ({})", revoked.id(), revoked.status().as_str());
 
-    // Revoking is not idempotent on the wire: a second time is an error that says so.
+    // Revoking is not idempotent on the wire: the second time is an error.
     let error = client
         .revoke(token.id())
         .await
         .expect_err("the token is revoked");
     println!("again    {:?}, {}: {error}", error.kind(), error.outcome());
 
-    // Before the runtime ends: what was lost on the way is revoked by then, or reported.
+    // Before the runtime ends, lost tokens are revoked or reported.
     let settled = client.drain(Duration::from_secs(5)).await.counts();
     println!("settled  {} lost", settled.total());
     Ok(())

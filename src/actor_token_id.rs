@@ -30,7 +30,6 @@ impl ActorTokenId {
     const MAX_LEN: usize = 128;
 
     /// Returns the id as text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

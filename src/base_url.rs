@@ -78,7 +78,6 @@ impl BaseUrl {
     }
 
     /// Returns whether `other` has the same scheme, host and port. A missing port is the scheme's default.
-    #[must_use]
     pub fn has_same_authority(&self, other: &Self) -> bool {
         self.has_authority(&other.scheme, &other.authority)
     }

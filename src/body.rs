@@ -72,7 +72,6 @@ pub(crate) struct PayloadParts {
 
 impl Payload {
     /// Makes the payload of a call of its own.
-    #[must_use]
     pub fn new(kind: OperationKind, bytes: impl Into<Bytes>) -> Self {
         Self::of_call(PayloadParts {
             bytes: bytes.into(),
@@ -91,26 +90,22 @@ impl Payload {
     }
 
     /// Returns which operation the request is.
-    #[must_use]
     pub fn kind(&self) -> OperationKind {
         self.parts.kind
     }
 
     /// Returns when the call's time is over, if it has a timeout. A layer that waits must not wait
     /// longer.
-    #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.parts.deadline
     }
 
     /// Returns how many attempts of the call have begun.
-    #[must_use]
     pub fn attempts(&self) -> u32 {
         self.parts.record.attempts()
     }
 
     /// Returns the encoded bytes.
-    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.parts.bytes
     }
@@ -223,7 +218,6 @@ impl Body {
     ///
     /// Do not replace the body of a request by a new one: its call would not learn what becomes of the
     /// new one and would report it as not sent. Use [`with_bytes`](Self::with_bytes) instead.
-    #[must_use]
     pub fn new(kind: OperationKind, bytes: impl Into<Bytes>) -> Self {
         Payload::new(kind, bytes).begin_attempt()
     }
@@ -248,31 +242,26 @@ impl Body {
     }
 
     /// Returns which operation the request is.
-    #[must_use]
     pub fn kind(&self) -> OperationKind {
         self.payload.kind()
     }
 
     /// Returns the number of this attempt within its call, counted from one.
-    #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt_handle().number()
     }
 
     /// Returns the number of bytes that are left to send.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
     /// Returns whether nothing is left to send.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.as_bytes().is_empty()
     }
 
     /// Returns the bytes that are left to send, without taking them.
-    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.left().map(|bytes| &**bytes).unwrap_or_default()
     }
@@ -288,7 +277,6 @@ impl Body {
 
     /// Returns whether the request may still be sent, for transports that queue. A transport that gets
     /// `false` drops the request.
-    #[must_use]
     pub fn may_be_sent(&self) -> bool {
         !self.attempt_handle().is_withdrawn()
     }

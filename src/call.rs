@@ -280,13 +280,14 @@ impl AttemptState {
     }
 
     fn outcome_of(&mut self, status: StatusCode) -> Outcome {
-        if self.withdraw() {
-            return Outcome::NotSent;
-        }
-        match self.responded {
-            Some(status) => Outcome::of_status(status),
-            None if self.watched => Outcome::Unknown,
-            None => Outcome::of_status(status),
+        self.withdraw();
+        match (self.phase, self.responded) {
+            (Phase::Open | Phase::Withdrawn | Phase::Ended(Outcome::NotSent), _) => {
+                Outcome::NotSent
+            }
+            (_, Some(status)) => Outcome::of_status(status),
+            (_, None) if self.watched => Outcome::Unknown,
+            (_, None) => Outcome::of_status(status),
         }
     }
 
@@ -469,26 +470,22 @@ impl CallWatch {
 
     /// Returns the greatest outcome of all attempts so far. An attempt that was sent and has not ended
     /// is [`Outcome::Unknown`]; a call that succeeded is [`Outcome::Applied`].
-    #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.record.outcome()
     }
 
     /// Returns how many attempts have begun.
-    #[must_use]
     pub fn attempts(&self) -> u32 {
         self.record.attempts()
     }
 
     /// Returns whether an attempt that was given up is being settled in the background.
-    #[must_use]
     pub fn is_settling(&self) -> bool {
         self.record.summary().is_settling
     }
 
     /// Returns until when a token that this call minted by now can be used; `None` for a call without
     /// effect and for a revoke.
-    #[must_use]
     pub fn exposed_until(&self) -> Option<SystemTime> {
         let summary = self.record.summary();
         let may_exist = summary.outcome >= Outcome::Unknown;
@@ -496,7 +493,6 @@ impl CallWatch {
     }
 
     /// Returns the token that was minted although the call failed, if its id is known.
-    #[must_use]
     pub fn actor_token_id(&self) -> Option<ActorTokenId> {
         self.record.summary().lost
     }

@@ -47,7 +47,6 @@ pub struct ClerkError {
 
 impl ClerkErrors {
     /// Creates an error body with one entry.
-    #[must_use]
     pub fn new(error: ClerkError) -> Self {
         Self {
             errors: vec![error],
@@ -56,7 +55,6 @@ impl ClerkErrors {
     }
 
     /// Returns the code of the first error that has one.
-    #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.errors
             .iter()
@@ -157,7 +155,6 @@ impl ClerkError {
 
 impl ClerkError {
     /// Creates an entry with a code, a few words and a sentence.
-    #[must_use]
     pub fn new(
         code: impl Into<String>,
         message: impl Into<String>,

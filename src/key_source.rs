@@ -167,7 +167,6 @@ pub struct RotatingKey {
 
 impl RotatingKey {
     /// Creates a rotating key that begins with `key`.
-    #[must_use]
     pub fn new(key: SecretKey) -> Self {
         Self {
             value: Arc::new(watch::Sender::new(Some(bearer(&key)))),

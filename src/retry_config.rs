@@ -74,7 +74,6 @@ macro_rules! setters {
 
 impl RetryConfig {
     /// One attempt per call.
-    #[must_use]
     pub fn disabled() -> Self {
         Self::default().max_attempts(1)
     }

@@ -73,7 +73,6 @@ impl SecretKey {
     }
 
     /// Returns the key as text, to send or compare it.
-    #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }

@@ -21,7 +21,6 @@ pub struct TokenResponse {
 impl TokenResponse {
     /// Makes a response body without a guard, for services that stand in for the layers below. A token
     /// in it is not revoked when it is lost.
-    #[must_use]
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         Self {
             bytes: bytes.into(),
@@ -39,7 +38,6 @@ impl TokenResponse {
     }
 
     /// Returns the bytes of the response. They may hold a credential.
-    #[must_use]
     pub fn expose_bytes(&self) -> &[u8] {
         &self.bytes
     }

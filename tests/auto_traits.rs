@@ -131,7 +131,17 @@ fn transport_config_is_send_sync_clone_and_debug() {
 
     cloned::<TransportConfig>();
     cloned::<ClientBuilder<Layers, TransportConfig>>();
+    cloned::<ClientBuilder>();
     shared::<TlsError>();
+}
+
+#[cfg(feature = "blocking")]
+#[test]
+fn blocking_client_is_shared_cloned_and_shown() {
+    use clerk_actor_tokens::blocking;
+
+    cloned::<blocking::Client>();
+    shared::<blocking::Lease>();
 }
 
 #[cfg(feature = "proxy")]
@@ -191,5 +201,6 @@ fn futures_of_client_calls_are_send() {
     fn spawned<F: Future + Send>(_: impl FnOnce(Client, ActorTokenId, CreateActorToken) -> F) {}
     spawned(|client, _, create| async move { client.create(create).await });
     spawned(|client, id, _| async move { client.revoke(&id).await });
+    spawned(|client, _, _| async move { client.revoke(String::from("act_1")).await });
     spawned(|client, _, create| async move { client.send(create).await });
 }

@@ -36,7 +36,7 @@ async fn configured() -> Result<String, ConfigError> {
 }
 
 #[tokio::test]
-#[ignore = "other tests run it, in a process of its own"]
+#[ignore = "other tests run it in its own process"]
 async fn client_of_this_environment() {
     let shown = configured().await.unwrap_or_else(|error| error.to_string());
     println!("\nshown: {shown}");

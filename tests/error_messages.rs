@@ -138,7 +138,7 @@ mod connecting {
 
     async fn message(base_url: &str) -> String {
         let client = Client::builder(SecretKey::new("sk_test_1").unwrap())
-            .base_url(base_url.parse().unwrap())
+            .base_url(base_url)
             .retry(RetryConfig::disabled())
             .build()
             .unwrap();
@@ -156,7 +156,7 @@ mod connecting {
         let connector = HttpConnector::new_with_resolver(resolver);
         let transport = legacy::Client::builder(TokioExecutor::new()).build(connector);
         let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport)
-            .base_url("http://localhost".parse().unwrap())
+            .base_url("http://localhost")
             .build()
             .unwrap();
         let create = CreateActorToken::new("user_1", Actor::new("user_2"));

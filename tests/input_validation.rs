@@ -350,7 +350,7 @@ async fn base_url_of_a_call_with_another_scheme_is_refused() {
         for request in both() {
             let transport = Scripted::new([]);
             let client = ClientBuilder::over(key(), transport.clone())
-                .base_url(base.parse().unwrap())
+                .base_url(base)
                 .build()
                 .unwrap();
             let request = request.base_url(own);

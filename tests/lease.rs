@@ -120,6 +120,36 @@ async fn lease_revoke_fails_when_the_token_was_accepted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn lease_revoke_with_a_200_that_does_not_say_revoked_fails() {
+    for (status, kind, ends) in [
+        ("accepted", ErrorKind::AlreadyAccepted, &[][..]),
+        ("pending", ErrorKind::NotRevoked, &[SettleEnd::NotRevoked]),
+        ("frozen", ErrorKind::NotRevoked, &[SettleEnd::NotRevoked]),
+    ] {
+        let it = fixture();
+        let lease = it.client.lease(create()).await.unwrap();
+        let body = format!(r#"{{"id":"{}","status":"{status}"}}"#, lease.token().id());
+        // The call, and the five attempts of the background revoke.
+        for _ in 0..6 {
+            it.sandbox.inject(Fault::Body(body.clone().into()));
+        }
+        let error = lease.revoke().await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (kind, Outcome::Rejected));
+        assert_eq!(it.drained().await, ends, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_lease_whose_token_was_accepted_by_a_200_is_reported_as_accepted() {
+    let it = fixture();
+    let lease = it.client.lease(create()).await.unwrap();
+    let body = format!(r#"{{"id":"{}","status":"accepted"}}"#, lease.token().id());
+    it.sandbox.inject(Fault::Body(body.into()));
+    drop(lease);
+    assert_eq!(it.drained().await, [SettleEnd::Accepted]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn expired_lease_is_not_revoked() {
     let it = fixture();
     let (dropped, revoked) = (
@@ -208,7 +238,7 @@ async fn lease_uses_the_lifetime_base_url_and_extensions_that_layers_set() {
     let (seen, reported) = (Arc::clone(&revokes), Arc::new(Mutex::new(Vec::new())));
     let hook = Arc::clone(&reported);
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
-        .allow_base_url("https://tenant.example".parse().unwrap())
+        .allow_base_url("https://tenant.example")
         .call_layer(MapRequestLayer::new(|mut request: ActorTokenRequest| {
             if let Operation::Create(create) = request.operation_mut() {
                 *create = create.clone().expires_in(Duration::from_secs(7200));

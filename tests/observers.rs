@@ -14,11 +14,12 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    Actor, ActorToken, ActorTokenRequest, BoxError, CallWatch, Client, ClientBuilder,
+    Actor, ActorToken, ActorTokenRequest, Body, BoxError, CallWatch, Client, ClientBuilder,
     CreateActorToken, Error, ErrorKind, Outcome, RetryConfig, SecretKey, Ticket,
     client::{CustomTransport, Layers},
     layer::SettleLayer,
 };
+use http::Request;
 use support::peer::{CallNumber, Content, Effect, End, Exchange, Head, Pause, Peer, USER};
 use tower::{
     Layer, Service,
@@ -626,4 +627,68 @@ async fn watch_of_a_request_that_a_layer_replaces_sees_nothing() {
     claim(client.send(create()).await);
     let observed = observer.only();
     assert_eq!((observed.outcome, observed.attempts), (Outcome::NotSent, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn observer_around_a_wrapped_client_sees_every_outcome() {
+    let wrapped = |plan: Exchange| {
+        let (inner, client) = observed(&[plan]);
+        let outer = Observer::default();
+        (inner, outer.clone(), client.wrap(outer))
+    };
+    let same = |inner: &Observer, outer: &Observer, expected: &Observed| {
+        assert_eq!(
+            (inner.only(), outer.only()),
+            (expected.clone(), expected.clone())
+        );
+    };
+
+    let (inner, outer, client) = wrapped(Exchange::prompt());
+    claim(client.send(create()).await);
+    let returned = Observed::harmless(Ended::Returned, Outcome::Applied, 1).exposed();
+    same(&inner, &outer, &returned);
+
+    let (inner, outer, client) = wrapped(status(422));
+    client.send(create()).await.unwrap_err();
+    same(&inner, &outer, &failed(Outcome::Rejected, 1));
+
+    let (inner, outer, client) = wrapped(lost());
+    cancel_after(SECOND, &client, create()).await;
+    let sent = cancelled(Outcome::Unknown, 1).exposed().settling();
+    same(&inner, &outer, &sent);
+    // The client drains what the inner one settles.
+    assert!(client.drain(60 * SECOND).await.is_complete());
+    assert!(!inner.watch().is_settling() && !outer.watch().is_settling());
+}
+
+#[tokio::test(start_paused = true)]
+async fn create_and_revoke_of_a_lease_are_observed_and_its_drop_is_not() {
+    let (observer, client) = observed(&[]);
+    client
+        .lease(create())
+        .await
+        .unwrap()
+        .revoke()
+        .await
+        .unwrap();
+    drop(client.lease(create()).await.unwrap());
+    client.drain(60 * SECOND).await;
+    let returned = Observed::harmless(Ended::Returned, Outcome::Applied, 1);
+    let created = returned.clone().exposed();
+    assert_eq!(observer.observed(), [created.clone(), returned, created]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_whose_layer_panics_is_observed() {
+    let observer = Observer::default();
+    let client = over(&[])
+        .observe_layer(observer.clone())
+        .wire_layer(MapRequestLayer::new(|_: Request<Body>| -> Request<Body> {
+            panic!("a wire layer panics")
+        }))
+        .build()
+        .unwrap();
+    let call = tokio::spawn(async move { client.send(create()).await });
+    assert!(call.await.unwrap_err().is_panic());
+    assert_eq!(observer.only(), cancelled(Outcome::NotSent, 1));
 }

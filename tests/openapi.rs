@@ -110,8 +110,7 @@ async fn methods_paths_and_parameters_match_the_description() {
     assert_eq!(request.headers()["content-type"], "application/json");
 
     let transport = Scripted::new([response(200, &[], token("revoked").to_string())]);
-    let id = "act_1".parse().unwrap();
-    client(&transport).revoke(&id).await.unwrap();
+    client(&transport).revoke("act_1").await.unwrap();
     let request = transport.sent().remove(0);
     let path = REVOKE.replace("{actor_token_id}", "act_1");
     assert_eq!(request.uri().to_string(), format!("{server}{path}"));
@@ -160,7 +159,7 @@ async fn every_described_error_is_read_in_full() {
             let transport = Scripted::new([response(status, &[], wire.to_string())]);
             let error = match path {
                 CREATE => client(&transport).create(create()).await,
-                _ => client(&transport).revoke(&"act_1".parse().unwrap()).await,
+                _ => client(&transport).revoke("act_1").await,
             };
             let error = error.unwrap_err();
             assert_eq!(error.status().map(|it| it.as_u16()), Some(status));

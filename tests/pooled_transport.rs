@@ -140,8 +140,7 @@ impl AsyncWrite for Pipe {
 }
 
 async fn revoke(client: Client) -> Error {
-    let id = "act_1".parse().unwrap();
-    let error = client.revoke(&id).await.unwrap_err();
+    let error = client.revoke("act_1").await.unwrap_err();
     // Lets background tasks end.
     tokio::time::sleep(Duration::from_secs(90)).await;
     error
@@ -156,7 +155,7 @@ async fn withdrawn_revoke_is_not_sent() {
     for http2 in [false, true] {
         let server = Server::new(http2);
         let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), server.transport())
-            .base_url("http://127.0.0.1".parse().unwrap())
+            .base_url("http://127.0.0.1")
             .call_layer(TimeoutLayer::new(Duration::from_secs(1)))
             .call_layer(MapFutureLayer::new(async |call| tokio::spawn(call).await?))
             .call_layer(MapFutureLayer::new(late))
@@ -186,7 +185,7 @@ async fn revoke_is_reported_as_not_sent_only_if_it_is_not_sent() {
     for (http2, polls) in [(false, 0), (false, 1), (false, 2), (true, 0), (true, 1)] {
         let server = Server::new(http2);
         let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), server.transport())
-            .base_url("http://127.0.0.1".parse().unwrap())
+            .base_url("http://127.0.0.1")
             .call_layer(MapFutureLayer::new(move |call| too_late(call, polls)))
             .build()
             .unwrap();

@@ -1,5 +1,9 @@
-//! Connections through a proxy, which sees a request for a tunnel and no secret.
+//! Connections through a proxy. It sees a request for a tunnel and no secret.
 #![cfg(all(feature = "proxy", feature = "ring"))]
+
+mod support {
+    pub(crate) mod tls;
+}
 
 use std::{
     env, io,
@@ -16,17 +20,12 @@ use clerk_actor_tokens::{
     sandbox::{Sandbox, SandboxServer},
     transport::{Proxy, TransportConfig},
 };
+use support::tls::Identity;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional, split},
     net::{TcpListener, TcpStream},
 };
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-    },
-};
+use tokio_rustls::TlsAcceptor;
 
 /// A sandbox behind TLS, and a proxy.
 struct World {
@@ -51,9 +50,10 @@ impl World {
     async fn new(response: Option<&'static str>) -> Self {
         let sandbox = Sandbox::new();
         let server = sandbox.spawn().await.unwrap();
-        let identity = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let certificate = identity.cert.der().to_vec();
-        let host = listen(terminate(acceptor(&identity), server.addr())).await;
+        let identity = Identity::of("localhost");
+        let acceptor = TlsAcceptor::from(Arc::new(identity.server(b"http/1.1")));
+        let certificate = identity.der().to_vec();
+        let host = listen(terminate(acceptor, server.addr())).await;
         let seen = Arc::<Mutex<Seen>>::default();
         let proxy = listen({
             let seen = Arc::clone(&seen);
@@ -72,7 +72,7 @@ impl World {
     fn builder(&self) -> ClientBuilder<Layers, TransportConfig> {
         Client::builder(self.sandbox.secret_key())
             .base_url(self.base_url())
-            .root_certificate(self.certificate.clone())
+            .root_certificate_der(self.certificate.clone())
             .retry(RetryConfig::disabled())
     }
 
@@ -127,18 +127,6 @@ where
         }
     });
     addr
-}
-
-fn acceptor(identity: &rcgen::CertifiedKey<rcgen::KeyPair>) -> TlsAcceptor {
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let key = PrivatePkcs8KeyDer::from(identity.signing_key.serialize_der());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![identity.cert.der().clone()], PrivateKeyDer::from(key))
-        .unwrap();
-    TlsAcceptor::from(Arc::new(config))
 }
 
 /// Terminates TLS in front of a server without TLS.
@@ -245,6 +233,17 @@ async fn excepted_host_is_connected_to_without_the_proxy() {
 }
 
 #[tokio::test]
+async fn second_exception_is_added_to_the_first() {
+    for (first, second) in [("localhost", "example.com"), ("example.com", "localhost")] {
+        let world = World::new(WELCOME).await;
+        let proxy = world.proxy().except(first).except(second);
+        let client = world.builder().proxy(proxy).build().unwrap();
+        create(&client).await.unwrap();
+        assert!(world.requests().is_empty(), "{first}, {second}");
+    }
+}
+
+#[tokio::test]
 async fn plain_http_to_loopback_does_not_use_the_proxy() {
     let world = World::new(WELCOME).await;
     let server = world.sandbox.spawn().await.unwrap();
@@ -287,7 +286,7 @@ async fn tunnel_that_needs_credentials_is_not_retried() {
     assert!(error.is_permanent());
     assert_eq!(
         error.to_string(),
-        "connecting to the API failed, nothing was sent: the proxy asks for credentials, or for others"
+        "connecting to the API failed, nothing was sent: the proxy requires valid credentials"
     );
 }
 
@@ -349,59 +348,127 @@ async fn lost_token_is_revoked_through_the_proxy() {
     assert!(tunneled() > before, "the revoke did not use the proxy");
 }
 
-/// A proxy of a kind that is not supported.
-const UNSUPPORTED: &str = "socks5://127.0.0.1:1";
+/// A proxy that does not listen.
+const CLOSED: &str = "http://127.0.0.1:1";
+
+/// How a create ended: over a direct connection, or at the proxy that does not listen.
+fn way(result: Result<String, Error>) -> String {
+    match result {
+        Ok(_) => "direct".to_owned(),
+        Err(error) if messages(&error).contains("the proxy refuses connections") => "proxy".into(),
+        Err(error) => error.to_string(),
+    }
+}
 
 #[tokio::test]
-async fn proxy_is_read_from_the_environment_when_configured() {
-    // This test runs itself in another process, so that it can set the environment.
-    if env::var("HTTPS_PROXY").as_deref() != Ok(UNSUPPORTED) {
-        let output = Command::new(env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "proxy_is_read_from_the_environment_when_configured",
-            ])
-            .envs([("HTTPS_PROXY", UNSUPPORTED), ("NO_PROXY", "example.com")])
-            .env_remove("REQUEST_METHOD")
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(text.contains("1 passed"), "{text}");
-        return;
-    }
+#[ignore = "other tests run it in its own process"]
+async fn proxy_of_this_environment() {
+    let proxy = match Proxy::from_env() {
+        Ok(proxy) => proxy,
+        Err(error) => return println!("\nshown: {error}"),
+    };
     let world = World::new(WELCOME).await;
-    let client = |proxy| world.builder().proxy(proxy).build().unwrap();
-    let failure = create(&client(Proxy::from_env())).await.unwrap_err();
-    let text = messages(&failure);
-    assert!(
-        text.contains("by socks5, and only http is supported"),
-        "{text}"
-    );
-    assert!(failure.is_permanent());
-    let excepted = Proxy::from_env().except("localhost");
-    create(&client(excepted)).await.unwrap();
+    let builder = || world.builder().proxy(proxy.clone());
+    let https = way(create(&builder().build().unwrap()).await);
     let server = world.sandbox.spawn().await.unwrap();
-    let plain = world.builder().base_url(server.base_url());
-    let plain = plain.proxy(Proxy::from_env()).build().unwrap();
-    create(&plain).await.unwrap();
+    let plain = builder().base_url(server.base_url()).build().unwrap();
+    println!("\nshown: {https}, {}", way(create(&plain).await));
+}
+
+/// Returns the ways of HTTPS and of plain HTTP in this environment, or the error of `from_env`.
+fn in_environment<V: AsRef<std::ffi::OsStr>>(variables: &[(&str, V)]) -> String {
+    let mut command = Command::new(env::current_exe().unwrap());
+    for name in ["HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY", "NO_PROXY"] {
+        command.env_remove(name).env_remove(name.to_lowercase());
+    }
+    command.env_remove("REQUEST_METHOD");
+    for (name, value) in variables {
+        command.env(name, value);
+    }
+    let command = command.args(["--ignored", "--exact", "--nocapture"]);
+    let output = command.arg("proxy_of_this_environment").output().unwrap();
+    let output = String::from_utf8_lossy(&output.stdout);
+    let shown = output.lines().find_map(|it| it.strip_prefix("shown: "));
+    shown.unwrap_or_else(|| panic!("{output}")).to_owned()
 }
 
 #[test]
-fn invalid_uri_of_a_proxy_is_refused_and_not_shown() {
-    for uri in [
-        "",
-        "http://",
-        "http:// marker",
-        "https://marker:marker@proxy:3128",
-        "socks5://marker@proxy",
-        "ftp://marker",
-        "/marker",
-        "http://proxy:99999",
-        "http://marker:marker@proxy:99999",
-        "http://proxy:0",
-        "proxy:65536",
-        "http://proxy:",
+fn environment_proxy_opens_tunnels_for_https_only() {
+    const PROXY: &str = "proxy, direct";
+    const DIRECT: &str = "direct, direct";
+    for (variables, ways) in [
+        (&[][..], DIRECT),
+        (&[("HTTPS_PROXY", CLOSED)], PROXY),
+        (&[("https_proxy", CLOSED)], PROXY),
+        (&[("ALL_PROXY", CLOSED)], PROXY),
+        (&[("all_proxy", CLOSED)], PROXY),
+        (&[("HTTP_PROXY", CLOSED)], DIRECT),
+        (&[("http_proxy", CLOSED)], DIRECT),
+        (&[("HTTPS_PROXY", CLOSED), ("HTTP_PROXY", CLOSED)], PROXY),
+        (&[("HTTPS_PROXY", CLOSED), ("ALL_PROXY", "none")], PROXY),
+        (&[("HTTPS_PROXY", CLOSED), ("NO_PROXY", "")], PROXY),
+        (
+            &[("HTTPS_PROXY", CLOSED), ("NO_PROXY", "localhost")],
+            DIRECT,
+        ),
+        (
+            &[("HTTPS_PROXY", CLOSED), ("no_proxy", "localhost")],
+            DIRECT,
+        ),
+        (
+            &[("HTTPS_PROXY", CLOSED), ("REQUEST_METHOD", "GET")],
+            DIRECT,
+        ),
+        (&[("HTTPS_PROXY", ""), ("REQUEST_METHOD", "GET")], DIRECT),
     ] {
+        assert_eq!(in_environment(variables), ways, "{variables:?}");
+    }
+}
+
+#[test]
+fn invalid_environment_proxy_is_an_error_that_names_the_variable() {
+    const FORM: &str =
+        "is not the URI of a proxy, like http://host:port or http://user:password@host:port";
+    let values = INVALID.iter().map(|value| ("HTTPS_PROXY", *value));
+    let others = ["https_proxy", "ALL_PROXY", "all_proxy"];
+    let others = others
+        .iter()
+        .flat_map(|name| [(*name, ""), (*name, INVALID[1])]);
+    for (name, value) in values.chain(others) {
+        let shown = in_environment(&[(name, value)]);
+        assert_eq!(shown, format!("{name} {FORM}"), "{value}");
+    }
+    let shown = in_environment(&[("HTTPS_PROXY", ""), ("ALL_PROXY", CLOSED)]);
+    assert_eq!(shown, format!("HTTPS_PROXY {FORM}"));
+}
+
+#[cfg(unix)]
+#[test]
+fn environment_proxy_that_is_not_unicode_is_an_error() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let odd = OsStr::from_bytes(b"http://\xff");
+    assert!(in_environment(&[("HTTPS_PROXY", odd)]).starts_with("HTTPS_PROXY is not "));
+}
+
+const INVALID: &[&str] = &[
+    "",
+    "http://",
+    "http:// marker",
+    "https://marker:marker@proxy:3128",
+    "socks5://marker@proxy",
+    "ftp://marker",
+    "/marker",
+    "http://proxy:99999",
+    "http://marker:marker@proxy:99999",
+    "http://proxy:0",
+    "proxy:65536",
+    "http://proxy:",
+];
+
+#[test]
+fn invalid_uri_of_a_proxy_is_refused_and_not_shown() {
+    for uri in INVALID {
         let error = Proxy::to(uri).expect_err(uri);
         assert!(!format!("{error:?} {error}").contains("marker"));
     }

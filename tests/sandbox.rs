@@ -136,10 +136,7 @@ async fn only_a_pending_token_can_be_revoked() {
             AcceptError::Revoked
         );
 
-        let error = client
-            .revoke(&"act_unknown".parse().unwrap())
-            .await
-            .unwrap_err();
+        let error = client.revoke("act_unknown").await.unwrap_err();
         assert_eq!((error.status(), error.code()), not_found());
     }
 }
@@ -513,7 +510,7 @@ async fn faults_by_chooses_by_number_and_head_after_the_injected_faults() {
         let error = client.create(create()).await.unwrap_err();
         assert_eq!(error.status().unwrap(), status);
     }
-    let unknown = client.revoke(&"act_1".parse().unwrap()).await.unwrap_err();
+    let unknown = client.revoke("act_1").await.unwrap_err();
     assert_eq!(unknown.status().unwrap(), StatusCode::NOT_FOUND);
     assert_eq!(sandbox.requests(), 4);
 }

@@ -351,7 +351,7 @@ async fn debug_of_an_error_shows_flags_only_if_they_are_set() {
     let permanent = client.create(empty).await.unwrap_err();
     let mut last = None;
     for _ in 0..6 {
-        last = client.revoke(&"act_1".parse().unwrap()).await.err();
+        last = client.revoke("act_1").await.err();
     }
     for (error, flag) in [permanent, settling, last.unwrap()].iter().zip(flags) {
         let debug = format!("{error:?}");

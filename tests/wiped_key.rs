@@ -72,7 +72,7 @@ async fn revoke(source: impl Into<KeySource>) {
         ))
     });
     let client = ClientBuilder::over(source, transport).build().unwrap();
-    client.revoke(&"act_1".parse().unwrap()).await.unwrap();
+    client.revoke("act_1").await.unwrap();
 }
 
 #[tokio::test]

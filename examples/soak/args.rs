@@ -1,8 +1,8 @@
-//! What can be chosen on the command line.
+//! [`Args`], the options of the command line.
 
 use std::{str::FromStr, time::Duration};
 
-/// What can be chosen on the command line.
+/// The options of the command line.
 #[derive(Clone, Debug)]
 pub(crate) struct Args {
     pub(crate) calls: u64,

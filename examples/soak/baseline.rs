@@ -1,5 +1,5 @@
-//! The same create, written by hand on hyper-util's client: build, send, collect, decode, all of it
-//! under a time-out.
+//! The same create, written by hand on hyper-util's client: build, send, collect and decode, under one
+//! timeout.
 
 use std::time::Duration;
 
@@ -70,14 +70,14 @@ impl Caller for Baseline {
             let status = response.status();
             let body = response.into_body().collect().await?.to_bytes();
             if status != StatusCode::OK {
-                return Err(format!("answered with {status}").into());
+                return Err(format!("the response has the status {status}").into());
             }
             Ok(serde_json::from_slice(&body)?)
         };
         timeout(limit, exchange).await?
     }
 
-    /// None of them does.
+    /// No error does.
     fn rules_out(_: &BoxError) -> bool {
         false
     }

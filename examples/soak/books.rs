@@ -1,9 +1,8 @@
-//! The books: what was read and reported, held against what the sandbox minted.
+//! [`Books`], the tokens that were read and reported, compared with the ledger of the sandbox.
 //!
-//! Every create is for a user of its own, and carries the number of that user in the extensions of
-//! its request. So each token in the ledger of the sandbox is known by its create, and so is each
-//! report, whether it names a token or, since the answer was lost, cannot. Nothing is matched by mere
-//! sums: a report about one create covers no token of another.
+//! Every create is for a different user and carries that user's number in the extensions of its request.
+//! So each token in the ledger belongs to a create, and so does each report, even if the response was lost
+//! and it has no id. A report about one create covers no token of another.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,7 +18,7 @@ use clerk_actor_tokens::{
 
 use crate::ending::{Ending, Plan};
 
-/// The number of a create: twice that of its call, and one more for the rival in a race.
+/// The number of a create: twice the number of its call, and one more for the rival in a race.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Create(pub(crate) u64);
 
@@ -38,7 +37,7 @@ impl Create {
     }
 }
 
-/// What is noted during a round.
+/// The notes of a round.
 #[derive(Clone, Default)]
 pub(crate) struct Books(Arc<Mutex<Notes>>);
 
@@ -47,17 +46,17 @@ struct Notes {
     tally: Tally,
     /// The ids of the tokens whose tickets were read.
     read: HashSet<String>,
-    /// The creates whose callers were told that nothing was minted.
+    /// The creates whose error states that nothing was minted.
     ruled_out: HashSet<Create>,
     reports: HashMap<Create, Reports>,
 }
 
-/// What was reported of one create, except for tokens that were revoked.
+/// The reports about one create, except for tokens that were revoked.
 #[derive(Default)]
 struct Reports {
-    /// That this token could not be revoked.
+    /// The tokens that could not be revoked.
     of_tokens: HashSet<String>,
-    /// That a token may exist whose id did not come.
+    /// How often a token may exist whose id was not received.
     unknown: u64,
 }
 
@@ -70,11 +69,11 @@ impl Books {
         self.notes().tally.creates += 1;
     }
 
-    pub(crate) fn answer(&self) {
-        self.notes().tally.answered += 1;
+    pub(crate) fn succeed(&self) {
+        self.notes().tally.succeeded += 1;
     }
 
-    /// Notes that a create failed, and whether its caller was told that nothing was minted.
+    /// Notes that a create failed, and whether its error states that nothing was minted.
     pub(crate) fn fail(&self, create: Create, ruled_out: bool) {
         let mut notes = self.notes();
         notes.tally.failed += 1;
@@ -88,13 +87,13 @@ impl Books {
         self.notes().read.insert(id);
     }
 
-    /// Notes what the client tells of a token that its caller did not get.
+    /// Notes a report about a token that its caller did not get.
     pub(crate) fn report(&self, event: &SettleEvent) {
         let Some(create) = event.extensions().get() else {
             return;
         };
         if event.end() == SettleEnd::Revoked {
-            // Whether that is true, the ledger tells.
+            // The ledger shows whether that is true.
             return;
         }
         let mut notes = self.notes();
@@ -105,7 +104,7 @@ impl Books {
         }
     }
 
-    /// Holds what was noted against what was minted.
+    /// Compares the notes with the tokens that were minted.
     pub(crate) fn close(&self, ledger: &Ledger, seed: u64) -> Tally {
         let mut notes = std::mem::take(&mut *self.notes());
         let mut tally = notes.tally;
@@ -133,8 +132,8 @@ impl Books {
                 }
             }
         }
-        // What is left of the reports stands for tokens that were not minted, which whoever reports
-        // cannot know, or that were revoked all the same.
+        // The remaining reports are about tokens that were not minted, which the client could not know, or
+        // that were revoked in the end.
         tally.reports_of_nothing = notes
             .reports
             .values()
@@ -145,8 +144,7 @@ impl Books {
 }
 
 impl Reports {
-    /// Whether one of these is about a live token of this create, whose id this is; it is about no
-    /// other then.
+    /// Returns whether a report covers the live token with this id, and uses that report up.
     fn cover(&mut self, id: &str) -> bool {
         if self.of_tokens.remove(id) {
             return true;
@@ -157,30 +155,30 @@ impl Reports {
     }
 }
 
-/// What became of creates, and of the tokens that they minted: each is counted once under returned,
+/// The numbers of creates and of the tokens that they minted. Each token is counted once: as returned,
 /// revoked, reported, expired or orphaned.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) calls: u64,
     pub(crate) creates: u64,
-    pub(crate) answered: u64,
+    pub(crate) succeeded: u64,
     pub(crate) failed: u64,
-    /// Failed, and nothing was minted, by what its caller was told.
+    /// Failed with an error which states that nothing was minted.
     pub(crate) ruled_out: u64,
     pub(crate) minted: u64,
     pub(crate) returned: u64,
     pub(crate) revoked: u64,
-    /// Live, and somebody was told.
+    /// Live and reported.
     pub(crate) reported: u64,
-    /// Neither of these, but its life has ended.
+    /// Neither of these, but expired.
     pub(crate) expired: u64,
-    /// Live, and nobody knows of it.
+    /// Live, and neither returned nor reported.
     pub(crate) orphaned: u64,
     pub(crate) orphaned_by: [u64; Ending::ALL.len()],
     pub(crate) reports_of_nothing: u64,
-    /// Revoked, although its caller had it.
+    /// Revoked, although its caller had read it.
     pub(crate) taken_away: u64,
-    /// Minted, although its caller was told that nothing was.
+    /// Minted, although the error states that nothing was.
     pub(crate) denied: u64,
     pub(crate) calling: Duration,
     pub(crate) draining: Duration,
@@ -190,7 +188,7 @@ impl Tally {
     pub(crate) fn add(&mut self, other: Self) {
         self.calls += other.calls;
         self.creates += other.creates;
-        self.answered += other.answered;
+        self.succeeded += other.succeeded;
         self.failed += other.failed;
         self.ruled_out += other.ruled_out;
         self.minted += other.minted;
@@ -211,7 +209,7 @@ impl Tally {
 
     /// Creates that were dropped before they ended.
     pub(crate) fn cancelled(&self) -> u64 {
-        self.creates - self.answered - self.failed
+        self.creates - self.succeeded - self.failed
     }
 
     pub(crate) fn keeps_the_promise(&self) -> bool {

@@ -1,4 +1,4 @@
-//! The callers: as many as go at once, each making one call after the other.
+//! [`Caller`]s that run at the same time, each making one call after the other.
 
 use std::{
     future::{Future, poll_fn},
@@ -36,20 +36,20 @@ pub(crate) trait Caller: Clone + Send + Sync + 'static {
         books: &Books,
     ) -> Result<Self, BoxError>;
 
-    /// Mints a token, within `limit` where that is shorter than its patience.
+    /// Mints a token within `limit`.
     fn create(
         &self,
         create: Create,
         limit: Duration,
     ) -> impl Future<Output = Result<Self::Token, BoxError>> + Send;
 
-    /// Whether an error says that nothing was minted.
+    /// Returns whether an error states that nothing was minted.
     fn rules_out(error: &BoxError) -> bool;
 
-    /// Reads the credential, and says whose it is.
+    /// Reads the credential, and returns the id of the token.
     fn read(token: Self::Token) -> String;
 
-    /// Waits for what goes on in the background.
+    /// Waits for the background tasks.
     fn drain(&self) -> impl Future<Output = ()> + Send;
 }
 
@@ -133,7 +133,7 @@ impl<C: Caller> Callers<C> {
         self.books.begin();
         match self.client.create(create, limit).await {
             Ok(token) => {
-                self.books.answer();
+                self.books.succeed();
                 Some(token)
             }
             Err(error) => {
@@ -149,13 +149,13 @@ impl<C: Caller> Callers<C> {
 
     async fn create_and_read_within(&self, create: Create, limit: Duration) {
         if let Some(token) = self.create(create, limit).await {
-            // Not torn apart by a cancellation: there is no await in between.
+            // A cancellation cannot come in between, because there is no await.
             self.books.read(C::read(token));
         }
     }
 }
 
-/// Drops `future` after it was polled so often, unless it ends before.
+/// Drops `future` after this number of polls, unless it ends before.
 async fn up_to(polls: u32, future: impl Future<Output = ()>) {
     let (mut future, mut left) = (std::pin::pin!(future), polls);
     poll_fn(|cx| {
@@ -164,13 +164,13 @@ async fn up_to(polls: u32, future: impl Future<Output = ()>) {
         };
         left = rest;
         let polled = future.as_mut().poll(cx);
-        // After the last poll it is not waited for any more.
+        // After the last poll the future is dropped.
         if left == 0 { Poll::Ready(()) } else { polled }
     })
     .await;
 }
 
-/// The median of latencies, followed closely enough: each one moves it a little to its side.
+/// An estimate of the median latency. Each latency moves it a little to its side.
 struct Median(AtomicU64);
 
 impl Default for Median {

@@ -9,15 +9,15 @@ pub(crate) enum Ending {
     Read,
     /// Its future is dropped.
     Dropped,
-    /// It is put under a time-out that is short for it.
+    /// It is put under a timeout that is too short for it.
     TimedOut,
-    /// Its own time-out is short for it.
+    /// Its own timeout is too short for it.
     OutOfTime,
     /// The task that makes it is aborted.
     Aborted,
-    /// It races another, and the slower of the two is dropped.
+    /// It races another call, and the slower one is dropped.
     Raced,
-    /// It runs to its end, and nobody reads the ticket.
+    /// It runs to its end, and its ticket is dropped unread.
     Unread,
 }
 
@@ -40,19 +40,19 @@ impl Ending {
             Self::OutOfTime => "out of its own time",
             Self::Aborted => "aborted",
             Self::Raced => "raced",
-            Self::Unread => "answer dropped unread",
+            Self::Unread => "dropped unread",
         }
     }
 }
 
-/// What is drawn for a call: the same for both clients, and in every run with the same seed.
+/// The random choices for a call. They are the same for both clients, and in every run with the same seed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) ending: Ending,
-    /// When it ends early: as a share of twice the median latency.
+    /// The time after which it ends early, as a share of twice the median latency.
     pub(crate) share: f64,
-    /// When it is dropped: after so many polls, in place of a time. Timers tick in milliseconds,
-    /// which are long against the steps of a call over the loopback.
+    /// The number of polls after which it is dropped, in place of a time. Timers tick in milliseconds, and
+    /// the steps of a call over loopback are shorter.
     pub(crate) polls: Option<u32>,
 }
 
@@ -67,7 +67,7 @@ impl Plan {
     }
 }
 
-/// A generator for the thing with this number: calls are drawn alike in whatever order they come.
+/// Returns the generator of this number, so that the choices do not depend on the order of calls.
 pub(crate) fn rng(seed: u64, number: u64) -> Rng {
     const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
     Rng::with_seed(seed.wrapping_mul(ODD) ^ number.wrapping_mul(ODD).rotate_left(32))

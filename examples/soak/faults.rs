@@ -1,4 +1,4 @@
-//! What the sandbox does to requests.
+//! The faults and delays of the sandbox.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use http::{StatusCode, request::Parts};
 
 use crate::ending;
 
-/// The longest that an answer without a fault is held back.
+/// The longest delay of a response without a fault.
 const DELAY: Duration = Duration::from_millis(5);
 
-/// Mostly small delays, before or after the token is minted or amid the body of the answer; a fault
-/// for this share of the requests.
+/// Chooses a fault for this share of the requests. The others mostly get a small delay: before or after the
+/// token is minted, or in the middle of the response body.
 pub(crate) fn choose(seed: u64, share: f64) -> impl Fn(u64, &Parts) -> Option<Fault> {
     move |number, head| {
         let mut rng = ending::rng(seed, number);
@@ -55,7 +55,7 @@ fn of_create(rng: &mut Rng) -> Fault {
     }
 }
 
-/// None that hangs: each would hold up a revoke for the 10 s of its attempt, and with it the soak.
+/// Chooses a fault that does not hang, because a revoke would wait for the 10 s of its attempt.
 fn of_revoke(rng: &mut Rng) -> Fault {
     match rng.u8(..7) {
         0 => Fault::DisconnectBefore,

@@ -1,17 +1,17 @@
-//! Random cancellations by the million, and what became of every token that they minted.
+//! Millions of random cancellations, and the end of every token that they minted.
 //!
 //! ```text
 //! cargo run --release --example soak -- --calls 1000000
 //!     --faults 0.05        the share of requests that meet a fault
 //!     --concurrency 256    callers at once
-//!     --life 3600          the life of a token, in seconds
+//!     --life 3600          the lifetime of a token, in seconds
 //!     --seed 1             another seed draws other calls, delays and faults
 //! ```
 //!
-//! Every call is made by two clients, each against a sandbox of its own over TCP: the client of this
-//! crate, and the same create written by hand on hyper-util's client under a time-out. Exits with 1 when
-//! the client of this crate left a token that nobody read, revoked or reported, revoked one that was read,
-//! or said of a create that minted one that it had no effect.
+//! Two clients make every call, each against its own sandbox over TCP: the client of this crate, and the same
+//! create written by hand on hyper-util's client under a timeout. Exits with 1 if the client of this crate
+//! left a token that was neither read, revoked nor reported, revoked one that was read, or failed with an
+//! outcome without effect although a token was minted.
 
 mod args;
 mod baseline;
@@ -37,22 +37,21 @@ use self::{
     progress::Progress,
 };
 
-/// Calls against one sandbox, which keeps all that it minted: a fresh one from time to time keeps the
-/// memory bounded.
+/// The number of calls against one sandbox. A sandbox keeps every token, so a new one bounds the memory.
 const ROUND: u64 = 50_000;
 
-/// How long a call may take before its caller gives up, if nothing else ends it.
+/// The longest time of a call, if nothing else ends it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, BoxError> {
-    // A line for every token that is settled is too much to look at, unless it is asked for.
+    // One line for every settled token is too much by default.
     if env::var_os("RUST_LOG").is_some() {
         tracing_subscriber::fmt::init();
     }
     let args = Args::read(env::args().skip(1))?;
-    // Clients and sandboxes are one process, so that each connection has two descriptors here. What
-    // the system does not grant shows as creates that failed.
+    // Clients and sandboxes are one process, so that each connection has two descriptors. Without enough of
+    // them creates fail.
     let _ = rlimit::increase_nofile_limit(32 * args.concurrency as u64);
     let progress = Progress::new(2 * args.calls);
     let (mut ours, mut baseline) = (Tally::default(), Tally::default());
@@ -70,7 +69,7 @@ async fn main() -> Result<ExitCode, BoxError> {
     })
 }
 
-/// Some calls of one client against a sandbox of their own, and what became of the tokens.
+/// Makes the calls of one client against a new sandbox, and counts the ends of the tokens.
 async fn round<C: Caller>(
     args: &Args,
     calls: std::ops::Range<u64>,
@@ -87,7 +86,7 @@ async fn round<C: Caller>(
     callers::run(client.clone(), calls, args, &books, progress).await;
     let called = begun.elapsed();
     client.drain().await;
-    // A server learns a little later that a connection was closed, and may mint until then.
+    // The server notices a closed connection a little later, and may mint until then.
     tokio::time::sleep(Duration::from_millis(50)).await;
 
     let mut tally = books.close(&sandbox.ledger(), args.seed);

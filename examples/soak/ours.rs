@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clerk_actor_tokens::{
     Actor, ActorToken, ActorTokenRequest, BaseUrl, BoxError, Client, CreateActorToken, Error,
-    SecretKey, Ticket, layer::SettleLayer,
+    SecretKey, layer::SettleLayer,
 };
 
 use crate::{
@@ -29,7 +29,7 @@ impl Caller for Ours {
         args: &Args,
         books: &Books,
     ) -> Result<Self, BoxError> {
-        // As patient as the callers: what hangs is to be lost within the round.
+        // As long as the callers wait, so that a request that hangs is reported within the round.
         let settle = SettleLayer::new()
             .max_creates(8 * args.concurrency)
             .grace(PATIENCE);
@@ -58,7 +58,7 @@ impl Caller for Ours {
     }
 
     fn read(token: ActorToken) -> String {
-        let url = token.ticket().and_then(Ticket::expose_url);
+        let url = token.expose_url();
         assert!(url.is_some(), "a token without a link");
         token.id().to_string()
     }

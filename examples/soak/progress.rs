@@ -1,4 +1,4 @@
-//! How far the soak is: a bar on a terminal, ten lines elsewhere.
+//! [`Progress`]: a bar on a terminal, ten lines elsewhere.
 
 use std::sync::{
     Arc,
@@ -16,7 +16,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new(calls: u64) -> Self {
-        // A million calls need no million frames.
+        // Five frames a second, not one a call.
         let target = ProgressDrawTarget::stderr_with_hz(5);
         let bar = ProgressBar::with_draw_target(Some(calls), target);
         let template = "{bar:40} {human_pos} of {human_len} calls, {elapsed} gone, {eta} left";

@@ -1,4 +1,4 @@
-//! What is printed at the end.
+//! The table that is printed at the end.
 
 use std::{fs, thread};
 
@@ -18,7 +18,7 @@ pub(crate) fn print(args: &Args, ours: &Tally, baseline: &Tally) {
     println!();
     println!("{:<32}{:>14}{:>14}", "", "this crate", "by hand");
     count("creates", |it| it.creates);
-    count("  answered", |it| it.answered);
+    count("  succeeded", |it| it.succeeded);
     count("  failed", |it| it.failed);
     count("    without effect, by the error", |it| it.ruled_out);
     count("  cancelled", Tally::cancelled);
@@ -62,7 +62,7 @@ pub(crate) fn print(args: &Args, ours: &Tally, baseline: &Tally) {
     );
 }
 
-/// A number with its digits in groups of three.
+/// Formats a number with its digits in groups of three.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -75,7 +75,7 @@ fn grouped(number: u64) -> String {
     text
 }
 
-/// The most memory that the process had, where the system tells.
+/// Returns the peak memory of the process in megabytes, if the system reports it.
 fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status

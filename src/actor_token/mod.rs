@@ -54,7 +54,6 @@ pub enum ActorTokenStatus {
 
 impl ActorToken {
     /// Creates a token with this id and status and no other field.
-    #[must_use]
     pub fn new(id: ActorTokenId, status: ActorTokenStatus) -> Self {
         Self {
             id,
@@ -70,50 +69,48 @@ impl ActorToken {
     }
 
     /// Returns the id, with which the token can be revoked.
-    #[must_use]
     pub fn id(&self) -> &ActorTokenId {
         &self.id
     }
 
     /// Returns the id of the user that the token signs in as. It is always present after a create.
-    #[must_use]
     pub fn user_id(&self) -> Option<&str> {
         self.user_id.as_deref()
     }
 
     /// Returns the actor who signs in, with all claims.
-    #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
         self.actor.as_ref()
     }
 
     /// Returns the state of the token when the API responded.
-    #[must_use]
     pub fn status(&self) -> &ActorTokenStatus {
         &self.status
     }
 
     /// Returns the credential, if the response had one.
-    #[must_use]
     pub fn ticket(&self) -> Option<&Ticket> {
         self.ticket.as_ref()
     }
 
+    /// Returns the link that signs in as the user, if the response had one, and
+    /// [claims](Ticket::claim) the token.
+    pub fn expose_url(&self) -> Option<&str> {
+        self.ticket()?.expose_url()
+    }
+
     /// Returns the time at which the token was minted.
-    #[must_use]
     pub fn created_at(&self) -> Option<SystemTime> {
         self.created_at
     }
 
     /// Returns the time at which the token last changed.
-    #[must_use]
     pub fn updated_at(&self) -> Option<SystemTime> {
         self.updated_at
     }
 
     /// Returns the time at which the token expires; `None` after a revoke. The API does not send it: it is
     /// `created_at` plus the requested lifetime, or counted from the response if that has passed already.
-    #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
     }
@@ -157,7 +154,6 @@ impl ActorToken {
 
 impl ActorTokenStatus {
     /// Returns the status as the API writes it.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
             Self::Pending => "pending",

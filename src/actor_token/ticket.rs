@@ -57,13 +57,11 @@ impl Ticket {
 
     /// Returns the bare ticket, for Clerk's `signIn.create({ strategy: "ticket" })`, and
     /// [claims](Self::claim) the token.
-    #[must_use]
     pub fn expose_token(&self) -> Option<&str> {
         self.read(self.token_start..)
     }
 
     /// Returns the link that signs in as the user, and [claims](Self::claim) the token.
-    #[must_use]
     pub fn expose_url(&self) -> Option<&str> {
         self.read(..self.url_end)
     }

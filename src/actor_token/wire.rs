@@ -204,7 +204,6 @@ impl ActorToken {
 
     /// Returns the token as the API's JSON, **with its credential**, for services that pass it on, and
     /// [claims](Ticket::claim) the token.
-    #[must_use]
     pub fn expose_json(&self) -> Vec<u8> {
         let ticket = self.ticket();
         let wire = Wire {

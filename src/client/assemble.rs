@@ -1,4 +1,4 @@
-//! The default stack assembled, and its parts one by one.
+//! The default stack assembled, and its parts.
 
 use std::sync::Arc;
 
@@ -14,84 +14,46 @@ use crate::layer::{
     TypedErrorLayer, settle::Settler,
 };
 
-impl<L, T> ClientBuilder<L, T> {
-    /// The call's [`TimeoutLayer`].
-    pub fn call_timeout_layer(&self) -> TimeoutLayer {
-        TimeoutLayer::new(self.settings.call_timeout)
-    }
-
-    /// The [`RetryLayer`]. Each has a budget of its own, which the services that it makes share.
-    pub fn retry_layer(&self) -> RetryLayer {
-        let settings = &self.settings;
-        RetryLayer::with_classifier(settings.retry.clone(), settings.classifier.clone())
-    }
-
-    /// The [`TraceCallLayer`].
-    pub fn trace_call_layer(&self) -> TraceCallLayer {
-        self.settings.trace_call.clone()
-    }
-
-    /// The [`TraceLayer`].
-    pub fn trace_layer(&self) -> TraceLayer {
-        let settings = &self.settings;
-        let layer = settings.trace.clone().base_url(settings.base_url.clone());
-        settings
-            .allowed
-            .iter()
-            .cloned()
-            .fold(layer, TraceLayer::allow)
-    }
-
-    /// The attempt's [`TimeoutLayer`].
-    pub fn attempt_timeout_layer(&self) -> TimeoutLayer {
-        TimeoutLayer::new(self.settings.attempt_timeout)
-    }
-
-    /// The [`SettleLayer`], the very one that the client of this builder has, so that it counts and
-    /// drains what that does.
-    pub fn settle_layer(&self) -> SettleLayer {
-        self.settings.settle.clone().trace(self.trace_layer())
-    }
-
-    /// The [`CollectBodyLayer`].
-    pub fn collect_body_layer(&self) -> CollectBodyLayer {
-        self.settings
-            .max_response_bytes
-            .map_or_else(CollectBodyLayer::default, CollectBodyLayer::new)
-    }
-
-    /// The [`BaseUriLayer`].
-    pub fn base_uri_layer(&self) -> BaseUriLayer {
-        let layer = BaseUriLayer::new(self.settings.base_url.clone());
-        self.settings
-            .allowed
-            .iter()
-            .cloned()
-            .fold(layer, BaseUriLayer::allow)
-    }
-
-    /// The [`ApiHeadersLayer`].
-    pub fn api_headers_layer(&self) -> ApiHeadersLayer {
-        ApiHeadersLayer::new(self.settings.api_version.clone())
-    }
-
-    /// The [`BearerAuthLayer`].
-    pub fn bearer_auth_layer(&self) -> BearerAuthLayer {
-        let settings = &self.settings;
-        let layer = BearerAuthLayer::new(settings.key.clone(), settings.base_url.clone());
-        settings
-            .allowed
-            .iter()
-            .cloned()
-            .fold(layer, BearerAuthLayer::allow)
-    }
-}
-
 // The bounds are on the methods, because the compiler shows the notes of `stack.rs` only there.
+/// # Build
 impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T>
 where
     T: TransportSource,
 {
+    /// Builds the client.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is invalid, or the default transport cannot be set up.
+    pub fn build(self) -> Result<Client, ConfigError>
+    where
+        W: Layer<BearerAuth<T::Transport>, Service: WireService>,
+        A: Layer<SingleAttempt<W, T::Transport>, Service: AttemptService>,
+        C: Layer<Timeout<Json<AttemptLevel<A, W, T::Transport>>>, Service: CallService>,
+        O: Layer<CallLevel<C, A, W, T::Transport>>,
+        ObserverLevel<O, C, A, W, T::Transport>: ObserverService,
+    {
+        let (service, settler) = self.assemble()?;
+        Ok(Client::assembled(service, settler))
+    }
+
+    /// Builds a [blocking client](crate::blocking::Client), for programs without an async runtime.
+    ///
+    /// # Errors
+    ///
+    /// See [`build`](Self::build), and when its thread cannot be started.
+    #[cfg(feature = "blocking")]
+    pub fn build_blocking(self) -> Result<crate::blocking::Client, ConfigError>
+    where
+        W: Layer<BearerAuth<T::Transport>, Service: WireService>,
+        A: Layer<SingleAttempt<W, T::Transport>, Service: AttemptService>,
+        C: Layer<Timeout<Json<AttemptLevel<A, W, T::Transport>>>, Service: CallService>,
+        O: Layer<CallLevel<C, A, W, T::Transport>>,
+        ObserverLevel<O, C, A, W, T::Transport>: ObserverService,
+    {
+        crate::blocking::Client::start(|| self.build())
+    }
+
     /// Returns the whole stack, unboxed, with a named future.
     ///
     /// ```
@@ -104,7 +66,7 @@ where
     /// # async fn main() -> Result<(), clerk_actor_tokens::BoxError> {
     /// let sandbox = Sandbox::new();
     /// let builder = ClientBuilder::over(sandbox.secret_key(), sandbox.transport());
-    /// let settle = builder.settle_layer(); // without a client, this drains it
+    /// let settle = builder.settle_layer(); // its `drain` replaces that of a client
     /// let mut service = builder.service()?;
     ///
     /// let create = CreateActorToken::new("user_1", Actor::new("user_2"));
@@ -116,7 +78,7 @@ where
     ///
     /// # Errors
     ///
-    /// When the default transport cannot be set up; never with a transport of one's own.
+    /// See [`build`](Self::build).
     pub fn service(self) -> Result<ObserverLevel<O, C, A, W, T::Transport>, ConfigError>
     where
         W: Layer<BearerAuth<T::Transport>, Service: WireService>,
@@ -138,6 +100,7 @@ where
         C: Layer<Timeout<Json<AttemptLevel<A, W, T::Transport>>>, Service: CallService>,
         O: Layer<CallLevel<C, A, W, T::Transport>>,
     {
+        self.settings.check()?;
         let bearer_auth = self.bearer_auth_layer();
         let api_headers = self.api_headers_layer();
         let base_uri = self.base_uri_layer();
@@ -183,21 +146,72 @@ where
         // The span of a call covers all of it.
         Ok((trace_call.layer(svc), settler))
     }
+}
 
-    /// Builds the client.
-    ///
-    /// # Errors
-    ///
-    /// When the default transport cannot be set up; never with a transport of one's own.
-    pub fn build(self) -> Result<Client, ConfigError>
-    where
-        W: Layer<BearerAuth<T::Transport>, Service: WireService>,
-        A: Layer<SingleAttempt<W, T::Transport>, Service: AttemptService>,
-        C: Layer<Timeout<Json<AttemptLevel<A, W, T::Transport>>>, Service: CallService>,
-        O: Layer<CallLevel<C, A, W, T::Transport>>,
-        ObserverLevel<O, C, A, W, T::Transport>: ObserverService,
-    {
-        let (service, settler) = self.assemble()?;
-        Ok(Client::assembled(service, settler))
+/// # Parts
+///
+/// The layers of the client, to assemble a stack yourself. They do not report an invalid setting, so set
+/// parsed values, such as a [`BaseUrl`](crate::BaseUrl).
+impl<L, T> ClientBuilder<L, T> {
+    /// Returns the call's [`TimeoutLayer`].
+    pub fn call_timeout_layer(&self) -> TimeoutLayer {
+        TimeoutLayer::new(self.settings.call_timeout)
+    }
+
+    /// Returns the [`RetryLayer`]. Each has its own budget, which its services share.
+    pub fn retry_layer(&self) -> RetryLayer {
+        let settings = &self.settings;
+        RetryLayer::with_classifier(settings.retry.clone(), settings.classifier.clone())
+    }
+
+    /// Returns the [`TraceCallLayer`].
+    pub fn trace_call_layer(&self) -> TraceCallLayer {
+        self.settings.trace_call.clone()
+    }
+
+    /// Returns the [`TraceLayer`].
+    pub fn trace_layer(&self) -> TraceLayer {
+        let settings = &self.settings;
+        let layer = settings.trace.clone().base_url(settings.base_url.clone());
+        let allowed = settings.allowed.iter().cloned();
+        allowed.fold(layer, TraceLayer::allow)
+    }
+
+    /// Returns the attempt's [`TimeoutLayer`].
+    pub fn attempt_timeout_layer(&self) -> TimeoutLayer {
+        TimeoutLayer::new(self.settings.attempt_timeout)
+    }
+
+    /// Returns the [`SettleLayer`]. It shares counters and draining with the client of this builder.
+    pub fn settle_layer(&self) -> SettleLayer {
+        self.settings.settle.clone().trace(self.trace_layer())
+    }
+
+    /// Returns the [`CollectBodyLayer`].
+    pub fn collect_body_layer(&self) -> CollectBodyLayer {
+        self.settings
+            .max_response_bytes
+            .map_or_else(CollectBodyLayer::default, CollectBodyLayer::new)
+    }
+
+    /// Returns the [`BaseUriLayer`].
+    pub fn base_uri_layer(&self) -> BaseUriLayer {
+        let layer = BaseUriLayer::new(self.settings.base_url.clone());
+        let allowed = self.settings.allowed.iter().cloned();
+        allowed.fold(layer, BaseUriLayer::allow)
+    }
+
+    /// Returns the [`ApiHeadersLayer`].
+    pub fn api_headers_layer(&self) -> ApiHeadersLayer {
+        let settings = &self.settings;
+        ApiHeadersLayer::with_defaults(settings.api_version.clone(), settings.headers.clone())
+    }
+
+    /// Returns the [`BearerAuthLayer`].
+    pub fn bearer_auth_layer(&self) -> BearerAuthLayer {
+        let settings = &self.settings;
+        let layer = BearerAuthLayer::new(settings.key.clone(), settings.base_url.clone());
+        let allowed = settings.allowed.iter().cloned();
+        allowed.fold(layer, BearerAuthLayer::allow)
     }
 }

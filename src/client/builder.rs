@@ -1,42 +1,45 @@
-//! [`ClientBuilder`], the default stack assembled.
+//! [`ClientBuilder`]: its constructors and settings.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header::USER_AGENT};
 
 #[cfg(feature = "transport")]
 use super::Client;
-use super::{CustomTransport, Layers, Transport};
+use super::{ConfigError, CustomTransport, DefaultTransport, Layers, Transport};
 #[cfg(feature = "proxy")]
 use crate::transport::Proxy;
-#[cfg(feature = "transport")]
-use crate::transport::TransportConfig;
 use crate::{
     BaseUrl, Error, KeySource, OperationKind, RetryConfig,
     layer::{
-        ApiVersion, SettleLayer, TraceCallLayer, TraceLayer,
+        ApiVersion, SettleLayer, TraceCallLayer, TraceLayer, is_reserved,
         retry::{Classifier, Verdict},
         settle::SettleEvent,
     },
 };
 
-/// Configures the stack, and where the layers of users stand in it.
+/// Configures the stack and the places of your layers in it.
 ///
-/// Every layer of the client can also be had alone, configured alike, for a stack that is assembled
-/// by hand: [`retry_layer`](Self::retry_layer) and its like.
+/// An invalid value, such as a base URL without a scheme, is kept and returned by
+/// [`build`](Self::build); if there are several, the first one.
+///
+/// Each layer is also available alone, with the same configuration, to assemble a stack yourself:
+/// [`retry_layer`](Self::retry_layer) and the others.
 ///
 /// | setting | default |
 /// |---|---|
 /// | base URL | `https://api.clerk.com/v1` |
 /// | API version | `2026-05-12` |
-/// | call time-out, attempts and pauses included | 30 s |
-/// | attempt time-out, head and body | 10 s |
-/// | connect time-out, DNS, TCP and TLS together | 3 s |
+/// | call timeout, attempts and backoff included | 30 s |
+/// | attempt timeout, head and body | 10 s |
+/// | connect timeout, DNS, TCP and TLS together | 3 s |
 /// | retry | [`RetryConfig::default`] |
-/// | settling | [`SettleLayer::new`]: 1024 creates at once, lost ones followed for 30 s |
-/// | longest answer | 256 KiB |
-/// | spans of calls and of attempts | at the level INFO |
+/// | settling | [`SettleLayer::new`]: 1024 creates in flight, lost ones followed for 30 s |
+/// | longest response | 256 KiB |
+/// | spans of calls and attempts | level INFO |
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is built"]
-pub struct ClientBuilder<L, T> {
+pub struct ClientBuilder<L = Layers, T = DefaultTransport> {
     pub(super) settings: Settings,
     pub(super) layers: L,
     pub(super) transport: T,
@@ -48,6 +51,7 @@ pub(super) struct Settings {
     pub(super) base_url: BaseUrl,
     pub(super) allowed: Vec<BaseUrl>,
     pub(super) api_version: ApiVersion,
+    pub(super) headers: HeaderMap,
     pub(super) call_timeout: Duration,
     pub(super) attempt_timeout: Duration,
     pub(super) retry: RetryConfig,
@@ -56,6 +60,8 @@ pub(super) struct Settings {
     pub(super) max_response_bytes: Option<usize>,
     pub(super) trace: TraceLayer,
     pub(super) trace_call: TraceCallLayer,
+    /// The first setting with an invalid value, and why it is.
+    invalid: Option<(&'static str, String)>,
 }
 
 impl Settings {
@@ -65,6 +71,7 @@ impl Settings {
             base_url: BaseUrl::default(),
             allowed: Vec::new(),
             api_version: ApiVersion::default(),
+            headers: HeaderMap::new(),
             call_timeout: Duration::from_secs(30),
             attempt_timeout: Duration::from_secs(10),
             retry: RetryConfig::default(),
@@ -73,71 +80,72 @@ impl Settings {
             max_response_bytes: None,
             trace: TraceLayer::new(),
             trace_call: TraceCallLayer::new(),
+            invalid: None,
+        }
+    }
+
+    /// Reads the value of a setting, or keeps why it is invalid.
+    fn read<V>(
+        &mut self,
+        setting: &'static str,
+        value: impl TryInto<V, Error: Display>,
+    ) -> Option<V> {
+        let read = value
+            .try_into()
+            .map_err(|error| self.reject(setting, &error));
+        read.ok()
+    }
+
+    fn reject(&mut self, setting: &'static str, reason: &dyn Display) {
+        self.invalid
+            .get_or_insert_with(|| (setting, reason.to_string()));
+    }
+
+    /// Returns the first invalid setting.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        match self.invalid.clone() {
+            Some((setting, reason)) => Err(ConfigError::Setting { setting, reason }),
+            None => Ok(()),
         }
     }
 }
 
 #[cfg(feature = "transport")]
 impl Client {
-    /// Begins to configure a client that sends over the default transport.
+    /// Configures a client that sends over the default transport.
     ///
     /// ```
     /// use clerk_actor_tokens::{Client, SecretKey};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let client = Client::builder(SecretKey::new("sk_test_1")?).build()?;
+    /// let client = Client::builder(SecretKey::new("sk_test_1")?)
+    ///     .base_url("https://gateway.example/clerk")
+    ///     .user_agent("support-desk/2.1")
+    ///     .build()?;
     /// # let _ = client;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn builder(key: impl Into<KeySource>) -> ClientBuilder<Layers, TransportConfig> {
+    pub fn builder(key: impl Into<KeySource>) -> ClientBuilder {
         ClientBuilder::new(key)
     }
 }
 
 #[cfg(feature = "transport")]
-impl ClientBuilder<Layers, TransportConfig> {
-    /// Begins to configure a client that sends over the default transport.
+impl ClientBuilder {
+    /// Configures a client that sends over the default transport.
     pub fn new(key: impl Into<KeySource>) -> Self {
         Self {
             settings: Settings::new(key.into()),
             layers: Layers::default(),
-            transport: TransportConfig::default(),
+            transport: DefaultTransport::default(),
         }
     }
 }
 
-#[cfg(feature = "transport")]
-impl<L> ClientBuilder<L, TransportConfig> {
-    /// The longest the connect phase of an attempt may take: name resolution, TCP and TLS together.
-    /// Default: 3 s.
-    pub fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.transport = self.transport.connect_timeout(limit);
-        self
-    }
-
-    /// The longest time that an idle connection stays in the pool. Default: 30 s.
-    pub fn pool_idle_timeout(mut self, limit: Duration) -> Self {
-        self.transport = self.transport.pool_idle_timeout(limit);
-        self
-    }
-
-    /// Trusts this certificate authority, too: its certificate as DER. For a gateway of one's own.
-    pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
-        self.transport = self.transport.root_certificate(der);
-        self
-    }
-
-    /// Connects through this proxy. Default: none, whatever the environment says.
-    #[cfg(feature = "proxy")]
-    pub fn proxy(mut self, proxy: Proxy) -> Self {
-        self.transport = self.transport.proxy(proxy);
-        self
-    }
-}
-
 impl<T: Transport> ClientBuilder<Layers, CustomTransport<T>> {
-    /// Begins to configure a client that sends over `transport`; for builds without the default one.
+    /// Configures a client that sends over `transport`, also in builds without the default one. See
+    /// [`transport`](Self::transport).
     ///
     /// ```
     /// use clerk_actor_tokens::{Body, BoxError, ClientBuilder, SecretKey};
@@ -145,7 +153,7 @@ impl<T: Transport> ClientBuilder<Layers, CustomTransport<T>> {
     ///
     /// async fn send(request: Request<Body>) -> Result<Response<String>, BoxError> {
     ///     assert_eq!(request.uri(), "https://api.clerk.com/v1/actor_tokens/act_1/revoke");
-    ///     // … by an HTTP client of your own …
+    ///     // … sent by your HTTP client …
     ///     Ok(Response::new(r#"{"id":"act_1","status":"revoked"}"#.into()))
     /// }
     ///
@@ -153,7 +161,7 @@ impl<T: Transport> ClientBuilder<Layers, CustomTransport<T>> {
     /// # async fn main() -> Result<(), BoxError> {
     /// let key = SecretKey::new("sk_test_1")?;
     /// let client = ClientBuilder::over(key, tower::service_fn(send)).build()?;
-    /// client.revoke(&"act_1".parse()?).await?;
+    /// client.revoke("act_1").await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -166,46 +174,91 @@ impl<T: Transport> ClientBuilder<Layers, CustomTransport<T>> {
     }
 }
 
+/// # Settings
 impl<L, T> ClientBuilder<L, T> {
-    /// Where the API is. Default: `https://api.clerk.com/v1`.
-    pub fn base_url(mut self, base_url: BaseUrl) -> Self {
-        self.settings.base_url = base_url;
+    /// Sets the address of the API: a URL as text, or a [`BaseUrl`]. Default:
+    /// `https://api.clerk.com/v1`.
+    pub fn base_url(mut self, base_url: impl TryInto<BaseUrl, Error: Display>) -> Self {
+        if let Some(base_url) = self.settings.read("base_url", base_url) {
+            self.settings.base_url = base_url;
+        }
         self
     }
 
-    /// Lets calls choose base URLs with the scheme, host and port of `base_url`. **The secret key
-    /// goes there, too.** Default: none.
-    pub fn allow_base_url(mut self, base_url: BaseUrl) -> Self {
-        self.settings.allowed.push(base_url);
+    /// Lets calls choose base URLs with the scheme, host and port of `base_url`. **The secret key is
+    /// sent there, too.** Default: none.
+    pub fn allow_base_url(mut self, base_url: impl TryInto<BaseUrl, Error: Display>) -> Self {
+        let base_url = self.settings.read("allow_base_url", base_url);
+        self.settings.allowed.extend(base_url);
         self
     }
 
-    /// The version of the API. Default: `2026-05-12`.
-    pub fn api_version(mut self, version: ApiVersion) -> Self {
-        self.settings.api_version = version;
+    /// Sets the version of the API: a date. Default: `2026-05-12`.
+    pub fn api_version(mut self, version: impl TryInto<ApiVersion, Error: Display>) -> Self {
+        if let Some(version) = self.settings.read("api_version", version) {
+            self.settings.api_version = version;
+        }
         self
     }
 
-    /// The longest a call may take, attempts and pauses included. Default: 30 s.
+    /// Adds a header to every request, compensating revokes included. A later value for the same name
+    /// replaces it, and so does the header of a [call](crate::ActorTokenRequest::header). `Debug` does
+    /// not show the value, which may be secret.
+    ///
+    /// Headers that only the stack sets (`authorization`, `host`, `content-length`, …) are refused by
+    /// [`build`](Self::build). The other headers of [`ApiHeadersLayer`](crate::layer::ApiHeadersLayer)
+    /// are replaced, except `clerk-api-version` and `user-agent`.
+    pub fn default_header(
+        mut self,
+        name: impl TryInto<HeaderName, Error: Display>,
+        value: impl TryInto<HeaderValue, Error: Display>,
+    ) -> Self {
+        const SETTING: &str = "default_header";
+        let settings = &mut self.settings;
+        match settings
+            .read(SETTING, name)
+            .zip(settings.read(SETTING, value))
+        {
+            Some((name, _)) if is_reserved(&name) => {
+                settings.reject(SETTING, &format_args!("the client itself sets {name}"));
+            }
+            Some((name, mut value)) => {
+                value.set_sensitive(true);
+                settings.headers.insert(name, value);
+            }
+            None => {}
+        }
+        self
+    }
+
+    /// Sets the header `user-agent`. Default: `clerk-actor-tokens/<version>`.
+    pub fn user_agent(mut self, value: impl TryInto<HeaderValue, Error: Display>) -> Self {
+        if let Some(value) = self.settings.read("user_agent", value) {
+            self.settings.headers.insert(USER_AGENT, value);
+        }
+        self
+    }
+
+    /// Limits the time of a call, attempts and backoff included. Default: 30 s.
     pub fn call_timeout(mut self, limit: Duration) -> Self {
         self.settings.call_timeout = limit;
         self
     }
 
-    /// The longest an attempt may take, from asking for the key and connecting to the last byte of the
-    /// answer. Default: 10 s.
+    /// Limits the time of an attempt, from reading the key and connecting to the last byte of the
+    /// response. Default: 10 s.
     pub fn attempt_timeout(mut self, limit: Duration) -> Self {
         self.settings.attempt_timeout = limit;
         self
     }
 
-    /// How often and how patiently calls are tried.
+    /// Sets how often calls are retried, and after which backoff.
     pub fn retry(mut self, config: RetryConfig) -> Self {
         self.settings.retry = config;
         self
     }
 
-    /// Lets `classifier` turn the verdict on a failed attempt down or up, see
+    /// Lets `classifier` change the verdict on a failed attempt, see
     /// [`RetryLayer::classifier`](crate::layer::RetryLayer::classifier). Default: none.
     pub fn retry_classifier<F>(mut self, classifier: F) -> Self
     where
@@ -215,17 +268,17 @@ impl<L, T> ClientBuilder<L, T> {
         self
     }
 
-    /// How creates are settled whose callers are gone or whose answers cannot be used; with
-    /// [`SettleLayer::disabled`] they are not. Clients of one layer are drained together. A layer
-    /// without a hook keeps that of [`on_settle`](Self::on_settle), in whichever order they are given.
+    /// Sets how lost creates and unusable responses are settled. With [`SettleLayer::disabled`] they are
+    /// not. Clients of one layer are drained together. A layer without a hook keeps that of
+    /// [`on_settle`](Self::on_settle), in either order.
     pub fn settle(mut self, layer: SettleLayer) -> Self {
         self.settings.settle = layer.or_hook_of(&self.settings.settle);
         self
     }
 
-    /// Tells `hook` what became of every credential that its caller did not get, see
-    /// [`SettleLayer::on_settle`]. It replaces the hook of a layer given to [`settle`](Self::settle)
-    /// before, and is replaced by that of one given later. Default: none.
+    /// Calls `hook` with what became of every token that its caller did not get, see
+    /// [`SettleLayer::on_settle`]. It replaces an earlier hook, also that of a [`settle`](Self::settle)
+    /// layer. Default: none.
     pub fn on_settle<F>(mut self, hook: F) -> Self
     where
         F: Fn(&SettleEvent) + Send + Sync + 'static,
@@ -234,22 +287,59 @@ impl<L, T> ClientBuilder<L, T> {
         self
     }
 
-    /// The longest answer that is read, in bytes. Default: 256 KiB.
+    /// Limits the length of a response, in bytes. Default: 256 KiB.
     pub fn max_response_bytes(mut self, limit: usize) -> Self {
         self.settings.max_response_bytes = Some(limit);
         self
     }
 
-    /// The spans of attempts: [`TraceLayer::disabled`] turns them off. Where the attempts go the
-    /// builder tells the layer. Default: level INFO.
+    /// Sets the spans of attempts; [`TraceLayer::disabled`] turns them off. The builder adds the base
+    /// URLs. Default: level INFO.
     pub fn trace(mut self, layer: TraceLayer) -> Self {
         self.settings.trace = layer;
         self
     }
 
-    /// The spans of calls: [`TraceCallLayer::disabled`] turns them off. Default: level INFO.
+    /// Sets the spans of calls; [`TraceCallLayer::disabled`] turns them off. Default: level INFO.
     pub fn trace_call(mut self, layer: TraceCallLayer) -> Self {
         self.settings.trace_call = layer;
         self
     }
+}
+
+macro_rules! transport_settings {
+    ($($(#[$doc:meta])* $setting:ident($value:ident: $type:ty);)*) => {
+        /// # Settings of the default transport
+        #[cfg(feature = "transport")]
+        impl<L> ClientBuilder<L> {
+            $($(#[$doc])*
+            pub fn $setting(mut self, $value: $type) -> Self {
+                self.transport = self.transport.$setting($value);
+                self
+            })*
+        }
+    };
+}
+
+transport_settings! {
+    /// Limits the time to connect: name resolution, TCP and TLS together. Default: 3 s.
+    connect_timeout(limit: Duration);
+    /// Limits how long an idle connection stays in the pool. Default: 30 s.
+    pool_idle_timeout(limit: Duration);
+    /// Sets the time after which TCP probes an idle HTTPS connection; `None` for no probes, the default.
+    tcp_keepalive(time: impl Into<Option<Duration>>);
+    /// Sets how long an HTTP/2 connection may be silent while a response is awaited, before a ping is sent;
+    /// `None` for no pings. Default: 5 s.
+    http2_keep_alive_interval(interval: impl Into<Option<Duration>>);
+    /// Limits how long the server may take to reply to that ping. Default: 3 s.
+    http2_keep_alive_timeout(limit: Duration);
+    /// Also trusts the certificate authorities in this PEM text, such as that of a gateway. A text without a
+    /// certificate is an error of [`build`](Self::build).
+    root_certificate_pem(pem: impl Into<Vec<u8>>);
+    /// Also trusts the certificate authority with this DER certificate. Bytes that are not a certificate are
+    /// an error of [`build`](Self::build).
+    root_certificate_der(der: impl Into<Vec<u8>>);
+    /// Connects through this proxy. Default: none, whatever the environment says.
+    #[cfg(feature = "proxy")]
+    proxy(proxy: Proxy);
 }

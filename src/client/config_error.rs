@@ -53,9 +53,21 @@ pub enum ConfigError {
     #[cfg(feature = "proxy")]
     #[error(transparent)]
     Proxy(#[from] crate::transport::InvalidProxy),
+    /// A setting of the builder has an invalid value.
+    #[error("could not set {setting}: {reason}")]
+    Setting {
+        /// The name of the builder's method.
+        setting: &'static str,
+        /// Why the value is invalid.
+        reason: String,
+    },
+    /// The thread of a [`blocking::Client`](crate::blocking::Client) cannot be started.
+    #[cfg(feature = "blocking")]
+    #[error("could not start the thread of the blocking client")]
+    Thread(#[source] std::io::Error),
     /// The default transport cannot be set up.
     #[cfg(feature = "transport")]
-    #[error("could not set up the transport")]
+    #[error(transparent)]
     Tls(#[from] crate::transport::TlsError),
 }
 

@@ -2,9 +2,10 @@
 
 use std::env::{self, VarError};
 
-use super::{Client, ClientBuilder, ConfigError, Layers};
+use super::{Client, ClientBuilder, ConfigError};
 use crate::{
-    BaseUrl, SecretKey, layer::api_headers::InvalidApiVersion, transport::TransportConfig,
+    BaseUrl, SecretKey,
+    layer::{ApiVersion, api_headers::InvalidApiVersion},
 };
 
 const KEY: &str = "CLERK_SECRET_KEY";
@@ -26,8 +27,8 @@ impl Client {
     }
 }
 
-impl ClientBuilder<Layers, TransportConfig> {
-    /// Begins with the environment variables `CLERK_SECRET_KEY`, and `CLERK_API_URL` and
+impl ClientBuilder {
+    /// Configures a client by the environment variables `CLERK_SECRET_KEY`, and `CLERK_API_URL` and
     /// `CLERK_API_VERSION` if they are set. An empty variable counts as not set.
     ///
     /// `CLERK_API_VERSION` is one of two things. A date such as `2026-05-12` is the
@@ -50,7 +51,8 @@ impl ClientBuilder<Layers, TransportConfig> {
         let path = match version {
             Some(version) if is_path => Some(format!("/{version}")),
             Some(version) => {
-                builder = builder.api_version(version.parse().map_err(not_a_version)?);
+                let version = version.parse::<ApiVersion>().map_err(not_a_version)?;
+                builder = builder.api_version(version);
                 None
             }
             None => None,

@@ -1,14 +1,16 @@
-//! The places for the layers and the transport of users.
+//! The places of your layers and of your transport.
 
 use tower_layer::Stack;
 
 use super::{ClientBuilder, CustomTransport, Layers, Transport};
 
+/// # Layers
 impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
-    /// Adds an observer layer: once per call, over `ActorTokenRequest`s, above all that can fail. It
-    /// sees every result as `Result<ActorToken, Error>`, and by
-    /// [`ActorTokenRequest::watch`](crate::ActorTokenRequest::watch) the outcome of a cancelled call
-    /// too. It stands below the observer layers that were added before it.
+    /// Adds an observer layer, below those that were added before it: once per call, over
+    /// `ActorTokenRequest`s, above every layer that can fail. It sees each result as
+    /// `Result<ActorToken, Error>`, and by [`CallWatch`](crate::CallWatch) also the outcome of a
+    /// cancelled call. A call that ends while a call layer is not ready does not get here; nothing was
+    /// sent then.
     ///
     /// ```
     /// use clerk_actor_tokens::{ActorToken, ClientBuilder, Error, sandbox::Sandbox};
@@ -38,9 +40,12 @@ impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
         })
     }
 
-    /// Adds a call layer: once per call, over `ActorTokenRequest`s, above the call's timeout and below
-    /// the call layers that were added before it. A layer that waits does so outside the call's time,
-    /// and it does not see a limit below the timeout, because the timeout is always ready.
+    /// Adds a call layer, below those that were added before it: once per call, over
+    /// `ActorTokenRequest`s, above the call's timeout. The error below it is
+    /// [`BoxError`](crate::BoxError).
+    ///
+    /// A layer that waits does so outside the call's time. It does not see a limit below the timeout,
+    /// because the timeout is always ready: `LoadShed` belongs directly above the limit that it watches.
     ///
     /// ```
     /// use clerk_actor_tokens::{Actor, ClientBuilder, CreateActorToken, sandbox::Sandbox};
@@ -65,42 +70,30 @@ impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
         })
     }
 
-    /// Adds an attempt layer: once per attempt, over `http::Request<Payload>`s, below retry and below
-    /// the attempt layers that were added before it. It may send a [`Payload`](crate::Payload) several
-    /// times, which begins several attempts: the place for a retry policy or a hedge of your own.
+    /// Adds an attempt layer, below retry and below those that were added before it: once per attempt,
+    /// over `http::Request<Payload>`s. It may send a [`Payload`](crate::Payload) several times, and each
+    /// time is an attempt: the place of your own retry policy or hedge.
     ///
     /// tower's `Hedge` is not `Clone`, so it stands under a `Buffer`. tower-http's layers that look into
     /// bodies are [wire layers](Self::wire_layer).
     ///
     /// ```
     /// use std::future::{Ready, ready};
-    /// use clerk_actor_tokens::{
-    ///     Actor, BoxError, ClientBuilder, CreateActorToken, Error, Payload, RetryConfig,
-    ///     sandbox::Sandbox,
-    /// };
+    /// use clerk_actor_tokens::{BoxError, ClientBuilder, Error, Payload, RetryConfig, sandbox::Sandbox};
     /// use http::Request;
     /// use tower::retry::{Policy, RetryLayer};
     ///
-    /// /// Retries up to `left` times what provably had no effect.
+    /// /// Retries an attempt that provably had no effect, for up to `.0` times.
     /// #[derive(Clone)]
-    /// struct WithoutEffect {
-    ///     left: u32,
-    /// }
+    /// struct WithoutEffect(u32);
     ///
     /// impl<T> Policy<Request<Payload>, T, BoxError> for WithoutEffect {
     ///     type Future = Ready<()>;
     ///
-    ///     fn retry(
-    ///         &mut self,
-    ///         _: &mut Request<Payload>,
-    ///         result: &mut Result<T, BoxError>,
-    ///     ) -> Option<Ready<()>> {
+    ///     fn retry(&mut self, _: &mut Request<Payload>, result: &mut Result<T, BoxError>) -> Option<Ready<()>> {
     ///         let error = result.as_ref().err()?.downcast_ref::<Error>()?;
-    ///         let retry = error.outcome().is_without_effect() && self.left > 0;
-    ///         retry.then(|| {
-    ///             self.left -= 1;
-    ///             ready(())
-    ///         })
+    ///         self.0 = self.0.checked_sub(1)?;
+    ///         error.outcome().is_without_effect().then(|| ready(()))
     ///     }
     ///
     ///     fn clone_request(&mut self, request: &Request<Payload>) -> Option<Request<Payload>> {
@@ -108,14 +101,13 @@ impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
     ///     }
     /// }
     ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), BoxError> {
+    /// # fn main() -> Result<(), BoxError> {
     /// let sandbox = Sandbox::new();
     /// let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
     ///     .retry(RetryConfig::disabled())
-    ///     .attempt_layer(RetryLayer::new(WithoutEffect { left: 2 }))
+    ///     .attempt_layer(RetryLayer::new(WithoutEffect(2)))
     ///     .build()?;
-    /// client.create(CreateActorToken::new("user_1", Actor::new("user_2"))).await?;
+    /// # drop(client);
     /// # Ok(())
     /// # }
     /// ```
@@ -128,11 +120,12 @@ impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
         })
     }
 
-    /// Adds a wire layer: once per attempt, over `http::Request<Body>`s, below the base URL, the API's
-    /// headers and the wire layers that were added before it, and above the key, which it never sees.
+    /// Adds a wire layer, below those that were added before it: once per attempt, over
+    /// `http::Request<Body>`s, below the base URL and the API's headers, and above the key, which it
+    /// never sees.
     ///
-    /// It gets each request once and cannot send it twice, because a [`Body`](crate::Body) is not
-    /// `Clone`. A retry or a hedge is an [attempt layer](Self::attempt_layer).
+    /// It cannot send a request twice, because a [`Body`](crate::Body) is not `Clone`. A retry or a hedge
+    /// is an [attempt layer](Self::attempt_layer).
     ///
     /// ```
     /// use clerk_actor_tokens::{Actor, Body, ClientBuilder, CreateActorToken, sandbox::Sandbox};
@@ -172,9 +165,13 @@ impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
     }
 }
 
+/// # Transport
 impl<L, T> ClientBuilder<L, T> {
     /// Sends over `transport` in place of the default one: any
     /// `Service<http::Request<Body>, Response = http::Response<B>>`, below every layer.
+    ///
+    /// **It must not follow redirects, which could send the key to another host, and must not retry,
+    /// which could mint a second token.** Many HTTP clients do both by default.
     ///
     /// ```
     /// use clerk_actor_tokens::{Actor, ClientBuilder, CreateActorToken, sandbox::Sandbox};

@@ -17,16 +17,15 @@ use crate::{
 
 /// A token that is revoked when this is dropped, even if its ticket was read.
 ///
-/// For credentials that are needed for as long as a task, a page or a test lasts. A token that has
-/// expired is left alone. A drop revokes the token in the background, over the layers below
+/// It suits a credential for the duration of a task, a page or a test. Dropping it revokes the token in
+/// the background, unless it has expired, over the layers below
 /// [`SettleLayer`](crate::layer::SettleLayer) that its create passed, and
-/// [`on_settle`](crate::ClientBuilder::on_settle) reports how that ended.
-/// [`revoke`](Self::revoke) is a call like any other: it has the caller's headers and arrives where the
-/// create did.
+/// [`on_settle`](crate::ClientBuilder::on_settle) reports the end. [`revoke`](Self::revoke) is a call
+/// with the caller's headers and the base URL of the create.
 ///
 /// ```
 /// use std::time::Duration;
-/// use clerk_actor_tokens::{Actor, ClientBuilder, CreateActorToken, Ticket, sandbox::Sandbox};
+/// use clerk_actor_tokens::{Actor, ClientBuilder, CreateActorToken, sandbox::Sandbox};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,7 +33,7 @@ use crate::{
 /// let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport()).build()?;
 /// {
 ///     let lease = client.lease(CreateActorToken::new("user_1", Actor::new("user_2"))).await?;
-///     let link = lease.token().ticket().and_then(Ticket::expose_url);
+///     let link = lease.token().expose_url();
 ///     assert!(link.is_some());
 /// }
 /// client.drain(Duration::from_secs(5)).await;
@@ -46,7 +45,7 @@ use crate::{
 pub struct Lease {
     client: Client,
     token: ActorToken,
-    /// The caller's headers. Layers on the way of a revoke add theirs.
+    /// The caller's headers. The layers add theirs to each revoke.
     headers: HeaderMap,
     guard: Arc<dyn Guard>,
 }
@@ -66,7 +65,8 @@ impl Lease {
             extensions: request.extensions().clone(),
         };
         let mut token = client.send(request).await?;
-        // Without settling there is no guard, and reading the ticket would end one that is left there.
+        // The guard is taken from the ticket, because reading that would claim it. There is none without
+        // settling.
         let guard = token.take_guard().unwrap_or_else(|| {
             let settler = Arc::clone(client.settler());
             let id = token.id().clone();
@@ -82,32 +82,30 @@ impl Lease {
     }
 
     /// Returns the token.
-    #[must_use]
     pub fn token(&self) -> &ActorToken {
         &self.token
     }
 
     /// Returns the credential itself, if the response had one.
-    #[must_use]
     pub fn ticket(&self) -> Option<&Ticket> {
         self.token.ticket()
     }
 
-    /// Ends the lease and keeps the token, which lives on.
-    #[must_use = "the token lives on"]
+    /// Ends the lease and keeps the token, which stays live.
+    #[must_use = "the token stays live"]
     pub fn keep(self) -> ActorToken {
         self.guard.claim();
         self.token.clone()
     }
 
-    /// Ends the lease, and returns once the token cannot be used any more: it was revoked now or
-    /// before, or it has expired.
+    /// Ends the lease, and returns once the token cannot be used: it was revoked now or before, or it
+    /// has expired.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::AlreadyAccepted`] when the token was used: a session is live. With any other error
+    /// [`ErrorKind::AlreadyAccepted`] when the token was used: a session is live. After any other error
     /// the revoke goes on in the background, and [`on_settle`](crate::ClientBuilder::on_settle) reports
-    /// how that ended.
+    /// its end.
     ///
     /// # Cancel safety
     ///

@@ -1,13 +1,16 @@
 //! [`Client`], the whole stack behind one type.
 
-mod assemble;
-mod builder;
-mod config_error;
+// In the order in which rustdoc lists the builder's methods: constructors, settings, layers, build, parts.
 #[cfg(feature = "transport")]
 mod env;
+
+mod builder;
+mod config_error;
 mod insert;
 mod lease;
 mod stack;
+
+mod assemble;
 
 use std::{
     fmt,
@@ -26,11 +29,12 @@ pub use self::{
     config_error::ConfigError,
     lease::Lease,
     stack::{
-        AttemptLevel, AttemptService, CallLevel, CallService, CustomTransport, Layers,
-        ObserverLevel, ObserverService, SingleAttempt, Transport, WireLevel, WireService,
+        AttemptLevel, AttemptService, CallLevel, CallService, ClientService, CustomTransport,
+        DefaultTransport, Layers, ObserverLevel, ObserverService, SingleAttempt, Transport,
+        WireLevel, WireService,
     },
 };
-// What the methods of a client and its builder take and return.
+// Parameters and results of a client and its builder.
 #[doc(inline)]
 pub use crate::layer::{
     ApiVersion,
@@ -38,20 +42,21 @@ pub use crate::layer::{
     settle::{DrainReport, SettleCounts, SettleEnd, SettleEvent},
 };
 use crate::{
-    ActorToken, ActorTokenId, ActorTokenRequest, BoxError, CreateActorToken, Error,
+    ActorToken, ActorTokenId, ActorTokenRequest, CreateActorToken, Error,
     layer::{SettleLayer, TypedErrorLayer, settle::Settler},
 };
 
 /// A client of the two operations: the stack of layers, boxed once.
 ///
-/// Cloning is cheap, and all clones share connections and the retry budget. It is itself a
-/// `Service<ActorTokenRequest>`, so that it can stand in any stack.
+/// Clones are cheap and share connections and the retry budget. A client is itself a
+/// `Service<ActorTokenRequest>`, so that it fits into any stack; [`wrap`](Self::wrap) adds a layer around
+/// it.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future of a call gives the call up: no further attempt is made. A create that was sent
-/// by then is followed in the background, and what it mints is revoked; see [`SettleLayer`]. Call
-/// [`drain`](Self::drain) before the runtime ends.
+/// Dropping the future of a call cancels the call: no further attempt begins. A create that was sent by
+/// then is followed in the background, and the token that it mints is revoked; see [`SettleLayer`].
+/// Call [`drain`](Self::drain) before the runtime ends.
 #[derive(Clone)]
 pub struct Client {
     service: BoxService,
@@ -61,10 +66,11 @@ pub struct Client {
 type BoxService = BoxCloneSyncService<ActorTokenRequest, ActorToken, Error>;
 
 impl Client {
-    /// Makes a client over any service of [`ActorTokenRequest`]s: a stack of your own, or a test
-    /// double.
+    /// Makes a client over any service of [`ActorTokenRequest`]s: your own stack, or a test double.
     ///
-    /// If a [`SettleLayer`] stands in that stack, name it by [`settled_by`](Self::settled_by).
+    /// If the stack has a [`SettleLayer`], name it by [`settled_by`](Self::settled_by). For a stack
+    /// around another client use [`wrap`](Self::wrap), because the client that `new` returns does not
+    /// drain or count what the inner one settles.
     ///
     /// ```
     /// use clerk_actor_tokens::{ActorToken, ActorTokenRequest, ActorTokenStatus, BoxError, Client};
@@ -75,37 +81,63 @@ impl Client {
     ///     let id = "act_1".parse()?;
     ///     Ok::<_, BoxError>(ActorToken::new(id, ActorTokenStatus::Revoked))
     /// }));
-    /// let token = double.revoke(&"act_1".parse().unwrap()).await?;
+    /// let token = double.revoke("act_1").await?;
     /// assert_eq!(token.status(), &ActorTokenStatus::Revoked);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn new<S>(service: S) -> Self
-    where
-        S: Service<ActorTokenRequest, Response = ActorToken> + Clone + Send + Sync + 'static,
-        S::Error: Into<BoxError>,
-        S::Future: Send + 'static,
-    {
+    pub fn new<S: ClientService>(service: S) -> Self {
         let service = BoxService::new(TypedErrorLayer::new().layer(service));
         let settler = Settler::over(service.clone());
         Self { service, settler }
     }
 
-    /// Makes a client of a stack whose errors are typed and whose creates `settler` settles.
+    /// Returns a client whose calls pass `layer` first. It shares everything with this one:
+    /// [`drain`](Self::drain), [`settle_counts`](Self::settle_counts) and leases work as before, and
+    /// compensating revokes do not pass `layer`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use clerk_actor_tokens::{Actor, ClientBuilder, CreateActorToken, sandbox::Sandbox};
+    /// use tower::limit::ConcurrencyLimitLayer;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), clerk_actor_tokens::BoxError> {
+    /// # let sandbox = Sandbox::new();
+    /// let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport()).build()?;
+    /// let limited = client.wrap(ConcurrencyLimitLayer::new(16));
+    ///
+    /// drop(limited.create(CreateActorToken::new("user_1", Actor::new("user_2"))).await?);
+    /// assert_eq!(limited.drain(Duration::from_secs(5)).await.counts().revoked, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn wrap<L>(self, layer: L) -> Self
+    where
+        L: Layer<Self, Service: CallService>,
+    {
+        let settler = Arc::clone(&self.settler);
+        let service = BoxService::new(TypedErrorLayer::new().layer(layer.layer(self)));
+        Self { service, settler }
+    }
+
+    /// Makes a client of a stack with typed errors and the settler of its creates.
     fn assembled<S: ObserverService>(service: S, settler: Arc<Settler>) -> Self {
         let service = BoxService::new(service);
         Self { service, settler }
     }
 
-    /// Names the settle layer in a stack of your own, so that [`drain`](Self::drain) and
-    /// [`settle_counts`](Self::settle_counts) include what that layer settles.
+    /// Names the settle layer in your own stack, so that [`drain`](Self::drain) and
+    /// [`settle_counts`](Self::settle_counts) include the tokens that it settles.
     #[must_use]
     pub fn settled_by(self, layer: &SettleLayer) -> Self {
         let settler = layer.settler(self.service.clone());
         Self { settler, ..self }
     }
 
-    /// Mints a token.
+    /// Mints a token. **It is revoked when it is dropped before its [`Ticket`](crate::Ticket) was read
+    /// or [claimed](crate::Ticket::claim).**
     ///
     /// # Errors
     ///
@@ -114,7 +146,7 @@ impl Client {
         self.send(create).await
     }
 
-    /// Revokes a pending token.
+    /// Revokes a pending token: by its [`ActorTokenId`], or by its id as text.
     ///
     /// A [`Ticket`](crate::Ticket) you still hold is not updated: unless it was read or
     /// [claimed](crate::Ticket::claim), its token is revoked again when it is dropped. A
@@ -122,13 +154,19 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`ErrorKind`](crate::ErrorKind). A token that has been used is
-    /// [`ErrorKind::AlreadyAccepted`](crate::ErrorKind::AlreadyAccepted): a session is live.
-    pub async fn revoke(&self, id: &ActorTokenId) -> Result<ActorToken, Error> {
-        self.send(ActorTokenRequest::revoke(id.clone())).await
+    /// See [`ErrorKind`](crate::ErrorKind). A token that was used is
+    /// [`ErrorKind::AlreadyAccepted`](crate::ErrorKind::AlreadyAccepted): a session is live. A text that
+    /// is no id is [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest).
+    pub fn revoke<I>(&self, id: I) -> impl Future<Output = Result<ActorToken, Error>> + Send
+    where
+        I: TryInto<ActorTokenId, Error: Into<Error>>,
+    {
+        // Read here, so that the future is `Send` even if `id` is not.
+        let id = id.try_into().map_err(Into::into);
+        async move { self.send(ActorTokenRequest::revoke(id?)).await }
     }
 
-    /// Sends a request, which may have options of its own.
+    /// Sends a request, which may have its own headers and options.
     ///
     /// # Errors
     ///
@@ -141,14 +179,14 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`create`](Self::create). A request to revoke is refused before it is sent.
+    /// See [`create`](Self::create). A request to revoke is refused before anything is sent.
     pub async fn lease(&self, create: impl Into<ActorTokenRequest>) -> Result<Lease, Error> {
         Lease::begin(self.clone(), create.into()).await
     }
 
-    /// Waits until no create is in flight and every lost token is settled, for at most `limit`. Tokens
-    /// that are not settled by then are reported; creates that callers still wait for go on. A call that
-    /// begins later, or that is between two attempts, is not waited for.
+    /// Waits until no create is in flight and every lost token is settled, for at most `limit`. Then the
+    /// remaining lost tokens are reported, and creates with a waiting caller go on. A call that begins
+    /// later, or that is between two attempts, is not waited for.
     ///
     /// Call it before the process or its runtime ends.
     ///
@@ -177,8 +215,7 @@ impl Client {
         self.settler.drain(limit).await
     }
 
-    /// Returns how many tokens that their callers did not get met which end so far.
-    #[must_use]
+    /// Returns how many lost tokens were settled so far, by their end.
     pub fn settle_counts(&self) -> SettleCounts {
         self.settler.counts()
     }

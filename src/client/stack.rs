@@ -5,7 +5,6 @@ use http::{Request, Response};
 use tower_layer::{Identity, Layer};
 use tower_service::Service;
 
-#[cfg(feature = "transport")]
 use super::ConfigError;
 use crate::{
     ActorToken, ActorTokenRequest, Body, BoxError, Error, Payload, TokenResponse,
@@ -41,13 +40,13 @@ pub type CallLevel<C, A, W, T> =
 /// The whole stack, with observer layers `O`.
 pub type ObserverLevel<O, C, A, W, T> = TraceCall<<O as Layer<CallLevel<C, A, W, T>>>::Service>;
 
-/// The bounds of the whole stack, which a [`Client`](super::Client) is made of. Implemented for every
-/// [`ObserverLevel`] whose layers fit.
+/// The bounds of the whole stack, which a [`Client`](super::Client) consists of. Every [`ObserverLevel`]
+/// with fitting layers implements it.
 #[diagnostic::on_unimplemented(
     message = "these observer layers do not make a client",
     label = "not a `Service<ActorTokenRequest, Response = ActorToken, Error = clerk_actor_tokens::Error>`",
     note = "an observer layer keeps request, response and error; a layer that changes the error is a call layer: `ClientBuilder::call_layer`",
-    note = "it makes a service that is `Clone + Send + Sync + 'static`, whose future is `Send + 'static`"
+    note = "its service is `Clone + Send + Sync + 'static`, and its future is `Send + 'static`"
 )]
 pub trait ObserverService:
     Service<ActorTokenRequest, Response = ActorToken, Error = Error, Future: Send + 'static>
@@ -75,6 +74,7 @@ where
     message = "these layers do not make a client",
     label = "a call layer is at the wrong level, or is not `Clone + Send + Sync + 'static`",
     note = "a call layer makes a `Service<ActorTokenRequest, Response = ActorToken>`",
+    note = "the error below a call layer is `BoxError`; a layer that wants `clerk_actor_tokens::Error` belongs to `ClientBuilder::observe_layer`",
     note = "a layer over `http::Request<Payload>`s belongs to `ClientBuilder::attempt_layer`, one over `http::Request<Body>`s to `ClientBuilder::wire_layer`",
     note = "its service is `Clone + Send + Sync + 'static`, its future is `Send + 'static`, and its error is `Into<BoxError>`"
 )]
@@ -95,6 +95,18 @@ where
     S::Future: Send + 'static,
 {
 }
+
+/// The bounds of a service that [`Client::new`](super::Client::new) takes.
+#[diagnostic::on_unimplemented(
+    message = "`Client::new` takes a service, and `{Self}` is none that fits",
+    label = "not a `Service<ActorTokenRequest, Response = ActorToken>`",
+    note = "with a secret key, build the default stack: `Client::builder(SecretKey::new(\"sk_…\")?).build()?`",
+    note = "the service is `Clone + Send + Sync + 'static`, its future is `Send + 'static`, and its error is `Into<BoxError>`"
+)]
+pub trait ClientService: CallService {}
+
+#[diagnostic::do_not_recommend]
+impl<S: CallService> ClientService for S {}
 
 /// The bounds of the attempt level: each attempt layer makes such a service.
 #[diagnostic::on_unimplemented(
@@ -166,10 +178,13 @@ where
     type ResponseBody = B;
 }
 
-/// A service that sends a request and returns its response, the body still streaming: any
-/// `Service<http::Request<Body>, Response = http::Response<B>>` with a `B` of [`http_body::Body`]. It is
+/// A service that sends a request and returns its response, with the body still streaming: any
+/// `Service<http::Request<Body>, Response = http::Response<B>>` with `B: http_body::Body`. It is
 /// `Clone + Send + Sync + 'static`, its futures and bodies are `Send + 'static`, and its errors are
 /// `Into<BoxError>`.
+///
+/// It must not follow redirects, which could send the key to another host, and must not retry, which
+/// could mint a second token.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a transport",
     label = "not a `Service<http::Request<Body>, Response = http::Response<B>>`",
@@ -194,25 +209,35 @@ where
 #[derive(Clone, Copy, Debug)]
 pub struct CustomTransport<T>(pub(super) T);
 
+/// The default transport of a [`ClientBuilder`](super::ClientBuilder): its settings.
+#[cfg(feature = "transport")]
+pub type DefaultTransport = crate::transport::TransportConfig;
+
+/// The default transport of a [`ClientBuilder`](super::ClientBuilder): none without the feature
+/// `transport`. [`ClientBuilder::over`](super::ClientBuilder::over) takes yours.
+#[cfg(not(feature = "transport"))]
+#[derive(Clone, Copy, Debug)]
+pub enum DefaultTransport {}
+
 /// The source of a builder's transport; sealed.
 pub trait TransportSource: sealed::Sealed {
     /// The transport.
     type Transport;
 
     #[doc(hidden)]
-    fn into_transport(self) -> Result<Self::Transport, super::ConfigError>;
+    fn into_transport(self) -> Result<Self::Transport, ConfigError>;
 }
 
 impl<T> TransportSource for CustomTransport<T> {
     type Transport = T;
 
-    fn into_transport(self) -> Result<T, super::ConfigError> {
+    fn into_transport(self) -> Result<T, ConfigError> {
         Ok(self.0)
     }
 }
 
 #[cfg(feature = "transport")]
-impl TransportSource for crate::transport::TransportConfig {
+impl TransportSource for DefaultTransport {
     type Transport = crate::transport::PooledTransport;
 
     fn into_transport(self) -> Result<Self::Transport, ConfigError> {
@@ -226,5 +251,5 @@ mod sealed {
     impl<T> Sealed for super::CustomTransport<T> {}
 
     #[cfg(feature = "transport")]
-    impl Sealed for crate::transport::TransportConfig {}
+    impl Sealed for super::DefaultTransport {}
 }

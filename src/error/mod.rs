@@ -120,51 +120,43 @@ impl Error {
     }
 
     /// Returns the kind of failure.
-    #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
     /// Returns whether the operation may have taken effect, all attempts considered.
-    #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
 
     /// Returns how many attempts began; zero if the call was refused before the first.
-    #[must_use]
     pub fn attempts(&self) -> u32 {
         self.details.attempts
     }
 
     /// Returns the HTTP status of the last attempt's response, or of the layer that
     /// [refused](Self::refused) the call. A call that ran into its own deadline has none.
-    #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.details.status
     }
 
     /// Returns the error body of the last response, if there was a readable one.
-    #[must_use]
     pub fn clerk_errors(&self) -> Option<&ClerkErrors> {
         self.details.clerk_errors.as_ref()
     }
 
     /// Returns the first error code of the response, such as [`ClerkError::RESOURCE_NOT_FOUND`].
-    #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.clerk_errors().and_then(ClerkErrors::code)
     }
 
     /// Returns how long to wait before the next request, from `Retry-After`.
-    #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.details.retry_after
     }
 
     /// Returns the id with which Clerk's support finds the request: `clerk_trace_id` of the body, else the
     /// header `Clerk-Trace-Id`, else `cf-ray`.
-    #[must_use]
     pub fn trace_id(&self) -> Option<&str> {
         self.clerk_errors()
             .and_then(|body| body.clerk_trace_id.as_deref())
@@ -173,7 +165,6 @@ impl Error {
 
     /// Returns the id of the token that the failed call is about, if it could be read: the token that a
     /// create minted, or that an unusable response to a revoke named.
-    #[must_use]
     pub fn actor_token_id(&self) -> Option<&ActorTokenId> {
         self.details.actor_token_id.as_ref()
     }
@@ -183,52 +174,44 @@ impl Error {
     ///
     /// A token that the [settle layer](crate::layer::SettleLayer) revokes ends earlier. A token that the
     /// API mints later is reported by [`on_settle`](crate::ClientBuilder::on_settle).
-    #[must_use]
     pub fn exposed_until(&self) -> Option<SystemTime> {
         self.details.exposed_until
     }
 
     /// Returns whether an attempt that timed out goes on in the background, where the token that it mints
     /// is revoked.
-    #[must_use]
     pub fn is_settling(&self) -> bool {
         self.details.settling
     }
 
     /// Returns whether a timeout expired: of the connect phase, of an attempt, or of the call.
-    #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.kind == ErrorKind::Timeout
     }
 
     /// Returns whether connecting failed: name resolution, TCP or TLS. A connect timeout is
     /// [`is_timeout`](Self::is_timeout).
-    #[must_use]
     pub fn is_connect(&self) -> bool {
         self.kind == ErrorKind::Connect
     }
 
     /// Returns whether the status is 404: no such user on a create, no such token on a revoke.
-    #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.details.status == Some(StatusCode::NOT_FOUND)
     }
 
     /// Returns whether the status is 429. [`retry_after`](Self::retry_after) says how long to wait.
-    #[must_use]
     pub fn is_rate_limited(&self) -> bool {
         self.details.status == Some(StatusCode::TOO_MANY_REQUESTS)
     }
 
     /// Returns whether the status is 401: the secret key was refused.
-    #[must_use]
     pub fn is_unauthorized(&self) -> bool {
         self.details.status == Some(StatusCode::UNAUTHORIZED)
     }
 
     /// Returns whether the plan's quota of impersonations is used up. The `meta` of the error has `limit`
     /// and `used`.
-    #[must_use]
     pub fn is_quota_exceeded(&self) -> bool {
         self.code() == Some(ClerkError::IMPERSONATION_LIMIT_EXCEEDED)
     }
@@ -237,14 +220,12 @@ impl Error {
     ///
     /// All clones of a client share the budget. It holds ten retries. A retry takes one, and a success
     /// returns a tenth of one.
-    #[must_use]
     pub fn is_out_of_budget(&self) -> bool {
         self.details.out_of_budget
     }
 
     /// Returns whether another attempt would fail in the same way: after an untrusted certificate, an
     /// invalid request, or the refusal of a layer.
-    #[must_use]
     pub fn is_permanent(&self) -> bool {
         self.details.permanent
     }

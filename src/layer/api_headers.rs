@@ -56,7 +56,7 @@ use tower_http::set_header::SetRequestHeaderLayer as SetHeader;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Body, OperationKind};
+use crate::{Body, OperationKind, text::try_from_text};
 
 const API_VERSION: HeaderName = HeaderName::from_static("clerk-api-version");
 const SDK: HeaderName = HeaderName::from_static("x-clerk-sdk");
@@ -82,8 +82,12 @@ pub struct ApiHeadersLayer {
 
 impl ApiHeadersLayer {
     /// Requests this version of the API.
-    #[must_use]
     pub fn new(version: ApiVersion) -> Self {
+        Self::with_defaults(version, HeaderMap::new())
+    }
+
+    /// Adds `defaults` to each request that has no header of the same name.
+    pub(crate) fn with_defaults(version: ApiVersion, defaults: HeaderMap) -> Self {
         let set = (
             SetHeader::overriding(ACCEPT, JSON),
             SetHeader::overriding(ACCEPT_ENCODING, IDENTITY),
@@ -92,7 +96,7 @@ impl ApiHeadersLayer {
             SetHeader::overriding(SDK, SDK_VALUE),
         );
         Self {
-            headers: Arc::new(Headers::new(set)),
+            headers: Arc::new(Headers::new(set, defaults)),
         }
     }
 }
@@ -141,6 +145,10 @@ where
             };
             return self.inner.call(request);
         }
+        for (name, value) in &self.headers.defaults {
+            let own = request.headers_mut().entry(name);
+            own.or_insert_with(|| value.clone());
+        }
         describe_body(&mut request);
         self.headers.set.layer(&mut self.inner).call(request)
     }
@@ -149,15 +157,18 @@ where
 #[derive(Debug)]
 struct Headers {
     set: (Set, Set, Set, Set, Set),
+    /// The client's headers, for requests without one of the same name.
+    defaults: HeaderMap,
     // For a request without headers. A copy takes 2,000 instructions less than `set`.
     with_body: HeaderMap,
     without_body: HeaderMap,
 }
 
 impl Headers {
-    fn new(set: (Set, Set, Set, Set, Set)) -> Self {
+    fn new(set: (Set, Set, Set, Set, Set), defaults: HeaderMap) -> Self {
         let fixed = |kind, bytes: &'static str| {
             let mut request = Request::new(Body::new(kind, bytes));
+            request.headers_mut().clone_from(&defaults);
             request.headers_mut().reserve(MAX_HEADERS);
             describe_body(&mut request);
             let headers = |request: Request<Body>| Response::new(request.into_parts().0.headers);
@@ -169,6 +180,7 @@ impl Headers {
             with_body: fixed(OperationKind::Create, "{}"),
             without_body: fixed(OperationKind::Revoke, ""),
             set,
+            defaults,
         }
     }
 }
@@ -197,7 +209,6 @@ pub struct ApiVersion(HeaderValue);
 
 impl ApiVersion {
     /// Returns the version as text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
@@ -223,6 +234,8 @@ impl FromStr for ApiVersion {
         value.map(Self).ok_or(InvalidApiVersion(()))
     }
 }
+
+try_from_text!(ApiVersion, InvalidApiVersion);
 
 impl fmt::Display for ApiVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -59,7 +59,6 @@ pub struct BaseUriLayer {
 
 impl BaseUriLayer {
     /// Sends requests to `base`.
-    #[must_use]
     pub fn new(base: BaseUrl) -> Self {
         Self {
             create: base.join(CREATE_PATH).unwrap_or_default(),

@@ -102,7 +102,6 @@ impl Config {
 
 impl BearerAuthLayer {
     /// Gives the key to requests that go to the scheme, host and port of `base`.
-    #[must_use]
     pub fn new(source: impl Into<KeySource>, base: BaseUrl) -> Self {
         Self {
             config: Config {

@@ -57,7 +57,6 @@ pub struct CollectBodyLayer {
 
 impl CollectBodyLayer {
     /// Reads at most `limit` bytes of a response body.
-    #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { limit }
     }
@@ -216,13 +215,11 @@ pub struct CollectBodyError {
 
 impl CollectBodyError {
     /// Returns the head of the response.
-    #[must_use]
     pub fn head(&self) -> &response::Parts {
         &self.head
     }
 
     /// Returns the bytes of the body that were received. They may hold a credential.
-    #[must_use]
     pub fn expose_prefix(&self) -> &Bytes {
         &self.prefix
     }

@@ -6,7 +6,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::HeaderName;
+use http::{
+    HeaderName,
+    header::{AUTHORIZATION, CONTENT_LENGTH},
+};
 use pin_project_lite::pin_project;
 
 use crate::{BoxError, Error, ErrorKind, Outcome};
@@ -17,6 +20,11 @@ pub(super) fn is_framing(name: &HeaderName) -> bool {
         name.as_str(),
         "connection" | "expect" | "host" | "te" | "trailer" | "transfer-encoding" | "upgrade"
     )
+}
+
+/// Returns whether only the stack sets the header: the key, the length, and what frames a message.
+pub(crate) fn is_reserved(name: &HeaderName) -> bool {
+    [AUTHORIZATION, CONTENT_LENGTH].contains(name) || is_framing(name)
 }
 
 /// Returns the error for an invalid request.

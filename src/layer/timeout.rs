@@ -73,7 +73,6 @@ pub struct TimeoutLayer {
 impl TimeoutLayer {
     /// Limits requests without a limit of their own. `Duration::MAX` is no limit; with `Duration::ZERO`
     /// every request is refused.
-    #[must_use]
     pub fn new(limit: Duration) -> Self {
         Self { limit }
     }
@@ -273,13 +272,11 @@ pub struct TimedOut {
 
 impl TimedOut {
     /// Returns whether a call or an attempt timed out.
-    #[must_use]
     pub fn scope(&self) -> Scope {
         self.scope
     }
 
     /// Returns the limit.
-    #[must_use]
     pub fn limit(&self) -> Duration {
         self.limit
     }

@@ -70,13 +70,11 @@ pub struct TraceCallLayer {
 
 impl TraceCallLayer {
     /// Creates spans at level INFO.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Creates no spans. The spans of attempts become children of the caller's span.
-    #[must_use]
     pub fn disabled() -> Self {
         Self {
             make_span: MakeSpan::None,

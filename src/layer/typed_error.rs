@@ -49,7 +49,6 @@ pub struct TypedErrorLayer(());
 
 impl TypedErrorLayer {
     /// Makes the layer; it has no configuration.
-    #[must_use]
     pub fn new() -> Self {
         Self(())
     }

@@ -32,7 +32,6 @@ impl Actor {
     pub(crate) const MAX_DEPTH: usize = 64;
 
     /// Creates an actor with this `sub` and no other claims.
-    #[must_use]
     pub fn new(sub: impl Into<String>) -> Self {
         Self {
             sub: sub.into(),
@@ -64,13 +63,11 @@ impl Actor {
     }
 
     /// Returns the id of the actor.
-    #[must_use]
     pub fn sub(&self) -> &str {
         &self.sub
     }
 
     /// Returns the claims besides `sub`.
-    #[must_use]
     pub fn claims(&self) -> &Map<String, Value> {
         &self.claims
     }

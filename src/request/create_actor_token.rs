@@ -50,7 +50,6 @@ impl CreateActorToken {
     pub(crate) const DEFAULT_LIFE: Duration = Duration::from_secs(3600);
 
     /// Creates a request for a token with which `actor` signs in as the user `user_id`.
-    #[must_use]
     pub fn new(user_id: impl Into<String>, actor: Actor) -> Self {
         Self {
             user_id: user_id.into(),
@@ -75,26 +74,22 @@ impl CreateActorToken {
     }
 
     /// Returns the id of the user to sign in as.
-    #[must_use]
     pub fn user_id(&self) -> &str {
         &self.user_id
     }
 
     /// Returns the actor who signs in.
-    #[must_use]
     pub fn actor(&self) -> &Actor {
         &self.actor
     }
 
     /// Returns the lifetime of the token, if [`expires_in`](Self::expires_in) set it.
-    #[must_use]
     pub fn lifetime(&self) -> Option<Duration> {
         self.expires_in
     }
 
     /// Returns the longest duration of the session, if
     /// [`session_max_duration`](Self::session_max_duration) set it.
-    #[must_use]
     pub fn session_lifetime(&self) -> Option<Duration> {
         self.session_max_duration
     }

@@ -26,7 +26,6 @@ pub enum Operation {
 
 impl Operation {
     /// Returns which operation it is.
-    #[must_use]
     pub fn kind(&self) -> OperationKind {
         match self {
             Self::Create(_) => OperationKind::Create,
@@ -161,7 +160,6 @@ impl ActorTokenRequest {
     }
 
     /// Returns the operation.
-    #[must_use]
     pub fn operation(&self) -> &Operation {
         &self.operation
     }
@@ -172,7 +170,6 @@ impl ActorTokenRequest {
     }
 
     /// Returns the headers of every attempt of this call.
-    #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
@@ -183,7 +180,6 @@ impl ActorTokenRequest {
     }
 
     /// Returns values for the layers of this call.
-    #[must_use]
     pub fn extensions(&self) -> &Extensions {
         &self.extensions
     }

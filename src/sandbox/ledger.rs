@@ -53,43 +53,36 @@ pub struct LedgerEntry {
 
 impl LedgerEntry {
     /// Returns the id of the token.
-    #[must_use]
     pub fn id(&self) -> &ActorTokenId {
         &self.id
     }
 
     /// Returns the user that is impersonated.
-    #[must_use]
     pub fn user_id(&self) -> &str {
         self.create.user_id()
     }
 
     /// Returns the actor, with all claims.
-    #[must_use]
     pub fn actor(&self) -> &Actor {
         self.create.actor()
     }
 
     /// Returns the longest lifetime of the session, if the create set it.
-    #[must_use]
     pub fn session_max_duration(&self) -> Option<Duration> {
         self.create.session_lifetime()
     }
 
     /// Returns the status. An expired token stays pending.
-    #[must_use]
     pub fn status(&self) -> &ActorTokenStatus {
         &self.status
     }
 
     /// Returns when the token was minted.
-    #[must_use]
     pub fn created_at(&self) -> SystemTime {
         self.created_at
     }
 
     /// Returns when the token expires.
-    #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         self.created_at
             + self
@@ -99,7 +92,6 @@ impl LedgerEntry {
     }
 
     /// Returns whether the token could be used: it was pending and had not expired.
-    #[must_use]
     pub fn is_usable(&self) -> bool {
         self.status == ActorTokenStatus::Pending && !self.has_expired
     }

@@ -13,7 +13,7 @@
 //!
 //! ```
 //! use clerk_actor_tokens::{
-//!     Actor, ClientBuilder, CreateActorToken, Outcome, Ticket,
+//!     Actor, ClientBuilder, CreateActorToken, Outcome,
 //!     sandbox::{AcceptError, Fault, Sandbox},
 //! };
 //!
@@ -25,7 +25,7 @@
 //!
 //! let token = client.create(create()).await?;
 //! client.revoke(token.id()).await?;
-//! let link = token.ticket().and_then(Ticket::expose_url).ok_or("no link")?;
+//! let link = token.expose_url().ok_or("no link")?;
 //! assert_eq!(sandbox.accept(link).unwrap_err(), AcceptError::Revoked);
 //!
 //! // The connection is reset after the token was minted, so the client does not know the outcome.
@@ -82,7 +82,6 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// Creates a sandbox in which every user exists and nothing is limited.
-    #[must_use]
     pub fn new() -> Self {
         Self {
             state: Arc::new(Mutex::new(State::new())),
@@ -127,7 +126,6 @@ impl Sandbox {
     }
 
     /// Returns the key that is accepted over the wire.
-    #[must_use]
     pub fn secret_key(&self) -> SecretKey {
         self.state().key.clone()
     }
@@ -159,13 +157,11 @@ impl Sandbox {
     }
 
     /// Returns the number of requests over the wire, including those with faults.
-    #[must_use]
     pub fn requests(&self) -> u64 {
         self.state().requests
     }
 
     /// Returns a snapshot of all tokens.
-    #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.state().ledger()
     }

@@ -159,13 +159,11 @@ pub struct SandboxServer {
 
 impl SandboxServer {
     /// Returns the base URL for clients, like `http://127.0.0.1:40123/v1`.
-    #[must_use]
     pub fn base_url(&self) -> BaseUrl {
         self.base_url.clone()
     }
 
     /// Returns the address of the listener.
-    #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }

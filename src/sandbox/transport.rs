@@ -34,7 +34,6 @@ pub struct SandboxTransport {
 
 impl Sandbox {
     /// Returns an in-process transport that checks the key and applies the scripted faults.
-    #[must_use]
     pub fn transport(&self) -> SandboxTransport {
         SandboxTransport {
             sandbox: self.clone(),
@@ -97,6 +96,7 @@ where
 pub type ResponseFuture = Pin<Box<dyn Future<Output = io::Result<Response<SandboxBody>>> + Send>>;
 
 /// The response body of the sandbox. A [`Fault`] may delay or truncate it.
+#[derive(Default)]
 pub struct SandboxBody {
     first: Bytes,
     /// Polled between `first` and `rest`.

@@ -23,7 +23,6 @@ impl Inbound {
     }
 
     /// Returns the headers, without `Authorization` and `Proxy-Authorization`.
-    #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.0
     }

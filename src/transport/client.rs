@@ -19,17 +19,16 @@ use tower_service::Service;
 
 pub use pooled_transport::ResponseBody;
 
-use super::{Connector, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, TlsError, TransportConfig};
+use super::{Connector, TlsError, TransportConfig};
 use crate::{Body, BoxError};
 
 /// hyper-util's client over rustls, with its own connection pool, which all clones share.
 ///
-/// It is an alternative to [`PooledTransport`](super::PooledTransport), the default, for comparison and for
-/// those who prefer the client that most programs use. All runtimes share its connections, so use it from
-/// one runtime: when that runtime stands still or ends, so do the connections. While it does not run, as
-/// between two `block_on`, it does not notice either that a connection ended, and a call over it may fail.
+/// An alternative to [`PooledTransport`](super::PooledTransport), over the client that most programs use. All
+/// runtimes share its connections, so use it from one runtime. A connection stops when the runtime that
+/// opened it stops. Between two `block_on` it does not notice that a connection ended, and a call may fail.
 ///
-/// A response with status 421 retires its connection.
+/// Plain HTTP connects to loopback addresses only. A response with status 421 retires its connection.
 #[derive(Clone, Debug)]
 pub struct HyperTransport {
     client: legacy::Client<Connector, Body>,
@@ -40,14 +39,14 @@ impl HyperTransport {
     ///
     /// # Errors
     ///
-    /// If TLS cannot be set up: no cryptography provider, no root certificates, or an invalid one.
+    /// If there is no cryptography provider, no root certificate, or an invalid one.
     pub fn new(config: &TransportConfig) -> Result<Self, TlsError> {
         let client = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(config.pool_idle_timeout)
-            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-            .http2_keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .http2_keep_alive_interval(config.http2_keep_alive_interval)
+            .http2_keep_alive_timeout(config.http2_keep_alive_timeout)
             .build(super::connector(config)?);
         Ok(Self { client })
     }
@@ -71,7 +70,7 @@ impl Service<Request<Body>> for HyperTransport {
 }
 
 pin_project! {
-    /// The exchange of a request for the head of its response.
+    /// The future of an exchange, up to the head of its response.
     #[derive(Debug)]
     pub struct ResponseFuture {
         #[pin]

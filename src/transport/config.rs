@@ -2,23 +2,33 @@
 
 use std::time::Duration;
 
+use super::tls::Roots;
+
 /// The settings of the default transport, and of [`HyperTransport`](super::HyperTransport).
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct TransportConfig {
     pub(super) connect_timeout: Duration,
     pub(super) pool_idle_timeout: Duration,
-    pub(super) root_certificates: Vec<Vec<u8>>,
+    pub(super) tcp_keepalive: Option<Duration>,
+    pub(super) http2_keep_alive_interval: Option<Duration>,
+    pub(super) http2_keep_alive_timeout: Duration,
+    pub(super) roots: Vec<Roots>,
     #[cfg(feature = "proxy")]
     pub(super) proxy: Option<super::Proxy>,
 }
 
 impl Default for TransportConfig {
-    /// 3 s to connect, 30 s for an idle connection, the root certificates of the features, and no proxy.
+    /// The default of each setting.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(3),
             pool_idle_timeout: Duration::from_secs(30),
-            root_certificates: Vec::new(),
+            tcp_keepalive: None,
+            // Together less than the timeout of an attempt, so that the next one uses another connection.
+            http2_keep_alive_interval: Some(Duration::from_secs(5)),
+            http2_keep_alive_timeout: Duration::from_secs(3),
+            roots: Vec::new(),
             #[cfg(feature = "proxy")]
             proxy: None,
         }
@@ -26,30 +36,53 @@ impl Default for TransportConfig {
 }
 
 impl TransportConfig {
-    /// The longest time to connect: name resolution, TCP and TLS together. Default: 3 s.
-    #[must_use]
+    /// Sets the time limit to connect: name resolution, TCP and TLS together. Default: 3 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
-    /// The longest time that an idle connection stays in the pool. Default: 30 s.
-    #[must_use]
+    /// Sets how long an idle connection stays in the pool. Default: 30 s.
     pub fn pool_idle_timeout(mut self, limit: Duration) -> Self {
         self.pool_idle_timeout = limit;
         self
     }
 
-    /// Trusts this certificate authority, too: its certificate as DER, for example that of a gateway.
-    #[must_use]
-    pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
-        self.root_certificates.push(der.into());
+    /// Sets the time after which TCP probes an idle HTTPS connection, or `None` for no probes. Default: `None`.
+    pub fn tcp_keepalive(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.tcp_keepalive = time.into();
+        self
+    }
+
+    /// Sets how long an HTTP/2 connection may be silent while a response is awaited, before a ping is sent, or
+    /// `None` for no pings. Default: 5 s.
+    pub fn http2_keep_alive_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.http2_keep_alive_interval = interval.into();
+        self
+    }
+
+    /// Sets how long the server may take to reply to that ping. After it the connection is closed. Default: 3 s.
+    pub fn http2_keep_alive_timeout(mut self, limit: Duration) -> Self {
+        self.http2_keep_alive_timeout = limit;
+        self
+    }
+
+    /// Also trusts the certificate authorities in this PEM text, which may hold several certificates. A text
+    /// without one is an error when the transport is built.
+    pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.roots.push(Roots::Pem(pem.into()));
+        self
+    }
+
+    /// Also trusts the certificate authority with this DER certificate. Bytes that are not a certificate are
+    /// an error when the transport is built.
+    pub fn root_certificate_der(mut self, der: impl Into<Vec<u8>>) -> Self {
+        self.roots.push(Roots::Der(der.into()));
         self
     }
 
     /// Connects through this proxy. Default: none, whatever the environment says.
     #[cfg(feature = "proxy")]
-    #[must_use]
     pub fn proxy(mut self, proxy: super::Proxy) -> Self {
         self.proxy = Some(proxy);
         self

@@ -8,22 +8,18 @@ use tower_service::Service;
 
 pub use pooled_transport::{Error as PoolError, ResponseBody, ResponseFuture};
 
-use super::{Connector, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, TlsError, TransportConfig};
+use super::{Connector, TlsError, TransportConfig};
 use crate::{Body, BoxError, Withdrawn};
 
 /// The default transport: connections over rustls in a pool that all clones share, by HTTP/2 where the
 /// server agrees to it, else by HTTP/1.1.
 ///
-/// The time to connect (name resolution, TCP and TLS together) is bounded as a whole. Redirects are not
-/// followed, nothing is decompressed, and there is no proxy unless the configuration names one, whatever the
-/// environment says. Plain HTTP is used if the URI says so, which [`BaseUrl`](crate::BaseUrl) allows for
-/// loopback only.
+/// [`TransportConfig`] has the time limits. Redirects are not followed, nothing is decompressed, and there is
+/// no proxy unless the configuration names one. Plain HTTP connects to loopback addresses only, even if
+/// `localhost` resolves to others.
 ///
 /// Each tokio runtime has its own connections, so that one client can serve several, and one can end without
-/// the others. An idle connection is closed after
-/// [`pool_idle_timeout`](TransportConfig::pool_idle_timeout). A response with status 421 retires its
-/// connection. If an HTTP/2 connection is silent for 5 s while a response is awaited, it is probed by a ping,
-/// and closed if no reply comes within 3 s.
+/// the others. A response with status 421 retires its connection.
 ///
 /// # Errors
 ///
@@ -44,12 +40,12 @@ impl PooledTransport {
     ///
     /// # Errors
     ///
-    /// If TLS cannot be set up: no cryptography provider, no root certificates, or an invalid one.
+    /// If there is no cryptography provider, no root certificate, or an invalid one.
     pub fn new(config: &TransportConfig) -> Result<Self, TlsError> {
         let inner = pooled_transport::Builder::new()
             .idle_timeout(config.pool_idle_timeout)
-            .http2_keep_alive_interval(Some(KEEP_ALIVE_INTERVAL))
-            .http2_keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .http2_keep_alive_interval(config.http2_keep_alive_interval)
+            .http2_keep_alive_timeout(config.http2_keep_alive_timeout)
             .before_send(check_not_withdrawn)
             .build(super::connector(config)?);
         Ok(Self { inner })

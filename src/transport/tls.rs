@@ -1,8 +1,12 @@
-//! The TLS configuration of the transports.
+//! The TLS configuration of the transports, and the reasons of failed handshakes.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
-use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider, pki_types::CertificateDer};
+use rustls::{
+    AlertDescription, ClientConfig, RootCertStore,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 
 use crate::BoxError;
 
@@ -19,21 +23,43 @@ pub enum TlsError {
     )]
     NoRoots,
     /// An added root certificate is not valid.
-    #[error("a root certificate is not a certificate in DER")]
+    #[error("could not read a root certificate: give it as PEM or DER, by the method of that name")]
     RootCertificate(#[source] BoxError),
     /// The cryptography provider supports no version of TLS that rustls does.
-    #[error("the TLS cryptography does not fit")]
+    #[error("the TLS cryptography supports neither TLS 1.2 nor TLS 1.3")]
     Provider(#[source] BoxError),
 }
 
-/// Returns a configuration with `ring`, else `aws-lc-rs`, else the provider that the process installed, and
-/// with the root certificates of the features and those in `given`.
-pub(super) fn config(given: &[Vec<u8>]) -> Result<ClientConfig, TlsError> {
+/// Root certificates, as they were given.
+#[derive(Clone, Debug)]
+pub(super) enum Roots {
+    Der(Vec<u8>),
+    Pem(Vec<u8>),
+}
+
+impl Roots {
+    fn add_to(&self, store: &mut RootCertStore) -> Result<(), BoxError> {
+        match self {
+            Self::Der(der) => store.add(CertificateDer::from_slice(der))?,
+            Self::Pem(pem) => {
+                // Fails if there is no certificate.
+                CertificateDer::from_pem_slice(pem)?;
+                for certificate in CertificateDer::pem_slice_iter(pem) {
+                    store.add(certificate?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns a configuration with `ring`, else `aws-lc-rs`, else the provider that the process installed. It
+/// trusts the root certificates of the features and those in `given`.
+pub(super) fn config(given: &[Roots]) -> Result<ClientConfig, TlsError> {
     let provider = provider().ok_or(TlsError::NoProvider)?;
     let mut roots = roots();
-    for der in given {
-        let added = roots.add(CertificateDer::from_slice(der));
-        added.map_err(|error| TlsError::RootCertificate(error.into()))?;
+    for root in given {
+        root.add_to(&mut roots).map_err(TlsError::RootCertificate)?;
     }
     if roots.is_empty() {
         return Err(TlsError::NoRoots);
@@ -72,4 +98,32 @@ fn roots() -> RootCertStore {
     #[cfg(feature = "native-roots")]
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     roots
+}
+
+/// Returns the reason of a failed TLS handshake, and whether another one would fail in the same way.
+pub(crate) fn handshake_failure(error: &rustls::Error) -> (String, bool) {
+    use rustls::Error::{AlertReceived, InvalidCertificate};
+
+    let reason = match error {
+        InvalidCertificate(_) => "the server's certificate is not trusted".into(),
+        AlertReceived(AlertDescription::CertificateRequired) => {
+            "the server wants a client certificate".into()
+        }
+        AlertReceived(alert) => format!("the server refused the TLS handshake: {alert:?}"),
+        _ => "the server does not speak TLS, or none that fits".into(),
+    };
+    let is_permanent = !matches!(error, AlertReceived(AlertDescription::InternalError));
+    (reason, is_permanent)
+}
+
+/// Returns the reason if the server refused the TLS handshake by an alert that it sends only then.
+pub(super) fn handshake_refusal(error: &io::Error) -> Option<String> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let rustls::Error::AlertReceived(alert) = error else {
+        return None;
+    };
+    // RFC 8446, section 6: `handshake_failure` to `access_denied` except `illegal_parameter`,
+    // `protocol_version`, `insufficient_security`, `certificate_required` and `no_application_protocol`.
+    matches!(u8::from(*alert), 40..=46 | 48 | 49 | 70 | 71 | 116 | 120)
+        .then(|| handshake_failure(error).0)
 }

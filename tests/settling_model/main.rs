@@ -6,6 +6,7 @@
 
 mod account;
 mod calls;
+mod made_up;
 mod program;
 #[path = "../support"]
 mod support {

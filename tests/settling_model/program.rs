@@ -45,6 +45,8 @@ pub(crate) struct Call {
     pub(crate) timeout: Option<Duration>,
     pub(crate) attempt_timeout: Option<Duration>,
     pub(crate) retrying: Retrying,
+    /// When a wire layer responds to a create by itself, and with which status.
+    pub(crate) made_up: Option<(u16, Pause)>,
     pub(crate) creates: Vec<Exchange>,
     pub(crate) revokes: Vec<Exchange>,
 }
@@ -115,20 +117,27 @@ fn call() -> impl Strategy<Value = Call> {
         option::weighted(0.3, time()),
         option::weighted(0.4, time()),
         retrying,
+        option::weighted(0.2, made_up()),
         vec(create(), 0..4),
         vec(revoke(), 0..7),
     )
         .prop_map(
-            |(leased, life, timeout, attempt_timeout, retrying, creates, revokes)| Call {
+            |(leased, life, timeout, attempt_timeout, retrying, made_up, creates, revokes)| Call {
                 leased,
                 life,
                 timeout,
                 attempt_timeout,
                 retrying,
+                made_up,
                 creates,
                 revokes,
             },
         )
+}
+
+fn made_up() -> impl Strategy<Value = (u16, Pause)> {
+    let statuses = prop_oneof![Just(200), Just(400), Just(408), Just(429), Just(503)];
+    (statuses, pause())
 }
 
 /// From a moment to longer than anything waits.
@@ -171,6 +180,7 @@ fn create() -> impl Strategy<Value = Exchange> {
         2 => option::of(0..15_u64).prop_map(|after| (429, after)),
         2 => prop_oneof![Just(400), Just(401), Just(404), Just(421)].prop_map(|it| (it, None)),
         2 => prop_oneof![Just(500), Just(503), Just(202), Just(302)].prop_map(|it| (it, None)),
+        1 => prop_oneof![Just(408), Just(460), Just(499)].prop_map(|it| (it, None)),
     ];
     let content = prop_oneof![
         8 => Just(Content::Token),
@@ -186,7 +196,8 @@ fn create() -> impl Strategy<Value = Exchange> {
         1 => Just(Effect::Never),
     ];
     exchange(head(statuses), content, effect).prop_map(|mut it| {
-        if matches!(it.head, Head::Status(400..500, _)) {
+        let is_in_doubt = matches!(it.head, Head::Status(408 | 460 | 499, _));
+        if matches!(it.head, Head::Status(400..500, _)) && !is_in_doubt {
             it.effect = Effect::Never;
         }
         it
@@ -197,7 +208,7 @@ fn revoke() -> impl Strategy<Value = Exchange> {
     let statuses = prop_oneof![
         4 => Just((200, None)),
         2 => (0..30_u64).prop_map(|after| (429, Some(after))),
-        3 => Just((503, None)),
+        3 => prop_oneof![Just(503), Just(408)].prop_map(|it| (it, None)),
         1 => Just((404, None)),
     ];
     let effect = prop_oneof![Just(Effect::WhenTaken), Just(Effect::WithBody)];
@@ -213,8 +224,16 @@ fn revoke() -> impl Strategy<Value = Exchange> {
         effect,
         ..Exchange::refusal(400, None)
     };
+    let of_status = |status, effect| Exchange {
+        content: Content::Status(status),
+        effect,
+        ..Exchange::prompt()
+    };
     prop_oneof![
         8 => plain,
+        1 => Just(of_status("accepted", Effect::Never)),
+        1 => Just(of_status("pending", Effect::Never)),
+        1 => Just(of_status("frozen", Effect::WhenTaken)),
         1 => Just(elsewhere("revoked", Effect::WhenTaken)),
         1 => Just(elsewhere("accepted", Effect::Never)),
     ]

@@ -15,9 +15,11 @@ use clerk_actor_tokens::{
     },
 };
 use proptest::sample::Index;
+use tower::layer::layer_fn;
 
 use crate::{
     calls::Slot,
+    made_up::MakesUp,
     program::{Call, Program, Retrying, Step},
     support::{
         peer::{Asked, CallNumber, Exchange, MARKER, Peer, USER},
@@ -173,6 +175,7 @@ impl World {
             may_replay,
             ..Answer::default()
         });
+        let plans = Arc::clone(&self.plans);
         let client = self.client.get_or_insert_with(|| {
             ClientBuilder::over(
                 SecretKey::new(format!("sk_test_{MARKER}")).unwrap(),
@@ -181,6 +184,10 @@ impl World {
             .settle(self.layer.clone())
             .retry(self.retry.clone())
             .max_response_bytes(4096)
+            .wire_layer(layer_fn(move |inner| MakesUp {
+                inner,
+                plans: Arc::clone(&plans),
+            }))
             .build()
             .unwrap()
         });

@@ -182,7 +182,7 @@ async fn refused_connection_does_not_hide_an_earlier_attempt_that_was_sent() {
         }
     });
     let client = Client::builder(key())
-        .base_url(url.parse().unwrap())
+        .base_url(url)
         .attempt_layer(RetryOnce::always())
         .build()
         .unwrap();

@@ -5,7 +5,7 @@ use std::{future::poll_fn, hint::black_box, time::Duration};
 use bytes::Bytes;
 use clerk_actor_tokens::{
     Actor, ActorToken, ActorTokenId, ActorTokenRequest, ClientBuilder, CreateActorToken, Error,
-    SecretKey, Ticket,
+    SecretKey,
     client::{CustomTransport, Layers, Transport},
     layer::{DecodeErrorLayer, JsonLayer, TypedErrorLayer},
 };
@@ -52,7 +52,7 @@ pub(crate) fn token_id() -> ActorTokenId {
 
 pub(crate) fn builder<T: Transport>(transport: T) -> ClientBuilder<Layers, CustomTransport<T>> {
     let key = SecretKey::new(SECRET_KEY).expect("a valid key");
-    ClientBuilder::over(key, transport).base_url(BASE_URL.parse().expect("a valid base URL"))
+    ClientBuilder::over(key, transport).base_url(BASE_URL)
 }
 
 pub(crate) fn floor(operation: Operation) -> Calls {
@@ -120,7 +120,7 @@ where
                 };
                 assert_eq!(result.is_err(), operation == Operation::Refused);
                 if let Ok(token) = &result {
-                    black_box(token.ticket().and_then(Ticket::expose_url));
+                    black_box(token.expose_url());
                 }
                 drop(black_box(result));
             }
@@ -141,7 +141,7 @@ pub(crate) fn boxed(operation: Operation) -> Calls {
                 };
                 assert_eq!(result.is_err(), operation == Operation::Refused);
                 if let Ok(token) = &result {
-                    black_box(token.ticket().and_then(Ticket::expose_url));
+                    black_box(token.expose_url());
                 }
                 drop(black_box(result));
             }

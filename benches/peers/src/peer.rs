@@ -3,7 +3,7 @@
 use std::{fmt, hint::black_box, str::FromStr, sync::Arc, time::Duration};
 
 use clerk_actor_tokens::{
-    Actor, Client, CreateActorToken, RetryConfig, SecretKey, Ticket,
+    Actor, Client, CreateActorToken, RetryConfig, SecretKey,
     layer::SettleLayer,
     transport::{HyperTransport, TransportConfig},
 };
@@ -96,8 +96,8 @@ impl Peer {
             PeerKind::Bare => Inner::Bare(bare::Client::new(&base_url, tls(endpoints)?, protocol)?),
             PeerKind::Ours | PeerKind::OursSwitchedOff => {
                 let mut builder = Client::builder(SecretKey::new(SECRET_KEY)?)
-                    .base_url(base_url.parse()?)
-                    .root_certificate(endpoints.certificate.clone());
+                    .base_url(base_url.as_str())
+                    .root_certificate_der(endpoints.certificate.clone());
                 if kind == PeerKind::OursSwitchedOff {
                     builder = builder
                         .call_timeout(Duration::MAX)
@@ -109,10 +109,10 @@ impl Peer {
             }
             PeerKind::OursOverClient => {
                 let config =
-                    TransportConfig::default().root_certificate(endpoints.certificate.clone());
+                    TransportConfig::default().root_certificate_der(endpoints.certificate.clone());
                 Inner::Ours(
                     Client::builder(SecretKey::new(SECRET_KEY)?)
-                        .base_url(base_url.parse()?)
+                        .base_url(base_url.as_str())
                         .transport(HyperTransport::new(&config)?)
                         .build()?,
                 )
@@ -152,7 +152,7 @@ impl Peer {
                 let create = CreateActorToken::new(USER_ID, Actor::new(ADMIN_ID))
                     .expires_in(Duration::from_secs(LIFE_SECONDS));
                 let token = client.create(create).await?;
-                black_box(token.ticket().and_then(Ticket::expose_url));
+                black_box(token.expose_url());
             }
             Inner::HandWritten(client) => {
                 let token = client.create().await?;

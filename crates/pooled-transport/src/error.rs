@@ -1,8 +1,8 @@
-//! [`Error`], why an exchange failed.
+//! [`Error`], the error of an exchange.
 
 use crate::BoxError;
 
-/// Why an exchange failed. Its source is the error of hyper, of the connector, or of tokio.
+/// The error of an exchange. Its source is an error of hyper, of the connector, or of tokio.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind}")]
 pub struct Error {
@@ -39,13 +39,11 @@ impl Error {
     }
 
     /// Returns whether the connector failed, so that nothing was sent.
-    #[must_use]
     pub fn is_connect(&self) -> bool {
         self.kind == Kind::Connect
     }
 
     /// Returns whether a part of the request may have been sent.
-    #[must_use]
     pub fn may_have_been_sent(&self) -> bool {
         matches!(self.kind, Kind::Exchange | Kind::Body)
     }

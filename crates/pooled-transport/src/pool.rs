@@ -20,7 +20,7 @@ use crate::{
 /// How often idle connections are checked while there are any.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// The connections of all runtimes.
+/// The connections of all runtimes, and how long they may be idle.
 pub(crate) struct Pool<B> {
     idle_timeout: Duration,
     runtimes: Mutex<HashMap<Id, RuntimePool<B>>>,
@@ -29,7 +29,7 @@ pub(crate) struct Pool<B> {
 /// The connections that one runtime drives. They end with it.
 struct RuntimePool<B> {
     hosts: HashMap<Origin, Arc<Host<B>>>,
-    /// The task that drops idle connections. It is finished if its runtime is gone.
+    /// The task that drops idle connections. It ends with its runtime.
     sweeper: JoinHandle<()>,
 }
 

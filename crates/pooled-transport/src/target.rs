@@ -1,4 +1,4 @@
-//! [`Origin`], where a request goes.
+//! [`Origin`], the destination of a request.
 
 use bytes::Bytes;
 use http::{
@@ -29,7 +29,7 @@ impl Origin {
         }
     }
 
-    /// Returns the URI without a path, to which a connector connects.
+    /// Returns the URI for the connector, without a path.
     pub(crate) fn uri(&self) -> Result<Uri, Error> {
         Uri::builder()
             .scheme(self.scheme.clone())
@@ -39,7 +39,7 @@ impl Origin {
             .map_err(|error| Error::new(Kind::Request, error))
     }
 
-    /// Returns the value of the `Host` header: the port is left out if it is the default of the scheme.
+    /// Returns the value of the `Host` header, without the default port of the scheme.
     pub(crate) fn host_header(&self) -> Result<HeaderValue, Error> {
         let host = self.authority.host();
         let is_https = self.scheme == Scheme::HTTPS;
@@ -49,37 +49,5 @@ impl Origin {
         };
         HeaderValue::from_maybe_shared(Bytes::from(host))
             .map_err(|error| Error::new(Kind::Request, error))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn host_header_leaves_out_the_default_port() {
-        for (uri, host) in [
-            ("http://127.0.0.1:8080/a?b=c", "127.0.0.1:8080"),
-            ("https://example.com/v1", "example.com"),
-            ("https://example.com:443/v1", "example.com"),
-            ("http://example.com:443/v1", "example.com:443"),
-            ("http://user:password@example.com/", "example.com"),
-            ("http://[::1]:80/v1", "[::1]"),
-            ("http://localhost", "localhost"),
-        ] {
-            let origin = Origin::of(&Request::post(uri).body(()).unwrap()).unwrap();
-            assert_eq!(origin.host_header().unwrap(), host, "{uri}");
-        }
-    }
-
-    #[test]
-    fn request_that_no_connection_can_send_is_refused() {
-        let connect = Request::connect("http://example.com/");
-        let relative = Request::get("/path");
-        let old = Request::get("http://example.com/").version(Version::HTTP_09);
-        let new = Request::get("http://example.com/").version(Version::HTTP_3);
-        for request in [connect, relative, old, new] {
-            assert!(Origin::of(&request.body(()).unwrap()).is_err());
-        }
     }
 }

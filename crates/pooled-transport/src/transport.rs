@@ -20,32 +20,31 @@ use tower_service::Service;
 use crate::{
     BoxError, ResponseBody,
     error::{Error, Kind},
-    host::{BoxingExecutor, Checkout, Sender},
+    host::{BoxingExecutor, Checkout, Sender, cause},
     pool::Pool,
     target::Origin,
 };
 
-/// A pool of connections that all clones share: for each tokio runtime and each scheme, host and port, one
-/// HTTP/2 connection if the connector negotiated it, else as many HTTP/1.1 connections as there are requests
-/// at the same time.
+/// A service over a pool of connections that all clones share.
 ///
-/// A connection is used again until it was idle for [`Builder::idle_timeout`], and closed within 5 s of
-/// that. A response with status 421 retires its connection. Redirects are not followed, nothing is
-/// decompressed, and a connector that leads through a proxy must do so by a tunnel.
+/// Each tokio runtime has its own connections to a scheme, host and port. It is one HTTP/2 connection if the
+/// connector negotiated it, else one HTTP/1.1 connection for each concurrent request. The runtime that first
+/// polls an exchange drives its connection.
 ///
-/// The runtime on which an exchange was first polled drives its connection. The time to connect is bounded by
-/// the connector only.
+/// A connection that was idle for [`Builder::idle_timeout`] is not used again, and is closed within 5 s. A
+/// response with status 421 retires its connection. Redirects are not followed, and nothing is decompressed.
+/// Only the connector limits the time to connect. It may use a proxy by a tunnel.
 ///
 /// # Errors
 ///
-/// A request that hyper returns unsent, because its pooled connection had ended, goes over another
-/// connection, without a clone. Any other failure is an [`Error`], also outside of a tokio runtime, and if
-/// the runtime ended. A runtime without I/O or timers panics.
+/// hyper returns a request unsent if its pooled connection had ended. It then goes over another connection,
+/// without a clone. Any other failure is an [`Error`], also outside of a tokio runtime, and if the runtime
+/// ended. A runtime without I/O or timers panics.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future of an exchange closes its HTTP/1.1 connection, or resets its HTTP/2 stream. A connect
-/// that it had started goes on in the background, up to a limit, and its connection is added to the pool.
+/// that it started goes on in the background, up to a limit, and its connection is added to the pool.
 pub struct PooledTransport<C, B> {
     inner: Arc<Inner<C, B>>,
 }
@@ -61,7 +60,6 @@ type BeforeSend<B> = fn(&Request<B>) -> Result<(), BoxError>;
 
 impl<C, B: Send + 'static> PooledTransport<C, B> {
     /// Creates a transport with the defaults of [`Builder`].
-    #[must_use]
     pub fn new(connector: C) -> Self {
         Builder::new().build(connector)
     }
@@ -92,39 +90,39 @@ impl<B> Default for Builder<B> {
 }
 
 impl<B: Send + 'static> Builder<B> {
-    /// Begins with the defaults.
+    /// Creates a builder with the defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The longest that an unused connection stays in the pool. Default: 30 s.
+    /// Sets how long an idle connection stays in the pool. Default: 30 s.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.idle_timeout = limit;
         self
     }
 
-    /// How long an HTTP/2 connection with requests in flight may be silent before it is probed by a ping.
-    /// `None`: never. Default: 5 s.
+    /// Sets how long an HTTP/2 connection with requests in flight may be silent before a ping is sent, or `None`
+    /// for no pings. Default: 5 s.
     pub fn http2_keep_alive_interval(mut self, interval: Option<Duration>) -> Self {
         self.http2.keep_alive_interval(interval);
         self
     }
 
-    /// How long the peer may take to reply to that ping. After it the connection is closed, and its requests
+    /// Sets how long the peer may take to reply to that ping. Then the connection is closed, and its requests
     /// fail. Default: 3 s.
     pub fn http2_keep_alive_timeout(mut self, limit: Duration) -> Self {
         self.http2.keep_alive_timeout(limit);
         self
     }
 
-    /// Checks each request directly before it is handed to a connection. If that fails, nothing is sent, and
-    /// the error is the source of the exchange's error. Default: no check.
+    /// Checks each request directly before a connection takes it. If the check fails, nothing is sent, and its
+    /// error is the source of the exchange's error. Default: no check.
     pub fn before_send(mut self, check: fn(&Request<B>) -> Result<(), BoxError>) -> Self {
         self.before_send = Some(check);
         self
     }
 
-    /// Creates the transport. `connector` is called with the scheme and authority of a request's URI.
+    /// Creates the transport. It calls `connector` with the scheme and authority of a request's URI.
     #[must_use]
     pub fn build<C>(self, connector: C) -> PooledTransport<C, B> {
         PooledTransport {
@@ -146,7 +144,7 @@ where
     C::Future: Send + 'static,
     B: Body<Data: Send, Error: Into<BoxError>> + Unpin + Send + 'static,
 {
-    /// Sends the request, again only if nothing of it was sent, and returns the response.
+    /// Sends the request and returns the response. A request that hyper returns unsent is sent again.
     async fn exchange(
         self: Arc<Self>,
         mut request: Request<B>,
@@ -158,7 +156,7 @@ where
             let Checkout {
                 mut sender,
                 number,
-                reused,
+                driver,
             } = host.checkout(connect).await?;
             if let Err(refused) = self.check(&request, &sender) {
                 host.give_back(sender);
@@ -183,10 +181,13 @@ where
                 }
                 Err(failure) => failure,
             };
-            request = match failure.take_message() {
-                Some(unsent) if reused => unsent,
-                Some(_) => return Err(Error::new(Kind::Unsent, failure.into_error())),
-                None => return Err(Error::new(Kind::Exchange, failure.into_error())),
+            let (unsent, error) = (failure.take_message(), failure.into_error());
+            request = match (unsent, driver) {
+                (Some(unsent), None) => unsent,
+                (Some(_), Some(driver)) => {
+                    return Err(Error::new(Kind::Unsent, cause(driver, error).await));
+                }
+                (None, _) => return Err(Error::new(Kind::Exchange, error)),
             };
             host.retire(number);
             if let Some(uri) = uri {
@@ -242,7 +243,7 @@ impl<C, B> fmt::Debug for PooledTransport<C, B> {
     }
 }
 
-/// The exchange of a request for the head of its response.
+/// The future of an exchange, up to the head of its response.
 pub struct ResponseFuture {
     inner: Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Error>> + Send>>,
 }

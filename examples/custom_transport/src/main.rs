@@ -13,7 +13,7 @@ use clerk_actor_tokens::{
     Actor, Body, BoxError, Client, ClientBuilder, CreateActorToken, SecretKey, sandbox::Sandbox,
 };
 use http::{Request, Response, StatusCode};
-use tower::{Service, service_fn};
+use tower::{ServiceBuilder, service_fn};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -25,8 +25,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// A `service_fn` that responds without a network: enough for a unit test.
 async fn canned() -> Result<(), Box<dyn Error>> {
     let transport = service_fn(|request: Request<Body>| async move {
-        // A transport that does not read the body by `http_body` takes the bytes, so that the outcome
-        // of a failure is known. A request that was withdrawn must not be sent.
+        // A transport that does not poll the body takes the bytes, so that the outcome of a failure is
+        // known. A request that was withdrawn must not be sent.
         let bytes = request.into_body().into_bytes()?;
         println!("service_fn sends {} bytes", bytes.len());
         let response = r#"{"id":"act_1","user_id":"user_subject","status":"pending"}"#;
@@ -46,14 +46,11 @@ async fn over_reqwest() -> Result<(), Box<dyn Error>> {
         .connect_timeout(Duration::from_secs(3))
         .no_proxy()
         .build()?;
-    let transport = service_fn(move |request: Request<Body>| {
-        let mut http = http.clone();
-        async move {
-            let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap))?;
-            let response: Response<reqwest::Body> = http.call(request).await?.into();
-            Ok::<_, BoxError>(response)
-        }
-    });
+    let transport = ServiceBuilder::new()
+        .map_response(Response::<reqwest::Body>::from)
+        .map_request(|request: Request<Body>| request.map(reqwest::Body::wrap))
+        .filter(reqwest::Request::try_from)
+        .service(http);
     let client = ClientBuilder::over(sandbox.secret_key(), transport)
         .base_url(server.base_url())
         .build()?;
@@ -61,7 +58,7 @@ async fn over_reqwest() -> Result<(), Box<dyn Error>> {
 
     drop(server);
     let error = client
-        .revoke(&"act_1".parse()?)
+        .revoke("act_1")
         .await
         .expect_err("the server has stopped");
     assert_ne!(error.status(), Some(StatusCode::OK));

@@ -1,10 +1,10 @@
-//! [`Desk`], a support desk over a sandbox, and the [`Scene`]s that it plays.
+//! [`Desk`], a support desk over a sandbox, and the [`Scene`]s that it runs.
 
 use std::time::Duration;
 
 use clerk_actor_tokens::{
     Actor, ActorToken, ActorTokenId, Client, ClientBuilder, ConfigError, CreateActorToken, Error,
-    RetryConfig, Ticket,
+    RetryConfig,
     sandbox::{Fault, Sandbox},
 };
 use tower::util::MapRequestLayer;
@@ -20,18 +20,18 @@ const TOO_LONG: Duration = Duration::from_millis(200);
 pub enum Scene {
     /// A token is minted and its link is read.
     Success,
-    /// The first attempt is told to wait.
+    /// The first attempt meets a rate limit.
     RateLimited,
-    /// A create is given up, mints all the same, and what it minted is revoked.
+    /// A create times out and mints nevertheless. Its token is revoked.
     Timeout,
-    /// The answer to a revoke is lost, and the next attempt finds that it was carried out.
+    /// The response to a revoke is lost, and the next attempt finds the token revoked.
     Convergence,
-    /// Nobody reads the ticket of a token, which is revoked.
+    /// The ticket of a token is dropped unread, and the token is revoked.
     Unread,
-    /// A token that lives for as long as it is needed.
+    /// A lease revokes its token at its end.
     Lease,
-    /// The answer to a create is lost with the id in it: a token may live that nobody can revoke.
-    LostAnswer,
+    /// The response to a create is lost with the id: a token may live that cannot be revoked.
+    LostResponse,
     /// The plan has no impersonations left.
     Refused,
 }
@@ -44,7 +44,7 @@ impl Scene {
         Self::Convergence,
         Self::Unread,
         Self::Lease,
-        Self::LostAnswer,
+        Self::LostResponse,
         Self::Refused,
     ];
 }
@@ -66,7 +66,7 @@ impl Desk {
         Ok(Self { client, sandbox })
     }
 
-    /// Plays a scene in a span of the application's, until nothing of it is left to settle.
+    /// Runs a scene in a span of the application, until everything is settled.
     pub async fn play(&self, scene: Scene) -> Result<(), Error> {
         let span = tracing::info_span!("desk", otel.name = ?scene);
         let result = self.act(scene).instrument(span).await;
@@ -95,10 +95,10 @@ impl Desk {
             Scene::Unread => self.mint().await.map(drop),
             Scene::Lease => {
                 let lease = self.client.lease(create()).await?;
-                let _link = lease.ticket().and_then(Ticket::expose_url);
+                let _link = lease.token().expose_url();
                 lease.revoke().await
             }
-            Scene::LostAnswer => {
+            Scene::LostResponse => {
                 self.sandbox.inject(Fault::DisconnectAfter);
                 self.link().await.map(drop)
             }
@@ -109,10 +109,10 @@ impl Desk {
         self.client.create(create()).await
     }
 
-    /// Mints a token and reads its link, as one who hands it on.
+    /// Mints a token and reads its link.
     async fn link(&self) -> Result<ActorTokenId, Error> {
         let token = self.mint().await?;
-        let _link = token.ticket().and_then(Ticket::expose_url);
+        let _link = token.expose_url();
         Ok(token.id().clone())
     }
 }

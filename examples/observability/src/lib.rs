@@ -1,5 +1,5 @@
-//! A support desk whose calls are seen as OpenTelemetry spans and Prometheus metrics; what `main`
-//! prints, and what the tests check.
+//! A support desk with OpenTelemetry spans and Prometheus metrics. `main` prints them, and the tests check
+//! them.
 
 mod desk;
 mod propagation;

@@ -1,13 +1,12 @@
-//! What operators see: the spans and the metrics of a handful of calls.
+//! The spans and the metrics of eight calls, as operators see them.
 //!
 //! ```text
 //! cargo run -p observability
 //! ```
 //!
-//! The spans go through the OpenTelemetry SDK and are printed as a tree, one line a span: name, time,
-//! status, and what it tells. Behind a `~` stands the span that it is linked to: what is settled in the
-//! background follows from the attempt that was given up. Below it stands what Prometheus would
-//! scrape; `docs/dashboard.json` shows it in Grafana.
+//! The spans go through the OpenTelemetry SDK and are printed as a tree, one line a span: name, time, status
+//! and attributes. The span after a `~` is its link: settling is linked to the attempt that was given up.
+//! Below the tree is the text that Prometheus would scrape; `docs/dashboard.json` shows it in Grafana.
 
 use std::error::Error;
 

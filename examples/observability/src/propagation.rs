@@ -1,5 +1,4 @@
-//! The context of a trace on its way: W3C's `traceparent`, put on every attempt and read where it
-//! arrives.
+//! Propagation of W3C's `traceparent`: it is added to every attempt and read by the server.
 
 use std::task::{Context, Poll};
 
@@ -11,7 +10,7 @@ use tower::Service;
 use tracing::{Instrument, Span, instrument::Instrumented};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// For a wire layer, which runs inside the attempt's span: that is whose context goes out.
+/// Adds the context of the current span. In a wire layer that is the attempt's span.
 pub(crate) fn inject(mut request: Request<Body>) -> Request<Body> {
     let context = Span::current().context();
     let mut headers = Outgoing(request.headers_mut());
@@ -19,8 +18,7 @@ pub(crate) fn inject(mut request: Request<Body>) -> Request<Body> {
     request
 }
 
-/// The far end of the wire. What is served in it has a span of its own, in the trace that the
-/// request says it belongs to.
+/// The server side. Each request has a span, in the trace that its headers name.
 #[derive(Clone)]
 pub(crate) struct Receive<S>(pub(crate) S);
 
@@ -36,7 +34,7 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for Receive<S> {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let remote = TraceContextPropagator::new().extract(&Incoming(request.headers()));
         let span = tracing::info_span!(parent: None, "sandbox", otel.kind = "server");
-        // It fails only where nobody listens for spans.
+        // It fails only without a subscriber for spans.
         let _ = span.set_parent(remote);
         let serving = span.in_scope(|| self.0.call(request));
         serving.instrument(span)

@@ -1,4 +1,4 @@
-//! [`Telemetry`], where spans and metrics go.
+//! [`Telemetry`], the receiver of spans and metrics.
 
 use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
@@ -13,16 +13,16 @@ const BUCKETS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// Where spans and metrics go. An application has an OTLP exporter here, and a port to scrape.
+/// The receiver of spans and metrics. An application has an OTLP exporter here, and a port to scrape.
 pub struct Telemetry {
     exporter: InMemorySpanExporter,
     prometheus: PrometheusHandle,
-    // Spans are exported as long as it lives.
+    // Dropping it ends the export.
     _provider: SdkTracerProvider,
 }
 
 impl Telemetry {
-    /// The telemetry, with the subscriber and the recorder that feed it.
+    /// Returns the telemetry, with the subscriber and the recorder that feed it.
     pub fn new() -> Result<
         (
             Self,
@@ -35,7 +35,7 @@ impl Telemetry {
         let provider = SdkTracerProvider::builder()
             .with_simple_exporter(exporter.clone())
             .build();
-        // Where in the code a span begins, and in which thread, tells nobody anything here.
+        // Locations and threads would only repeat themselves here.
         let layer = tracing_opentelemetry::layer()
             .with_tracer(provider.tracer("observability"))
             .with_location(false)
@@ -44,7 +44,7 @@ impl Telemetry {
             .with_tracked_inactivity(false);
         let subscriber = Registry::default().with(layer);
 
-        // Without buckets the exporter makes quantiles of each process, which nobody can add up.
+        // Without buckets the exporter makes quantiles, which cannot be added up across processes.
         let duration = Matcher::Full("http.client.request.duration".into());
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(duration, &BUCKETS)?
@@ -58,14 +58,14 @@ impl Telemetry {
         Ok((telemetry, subscriber, recorder))
     }
 
-    /// The spans that have ended, in the order in which they began.
+    /// Returns the spans that have ended, in the order in which they began.
     pub fn spans(&self) -> Vec<SpanData> {
         let mut spans = self.exporter.get_finished_spans().unwrap_or_default();
         spans.sort_by_key(|span| span.start_time);
         spans
     }
 
-    /// What Prometheus would scrape.
+    /// Returns the text that Prometheus would scrape.
     pub fn scrape(&self) -> String {
         self.prometheus.render()
     }

@@ -8,8 +8,8 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::SpanData;
 
-/// What a line tells, if its span does; the rest is the same in all of them.
-const TOLD: [&str; 7] = [
+/// The attributes that are printed. The others are the same in all spans.
+const SHOWN: [&str; 7] = [
     "http.response.status_code",
     "error.type",
     "http.request.resend_count",
@@ -19,7 +19,7 @@ const TOLD: [&str; 7] = [
     "clerk.settle.end",
 ];
 
-/// One line a span, indented below its parent. What it is linked to stands behind a `~`.
+/// Formats one line a span, indented below its parent, with its links after a `~`.
 pub fn tree(spans: &[SpanData]) -> String {
     let mut text = String::new();
     let is_root = |span: &&SpanData| spans.iter().all(|it| id(it) != span.parent_span_id);
@@ -51,15 +51,15 @@ fn line(text: &mut String, spans: &[SpanData], span: &SpanData, depth: usize) {
         _ => "",
     };
     let short = short(id(span));
-    // Nothing that is written to a string fails.
+    // Writing to a string does not fail.
     let _ = write!(
         text,
         "{short}  {name:<54} {kind:<6} {milliseconds:>6.1} ms  {status:<5}"
     );
-    for key in TOLD {
-        let told = span.attributes.iter().find(|it| it.key.as_str() == key);
-        if let Some(told) = told {
-            let _ = write!(text, "  {key}={}", told.value);
+    for key in SHOWN {
+        let shown = span.attributes.iter().find(|it| it.key.as_str() == key);
+        if let Some(shown) = shown {
+            let _ = write!(text, "  {key}={}", shown.value);
         }
     }
     for link in span.links.iter() {
@@ -76,7 +76,7 @@ fn id(span: &SpanData) -> SpanId {
     span.span_context.span_id()
 }
 
-/// Enough of an id to tell a handful apart.
+/// Returns the beginning of an id, enough for a few spans.
 fn short(id: SpanId) -> String {
     id.to_string().chars().take(4).collect()
 }

@@ -1,4 +1,4 @@
-//! The dashboard asks for what the exporter tells, and for all of it.
+//! The dashboard queries exactly the metrics that the exporter has.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ fn dashboard() -> Value {
     serde_json::from_str(json).expect("JSON")
 }
 
-/// Every value in `json` under this key, however deep.
+/// Collects every value in `json` under this key, at any depth.
 fn under<'a>(json: &'a Value, key: &str, found: &mut Vec<&'a Value>) {
     match json {
         Value::Object(fields) => {
@@ -38,7 +38,7 @@ fn texts(json: &Value, key: &str) -> Vec<String> {
     texts.map(str::to_owned).collect()
 }
 
-/// What an expression names: metrics, labels, functions. Without what stands in quotes.
+/// Returns the names in an expression outside of quotes: metrics, labels and functions.
 fn words(expression: &str) -> impl Iterator<Item = &str> {
     let outside = expression.split('"').step_by(2);
     outside
@@ -46,27 +46,27 @@ fn words(expression: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-fn metrics_asked_for() -> BTreeSet<String> {
+fn queried_metrics() -> BTreeSet<String> {
     let expressions = texts(&dashboard(), "expr");
     let words = expressions.iter().flat_map(|it| words(it));
     let is_metric = |word: &&str| word.starts_with("clerk_") || word.starts_with("http_client_");
     words.filter(is_metric).map(str::to_owned).collect()
 }
 
-/// What Prometheus gets when all scenes have been played.
+/// Returns the text that Prometheus scrapes after all scenes.
 async fn scrape() -> String {
     let (telemetry, _, recorder) = Telemetry::new().unwrap();
     let _guard = set_default_local_recorder(&recorder);
     describe_metrics();
     let desk = Desk::new(Sandbox::new().quota(7)).unwrap();
     for scene in Scene::ALL {
-        // How it went is what is measured.
+        // The metrics show the result.
         let _ = desk.play(scene).await;
     }
     telemetry.scrape()
 }
 
-/// The name of each sample, and its labels.
+/// Returns the name of each sample, and its labels.
 fn samples(scrape: &str) -> impl Iterator<Item = (&str, &str)> {
     let lines = scrape.lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| {
@@ -76,20 +76,20 @@ fn samples(scrape: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_metric_that_it_asks_for_is_told() {
+async fn every_queried_metric_is_exported() {
     let scrape = scrape().await;
-    let told: BTreeSet<_> = samples(&scrape).map(|(name, _)| name.to_owned()).collect();
-    let asked_for = metrics_asked_for();
-    assert!(!asked_for.is_empty());
+    let exported: BTreeSet<_> = samples(&scrape).map(|(name, _)| name.to_owned()).collect();
+    let queried = queried_metrics();
+    assert!(!queried.is_empty());
     assert!(
-        asked_for.is_subset(&told),
+        queried.is_subset(&exported),
         "{:?}",
-        asked_for.difference(&told)
+        queried.difference(&exported)
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_label_that_it_groups_by_is_told() {
+async fn every_label_of_a_group_is_exported() {
     let scrape = scrape().await;
     for expression in texts(&dashboard(), "expr") {
         let metric = words(&expression)
@@ -98,17 +98,17 @@ async fn every_label_that_it_groups_by_is_told() {
         for part in expression.split(" by (").skip(1) {
             let (labels, _) = part.split_once(')').unwrap();
             for label in labels.split(", ") {
-                let told = samples(&scrape)
+                let exported = samples(&scrape)
                     .filter(|(name, _)| *name == metric)
                     .any(|(_, labels)| labels.contains(&format!("{label}=")));
-                assert!(told, "{label} of {metric}");
+                assert!(exported, "{label} of {metric}");
             }
         }
     }
 }
 
 #[test]
-fn it_shows_every_metric_that_there_is() {
+fn every_described_metric_is_queried() {
     /// The names of all metrics that are described.
     struct Names(std::sync::Mutex<Vec<String>>);
 
@@ -148,7 +148,7 @@ fn it_shows_every_metric_that_there_is() {
     with_local_recorder(&names, describe_metrics);
     let described = names.0.into_inner().unwrap();
     assert!(!described.is_empty());
-    let shown = metrics_asked_for();
+    let shown = queried_metrics();
     for name in described {
         let of_histogram = format!("{name}_bucket");
         assert!(
@@ -159,7 +159,7 @@ fn it_shows_every_metric_that_there_is() {
 }
 
 #[test]
-fn every_panel_asks_the_data_source_that_is_chosen() {
+fn every_panel_queries_the_chosen_data_source() {
     let dashboard = dashboard();
     assert_eq!(dashboard["templating"]["list"][0]["name"], "datasource");
     assert_eq!(dashboard["templating"]["list"][0]["query"], "prometheus");

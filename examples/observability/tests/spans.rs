@@ -14,7 +14,7 @@ use opentelemetry_sdk::trace::SpanData;
 const CREATE: &str = "POST /actor_tokens";
 const REVOKE: &str = "POST /actor_tokens/{actor_token_id}/revoke";
 const ERROR: Status = Status::Error {
-    // The conventions: none, where other attributes tell the reason.
+    // The conventions want none if other attributes have the reason.
     description: std::borrow::Cow::Borrowed(""),
 };
 
@@ -63,7 +63,7 @@ fn assert_child(child: &SpanData, parent: &SpanData) {
     );
 }
 
-/// Checks all attributes but the ids, which are others each time, and that each stands there once.
+/// Checks all attributes but the random ids, and that each occurs once.
 #[track_caller]
 fn assert_attributes(span: &SpanData, wanted: &[(&str, Value)]) {
     let told: BTreeMap<_, _> = span
@@ -89,7 +89,7 @@ fn number(key: &'static str, value: i64) -> (&'static str, Value) {
     (key, value.into())
 }
 
-/// The attributes of an attempt that are known when it begins, and `more`.
+/// Returns the attributes that an attempt begins with, and `more`.
 fn attempt(template: &'static str, more: &[(&'static str, Value)]) -> Vec<(&'static str, Value)> {
     let mut attributes = vec![
         text("http.request.method", "POST"),
@@ -110,7 +110,7 @@ fn revoke(more: &[(&'static str, Value)]) -> Vec<(&'static str, Value)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_success_is_a_call_with_one_attempt() {
+async fn success_is_a_call_with_one_attempt() {
     let (played, result) = played(Scene::Success).await;
     result.unwrap();
 
@@ -147,7 +147,7 @@ async fn a_success_is_a_call_with_one_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_limit_that_is_retried_is_two_attempts() {
+async fn retried_rate_limit_is_a_call_with_two_attempts() {
     let (played, result) = played(Scene::RateLimited).await;
     result.unwrap();
 
@@ -193,7 +193,7 @@ async fn a_rate_limit_that_is_retried_is_two_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_has_no_status_code() {
+async fn timeout_has_no_status_code() {
     let (played, result) = played(Scene::Timeout).await;
     assert!(result.unwrap_err().is_timeout());
 
@@ -225,7 +225,7 @@ async fn a_timeout_has_no_status_code() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_tells_status_and_code() {
+async fn refusal_has_status_and_code() {
     let (played, result) = played(Scene::Refused).await;
     result.unwrap_err();
 
@@ -259,7 +259,7 @@ async fn a_refusal_tells_status_and_code() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_orphan_is_settled_in_a_trace_of_its_own_that_links_to_the_attempt() {
+async fn lost_create_is_settled_in_a_new_trace_that_links_to_the_attempt() {
     let (played, _) = played(Scene::Timeout).await;
 
     let [lost] = played.named(CREATE);
@@ -293,7 +293,7 @@ async fn an_orphan_is_settled_in_a_trace_of_its_own_that_links_to_the_attempt() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unread_ticket_is_settled_with_a_link_to_where_it_was_dropped() {
+async fn unread_ticket_is_settled_with_a_link_to_the_span_that_dropped_it() {
     let (played, result) = played(Scene::Unread).await;
     result.unwrap();
 
@@ -307,7 +307,7 @@ async fn an_unread_ticket_is_settled_with_a_link_to_where_it_was_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoke_that_converges_succeeds_by_an_attempt_that_was_refused() {
+async fn revoke_after_a_lost_response_succeeds_by_a_refused_attempt() {
     let (played, result) = played(Scene::Convergence).await;
     result.unwrap();
 
@@ -337,7 +337,7 @@ async fn a_revoke_that_converges_succeeds_by_an_attempt_that_was_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_attempt_arrives_with_a_traceparent_of_its_own() {
+async fn every_attempt_has_its_own_traceparent() {
     for scene in Scene::ALL {
         let (played, _) = played(scene).await;
         let is_attempt = |span: &&SpanData| span.span_kind == SpanKind::Client;
@@ -359,7 +359,7 @@ async fn every_attempt_arrives_with_a_traceparent_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_span_keeps_to_the_conventions_and_tells_no_secret() {
+async fn every_span_follows_the_conventions_and_has_no_secret() {
     for scene in Scene::ALL {
         let (played, _) = played(scene).await;
         for span in &played.0 {
@@ -385,7 +385,7 @@ async fn every_span_keeps_to_the_conventions_and_tells_no_secret() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_tree_has_a_line_for_each_span() {
+async fn tree_has_one_line_for_each_span() {
     for scene in Scene::ALL {
         let (played, _) = played(scene).await;
         let tree = tree(&played.0);

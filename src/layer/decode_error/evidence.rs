@@ -1,6 +1,6 @@
-//! What the error of an attempt proves about its request.
+//! The outcome that the error of an attempt proves.
 
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, io, iter};
 
 use tokio::runtime::TryCurrentError;
 
@@ -8,10 +8,11 @@ use crate::{
     BoxError, Error, ErrorKind, OperationKind, Outcome,
     layer::{collect_body::CollectBodyError, refusal::NO_RUNTIME, timeout::TimedOut},
     response_head::trace_id,
+    text::presentable,
 };
 
-/// Types the error of an attempt that failed without a response. `sent` is the operation if the body
-/// was taken; if it was not, the request was not sent.
+/// Types the error of an attempt without a response. `sent` is the operation if the body was taken. If it was
+/// not, the request was not sent.
 pub(super) fn classify(error: BoxError, sent: Option<OperationKind>) -> Error {
     match error.downcast::<Error>() {
         Ok(typed) => {
@@ -20,11 +21,13 @@ pub(super) fn classify(error: BoxError, sent: Option<OperationKind>) -> Error {
         }
         Err(error) => {
             let typed = describe(&*error, sent);
-            // The typed error says the same.
             if error.is::<TimedOut>() {
+                // The typed error says the same.
                 typed
-            } else {
+            } else if typed.kind() == ErrorKind::Foreign {
                 typed.with_source(error)
+            } else {
+                typed.with_source(Sources::of(&*error))
             }
         }
     }
@@ -56,7 +59,9 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationK
             .with_detail(time.to_string());
     }
     let facts = ErrorFacts::of(error);
-    let kind = if facts.runtime {
+    let kind = if facts.refused_handshake {
+        ErrorKind::Connect
+    } else if facts.runtime {
         ErrorKind::Runtime
     } else if facts.timed_out {
         ErrorKind::Timeout
@@ -67,7 +72,9 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationK
     } else {
         ErrorKind::Foreign
     };
-    let outcome = if facts.connect || facts.never_written {
+    let outcome = if facts.refused_handshake {
+        Outcome::NotSent
+    } else if facts.connect || facts.never_written {
         match sent {
             // The error is about another exchange than the one that took the body.
             Some(OperationKind::Create) => outcome,
@@ -88,7 +95,7 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationK
 /// The facts in the chain of an error's sources. Unknown types add none.
 #[derive(Default)]
 struct ErrorFacts {
-    /// The call is outside of a tokio runtime.
+    /// There is no tokio runtime.
     runtime: bool,
     /// The connect phase failed.
     connect: bool,
@@ -96,32 +103,65 @@ struct ErrorFacts {
     timed_out: bool,
     /// Another attempt would fail in the same way.
     permanent: bool,
-    /// hyper returned the request before it wrote any of it.
+    /// The transport wrote nothing of the request.
     never_written: bool,
     /// The peer refused the HTTP/2 stream without processing it.
     refused_by_peer: bool,
     /// A connection failed.
     exchange: bool,
+    /// The server refused the TLS handshake after the request was written, and did not read it.
+    refused_handshake: bool,
     /// The cause, for people who configure a client.
     cause: Option<String>,
+}
+
+/// Returns the error and its sources.
+fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    iter::successors(Some(error), |&error| {
+        // `io::Error::source` skips the error that it wraps.
+        let io = error.downcast_ref::<io::Error>();
+        let wrapped = io.and_then(io::Error::get_ref);
+        wrapped.map(|error| error as _).or_else(|| error.source())
+    })
+}
+
+/// The text of a transport's error and its sources, at most 16. A peer can choose parts of it, so it is cleaned.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Sources(String);
+
+impl Sources {
+    fn of(error: &(dyn StdError + 'static)) -> Self {
+        let mut texts: Vec<_> = chain(error).take(16).map(text).collect();
+        // `io::Error` has the text of the error that it wraps.
+        texts.dedup();
+        Self(texts.join(": "))
+    }
+}
+
+/// Returns the text of one error without its sources. A GOAWAY may hold any data, so only its reason is kept.
+fn text(error: &(dyn StdError + 'static)) -> String {
+    #[cfg(feature = "transport")]
+    if let Some(error) = error.downcast_ref::<h2::Error>() {
+        if let (true, Some(reason)) = (error.is_go_away(), error.reason()) {
+            return format!("GOAWAY: {reason}");
+        }
+    }
+    presentable(error.to_string())
 }
 
 impl ErrorFacts {
     fn of(error: &(dyn StdError + 'static)) -> Self {
         let mut facts = Self::default();
-        let mut next = Some(error);
-        while let Some(error) = next {
+        for error in chain(error) {
             facts.exchange |= error.is::<io::Error>();
             if error.is::<TryCurrentError>() {
                 (facts.runtime, facts.permanent) = (true, true);
                 facts.cause.get_or_insert_with(|| NO_RUNTIME.into());
             }
             facts.note(error);
-            // `io::Error::source` skips the error that it wraps.
-            let wrapped = error
-                .downcast_ref::<io::Error>()
-                .and_then(io::Error::get_ref);
-            next = wrapped.map(|error| error as _).or_else(|| error.source());
         }
         facts
     }
@@ -135,6 +175,7 @@ impl ErrorFacts {
         if let Some(error) = error.downcast_ref::<crate::transport::pool::PoolError>() {
             self.exchange = true;
             self.connect |= error.is_connect();
+            self.never_written |= !error.may_have_been_sent();
         }
         if self.connect {
             self.note_connecting(error);
@@ -142,6 +183,11 @@ impl ErrorFacts {
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
             self.exchange = true;
             self.never_written |= error.is_canceled();
+            // Only the transports of this crate do so, if the server refuses the TLS handshake.
+            if let Some(refusal) = error.source().filter(|source| is_refused(*source)) {
+                (self.refused_handshake, self.permanent) = (true, true);
+                self.cause = Some(text(refusal));
+            }
             if error.is_timeout() {
                 self.timed_out = true;
                 self.cause
@@ -157,26 +203,17 @@ impl ErrorFacts {
 
     #[cfg(feature = "transport")]
     fn note_connecting(&mut self, error: &(dyn StdError + 'static)) {
-        use crate::transport::ConnectTimedOut;
+        use crate::transport::{ConnectError, handshake_failure};
 
-        // The errors behind this one are the proxy's, not the server's.
-        #[cfg(feature = "proxy")]
-        if let Some(failure) = error.downcast_ref::<crate::transport::NoTunnel>() {
+        let cause = if let Some(failure) = error.downcast_ref::<ConnectError>() {
+            self.timed_out |= matches!(failure, ConnectError::TimedOut(_));
             self.permanent |= failure.is_permanent();
-            self.cause.get_or_insert_with(|| failure.to_string());
-            return;
-        }
-        let cause = if let Some(time) = error.downcast_ref::<ConnectTimedOut>() {
-            self.timed_out = true;
-            time.to_string()
+            failure.to_string()
         } else if let Some(error) = error.downcast_ref::<rustls::Error>() {
-            // A TLS error is permanent; a connection that broke is an I/O error.
-            self.permanent = true;
-            match error {
-                rustls::Error::InvalidCertificate(_) => "the server's certificate is not trusted",
-                _ => "the server does not speak TLS, or none that fits",
-            }
-            .into()
+            // A connection that broke is an I/O error.
+            let (reason, is_permanent) = handshake_failure(error);
+            self.permanent |= is_permanent;
+            reason
         } else if error.to_string() == "dns error" {
             "the host name could not be resolved".into()
         } else if is_refused(error) {

@@ -40,7 +40,8 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
 //! let mut service = ServiceBuilder::new().layer(DecodeErrorLayer::new()).service_fn(
-//!     |_: Request<Body>| async {
+//!     |request: Request<Body>| async {
+//!         let _sent = request.into_body().into_bytes()?;
 //!         let body = TokenResponse::new(r#"{"errors":[{"code":"clerk_key_invalid"}]}"#);
 //!         Ok::<_, BoxError>(Response::builder().status(401).body(body)?)
 //!     },
@@ -81,7 +82,6 @@ pub struct DecodeErrorLayer(());
 
 impl DecodeErrorLayer {
     /// Makes the layer; it has no configuration.
-    #[must_use]
     pub fn new() -> Self {
         Self(())
     }

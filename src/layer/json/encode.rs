@@ -3,17 +3,13 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, Method, Request,
-    header::{AUTHORIZATION, CONTENT_LENGTH},
-    uri::PathAndQuery,
-};
+use http::{HeaderMap, Method, Request, uri::PathAndQuery};
 
 use super::Expected;
 use crate::{
     ActorTokenRequest, CreateActorToken, Error, InvalidRequest, Operation, Payload,
     body::PayloadParts,
-    layer::refusal::{is_framing, refused},
+    layer::refusal::{is_reserved, refused},
 };
 
 /// The path of a create under the base URL.
@@ -81,10 +77,7 @@ pub(super) fn encode(
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), Error> {
-    // The stack sets the key and the length.
-    let is_reserved =
-        |name: &&HeaderName| [AUTHORIZATION, CONTENT_LENGTH].contains(name) || is_framing(name);
-    match headers.keys().find(is_reserved).cloned() {
+    match headers.keys().find(|name| is_reserved(name)).cloned() {
         Some(name) => Err(InvalidRequest::ReservedHeader { name }.into()),
         None => Ok(()),
     }

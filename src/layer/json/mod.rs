@@ -65,7 +65,6 @@ pub struct JsonLayer {
 
 impl JsonLayer {
     /// Makes the layer; it has no configuration.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }

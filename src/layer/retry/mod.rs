@@ -88,7 +88,6 @@ pub struct RetryLayer {
 
 impl RetryLayer {
     /// Retries as `config` says, unless the request says otherwise.
-    #[must_use]
     pub fn new(config: RetryConfig) -> Self {
         Self::with_classifier(config, None)
     }

@@ -18,31 +18,26 @@ pub struct SettleEvent {
 
 impl SettleEvent {
     /// Returns how it ended.
-    #[must_use]
     pub fn end(&self) -> SettleEnd {
         self.end
     }
 
     /// Returns the id of the token, if it is known.
-    #[must_use]
     pub fn actor_token_id(&self) -> Option<&ActorTokenId> {
         self.actor_token_id.as_ref()
     }
 
     /// Returns the time until which the token can be used; `None` if it was revoked or used.
-    #[must_use]
     pub fn exposed_until(&self) -> Option<SystemTime> {
         self.exposed_until
     }
 
     /// Returns the error of the last revoke, if one failed.
-    #[must_use]
     pub fn error(&self) -> Option<&Error> {
         self.error.as_deref()
     }
 
     /// Returns the extensions of the create.
-    #[must_use]
     pub fn extensions(&self) -> &Extensions {
         &self.extensions
     }
@@ -66,7 +61,6 @@ pub struct SettleCounts {
 
 impl SettleCounts {
     /// Returns the sum.
-    #[must_use]
     pub fn total(&self) -> u64 {
         self.revoked + self.accepted + self.not_revoked + self.unknown + self.foreign
     }
@@ -92,27 +86,23 @@ pub struct DrainReport {
 
 impl DrainReport {
     /// Returns how many tokens ended in which way since the client was built.
-    #[must_use]
     pub fn counts(&self) -> SettleCounts {
         self.counts
     }
 
     /// Returns how many lost creates and their revokes were given up at the limit of the drain. Those that
     /// may have left a token are reported and [counted](Self::counts) as soon as their runtime runs or ends.
-    #[must_use]
     pub fn cut_short(&self) -> usize {
         self.cut_short
     }
 
     /// Returns how many creates of waiting callers are in flight. A call between two attempts is not
     /// counted.
-    #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
 
     /// Returns whether everything was settled and nothing is in flight.
-    #[must_use]
     pub fn is_complete(&self) -> bool {
         self.cut_short == 0 && self.in_flight == 0
     }

@@ -108,9 +108,9 @@ impl Drop for ResponseFuture {
         };
         // A future that panicked is not polled again.
         if self.polling {
-            if !exchange.attempt.withdraw() {
-                exchange.attempt.end(Outcome::Unknown);
-            }
+            let head = exchange.attempt.head();
+            let status = head.map_or(StatusCode::OK, |head| head.status);
+            exchange.attempt.end_with(status);
             return;
         }
         if exchange.guard.as_ref().is_some_and(|it| it.is_pending()) {

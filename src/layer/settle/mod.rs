@@ -114,7 +114,6 @@ impl Default for SettleLayer {
 
 impl SettleLayer {
     /// Settles creates: at most 1024 in flight at once, lost ones followed for 30 s.
-    #[must_use]
     pub fn new() -> Self {
         Self {
             config: Config::default(),
@@ -124,7 +123,6 @@ impl SettleLayer {
 
     /// Makes a layer that settles nothing: a token that is minted and lost stays live until it expires,
     /// unreported.
-    #[must_use]
     pub fn disabled() -> Self {
         let mut layer = Self::new();
         layer.config.enabled = false;
@@ -185,7 +183,6 @@ impl SettleLayer {
     }
 
     /// Returns how many tokens met which end so far.
-    #[must_use]
     pub fn counts(&self) -> SettleCounts {
         self.shared.counts()
     }

@@ -56,51 +56,43 @@ impl<'a> SpanContext<'a> {
     }
 
     /// Returns the operation.
-    #[must_use]
     pub fn kind(&self) -> OperationKind {
         self.kind
     }
 
     /// Returns the value of `otel.name`: `actor_tokens.create` or `actor_tokens.revoke` for a call, the
     /// method and [`url_template`](Self::url_template) for an attempt.
-    #[must_use]
     pub fn span_name(&self) -> &'static str {
         self.span_name
     }
 
     /// Returns `/actor_tokens` or `/actor_tokens/{actor_token_id}/revoke`.
-    #[must_use]
     pub fn url_template(&self) -> &'static str {
         telemetry::names(self.kind).url_template
     }
 
     /// Returns the number of earlier attempts. `None` for the first attempt and for a call.
-    #[must_use]
     pub fn resend_count(&self) -> Option<u32> {
         self.resend_count
     }
 
     /// Returns the host of the API, without brackets. `None` for a call, and for a server that the
     /// [`TraceLayer`] does not know.
-    #[must_use]
     pub fn server_address(&self) -> Option<&'a str> {
         self.server.map(|(host, _)| host)
     }
 
     /// Returns the port of the API, as for [`server_address`](Self::server_address).
-    #[must_use]
     pub fn server_port(&self) -> Option<u16> {
         self.server.map(|(_, port)| port)
     }
 
     /// Returns the id of the token to revoke.
-    #[must_use]
     pub fn actor_token_id(&self) -> Option<&'a str> {
         self.actor_token_id
     }
 
     /// Returns the extensions of the request.
-    #[must_use]
     pub fn extensions(&self) -> &'a Extensions {
         self.extensions
     }

@@ -99,13 +99,11 @@ pub struct TraceLayer {
 
 impl TraceLayer {
     /// Creates spans at level INFO.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Creates no spans.
-    #[must_use]
     pub fn disabled() -> Self {
         Self {
             make_span: MakeSpan::None,

@@ -14,6 +14,7 @@ use super::{
     run::Run,
     script::{Op, Seen},
     settling::{CALL, Log, Split},
+    wire::MakeUp,
 };
 use crate::search::MARKER;
 
@@ -29,6 +30,8 @@ pub(crate) struct Caller {
     pub(crate) id: String,
     /// What a layer of the caller's own makes of the headers of every attempt.
     pub(crate) layer: fn(&mut HeaderMap),
+    /// When a wire layer of the caller responds by itself.
+    pub(crate) make_up: MakeUp,
 }
 
 impl Default for Caller {
@@ -41,6 +44,7 @@ impl Default for Caller {
             retry: RetryConfig::default(),
             id: "act_1".into(),
             layer: |_| (),
+            make_up: MakeUp::Never,
         }
     }
 }
@@ -54,7 +58,7 @@ impl Caller {
         let layer = self.layer;
         let log = Arc::clone(transport.log());
         ClientBuilder::over((self.key)(), transport)
-            .base_url(self.base_url.parse().unwrap())
+            .base_url(self.base_url.as_str())
             .call_timeout(self.call_timeout)
             .attempt_timeout(self.attempt_timeout)
             .retry(self.retry.clone())
@@ -63,6 +67,7 @@ impl Caller {
                 layer(request.headers_mut());
                 request
             }))
+            .wire_layer(self.make_up.layer())
             .build()
             .unwrap()
     }

@@ -12,3 +12,4 @@ pub(crate) mod script;
 pub(crate) mod settling;
 pub(crate) mod silence;
 pub(crate) mod sockets;
+pub(crate) mod wire;

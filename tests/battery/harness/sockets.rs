@@ -115,7 +115,7 @@ impl SocketRow {
         let address = listener.local_addr().map_err(|e| e.to_string())?;
         let authority = Authority::new();
         let config = TransportConfig::default()
-            .root_certificate(authority.root.der().to_vec())
+            .root_certificate_der(authority.root.der().to_vec())
             .connect_timeout(CONNECT);
         let split = match self.over {
             Over::Client => HyperTransport::new(&config).map(|it| Split::new(op, it)),

@@ -16,6 +16,7 @@ mod request;
 mod request_http2;
 mod response_body;
 mod response_head;
+mod wire_layers;
 
 use crate::harness::{over::Over, row::Row};
 
@@ -35,7 +36,7 @@ pub(crate) fn all() -> Vec<Runnable> {
 
 /// Everything that is about a connection, over one transport.
 fn over_one(over: Over) -> Vec<Runnable> {
-    let sections: [(&'static str, Vec<Row>); 8] = [
+    let sections: [(&'static str, Vec<Row>); 9] = [
         ("Request on the wire", request::rows()),
         ("Request on the wire, HTTP/2", request_http2::rows()),
         ("Response head", response_head::rows()),
@@ -44,6 +45,7 @@ fn over_one(over: Over) -> Vec<Runnable> {
         ("Response body, HTTP/2", body_http2::rows()),
         ("Rate limits and time", rate_limits::rows()),
         ("What callers pass", calls::rows()),
+        ("Wire layers", wire_layers::rows()),
     ];
     let mut all = connecting::rows(over);
     for (section, rows) in sections {

@@ -50,10 +50,11 @@ pub(crate) struct Revoke {
 }
 
 impl Create {
-    /// Returns whether the response says that nothing was minted.
+    /// Returns whether the response says that nothing was minted. Proxies send three of the statuses after
+    /// they have forwarded the request.
     pub(crate) fn is_refused(&self) -> bool {
         self.status
-            .is_some_and(|status| (400..500).contains(&status))
+            .is_some_and(|status| matches!(status, 400..500) && !matches!(status, 408 | 460 | 499))
     }
 
     /// Returns whether nothing was minted, so that another create may be sent.

@@ -110,7 +110,7 @@ impl Pause {
         Self { polls: 0, time }
     }
 
-    pub(super) async fn wait(self) {
+    pub(crate) async fn wait(self) {
         for _ in 0..self.polls {
             tokio::task::yield_now().await;
         }

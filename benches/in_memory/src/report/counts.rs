@@ -1,7 +1,7 @@
 //! Counts instructions and allocations, which are repeatable.
 
 use std::{
-    env, io,
+    io,
     process::{Command, Stdio},
 };
 
@@ -64,10 +64,9 @@ fn instructions_of(case: &Case) -> Result<u64, Error> {
 }
 
 fn run_under_callgrind(case: &Case, calls: u64) -> Result<u64, Error> {
-    let program = env::current_exe()?.with_file_name("call");
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(program)
+        .arg(env!("CARGO_BIN_EXE_call"))
         .args([case.name, &calls.to_string()])
         .stdin(Stdio::null())
         .output()

@@ -1,4 +1,4 @@
-//! What a cancelled request leaves behind.
+//! The connections of cancelled requests.
 
 use std::pin::pin;
 

@@ -1,9 +1,11 @@
-//! What fails, and what of the request was sent then.
+//! Failures, and whether the request was sent.
 
 use std::{
     error::Error as _,
     io,
+    pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -12,7 +14,7 @@ use http::{Request, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use pooled_transport::{Builder, PooledTransport, ResponseBody};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tower::{Service, ServiceExt};
 
 use crate::world::{
@@ -46,6 +48,62 @@ async fn peer_that_closes_at_once_fails_the_request_before_it_is_sent() {
     }
 }
 
+/// The client's end of a connection that fails when it is read for the n-th time.
+struct Failing(usize);
+
+impl AsyncRead for Failing {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.0 -= 1;
+        cx.waker().wake_by_ref();
+        match self.0 {
+            0 => Poll::Ready(Err(io::Error::other("the cause"))),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncWrite for Failing {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn cause_of_a_failed_new_connection_is_in_the_error_at_any_time() {
+    for http2 in [false, true] {
+        let mut kinds = Vec::new();
+        for reads in 1..200 {
+            let transport = PooledTransport::new(connector(move || {
+                ready(Ok(Stream::new(Failing(reads), http2)))
+            }));
+            let error = try_exchange(&transport, URI).await.unwrap_err();
+            let mut sources = std::iter::successors(error.source(), |error| (*error).source());
+            let is_named = sources.any(|source| source.to_string() == "the cause");
+            assert!(is_named, "HTTP/2: {http2}, {reads}: {error:?}");
+            kinds.push(error.to_string());
+        }
+        for kind in ["before the request was sent", "before the response arrived"] {
+            assert!(kinds.iter().any(|it| it.ends_with(kind)), "{kinds:?}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn request_whose_body_fails_is_not_sent_by_http1() {
     let (client, mut server) = tokio::io::duplex(1 << 16);
@@ -68,7 +126,7 @@ async fn request_whose_body_fails_does_not_reach_the_service() {
         let failed = transport.clone().oneshot(failing_request()).await;
         let error = failed.unwrap_err();
         let mut sources = std::iter::successors(error.source(), |error| (*error).source());
-        // Over HTTP/2 hyper resets the stream and reports only that.
+        // Over HTTP/2 hyper reports only that it reset the stream.
         let is_named = sources.any(|source| source.to_string() == "withdrawn");
         assert_eq!(is_named, !world.http2, "{error:?}");
         settle().await;
@@ -97,6 +155,21 @@ async fn check_before_sending_refuses_the_request_and_keeps_the_connection() {
         exchange(&transport, URI).await;
         assert_eq!((world.connected(), world.requests().len()), (1, 2));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_that_no_connection_can_send_is_refused() {
+    let world = World::http1();
+    let connect = Request::connect("http://example.com/");
+    let relative = Request::get("/path");
+    let old = Request::get(URI).version(Version::HTTP_09);
+    let new = Request::get(URI).version(Version::HTTP_3);
+    for head in [connect, relative, old, new] {
+        let request = head.body(request(URI).into_body()).unwrap();
+        let error = world.transport().oneshot(request).await.unwrap_err();
+        assert!(!error.may_have_been_sent());
+    }
+    assert_eq!(world.connected(), 0);
 }
 
 #[tokio::test(start_paused = true)]

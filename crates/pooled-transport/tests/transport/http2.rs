@@ -1,4 +1,4 @@
-//! The one connection that all HTTP/2 requests share.
+//! The connection that all HTTP/2 requests share.
 
 use std::{pin::pin, time::Duration};
 
@@ -14,8 +14,7 @@ const HEAD: &str = "http://127.0.0.1/head";
 
 #[tokio::test(start_paused = true)]
 async fn burst_of_first_requests_ends_with_one_connection() {
-    // Before the first connection is made it is unknown that it can be shared. Connects that did not end by
-    // then are dropped.
+    // Until a connection is made it is unknown that it can be shared. Then the other connects are dropped.
     for (at_once, most) in [(100, 100), (1, 1)] {
         let world = World::http2();
         let transport = world.transport();

@@ -1,4 +1,4 @@
-//! What the transport promises, over servers in the same process.
+//! The promises of the transport, over servers in the same process.
 
 mod cancel;
 mod errors;

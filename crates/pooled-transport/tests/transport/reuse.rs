@@ -1,4 +1,4 @@
-//! When a connection is used again, and when it is closed.
+//! The reuse and the end of connections.
 
 use std::{pin::pin, time::Duration};
 
@@ -11,7 +11,7 @@ use tower::Service;
 use crate::world::{Signal, URI, World, exchange, request, settle, try_exchange};
 
 pub(crate) const IDLE: Duration = Duration::from_secs(30);
-/// How late an idle connection may be closed.
+/// The longest delay until an idle connection is closed.
 const SWEEP: Duration = Duration::from_secs(5);
 
 pub(crate) async fn after(time: Duration) {
@@ -35,7 +35,7 @@ async fn connection_is_used_again_until_it_was_idle_for_too_long() {
         assert_eq!(metrics.num_alive_tasks(), 0, "HTTP/2: {}", world.http2);
         exchange(&transport, URI).await;
         assert_eq!((world.connected(), world.open()), (2, 1));
-        // The clock jumps, so that no other task runs in between.
+        // `advance` lets no other task run in between.
         tokio::time::advance(IDLE).await;
         exchange(&transport, URI).await;
         assert_eq!(world.connected(), 3, "HTTP/2: {}", world.http2);
@@ -131,7 +131,7 @@ async fn waiting_request_takes_a_connection_that_becomes_idle() {
     response.into_body().collect().await.unwrap();
     waiting.await;
     assert_eq!(world.connected(), 1);
-    // The connect that it had started goes on for others.
+    // The connect that it started goes on in the background.
     permits.add_permits(1);
     settle().await;
     assert_eq!((world.connected(), world.open()), (2, 2));
@@ -174,6 +174,23 @@ async fn request_target_fits_the_version() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn host_header_leaves_out_the_default_port() {
+    for (uri, host) in [
+        ("http://127.0.0.1:8080/a?b=c", "127.0.0.1:8080"),
+        ("https://example.com/v1", "example.com"),
+        ("https://example.com:443/v1", "example.com"),
+        ("http://example.com:443/v1", "example.com:443"),
+        ("http://user:password@example.com/", "example.com"),
+        ("http://[::1]:80/v1", "[::1]"),
+        ("http://localhost", "localhost"),
+    ] {
+        let world = World::http1();
+        exchange(&world.transport(), uri).await;
+        assert_eq!(world.requests()[0].1[HOST], host, "{uri}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn response_with_status_421_retires_its_connection() {
     for world in World::both() {
         let transport = world.transport();
@@ -205,7 +222,7 @@ async fn threads_can_share_a_transport() {
             task.unwrap();
         }
         assert_eq!(world.requests().len(), 16 * 200);
-        // A connection that was made for a request which took another one is kept.
+        // A connection is kept if its request took another one.
         assert!(world.http2 || world.open() == world.connected());
     }
 }

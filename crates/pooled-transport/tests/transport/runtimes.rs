@@ -1,4 +1,4 @@
-//! Several runtimes, none, and one that does not run in between.
+//! A transport on several runtimes, outside of one, and on one that runs only at times.
 
 use std::{
     pin::pin,
@@ -108,14 +108,14 @@ fn request_that_is_polled_outside_of_its_runtime_does_not_panic() {
         response.into_body().collect().await.unwrap();
         settle().await;
     });
-    // It takes the idle connection, and drops the connect that it had started.
+    // The request takes the idle connection, and drops the connect that it started.
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(waiting.as_mut().poll(cx).is_pending());
     runtime.block_on(async { assert!(waiting.await.is_ok()) });
     assert_eq!(world.connected(), 1);
 }
 
-/// A runtime that runs by itself.
+/// A runtime with its own thread.
 fn running() -> Runtime {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(1).enable_all().build().unwrap()

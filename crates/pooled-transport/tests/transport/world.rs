@@ -1,4 +1,4 @@
-//! Servers in the same process: a connection is a pipe, or a socket for a server on another runtime.
+//! Servers in the same process, over pipes, or over sockets if they run on another runtime.
 
 use std::{
     convert::Infallible,
@@ -43,7 +43,7 @@ pub(crate) type Connector = BoxCloneSyncService<Uri, TokioIo<Stream>, io::Error>
 pub(crate) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
 pub(crate) type Transport = PooledTransport<Connector, RequestBody>;
 
-/// All servers, and what they saw.
+/// All servers, and a record of their connections and requests.
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) http2: bool,
@@ -55,12 +55,12 @@ struct Seen {
     connected: AtomicUsize,
     open: AtomicUsize,
     requests: Mutex<Vec<(Uri, HeaderMap)>>,
-    /// Connecting takes one of these permits.
+    /// Each connect takes a permit.
     permits: Mutex<Option<Arc<Semaphore>>>,
     signals: watch::Sender<Signal>,
 }
 
-/// What the server does with its open connections.
+/// The next step of the servers on their open connections.
 #[derive(Clone, Copy, Default, PartialEq)]
 pub(crate) enum Signal {
     #[default]
@@ -68,7 +68,7 @@ pub(crate) enum Signal {
     HangUp,
     /// Sends GOAWAY over HTTP/2.
     GoAway,
-    /// From now on nothing arrives, not even the end of the connection.
+    /// Sends nothing more, not even the end of the connection.
     FallSilent,
     /// Ends the bodies of all responses to `/gated`.
     FinishBodies,
@@ -161,13 +161,13 @@ impl World {
         permits
     }
 
-    /// Signals all open connections, and lets the client notice.
+    /// Signals all open connections, and lets the client read.
     pub(crate) async fn signal(&self, signal: Signal) {
         self.signal_unnoticed(signal);
         settle().await;
     }
 
-    /// Signals all open connections, before the client can notice.
+    /// Signals all open connections. The client has not read yet.
     pub(crate) fn signal_unnoticed(&self, signal: Signal) {
         self.seen.signals.send_replace(signal);
     }
@@ -311,7 +311,7 @@ pub(crate) async fn try_exchange(transport: &Transport, uri: &str) -> Result<Sta
     Ok(status)
 }
 
-/// The same, for a request that must succeed.
+/// Sends one request, which must succeed.
 pub(crate) async fn exchange(transport: &Transport, uri: &str) {
     try_exchange(transport, uri).await.unwrap();
 }

@@ -1,0 +1,73 @@
+//! [`Stream`], a connection that knows a refused TLS handshake.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::connect::{Connected, Connection};
+
+use super::tls;
+
+/// A connection that fails with [`io::ErrorKind::ConnectionRefused`] if the server refuses the TLS handshake.
+///
+/// In TLS 1.3 the client ends the handshake first, so that the alert of the server may arrive when the
+/// request was written. The server cannot have read it. An alert after the first byte of the server is passed
+/// on as it is. HTTP/2 keeps only the kind and the text of the error.
+#[derive(Debug)]
+pub(super) struct Stream<S> {
+    inner: S,
+    /// Whether the server sent anything, or ended the connection.
+    received: bool,
+}
+
+impl<S> Stream<S> {
+    pub(super) fn new(inner: S) -> Self {
+        let received = false;
+        Self { inner, received }
+    }
+}
+
+impl<S: Read + Unpin> Read for Stream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buffer));
+        if self.received {
+            return Poll::Ready(read);
+        }
+        self.received = read.is_ok();
+        Poll::Ready(read.map_err(|error| match tls::handshake_refusal(&error) {
+            Some(reason) => io::Error::new(io::ErrorKind::ConnectionRefused, reason),
+            None => error,
+        }))
+    }
+}
+
+impl<S: Write + Unpin> Write for Stream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+impl<S: Connection> Connection for Stream<S> {
+    fn connected(&self) -> Connected {
+        self.inner.connected()
+    }
+}
