@@ -12,7 +12,7 @@ use clerk_actor_tokens::{
 };
 use clerk_actor_tokens_fuzz::{
     CALL_TIMEOUT, KEY, Op, TOKEN_ID, USER_ID, block_on, call, key,
-    oracle::{Shown, is_id},
+    oracle::{Shown, is_id, is_not_revoked},
     response::FuzzResponse,
     transport::End,
 };
@@ -134,11 +134,6 @@ fn check_token(plan: &Plan, token: &ActorToken) {
 
 fn check_error(plan: &Plan, error: &Error) {
     let (status, outcome) = (plan.response.status, error.outcome());
-    // The status in the body of a 200 says so.
-    let is_not_revoked = matches!(
-        error.kind(),
-        ErrorKind::AlreadyAccepted | ErrorKind::NotRevoked
-    );
     let expected: &[Outcome] = match plan.action {
         _ if !plan.takes_body => &[Outcome::NotSent],
         Action::Fail | Action::Hang => &[Outcome::Unknown],
@@ -146,7 +141,7 @@ fn check_error(plan: &Plan, error: &Error) {
         Action::Respond if [408, 460, 499].contains(&status.as_u16()) => &[Outcome::Unknown],
         Action::Respond if status.is_client_error() => &[Outcome::Rejected],
         Action::Respond if status != StatusCode::OK => &[Outcome::Unknown],
-        Action::Respond if is_not_revoked => &[Outcome::Rejected],
+        Action::Respond if is_not_revoked(error) => &[Outcome::Rejected],
         Action::Respond => &[Outcome::Unknown, Outcome::Applied],
     };
     assert!(expected.contains(&outcome), "{status}: {outcome}");
@@ -154,7 +149,7 @@ fn check_error(plan: &Plan, error: &Error) {
         assert!(is_id(id.as_str()));
         // The token of another user leaves the create itself unknown.
         let is_foreign = plan.op == Op::Create && outcome == Outcome::Unknown;
-        let is_known = outcome == Outcome::Applied || is_not_revoked || is_foreign;
+        let is_known = outcome == Outcome::Applied || is_not_revoked(error) || is_foreign;
         assert!(is_known || !plan.takes_body, "{outcome}");
     }
     assert!(error.attempts() > 0 && (plan.retries || error.attempts() == 1));
