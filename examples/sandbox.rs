@@ -1,13 +1,13 @@
 //! Serves the sandbox over TCP, for SDKs in any language.
 //!
 //! ```text
-//! cargo run --example sandbox -- --port 4010
+//! cargo run --example sandbox -- --port 4010 --rate-limit 100
 //! ```
 //!
 //! Prints the base URL and the secret key and, when it is interrupted, one line for every token that was
-//! minted, with its last status.
+//! minted, with its last status. Requests above the rate limit, which is for a minute, fail with 429.
 
-use std::{env, error::Error};
+use std::{env, error::Error, time::Duration};
 
 use clerk_actor_tokens::sandbox::Sandbox;
 use tokio::net::TcpListener;
@@ -15,9 +15,8 @@ use tokio::net::TcpListener;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt::init();
-    let port = port(env::args().skip(1))?;
+    let (port, sandbox) = arguments(env::args().skip(1))?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-    let sandbox = Sandbox::new();
     println!("CLERK_API_URL=http://{}/v1", listener.local_addr()?);
     println!("CLERK_SECRET_KEY={}", sandbox.secret_key().expose());
 
@@ -31,11 +30,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Returns the value of `--port`. Without it, zero: any free port.
-fn port(mut args: impl Iterator<Item = String>) -> Result<u16, Box<dyn Error>> {
-    match (args.next().as_deref(), args.next(), args.next()) {
-        (None, _, _) => Ok(0),
-        (Some("--port"), Some(port), None) => Ok(port.parse()?),
-        _ => Err("usage: sandbox [--port PORT]".into()),
+/// Returns the port (default: any free one) and a sandbox with the settings of the command line.
+fn arguments(mut args: impl Iterator<Item = String>) -> Result<(u16, Sandbox), Box<dyn Error>> {
+    let (mut port, mut sandbox) = (0, Sandbox::new());
+    while let Some(name) = args.next() {
+        match (name.as_str(), args.next()) {
+            ("--port", Some(value)) => port = value.parse()?,
+            ("--rate-limit", Some(value)) => {
+                sandbox = sandbox.rate_limit(value.parse()?, Duration::from_secs(60));
+            }
+            _ => return Err("usage: sandbox [--port PORT] [--rate-limit REQUESTS]".into()),
+        }
     }
+    Ok((port, sandbox))
 }

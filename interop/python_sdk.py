@@ -59,4 +59,9 @@ with Clerk(bearer_auth=os.environ["CLERK_SECRET_KEY"], server_url=url) as clerk:
 print("wrong key:")
 with Clerk(bearer_auth="sk_test_wrong", server_url=url) as clerk:
     expect_error(lambda: clerk.actor_tokens.create(request=request), 401, "clerk_key_invalid")
+
+print("above the rate limit:")
+limited_url = os.environ["RATE_LIMITED_API_URL"]
+with Clerk(bearer_auth=os.environ["CLERK_SECRET_KEY"], server_url=limited_url) as clerk:
+    expect_error(lambda: clerk.actor_tokens.create(request=request), 429, "too_many_requests")
 print("ok")

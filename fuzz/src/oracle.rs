@@ -2,7 +2,8 @@
 
 use std::error::Error as StdError;
 
-use clerk_actor_tokens::{ActorToken, ActorTokenId, Error};
+use clerk_actor_tokens::{ActorToken, ActorTokenId, Error, ErrorKind};
+use http::StatusCode;
 
 use crate::MARKER;
 
@@ -104,6 +105,12 @@ fn id_of(result: &Result<ActorToken, Error>) -> Option<&ActorTokenId> {
         Ok(token) => Some(token.id()),
         Err(error) => error.actor_token_id(),
     }
+}
+
+/// Returns whether the response to a revoke is a 200 whose token is not revoked.
+pub fn is_not_revoked(error: &Error) -> bool {
+    let kinds = [ErrorKind::AlreadyAccepted, ErrorKind::NotRevoked];
+    error.status() == Some(StatusCode::OK) && kinds.contains(&error.kind())
 }
 
 /// Returns whether the text is a valid [`ActorTokenId`].
