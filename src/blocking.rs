@@ -210,11 +210,7 @@ impl Drop for Shared {
     }
 }
 
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(Client);
 
 /// A token that is revoked in the background when this is dropped, see [`Lease`](crate::Lease).
 #[must_use = "the token is revoked when this is dropped"]

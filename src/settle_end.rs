@@ -1,7 +1,5 @@
 //! [`SettleEnd`], the result of settling a create.
 
-use std::fmt;
-
 /// The result of settling: the end of a token that was not returned to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -38,8 +36,4 @@ impl SettleEnd {
     }
 }
 
-impl fmt::Display for SettleEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+crate::text::display_as_str!(SettleEnd);

@@ -31,6 +31,18 @@ macro_rules! display_as_str {
 }
 pub(crate) use display_as_str;
 
+/// Implements `Debug` by the name of the type alone, because a field may hold a credential.
+macro_rules! opaque_debug {
+    ($type:ident $(<$($param:ident),*>)? $(where $($bounds:tt)*)?) => {
+        impl $(<$($param),*>)? std::fmt::Debug for $type $(<$($param),*>)? $(where $($bounds)*)? {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($type)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+pub(crate) use opaque_debug;
+
 /// The longest text that is kept, in characters.
 const MAX_CHARS: usize = 500;
 

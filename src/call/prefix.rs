@@ -1,10 +1,8 @@
-//! [`Prefix`], the part of a response body that was received so far.
-
-use std::fmt;
+//! [`Prefix`], the bytes of a response body that were received so far.
 
 use bytes::{Bytes, BytesMut};
 
-/// The part of a body that was received so far. A body of one frame is used without a copy.
+/// The bytes of a body that were received so far. A body of one frame is not copied.
 #[derive(Default)]
 pub(crate) struct Prefix {
     first: Bytes,
@@ -12,7 +10,7 @@ pub(crate) struct Prefix {
 }
 
 impl Prefix {
-    /// Adds a frame, as much of it as `limit` allows. Returns whether all of it fits.
+    /// Adds a frame, up to `limit` bytes in all. Returns whether it fits.
     pub(crate) fn push(&mut self, mut data: Bytes, limit: usize) -> bool {
         let room = limit - self.len();
         let fits = data.len() <= room;
@@ -48,14 +46,6 @@ impl Prefix {
         } else {
             rest.freeze()
         }
-    }
-}
-
-impl fmt::Debug for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prefix")
-            .field("len", &self.len())
-            .finish_non_exhaustive()
     }
 }
 

@@ -40,7 +40,6 @@
 
 use std::{
     convert::Infallible,
-    fmt,
     future::ready,
     str::FromStr,
     sync::Arc,
@@ -56,7 +55,7 @@ use tower_http::set_header::SetRequestHeaderLayer as SetHeader;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Body, OperationKind, text::try_from_text};
+use crate::{Body, OperationKind};
 
 const API_VERSION: HeaderName = HeaderName::from_static("clerk-api-version");
 const SDK: HeaderName = HeaderName::from_static("x-clerk-sdk");
@@ -235,13 +234,8 @@ impl FromStr for ApiVersion {
     }
 }
 
-try_from_text!(ApiVersion, InvalidApiVersion);
-
-impl fmt::Display for ApiVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+crate::text::try_from_text!(ApiVersion, InvalidApiVersion);
+crate::text::display_as_str!(ApiVersion);
 
 /// The error of a text that is not an [`ApiVersion`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

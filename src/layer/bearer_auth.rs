@@ -45,7 +45,6 @@
 //! Dropping the future drops the inner future, nothing else.
 
 use std::{
-    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -273,11 +272,4 @@ fn no_key(error: BoxError) -> Error {
         .with_source(error)
 }
 
-impl<S> fmt::Debug for ResponseFuture<S>
-where
-    S: Service<Request<Body>>,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ResponseFuture<S> where S: Service<Request<Body>>);

@@ -63,7 +63,6 @@ mod evidence;
 mod response;
 
 use std::{
-    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -226,11 +225,4 @@ fn failure(error: BoxError, attempt: &Attempt, payload: &Payload) -> Error {
     error.with_settling(is_settling)
 }
 
-impl<F> fmt::Debug for ResponseFuture<F> {
-    /// Shows nothing of the inner future, which may hold a response.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("attempt", &self.attempt)
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ResponseFuture<F>);

@@ -1,10 +1,10 @@
-//! Begins another attempt where that is safe.
+//! Repeats an attempt if that is safe.
 //!
 //! # Position
 //!
-//! Top of the attempt level: the layers below are repeated, the layers above run once a call. It needs
-//! [`DecodeErrorLayer`](super::DecodeErrorLayer) below it, which says of every failure whether it may
-//! have taken effect; an error of any other type counts as [`Outcome::Unknown`].
+//! Top of the attempt level: the layers below run once per attempt, the layers above once per call. It
+//! needs [`DecodeErrorLayer`](super::DecodeErrorLayer) below, which gives every failure an outcome. An
+//! error of another type counts as [`Outcome::Unknown`].
 //!
 //! | outcome of an attempt | create | revoke |
 //! |---|---|---|
@@ -15,12 +15,10 @@
 //! | [`Rejected`](Outcome::Rejected) otherwise, [`Applied`](Outcome::Applied) | stop | stop |
 //! | [`Unknown`](Outcome::Unknown) | **stop** | retry |
 //!
-//! [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) is not retried. A create whose attempt timed
-//! out is retried only with [`retry_settled_timeouts`](RetryConfig::retry_settled_timeouts) and if
-//! [`SettleLayer`](super::SettleLayer) follows the lost attempt.
-//!
-//! A create is repeated only when the attempt before provably had no effect: there is no idempotency
-//! key, and a second token would be a second live link.
+//! A create is repeated only if the previous attempt provably had no effect, because the API has no
+//! idempotency key and a second token would be a second live link. The exception is
+//! [`retry_settled_timeouts`](RetryConfig::retry_settled_timeouts).
+//! [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) is not retried.
 //!
 //! # Example
 //!
@@ -50,14 +48,13 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the attempt in flight; dropped during backoff, nothing more is sent.
+//! Dropping the future drops the attempt in flight. During backoff nothing more is sent.
 //!
 //! # Differences from `tower::retry`
 //!
-//! It is [`tower::retry::Retry`] with a policy of this crate, which decides on typed outcomes and keeps
-//! within the call's deadline. To use a policy of your own, disable this layer by
-//! [`RetryConfig::disabled`] and add a [`tower::retry::RetryLayer`] as an
-//! [attempt layer](crate::ClientBuilder::attempt_layer).
+//! It is [`tower::retry::Retry`] with a policy that decides by outcome and keeps within the call's
+//! deadline. To use your own policy, disable this layer by [`RetryConfig::disabled`] and add a
+//! [`tower::retry::RetryLayer`] as an [attempt layer](crate::ClientBuilder::attempt_layer).
 
 mod budget;
 mod policy;
@@ -80,24 +77,22 @@ pub use self::policy::Verdict;
 use crate::Outcome;
 use crate::{BoxError, Error, OperationKind, Payload, RetryConfig};
 
-/// Layer of [`Retry`]. All services that one layer makes, and their clones, share one budget.
+/// Layer of [`Retry`]. The services of one layer, and their clones, share one budget.
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
     policy: Policy,
 }
 
 impl RetryLayer {
-    /// Retries as `config` says, unless the request says otherwise.
+    /// Creates a layer with this configuration, which that of a request replaces.
     pub fn new(config: RetryConfig) -> Self {
         Self::with_classifier(config, None)
     }
 
-    /// Lets `classifier` replace a verdict. It gets the error of the attempt, the operation, and the
-    /// verdict of the table above; for a 401 with a key that may have been rotated that is
-    /// [`Verdict::Retry`], the first time. Number, time and budget still bound the retries.
+    /// Sets a function that can replace the verdict of the [table](self). It receives the error of the
+    /// attempt, the operation and the verdict. Number, time and budget still bound the retries.
     ///
-    /// To retry a create whose outcome is [`Outcome::Unknown`] is
-    /// [dangerous](RetryConfig::replay_unknown_create).
+    /// Retrying a create with [`Outcome::Unknown`] is [dangerous](RetryConfig::replay_unknown_create).
     #[must_use]
     pub fn classifier<F>(mut self, classifier: F) -> Self
     where
@@ -124,7 +119,7 @@ impl<S> Layer<S> for RetryLayer {
     }
 }
 
-/// Begins another attempt where that is safe, see the [module](self).
+/// Repeats an attempt if that is safe, see the [module](self).
 #[derive(Clone)]
 pub struct Retry<S> {
     inner: tower::retry::Retry<Policy, S>,
@@ -177,12 +172,4 @@ where
     }
 }
 
-impl<S> fmt::Debug for ResponseFuture<S>
-where
-    S: Service<Request<Payload>, Error = BoxError>,
-{
-    /// Shows nothing of the inner future, which may hold a response.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ResponseFuture<S> where S: Service<Request<Payload>, Error = BoxError>);

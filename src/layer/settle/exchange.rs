@@ -2,7 +2,6 @@
 //! background.
 
 use std::{
-    fmt,
     future::poll_fn,
     pin::Pin,
     sync::Arc,
@@ -147,11 +146,4 @@ fn follow(mut exchange: BoxExchange) {
     });
 }
 
-impl fmt::Debug for ResponseFuture {
-    /// Shows nothing of the inner future, which may hold a response.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("refusal", &self.refusal)
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ResponseFuture);
