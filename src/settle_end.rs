@@ -1,6 +1,6 @@
-//! [`SettleEnd`], the result of settling a create.
+//! [`SettleEnd`], the end of a token that was not returned to its caller.
 
-/// The result of settling: the end of a token that was not returned to its caller.
+/// The end of a token that was not returned to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SettleEnd {
@@ -12,13 +12,12 @@ pub enum SettleEnd {
     NotRevoked,
     /// It may exist, but its id was not received.
     Unknown,
-    /// It belongs to another user than the create's, and was not revoked.
+    /// It belongs to another user than the create's and was not revoked.
     Foreign,
 }
 
 impl SettleEnd {
     /// Returns the word used in events and metrics, such as `not_revoked`.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Revoked => "revoked",
@@ -30,7 +29,6 @@ impl SettleEnd {
     }
 
     /// Returns whether the token can no longer be used.
-    #[must_use]
     pub fn is_safe(self) -> bool {
         self == Self::Revoked
     }

@@ -10,7 +10,7 @@
 //! | `user-agent` | `clerk-actor-tokens/<version>` |
 //! | `x-clerk-sdk` | `rust/<version>` |
 //!
-//! They replace the headers of a request, except its `clerk-api-version` and `user-agent`.
+//! They replace the headers of a request, except `clerk-api-version` and `user-agent`.
 //!
 //! # Position
 //!
@@ -60,7 +60,7 @@ use crate::{Body, OperationKind};
 const API_VERSION: HeaderName = HeaderName::from_static("clerk-api-version");
 const SDK: HeaderName = HeaderName::from_static("x-clerk-sdk");
 
-/// On the wire: those of this layer, `authorization`, `host` and `content-length`.
+/// The headers of this layer, `authorization`, `host` and `content-length`.
 const MAX_HEADERS: usize = 9;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -80,7 +80,7 @@ pub struct ApiHeadersLayer {
 }
 
 impl ApiHeadersLayer {
-    /// Requests this version of the API.
+    /// Creates a layer for this version of the API.
     pub fn new(version: ApiVersion) -> Self {
         Self::with_defaults(version, HeaderMap::new())
     }
@@ -158,7 +158,7 @@ struct Headers {
     set: (Set, Set, Set, Set, Set),
     /// The client's headers, for requests without one of the same name.
     defaults: HeaderMap,
-    // For a request without headers. A copy takes 2,000 instructions less than `set`.
+    // For a request without headers: a copy takes 2,000 instructions less than `set`.
     with_body: HeaderMap,
     without_body: HeaderMap,
 }
