@@ -179,7 +179,7 @@ impl SettleLayer {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future stops the wait, nothing else.
+    /// Dropping the future ends the wait.
     pub async fn drain(&self, limit: Duration) -> DrainReport {
         self.shared.drain(limit).await
     }
