@@ -1,4 +1,4 @@
-//! Text from the network, made safe to show, and the conversion of text to types.
+//! Text from the network, made safe to show, and macros for text and `Debug`.
 
 use crate::SecretKey;
 
@@ -46,8 +46,8 @@ pub(crate) use opaque_debug;
 /// The longest text that is kept, in characters.
 const MAX_CHARS: usize = 500;
 
-/// Returns `text` without control and invisible characters, with secret keys masked. If it is longer than
-/// 500 characters, the rest is replaced by an `…`.
+/// Returns `text` without control and invisible characters, with secret keys masked. An `…` replaces the
+/// rest after 500 characters.
 pub(crate) fn presentable(text: impl AsRef<str>) -> String {
     let text = text.as_ref();
     let mut kept = String::with_capacity(text.len());

@@ -61,17 +61,4 @@ mod tests {
         assert!(!frame.is_unique(), "the prefix shares the frame");
         assert_eq!(prefix.take(), frame);
     }
-
-    #[test]
-    fn frames_are_joined_up_to_the_limit() {
-        let mut prefix = Prefix::default();
-        for (frame, fits) in [("", true), ("ab", true), ("cd", true), ("ef", false)] {
-            assert_eq!(
-                prefix.push(Bytes::from_static(frame.as_bytes()), 5),
-                fits,
-                "{frame}"
-            );
-        }
-        assert_eq!(prefix.take(), "abcde");
-    }
 }

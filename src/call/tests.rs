@@ -146,10 +146,11 @@ fn attempt_keeps_the_head_and_the_body_that_were_received() {
     };
     attempt.note_head(head.clone());
     assert_eq!(attempt.head(), Some(head));
-    assert!(attempt.receive(Bytes::from("ab"), 3));
-    assert!(!attempt.receive(Bytes::from("cd"), 3));
-    assert_eq!(attempt.received(), "abc");
-    assert_eq!(attempt.take_received(), "abc");
+    for (frame, fits) in [("", true), ("ab", true), ("cd", true), ("ef", false)] {
+        assert_eq!(attempt.receive(Bytes::from(frame), 5), fits, "{frame}");
+    }
+    assert_eq!(attempt.received(), "abcde");
+    assert_eq!(attempt.take_received(), "abcde");
     assert_eq!(attempt.received(), "");
 }
 

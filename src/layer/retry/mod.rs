@@ -60,7 +60,6 @@ mod budget;
 mod policy;
 
 use std::{
-    fmt,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -120,15 +119,9 @@ impl<S> Layer<S> for RetryLayer {
 }
 
 /// Repeats an attempt if that is safe, see the [module](self).
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Retry<S> {
     inner: tower::retry::Retry<Policy, S>,
-}
-
-impl<S: fmt::Debug> fmt::Debug for Retry<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
 }
 
 impl<S> Service<Request<Payload>> for Retry<S>
