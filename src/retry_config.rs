@@ -85,7 +85,6 @@ impl RetryConfig {
     ///
     /// Unlike the SDK, a call makes at most 10 attempts. Their backoff takes up to 37 s, so the default call
     /// timeout of 30 s mostly ends a call earlier.
-    #[must_use]
     pub fn python_sdk() -> Self {
         Self {
             max_attempts: 10,

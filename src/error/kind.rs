@@ -1,4 +1,4 @@
-//! [`ErrorKind`], and how it follows from an error body.
+//! [`ErrorKind`], the kind of an error.
 
 use http::StatusCode;
 
@@ -20,8 +20,8 @@ pub enum ErrorKind {
     Timeout,
     /// As many creates are in flight as the [settle layer](crate::layer::SettleLayer::max_creates) allows.
     Overloaded,
-    /// The call needs a tokio runtime with timers and, over a transport of this crate, with I/O. Where
-    /// they are missing tokio panics. The panic is caught, and a panic hook sees it.
+    /// The call needs a tokio runtime with timers and, over a transport of this crate, with I/O. If they are
+    /// missing, tokio panics, and the panic is caught.
     Runtime,
     /// The connection was lost before the response was complete, or the peer did not speak HTTP.
     Transport,
@@ -32,8 +32,7 @@ pub enum ErrorKind {
     AlreadyAccepted,
     /// The token was revoked before this call.
     AlreadyRevoked,
-    /// The API responded to a revoke with 200, but with a status that does not say that the token is
-    /// revoked.
+    /// The API responded to a revoke with 200, but the status of the token is not `revoked`.
     NotRevoked,
     /// The response has a status that this API never uses: 1xx, 2xx other than 200, or 3xx.
     UnexpectedStatus,
@@ -45,8 +44,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Returns the kind as one word, as in `error.type` of spans and metrics, such as `invalid_request`.
-    #[must_use]
+    /// Returns the word used in `error.type` of spans and metrics, such as `invalid_request`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
@@ -69,8 +67,8 @@ impl ErrorKind {
 
     /// Returns the kind of an error body.
     ///
-    /// Only a 400 is about the status of a token, which stands in a sentence only: "Actor token cannot be
-    /// revoked because its status is revoked. Only pending …".
+    /// Only a 400 shows the status of a token, and only in a sentence: "Actor token cannot be revoked because
+    /// its status is revoked. Only pending …".
     pub(super) fn of_response(status: StatusCode, errors: &ClerkErrors) -> Self {
         let is_refusal = |error: &&ClerkError| {
             status == StatusCode::BAD_REQUEST
@@ -90,7 +88,7 @@ impl ErrorKind {
         }
     }
 
-    /// Returns the beginning of the error's message, which a status may follow.
+    /// Returns the beginning of the error's message. A status may follow.
     pub(super) fn sentence(self) -> &'static str {
         match self {
             Self::InvalidRequest => "the request was refused before it was sent",
