@@ -62,16 +62,26 @@ use crate::{BaseUrl, Body, BoxError, Error, ErrorKind, KeySource, Outcome, call:
 /// Layer of [`BearerAuth`].
 #[derive(Clone, Debug)]
 pub struct BearerAuthLayer {
-    config: Config,
-}
-
-#[derive(Clone, Debug)]
-struct Config {
     source: KeySource,
     bases: Vec<BaseUrl>,
 }
 
-impl Config {
+impl BearerAuthLayer {
+    /// Sends the key to the scheme, host and port of `base`.
+    pub fn new(source: impl Into<KeySource>, base: BaseUrl) -> Self {
+        Self {
+            source: source.into(),
+            bases: vec![base],
+        }
+    }
+
+    /// Sends the key to the scheme, host and port of `other`, too.
+    #[must_use]
+    pub fn allow(mut self, other: BaseUrl) -> Self {
+        self.bases.push(other);
+        self
+    }
+
     /// Refuses a request that must not be sent with the key.
     fn check(&self, request: &Request<Body>) -> Result<(), Error> {
         let is_ours = |base: &BaseUrl| base.is_authority_of(request.uri());
@@ -97,32 +107,13 @@ impl Config {
     }
 }
 
-impl BearerAuthLayer {
-    /// Sends the key to the scheme, host and port of `base`.
-    pub fn new(source: impl Into<KeySource>, base: BaseUrl) -> Self {
-        Self {
-            config: Config {
-                source: source.into(),
-                bases: vec![base],
-            },
-        }
-    }
-
-    /// Sends the key to the scheme, host and port of `other`, too.
-    #[must_use]
-    pub fn allow(mut self, other: BaseUrl) -> Self {
-        self.config.bases.push(other);
-        self
-    }
-}
-
 impl<S> Layer<S> for BearerAuthLayer {
     type Service = BearerAuth<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
         BearerAuth {
             inner,
-            config: Arc::new(self.config.clone()),
+            config: Arc::new(self.clone()),
         }
     }
 }
@@ -132,7 +123,7 @@ impl<S> Layer<S> for BearerAuthLayer {
 pub struct BearerAuth<S> {
     inner: S,
     // Shared, so that the stack is cheap to clone.
-    config: Arc<Config>,
+    config: Arc<BearerAuthLayer>,
 }
 
 impl<S, B> Service<Request<Body>> for BearerAuth<S>
