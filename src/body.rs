@@ -176,14 +176,6 @@ impl fmt::Debug for Payload {
 /// A transport reads it like any [`http_body::Body`], or calls [`Body::into_bytes`] if it does not poll
 /// bodies. Layers that sign or measure a request use [`Body::as_bytes`], and layers that rewrite it
 /// [`Body::with_bytes`].
-///
-/// ```
-/// use clerk_actor_tokens::{Body, OperationKind};
-///
-/// let body = Body::new(OperationKind::Create, r#"{"user_id":"user_1","actor":{"sub":"user_2"}}"#);
-/// assert_eq!(body.kind(), OperationKind::Create);
-/// assert_eq!(format!("{body:?}"), "Body { kind: Create, len: 45, .. }");
-/// ```
 pub struct Body {
     payload: Payload,
     /// The index of the attempt in the record of its call.

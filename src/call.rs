@@ -56,7 +56,7 @@ struct CallState {
     // Separate, so that a call with one attempt allocates no `Vec`.
     first: Option<AttemptState>,
     later: Vec<AttemptState>,
-    /// No body of the call can be taken any more.
+    /// No body of the call can be taken.
     closed: bool,
     /// A token was delivered or a revoke confirmed.
     applied: bool,
@@ -167,9 +167,9 @@ impl CallRecord {
         });
     }
 
-    /// Withdraws every body, so that none can be taken from now on. If the outcome is in doubt, nothing
-    /// is withdrawn, because a spawned revoke that was sent must be able to finish. Returns the summary,
-    /// which is final in either case.
+    /// Withdraws every body of the call, later ones included. If the outcome is in doubt, it withdraws
+    /// nothing, because a spawned revoke that was sent must finish. The returned summary is final in either
+    /// case.
     pub(crate) fn close(&self) -> CallSummary {
         let mut state = self.lock();
         if state.outcome().is_without_effect() {
@@ -453,7 +453,7 @@ impl CallWatch {
         self.record.attempts()
     }
 
-    /// Returns whether an attempt that was given up is being settled in the background.
+    /// Returns whether a lost attempt is being settled in the background.
     pub fn is_settling(&self) -> bool {
         self.record.summary().is_settling
     }

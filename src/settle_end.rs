@@ -1,4 +1,5 @@
-//! [`SettleEnd`], the end of a token that was not returned to its caller.
+//! [`SettleEnd`], the end of a token that was not returned to its caller. Telemetry uses it too, so it is not
+//! in [`layer::settle`](crate::layer::settle).
 
 /// The end of a token that was not returned to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -48,17 +48,3 @@ impl Prefix {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_frame_is_not_copied() {
-        let mut prefix = Prefix::default();
-        let frame = Bytes::from(vec![b'a'; 3]);
-        assert!(prefix.push(frame.clone(), 3));
-        assert!(!frame.is_unique(), "the prefix shares the frame");
-        assert_eq!(prefix.take(), frame);
-    }
-}

@@ -119,14 +119,14 @@ impl Client {
         Self { service, settler }
     }
 
-    /// Makes a client of a stack with typed errors and the settler of its creates.
+    /// Creates a client over a stack with typed errors, and the settler of its creates.
     fn assembled<S: ObserverService>(service: S, settler: Arc<Settler>) -> Self {
         let service = BoxService::new(service);
         Self { service, settler }
     }
 
-    /// Makes [`drain`](Self::drain) and [`settle_counts`](Self::settle_counts) include the tokens that the
-    /// `layer` of your own stack settles.
+    /// Adds the tokens that the `layer` of your own stack settles to [`drain`](Self::drain) and
+    /// [`settle_counts`](Self::settle_counts).
     #[must_use]
     pub fn settled_by(self, layer: &SettleLayer) -> Self {
         let settler = layer.settler(self.service.clone());
@@ -180,7 +180,7 @@ impl Client {
     }
 
     /// Waits until no create is in flight and every lost token is settled, for at most `limit`. Then the
-    /// remaining lost tokens are reported, and creates with a waiting caller go on. It does not wait for
+    /// remaining lost tokens are reported, and creates with a waiting caller continue. It does not wait for
     /// calls that begin later or are between two attempts.
     ///
     /// Call it before the process or its runtime ends, see the [example](crate::layer::settle#example).

@@ -27,7 +27,7 @@ pub struct Layers<O = Identity, C = Identity, A = Identity, W = Identity> {
 /// The wire level over a transport `T`, with wire layers `W`.
 pub type WireLevel<W, T> = BaseUri<ApiHeaders<<W as Layer<BearerAuth<T>>>::Service>>;
 
-/// One attempt over the wire level: what [`Retry`] and the attempt layers repeat.
+/// One attempt over the wire level, which [`Retry`] and the attempt layers repeat.
 pub type SingleAttempt<W, T> = Trace<DecodeError<Timeout<Settle<CollectBody<WireLevel<W, T>>>>>>;
 
 /// The attempt level over the wire level, with attempt layers `A`.

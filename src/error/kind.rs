@@ -111,7 +111,7 @@ impl ErrorKind {
         }
     }
 
-    /// Returns whether the sentence says that nothing was sent.
+    /// Returns whether the sentence includes that nothing was sent.
     pub(super) fn says_not_sent(self) -> bool {
         matches!(self, Self::InvalidRequest | Self::Key | Self::Connect)
     }

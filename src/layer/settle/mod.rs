@@ -174,7 +174,7 @@ impl SettleLayer {
     }
 
     /// Waits until no create is in flight and every lost token is settled, for at most `limit`. Then the
-    /// remaining lost tokens are reported, and creates with a waiting caller go on. It does not wait for
+    /// remaining lost tokens are reported, and creates with a waiting caller continue. It does not wait for
     /// calls that begin later or are between two attempts.
     ///
     /// # Cancel safety
