@@ -190,13 +190,7 @@ pub struct Body {
 /// The error of a [`Body`] whose attempt ended before it was sent. Nothing of it may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the request was withdrawn before it was sent")]
-pub struct Withdrawn(());
-
-impl Withdrawn {
-    pub(crate) fn new() -> Self {
-        Self(())
-    }
-}
+pub struct Withdrawn(pub(crate) ());
 
 impl Body {
     /// Creates the body of the only attempt of a new call.
@@ -291,7 +285,7 @@ impl Body {
     fn take(&mut self) -> Result<Option<Bytes>, Withdrawn> {
         let bytes = self.left().cloned();
         if bytes.is_some() && !self.take_attempt() {
-            return Err(Withdrawn::new());
+            return Err(Withdrawn(()));
         }
         self.is_taken = true;
         Ok(bytes)

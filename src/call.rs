@@ -424,13 +424,11 @@ impl fmt::Debug for CallRecord {
 /// ```
 /// use clerk_actor_tokens::{ActorTokenRequest, Outcome};
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut request = ActorTokenRequest::revoke("act_1".parse()?);
 /// let watch = request.watch();
 /// drop(request);
 /// assert_eq!((watch.outcome(), watch.attempts()), (Outcome::NotSent, 0));
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct CallWatch {

@@ -106,7 +106,6 @@ impl<'de> Deserialize<'de> for ClerkErrors {
 ///         _ => "ask the support",
 ///     }
 /// }
-/// # let _ = advice;
 /// ```
 impl ClerkError {
     /// 400: a revoke of a token that is not pending, see [`ErrorKind::AlreadyAccepted`] and

@@ -30,9 +30,8 @@ impl TokenResponse {
 
     pub(crate) fn guarded(bytes: Bytes, guard: Arc<dyn Guard>) -> Self {
         Self {
-            bytes,
             guard: Some(guard),
-            revoked: None,
+            ..Self::new(bytes)
         }
     }
 

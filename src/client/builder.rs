@@ -114,14 +114,11 @@ impl Client {
     /// ```
     /// use clerk_actor_tokens::{Client, SecretKey};
     ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let client = Client::builder(SecretKey::new("sk_test_1")?)
     ///     .base_url("https://gateway.example/clerk")
     ///     .user_agent("support-desk/2.1")
     ///     .build()?;
-    /// # let _ = client;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder(key: impl Into<KeySource>) -> ClientBuilder {
         ClientBuilder::new(key)

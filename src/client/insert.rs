@@ -15,7 +15,6 @@ impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
     /// use clerk_actor_tokens::{ActorToken, ClientBuilder, Error, sandbox::Sandbox};
     /// use tower::util::MapResultLayer;
     ///
-    /// # fn main() -> Result<(), clerk_actor_tokens::BoxError> {
     /// let sandbox = Sandbox::new();
     /// let observer = MapResultLayer::new(|result: Result<ActorToken, Error>| {
     ///     if let Err(error) = &result {
@@ -26,9 +25,7 @@ impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
     /// let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
     ///     .observe_layer(observer)
     ///     .build()?;
-    /// # drop(client);
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), clerk_actor_tokens::BoxError>(())
     /// ```
     pub fn observe_layer<L>(self, layer: L) -> ClientBuilder<Layers<Stack<L, O>, C, A, W>, T> {
         self.map_layers(|layers| Layers {
@@ -79,14 +76,11 @@ impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
     /// use clerk_actor_tokens::{ClientBuilder, sandbox::Sandbox};
     /// use tower::limit::ConcurrencyLimitLayer;
     ///
-    /// # fn main() -> Result<(), clerk_actor_tokens::BoxError> {
     /// let sandbox = Sandbox::new();
     /// let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
     ///     .attempt_layer(ConcurrencyLimitLayer::new(8))
     ///     .build()?;
-    /// # drop(client);
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), clerk_actor_tokens::BoxError>(())
     /// ```
     pub fn attempt_layer<L>(self, layer: L) -> ClientBuilder<Layers<O, C, Stack<L, A>, W>, T> {
         self.map_layers(|layers| Layers {

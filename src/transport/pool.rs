@@ -57,7 +57,7 @@ fn check_not_withdrawn(request: &Request<Body>) -> Result<(), BoxError> {
     if body.is_empty() && body.is_end_stream() || !body.is_empty() && body.may_be_sent() {
         return Ok(());
     }
-    Err(Withdrawn::new().into())
+    Err(Withdrawn(()).into())
 }
 
 impl Service<Request<Body>> for PooledTransport {

@@ -3,13 +3,10 @@
 //! ```
 //! use clerk_actor_tokens::{Client, SecretKey, transport::Proxy};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::builder(SecretKey::new("sk_test_1")?)
 //!     .proxy(Proxy::to("http://user:password@proxy.example.com:3128")?)
 //!     .build()?;
-//! # let _ = client;
-//! # Ok(())
-//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 use std::{env, io};

@@ -107,23 +107,19 @@ where
     }
 
     fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
-        match encode::encode(request, self.trusts_headers) {
+        let (inner, call) = match encode::encode(request, self.trusts_headers) {
             Ok((request, expected)) => {
                 let record = Arc::clone(request.body().record());
-                ResponseFuture {
-                    inner: refusal::ResponseFuture::called(self.inner.call(request)),
-                    call: Some((expected, record)),
-                }
+                let inner = refusal::ResponseFuture::called(self.inner.call(request));
+                (inner, Some((expected, record)))
             }
             Err(error) => {
                 // Releases the reserved readiness, such as a concurrency permit.
                 self.inner = self.inner.clone();
-                ResponseFuture {
-                    inner: refusal::ResponseFuture::refused(error),
-                    call: None,
-                }
+                (refusal::ResponseFuture::refused(error), None)
             }
-        }
+        };
+        ResponseFuture { inner, call }
     }
 }
 

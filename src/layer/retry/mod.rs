@@ -23,7 +23,6 @@
 //! # Example
 //!
 //! ```
-//! use std::sync::atomic::{AtomicU32, Ordering};
 //! use clerk_actor_tokens::{Body, BoxError, OperationKind, Payload, RetryConfig, TokenResponse};
 //! use clerk_actor_tokens::layer::{DecodeErrorLayer, RetryLayer};
 //! use http::{Request, Response};
@@ -31,17 +30,16 @@
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), BoxError> {
-//! static SEEN: AtomicU32 = AtomicU32::new(0);
+//! let mut statuses = [429, 200].into_iter();
 //! let mut service = ServiceBuilder::new()
 //!     .layer(RetryLayer::new(RetryConfig::default()))
 //!     .layer(DecodeErrorLayer::new())
-//!     .service_fn(|_: Request<Body>| async {
-//!         let status = if SEEN.fetch_add(1, Ordering::Relaxed) == 0 { 429 } else { 200 };
-//!         Ok::<_, BoxError>(Response::builder().status(status).body(TokenResponse::new(""))?)
+//!     .service_fn(move |_: Request<Body>| {
+//!         let response = Response::builder().status(statuses.next().unwrap());
+//!         async { Ok::<_, BoxError>(response.body(TokenResponse::new(""))?) }
 //!     });
 //! let request = Request::new(Payload::new(OperationKind::Create, "{}"));
 //! assert_eq!(service.ready().await?.call(request).await?.status(), 200);
-//! assert_eq!(SEEN.load(Ordering::Relaxed), 2);
 //! # Ok(())
 //! # }
 //! ```

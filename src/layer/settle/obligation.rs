@@ -206,18 +206,21 @@ impl Obligation {
         (Arc::clone(&self.settler), self.runtime.clone())
     }
 
+    /// Returns the token's id and the latest time at which it expires, if its id is known.
+    fn token(&self) -> Option<(&ActorTokenId, Option<Instant>)> {
+        match &self.evidence {
+            Evidence::Token { id, expiry, .. } => Some((id, *expiry)),
+            _ => None,
+        }
+    }
+
     fn has_expired(&self) -> bool {
-        let Evidence::Token { expiry, .. } = &self.evidence else {
-            return false;
-        };
+        let expiry = self.token().and_then(|(_, expiry)| expiry);
         expiry.is_some_and(|expiry| expiry <= Instant::now())
     }
 
     fn revoke_request(&self) -> Option<ActorTokenRequest> {
-        match &self.evidence {
-            Evidence::Token { id, .. } => Some(self.origin.revoke(id.clone())),
-            _ => None,
-        }
+        self.token().map(|(id, _)| self.origin.revoke(id.clone()))
     }
 
     /// Revokes the token and reports its end. Stops at the limit of a drain.
@@ -243,8 +246,8 @@ impl Obligation {
     }
 
     fn is_applied(&self, error: &Error) -> bool {
-        let is_this = |found: &ActorTokenId| matches!(&self.evidence, Evidence::Token { id, .. } if id == found);
-        error.outcome() == Outcome::Applied && error.actor_token_id().is_some_and(is_this)
+        let is_this = |(id, _)| error.actor_token_id() == Some(id);
+        error.outcome() == Outcome::Applied && self.token().is_some_and(is_this)
     }
 
     /// Ends the obligation without a revoke.
@@ -264,10 +267,8 @@ impl Obligation {
 
     fn report(&mut self, end: SettleEnd, error: Option<Error>) {
         self.ended = true;
-        let (id, expiry) = match &self.evidence {
-            Evidence::Token { id, expiry, .. } => (Some(id.clone()), *expiry),
-            _ => (None, None),
-        };
+        let token = self.token();
+        let expiry = token.and_then(|(_, expiry)| expiry);
         let left = expiry.map_or(self.lifetime, |expiry| {
             expiry.saturating_duration_since(Instant::now())
         });
@@ -277,7 +278,7 @@ impl Obligation {
         };
         self.settler.report(&SettleEvent {
             end,
-            actor_token_id: id,
+            actor_token_id: token.map(|(id, _)| id.clone()),
             exposed_until,
             error: error.map(Arc::new),
             extensions: self.origin.extensions.clone(),
@@ -345,20 +346,18 @@ impl TokenGuard {
         lifetime: Duration,
         origin: Origin,
     ) -> Self {
-        Self::new(Obligation {
+        let mut obligation = Obligation {
             settler,
             runtime,
-            evidence: Evidence::Token {
-                id,
-                expiry: Instant::now().checked_add(lifetime),
-                is_foreign: false,
-            },
+            evidence: Evidence::Exchange,
             create: None,
             lifetime,
             origin,
             permit: None,
             ended: false,
-        })
+        };
+        obligation.identify(id, false);
+        Self::new(obligation)
     }
 
     /// Learns the result of the exchange.
