@@ -16,8 +16,7 @@
 //! | [`Unknown`](Outcome::Unknown) | **stop** | retry |
 //!
 //! A create is repeated only if the previous attempt provably had no effect, because the API has no
-//! idempotency key and a second token would be a second live link. The exception is
-//! [`retry_settled_timeouts`](RetryConfig::retry_settled_timeouts).
+//! idempotency key and a second token would be a second live link. [`RetryConfig`] has two exceptions.
 //! [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) is not retried.
 //!
 //! # Example
