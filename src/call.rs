@@ -367,6 +367,11 @@ impl Attempt {
         self.with(|state| state.head.clone())
     }
 
+    /// Returns the head of the response if its status is not 200.
+    pub(crate) fn failed_head(&self) -> Option<ResponseHead> {
+        self.head().filter(|head| head.status != StatusCode::OK)
+    }
+
     /// Adds a frame of the response body, up to `limit` bytes in all. Returns whether it fits.
     pub(crate) fn receive(&self, frame: Bytes, limit: usize) -> bool {
         self.with(|state| state.received.push(frame, limit))

@@ -100,8 +100,7 @@ impl CreateActorToken {
     ///
     /// # Errors
     ///
-    /// When `user_id` or `sub` is empty, when a claim is named `sub` or nested deeper than 64 levels,
-    /// or when a lifetime is not 1 to 2³¹−1 whole seconds.
+    /// When `user_id`, a claim or a lifetime is invalid, see [`InvalidRequest`].
     pub fn validate(&self) -> Result<(), InvalidRequest> {
         if self.user_id.chars().all(char::is_whitespace) {
             return Err(InvalidRequest::EmptyUserId);

@@ -142,8 +142,7 @@ impl ActorTokenRequest {
     ///
     /// # Errors
     ///
-    /// When [`base_url`](Self::base_url) or [`header`](Self::header) was given an invalid value, or when
-    /// the [create](CreateActorToken::validate) is invalid.
+    /// When a header, the base URL or the [create](CreateActorToken::validate) is invalid.
     pub fn validate(&self) -> Result<(), InvalidRequest> {
         if let Some(invalid) = self.options().and_then(|it| it.invalid.as_ref()) {
             return Err(invalid.clone());

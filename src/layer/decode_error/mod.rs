@@ -152,7 +152,7 @@ pin_project! {
             // The layers below drop the exchange before the body is withdrawn.
             this.inner.set(None);
             if !this.attempt.withdraw() && !this.attempt.has_ended() {
-                if let Some(head) = this.attempt.head().filter(|it| it.status != StatusCode::OK) {
+                if let Some(head) = this.attempt.failed_head() {
                     this.attempt.end_with(head.status);
                 }
             }
@@ -215,10 +215,8 @@ fn read_revoke(
 fn failure(error: BoxError, attempt: &Attempt, payload: &Payload) -> Error {
     let sent = (!attempt.withdraw()).then_some(payload.kind());
     let error = response::complete(evidence::classify(error, sent), attempt, payload);
-    // After any other status there is no token to settle.
-    let may_mint = attempt
-        .head()
-        .is_none_or(|head| head.status == StatusCode::OK);
+    // After any other status than 200 there is no token to settle.
+    let may_mint = attempt.failed_head().is_none();
     let is_settling = error.is_timeout() && may_mint && attempt.is_followed();
     error.with_settling(is_settling)
 }

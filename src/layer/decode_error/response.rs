@@ -53,23 +53,17 @@ pub(crate) fn revoked(id: Option<&ActorTokenId>, body: &[u8]) -> Result<ActorTok
 /// Completes the error of an attempt that failed after the head of its response. The status decides; for a
 /// 200, the received part of the body decides.
 pub(super) fn complete(error: Error, attempt: &Attempt, payload: &Payload) -> Error {
-    let Some(head) = attempt.head() else {
-        return error;
-    };
-    if head.status != StatusCode::OK {
-        if error.status().is_some() {
-            return error;
-        }
-        return error
+    match attempt.failed_head() {
+        Some(_) if error.status().is_some() => error,
+        Some(head) => error
             .with_status(head.status)
             .with_outcome(attempt.outcome_of(head.status))
             .with_retry_after(head.retry_after)
-            .with_trace_id(head.trace_id);
+            .with_trace_id(head.trace_id),
+        None if attempt.head().is_none() || error.actor_token_id().is_some() => error,
+        None if error.outcome() == Outcome::NotSent => error,
+        None => with_effect(error, payload, &attempt.received()),
     }
-    if error.actor_token_id().is_some() || error.outcome() == Outcome::NotSent {
-        return error;
-    }
-    with_effect(error, payload, &attempt.received())
 }
 
 /// Sets the outcome of an unusable 200 to [`Outcome::Applied`] if the response shows the effect.

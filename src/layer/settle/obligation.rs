@@ -161,11 +161,9 @@ impl Obligation {
         let (response, is_pending) = match &self.evidence {
             Evidence::Response(bytes) => (bytes.clone(), false),
             _ if attempt.withdraw() => return Verdict::Nothing,
-            _ => match attempt.head() {
-                Some(head) if head.status != StatusCode::OK => {
-                    return Verdict::of_failure(attempt.outcome_of(head.status));
-                }
-                _ => (attempt.received(), true),
+            _ => match attempt.failed_head() {
+                Some(head) => return Verdict::of_failure(attempt.outcome_of(head.status)),
+                None => (attempt.received(), true),
             },
         };
         let Some(found) = ActorToken::salvage(&response) else {
