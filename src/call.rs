@@ -302,7 +302,8 @@ impl Attempt {
         self.with(|state| state.take(watched))
     }
 
-    /// Withdraws the body. Returns false if it was taken before; otherwise it can never be sent.
+    /// Withdraws the body, which can then never be sent. Returns false if it was taken or the attempt has
+    /// ended.
     pub(crate) fn withdraw(&self) -> bool {
         self.with(AttemptState::withdraw)
     }
