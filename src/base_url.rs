@@ -16,9 +16,8 @@ use crate::text::try_from_text;
 
 /// The base URL of the API, such as `https://api.clerk.com/v1`.
 ///
-/// It is HTTPS, or plain HTTP to a loopback host, without user information, query, fragment and dot
-/// segments. Trailing slashes are dropped. The default path is `/v1`. serde reads and writes it as a
-/// string.
+/// It is HTTPS, or plain HTTP to a loopback host. It has no user information, query, fragment or dot
+/// segments. Trailing slashes are removed. The default path is `/v1`. serde reads and writes a string.
 ///
 /// ```
 /// use clerk_actor_tokens::BaseUrl;
@@ -41,30 +40,30 @@ impl BaseUrl {
     pub(crate) const DEFAULT_PATH: &str = "/v1";
     const MAX_LEN: usize = 2048;
 
-    /// Reads a base URL. Without a path it gets `path`.
+    /// Reads a base URL. The default of its path is `path`.
     pub(crate) fn with_default_path(url: &str, path: &str) -> Result<Self, InvalidBaseUrl> {
         use InvalidBaseUrl as Invalid;
 
-        first_error([
-            (url.is_empty(), Invalid::Empty),
-            (url.len() > Self::MAX_LEN, Invalid::TooLong),
-            (url.contains(char::is_whitespace), Invalid::WhiteSpace),
-            (url.contains('#'), Invalid::Fragment),
-        ])?;
+        let refuse_if = |is_wrong: bool, error| match is_wrong {
+            true => Err(error),
+            false => Ok(()),
+        };
+        refuse_if(url.is_empty(), Invalid::Empty)?;
+        refuse_if(url.len() > Self::MAX_LEN, Invalid::TooLong)?;
+        refuse_if(url.contains(char::is_whitespace), Invalid::WhiteSpace)?;
+        refuse_if(url.contains('#'), Invalid::Fragment)?;
         let uri: Uri = url.parse().map_err(|_| Invalid::Syntax)?;
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(Invalid::NotAbsolute);
         };
         let host = authority.host();
         let (is_http, is_https) = (*scheme == Scheme::HTTP, *scheme == Scheme::HTTPS);
-        first_error([
-            (has_user_info(authority), Invalid::UserInfo),
-            (!is_host(host), Invalid::Host),
-            (!has_right_port(authority), Invalid::Port),
-            (is_http && !is_loopback(host), Invalid::PlainHttp),
-            (!is_http && !is_https, Invalid::Scheme),
-            (uri.query().is_some(), Invalid::Query),
-        ])?;
+        refuse_if(has_user_info(authority), Invalid::UserInfo)?;
+        refuse_if(!is_host(host), Invalid::Host)?;
+        refuse_if(!has_right_port(authority), Invalid::Port)?;
+        refuse_if(is_http && !is_loopback(host), Invalid::PlainHttp)?;
+        refuse_if(!is_http && !is_https, Invalid::Scheme)?;
+        refuse_if(uri.query().is_some(), Invalid::Query)?;
         let path = match uri.path().trim_end_matches('/') {
             "" => path,
             path if is_path(path) => path,
@@ -105,7 +104,7 @@ impl BaseUrl {
     /// Returns the host, an address without brackets, and the port.
     pub(crate) fn server(&self) -> (&str, u16) {
         let host = self.authority.host();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let host = without_brackets(host).unwrap_or(host);
         (host, port(&self.scheme, &self.authority))
     }
 
@@ -143,19 +142,11 @@ impl FromStr for BaseUrl {
     }
 }
 
-/// Returns the first error whose condition holds.
-fn first_error<const N: usize>(checks: [(bool, InvalidBaseUrl); N]) -> Result<(), InvalidBaseUrl> {
-    match checks.into_iter().find(|(is_wrong, _)| *is_wrong) {
-        Some((_, error)) => Err(error),
-        None => Ok(()),
-    }
-}
-
 fn has_user_info(authority: &Authority) -> bool {
     authority.as_str().contains('@')
 }
 
-/// Returns whether a resolver or a certificate can name this host. `Authority` accepts more.
+/// Returns whether the host is an IP address or a DNS name. `Authority` accepts more.
 fn is_host(host: &str) -> bool {
     let is_label = |label: &str| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -218,7 +209,8 @@ impl fmt::Debug for BaseUrl {
     }
 }
 
-/// Why a text is not a [`BaseUrl`]. The message does not repeat the text, which may hold a password.
+/// The error of a text that is not a [`BaseUrl`]. The message does not repeat the text, which may hold a
+/// password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidBaseUrl {

@@ -1,7 +1,7 @@
 //! A client for programs without an async runtime.
 //!
-//! [`Client`] owns one thread, which drives connections and settling also between calls. Each call runs
-//! on the thread of its caller and waits there.
+//! [`Client`] owns one thread, which drives connections and settling between calls. Each call runs on the
+//! thread of its caller.
 //!
 //! # Example
 //!
@@ -34,10 +34,10 @@
 //!
 //! # In an async runtime
 //!
-//! A blocking call would stop the other tasks of a runtime, so there it fails with
-//! [`ErrorKind::Runtime`] before anything is sent, also in `spawn_blocking`, which looks the same to it.
-//! Use [`clerk_actor_tokens::Client`](crate::Client) instead. A token that is dropped in another runtime
-//! is settled on that one. If the last clone is, its thread drains, and the drop does not wait.
+//! A blocking call would stop the other tasks of a runtime. So every call in one, `spawn_blocking`
+//! included, fails with [`ErrorKind::Runtime`] before anything is sent. Use
+//! [`clerk_actor_tokens::Client`](crate::Client) there. Dropping the last clone in a runtime drains without
+//! waiting.
 
 use std::{
     fmt,
@@ -57,12 +57,12 @@ use crate::{
     client::{DrainReport, SettleCounts},
 };
 
-/// How long dropping the last clone drains.
+/// The limit of the drain when the last clone is dropped.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// A [`Client`](crate::Client) whose methods block, see the [module](self).
 ///
-/// Clones are cheap and share one thread; they are for any number of threads.
+/// Clones are cheap and share one background thread.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -71,16 +71,14 @@ pub struct Client {
 struct Shared {
     client: crate::Client,
     runtime: Handle,
-    /// Ends the thread, which drains this client first.
+    /// Ends the thread after it has drained the client.
     stop: Option<oneshot::Sender<crate::Client>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Client {
-    /// Makes a blocking client of an async one, such as a test double or a
-    /// [wrapped](crate::Client::wrap) client. [`ClientBuilder::build_blocking`] does both in one.
-    ///
-    /// [`ClientBuilder::build_blocking`]: crate::ClientBuilder::build_blocking
+    /// Creates a blocking client over an async one, such as a test double or a
+    /// [wrapped](crate::Client::wrap) client.
     ///
     /// # Errors
     ///
@@ -89,8 +87,8 @@ impl Client {
         Self::start(|| Ok(client))
     }
 
-    /// Starts the thread, and builds the client in the context of its runtime, because layers such as
-    /// tower's `Buffer` spawn in their constructor.
+    /// Starts the thread and builds the client in its runtime, because layers such as tower's `Buffer` spawn
+    /// in their constructor.
     pub(crate) fn start(
         build: impl FnOnce() -> Result<crate::Client, ConfigError>,
     ) -> Result<Self, ConfigError> {
@@ -119,7 +117,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`ErrorKind`]. So for every method: [`ErrorKind::Runtime`] in an async runtime.
+    /// See [`ErrorKind`]. Every method returns [`ErrorKind::Runtime`] in an async runtime.
     pub fn create(&self, create: CreateActorToken) -> Result<ActorToken, Error> {
         self.send(create)
     }
@@ -194,7 +192,7 @@ impl Client {
         self.wait(self.shared.client.drain(limit))
     }
 
-    /// Returns how many lost tokens were settled so far, by their end.
+    /// Returns the number of tokens with each end so far.
     pub fn settle_counts(&self) -> SettleCounts {
         self.shared.client.settle_counts()
     }
@@ -232,18 +230,14 @@ impl Drop for Shared {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(self.client.clone());
         }
-        // In a runtime, which may be that of the thread itself, waiting could deadlock.
+        // In a runtime, which may be that of the thread, waiting could deadlock.
         if Handle::try_current().is_err() {
             let _ = self.thread.take().map(JoinHandle::join);
         }
     }
 }
 
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(Client);
 
 /// A token that is revoked in the background when this is dropped, see [`Lease`](crate::Lease).
 #[must_use = "the token is revoked when this is dropped"]

@@ -18,7 +18,7 @@ use crate::{
     call::{Attempt, CallOptions, CallRecord},
 };
 
-/// Which of the API's two operations a request is, for layers that see bytes only.
+/// The operation of a request, for layers that see only its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OperationKind {
@@ -35,8 +35,7 @@ pub enum OperationKind {
 }
 
 impl OperationKind {
-    /// Returns the operation as one word, as in spans and metrics: `create` or `revoke`.
-    #[must_use]
+    /// Returns the word used in spans and metrics: `create` or `revoke`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -51,11 +50,11 @@ impl OperationKind {
 
 crate::text::display_as_str!(OperationKind);
 
-/// The encoded body of a call, which every attempt sends: the request body between
-/// [`Json`](crate::layer::Json) and [`DecodeError`](crate::layer::DecodeError).
+/// The encoded body of a call: the request body between [`Json`](crate::layer::Json) and
+/// [`DecodeError`](crate::layer::DecodeError).
 ///
-/// It is cheap to clone, and cloning it sends nothing. [`DecodeError`](crate::layer::DecodeError) turns
-/// each `Payload` it is given into the [`Body`] of one attempt, so a retry or a hedge belongs above it.
+/// It is cheap to clone. `DecodeError` turns each clone that it receives into the [`Body`] of one attempt,
+/// so a retry or a hedge belongs above it.
 ///
 /// ```
 /// use clerk_actor_tokens::{OperationKind, Payload};
@@ -73,7 +72,7 @@ pub struct Payload {
 pub(crate) struct PayloadParts {
     pub(crate) bytes: Bytes,
     pub(crate) kind: OperationKind,
-    /// The token that a revoke is about, or the session that is to end, if it is known.
+    /// The token to revoke, or the session to end, if it is known.
     pub(crate) id: Option<ActorTokenId>,
     pub(crate) options: Option<Arc<CallOptions>>,
     pub(crate) deadline: Option<Instant>,
@@ -81,7 +80,7 @@ pub(crate) struct PayloadParts {
 }
 
 impl Payload {
-    /// Makes the payload of a call of its own.
+    /// Creates the payload of a new call.
     pub fn new(kind: OperationKind, bytes: impl Into<Bytes>) -> Self {
         Self::of_call(PayloadParts {
             bytes: bytes.into(),
@@ -99,13 +98,12 @@ impl Payload {
         }
     }
 
-    /// Returns which operation the request is.
+    /// Returns the operation of the request.
     pub fn kind(&self) -> OperationKind {
         self.parts.kind
     }
 
-    /// Returns when the call's time is over, if it has a timeout. A layer that waits must not wait
-    /// longer.
+    /// Returns the deadline of the call, if it has a timeout. A layer must not wait beyond it.
     pub fn deadline(&self) -> Option<Instant> {
         self.parts.deadline
     }
@@ -121,7 +119,6 @@ impl Payload {
     }
 
     /// Begins an attempt of the call and returns its body.
-    #[must_use]
     pub fn begin_attempt(self) -> Body {
         Body {
             attempt: self.parts.record.begin_attempt().index(),
@@ -132,13 +129,13 @@ impl Payload {
         }
     }
 
-    /// Returns the token that a revoke is about, if it is known.
+    /// Returns the token to revoke, if it is known.
     pub(crate) fn id(&self) -> Option<&ActorTokenId> {
         self.parts.id.as_ref()
     }
 
-    /// Returns whether an unusable 200 shows that the request took effect: it names the token that was
-    /// asked for.
+    /// Returns whether an unusable 200 shows that the request took effect, because it names the token of
+    /// the request.
     pub(crate) fn took_effect_by(&self, found: &Salvaged) -> bool {
         match self.kind() {
             OperationKind::Create => !self.is_about_another_user(found),
@@ -152,8 +149,8 @@ impl Payload {
         }
     }
 
-    /// Returns whether the response to this create names another user than the one it asks for. A layer
-    /// may have put a body of its own form in place.
+    /// Returns whether the response to this create names another user. A layer may have replaced the body
+    /// by one of another form, which names none.
     pub(crate) fn is_about_another_user(&self, found: &Salvaged) -> bool {
         #[derive(Deserialize)]
         struct Create {
@@ -182,61 +179,42 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// The request body of one attempt: bytes in one piece, and a handle to the call's record, which notes
-/// whether the transport took them.
+/// The request body of one attempt, which records whether the transport took its bytes.
 ///
-/// A body that no transport took was not sent. That is how a failure is known to be
-/// [`NotSent`](crate::Outcome::NotSent), whatever the transport is. Because a create that is sent twice
-/// mints two tokens, a `Body` is not `Clone`; a layer that copies its bytes into a new `Body` makes a
-/// call of its own.
+/// A body that no transport took was not sent. This proves the outcome
+/// [`NotSent`](crate::Outcome::NotSent) over every transport. A `Body` is not `Clone`, because a create
+/// that is sent twice mints two tokens.
 ///
-/// A transport reads it like any [`http_body::Body`]. A transport that sends a request without polling
-/// the body must call [`Body::into_bytes`]. Layers that sign or measure a request read
-/// [`Body::as_bytes`]; layers that rewrite it use [`Body::with_bytes`].
-///
-/// ```
-/// use clerk_actor_tokens::{Body, OperationKind};
-///
-/// let body = Body::new(OperationKind::Create, r#"{"user_id":"user_1","actor":{"sub":"user_2"}}"#);
-/// assert_eq!(body.kind(), OperationKind::Create);
-/// assert_eq!(format!("{body:?}"), "Body { kind: Create, len: 45, .. }");
-/// ```
+/// A transport reads it like any [`http_body::Body`], or calls [`Body::into_bytes`] if it does not poll
+/// bodies. Layers that sign or measure a request use [`Body::as_bytes`], and layers that rewrite it
+/// [`Body::with_bytes`].
 pub struct Body {
     payload: Payload,
     /// The index of the attempt in the record of its call.
     attempt: u32,
-    /// The bytes that a layer put in place of those of the payload.
+    /// The bytes with which a layer replaced those of the payload.
     rewritten: Option<Box<Bytes>>,
-    /// A layer notes the response of the transport.
+    /// A layer records the response of the transport.
     is_watched: bool,
-    /// The bytes are taken when the body is polled.
     is_taken: bool,
 }
 
-/// The error of a [`Body`] that was withdrawn before it was sent: its attempt has ended, and nothing
-/// of it may be sent.
+/// The error of a [`Body`] whose attempt ended before it was sent. Nothing of it may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the request was withdrawn before it was sent")]
-pub struct Withdrawn(());
-
-impl Withdrawn {
-    pub(crate) fn new() -> Self {
-        Self(())
-    }
-}
+pub struct Withdrawn(pub(crate) ());
 
 impl Body {
-    /// Makes the body of the only attempt of a call of its own.
+    /// Creates the body of the only attempt of a new call.
     ///
-    /// Do not replace the body of a request by a new one: its call would not learn what becomes of the
-    /// new one and would report it as not sent. Use [`with_bytes`](Self::with_bytes) instead.
+    /// To rewrite a request use [`with_bytes`](Self::with_bytes). With a new body in its place, its call
+    /// would be reported as not sent.
     pub fn new(kind: OperationKind, bytes: impl Into<Bytes>) -> Self {
         Payload::new(kind, bytes).begin_attempt()
     }
 
     /// Replaces the bytes of the same attempt, for layers that rewrite a request. A
-    /// [wire layer](crate::ClientBuilder::wire_layer) that does so and has set a `content-length`
-    /// corrects that too.
+    /// [wire layer](crate::ClientBuilder::wire_layer) that has set a `content-length` must correct it.
     ///
     /// ```
     /// use clerk_actor_tokens::{Body, OperationKind};
@@ -253,12 +231,12 @@ impl Body {
         self
     }
 
-    /// Returns which operation the request is.
+    /// Returns the operation of the request.
     pub fn kind(&self) -> OperationKind {
         self.payload.kind()
     }
 
-    /// Returns the number of this attempt within its call, counted from one.
+    /// Returns the number of this attempt within its call, from one.
     pub fn attempt(&self) -> u32 {
         self.attempt_handle().number()
     }
@@ -282,18 +260,17 @@ impl Body {
     ///
     /// # Errors
     ///
-    /// When the attempt was given up before: then nothing may be sent any more.
+    /// When the attempt has ended. Then nothing may be sent.
     pub fn into_bytes(mut self) -> Result<Bytes, Withdrawn> {
         self.take().map(Option::unwrap_or_default)
     }
 
-    /// Returns whether the request may still be sent, for transports that queue. A transport that gets
-    /// `false` drops the request.
+    /// Returns whether the request may still be sent, for transports that queue requests. If not, drop it.
     pub fn may_be_sent(&self) -> bool {
         !self.attempt_handle().is_withdrawn()
     }
 
-    /// Notes that the layer above the transport notes its response.
+    /// Notes that a layer records the response of the transport.
     pub(crate) fn watch(&mut self) {
         self.is_watched = true;
     }
@@ -320,13 +297,13 @@ impl Body {
     fn take(&mut self) -> Result<Option<Bytes>, Withdrawn> {
         let bytes = self.left().cloned();
         if bytes.is_some() && !self.take_attempt() {
-            return Err(Withdrawn::new());
+            return Err(Withdrawn(()));
         }
         self.is_taken = true;
         Ok(bytes)
     }
 
-    /// After the call's deadline nothing is sent, so that a process that was stopped cannot send late.
+    /// Refuses after the call's deadline, so that a process that was suspended does not send late.
     fn take_attempt(&self) -> bool {
         let (attempt, deadline) = (self.attempt_handle(), self.payload.deadline());
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
@@ -348,8 +325,8 @@ impl http_body::Body for Body {
         Poll::Ready(bytes.transpose().map(|bytes| bytes.map(Frame::data)))
     }
 
-    /// Takes an empty body. hyper asks this instead of polling an empty body, directly before it writes
-    /// the head, so this is the last moment to withdraw it.
+    /// Takes an empty body. hyper calls this directly before it writes the head, and does not poll an
+    /// empty body. So this is the last moment to withdraw it.
     fn is_end_stream(&self) -> bool {
         match self.left() {
             None => true,
@@ -368,78 +345,5 @@ impl fmt::Debug for Body {
             .field("kind", &self.kind())
             .field("len", &self.len())
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use http_body::Body as _;
-    use http_body_util::BodyExt;
-
-    use super::*;
-    use crate::Outcome;
-
-    #[tokio::test]
-    async fn polling_a_body_takes_it() {
-        let body = Body::new(OperationKind::Create, "{}");
-        let attempt = body.attempt_handle();
-        assert!(!body.is_end_stream());
-        assert_eq!(attempt.record().outcome(), Outcome::NotSent);
-        assert_eq!(body.collect().await.unwrap().to_bytes(), "{}");
-        assert_eq!(attempt.record().outcome(), Outcome::Unknown);
-        assert!(!attempt.withdraw());
-    }
-
-    #[test]
-    fn asking_an_empty_body_for_its_end_takes_it() {
-        let body = Body::new(OperationKind::Revoke, "");
-        let attempt = body.attempt_handle();
-        assert!(body.is_end_stream());
-        assert!(!attempt.withdraw());
-    }
-
-    #[tokio::test]
-    async fn withdrawn_body_fails() {
-        for (kind, bytes) in [(OperationKind::Create, "{}"), (OperationKind::Revoke, "")] {
-            let withdrawn = || {
-                let body = Body::new(kind, bytes);
-                assert!(body.attempt_handle().withdraw());
-                body
-            };
-            assert!(!withdrawn().may_be_sent());
-            assert!(!withdrawn().is_end_stream());
-            assert_eq!(withdrawn().into_bytes(), Err(Withdrawn::new()));
-            assert_eq!(withdrawn().collect().await.unwrap_err(), Withdrawn(()));
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn body_cannot_be_taken_after_the_deadline_of_its_call() {
-        for (kind, bytes) in [(OperationKind::Create, "{}"), (OperationKind::Revoke, "")] {
-            let deadline = Some(Instant::now());
-            let payload = Payload::of_call(PayloadParts {
-                bytes: bytes.into(),
-                kind,
-                id: None,
-                options: None,
-                deadline,
-                record: Arc::default(),
-            });
-            let body = payload.clone().begin_attempt();
-            assert!(!body.is_end_stream());
-            assert!(body.into_bytes().is_err());
-            assert_eq!(payload.record().outcome(), Outcome::NotSent);
-        }
-    }
-
-    #[test]
-    fn attempts_of_one_payload_are_numbered_and_independent() {
-        let payload = Payload::new(OperationKind::Create, "{}");
-        let (one, two) = (payload.clone().begin_attempt(), payload.begin_attempt());
-        assert_eq!((one.attempt(), two.attempt()), (1, 2));
-        let first = one.attempt_handle();
-        assert!(two.into_bytes().is_ok());
-        assert!(first.withdraw());
-        assert_eq!(first.record().outcome(), Outcome::Unknown);
     }
 }

@@ -1,8 +1,8 @@
-//! [`CallRecord`], the shared state of one call, and the tests of its transitions.
+//! [`CallRecord`], the shared state of one call.
 //!
 //! All clones of a request share one record, and every [`Attempt`] is an entry in it. The record is a
-//! state machine behind one mutex: an attempt's body is open until a transport takes it or a layer
-//! withdraws it, and whichever comes first holds for good.
+//! state machine behind one mutex. The body of an attempt is open until a transport takes it or a layer
+//! withdraws it; the first of the two is final.
 //!
 //! ```text
 //!           take                 end
@@ -11,9 +11,9 @@
 //!     └───────────▶ Withdrawn ───────────────┘ end
 //! ```
 //!
-//! A client that is the inner service of another client has a record inside that one's record, and
-//! every attempt of the inner record is an attempt of the outer one too. Locks are taken from the inner
-//! record to the outer one.
+//! If a client is the inner service of another client, its record is inside the record of the outer one.
+//! Every attempt of the inner record is also an attempt of the outer record. Locks are taken from the
+//! inner record to the outer one.
 
 mod prefix;
 #[cfg(test)]
@@ -40,7 +40,7 @@ pub(crate) struct CallOptions {
     pub(crate) attempt_timeout: Option<Duration>,
     pub(crate) retry: Option<Arc<RetryConfig>>,
     pub(crate) base_url: Option<BaseUrl>,
-    /// The first invalid value that the request was given.
+    /// The first invalid value in the request.
     pub(crate) invalid: Option<InvalidRequest>,
 }
 
@@ -48,30 +48,30 @@ pub(crate) struct CallOptions {
 #[derive(Default)]
 pub(crate) struct CallRecord {
     state: Mutex<CallState>,
-    /// The record of the client around the client that makes this call.
     outer: Option<Arc<CallRecord>>,
 }
 
 #[derive(Default)]
 struct CallState {
-    // Most calls have one attempt, which needs no allocation.
+    // Separate, so that a call with one attempt allocates no `Vec`.
     first: Option<AttemptState>,
     later: Vec<AttemptState>,
-    /// No body of the call can be taken any more.
+    /// No body of the call can be taken.
     closed: bool,
     /// A token was delivered or a revoke confirmed.
     applied: bool,
     /// The token that was minted although the call failed.
     lost: Option<ActorTokenId>,
-    /// How long a token lives that this call mints.
+    /// The lifetime of a token that this call mints.
     lifetime: Option<Duration>,
 }
 
+#[derive(Default)]
 struct AttemptState {
     phase: Phase,
     /// Settle follows the attempt in the background.
     followed: bool,
-    /// The body was taken below a layer that notes the response of the transport.
+    /// A layer records the response of the transport.
     watched: bool,
     /// The status with which the transport responded.
     responded: Option<StatusCode>,
@@ -82,8 +82,9 @@ struct AttemptState {
     outer: Option<Attempt>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
+    #[default]
     Open,
     Taken,
     Withdrawn,
@@ -93,7 +94,7 @@ enum Phase {
 /// A summary of a call and its attempts so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CallSummary {
-    /// The greatest outcome of all attempts. One that was sent and has not ended is `Unknown`.
+    /// The greatest outcome of all attempts. An attempt that was sent and has not ended is `Unknown`.
     pub(crate) outcome: Outcome,
     pub(crate) attempts: u32,
     /// Whether an attempt is being settled in the background.
@@ -104,7 +105,7 @@ pub(crate) struct CallSummary {
 }
 
 impl CallSummary {
-    /// Returns until when a token can be used that was minted by now.
+    /// Returns the time until which a token that was minted by now can be used.
     pub(crate) fn exposed_until(&self) -> Option<SystemTime> {
         SystemTime::now().checked_add(self.lifetime?)
     }
@@ -119,43 +120,32 @@ impl CallRecord {
         })
     }
 
-    /// Begins the next attempt of the call. Once the record is closed, its body is withdrawn.
+    /// Begins the next attempt of the call. If the record is closed, the body is withdrawn.
     pub(crate) fn begin_attempt(self: &Arc<Self>) -> Attempt {
         let mut state = self.lock();
-        let attempt = AttemptState {
-            phase: if state.closed {
-                Phase::Withdrawn
-            } else {
-                Phase::Open
-            },
-            followed: false,
-            watched: false,
-            responded: None,
-            head: None,
-            received: Prefix::default(),
+        let mut attempt = AttemptState {
             outer: self.outer.as_ref().map(Self::begin_attempt),
+            ..AttemptState::default()
         };
+        if state.closed {
+            attempt.phase = Phase::Withdrawn;
+        }
         let index = state.attempts();
         if state.first.is_none() {
             state.first = Some(attempt);
         } else {
             state.later.push(attempt);
         }
-        Attempt {
-            record: Arc::clone(self),
-            index,
-        }
+        self.attempt(index)
     }
 
     /// Returns the attempt with this index, which has begun.
     pub(crate) fn attempt(self: &Arc<Self>, index: u32) -> Attempt {
-        Attempt {
-            record: Arc::clone(self),
-            index,
-        }
+        let record = Arc::clone(self);
+        Attempt { record, index }
     }
 
-    /// Notes how long a token lives that this call mints.
+    /// Sets the lifetime of a token that this call mints.
     pub(crate) fn set_lifetime(&self, lifetime: Duration) {
         self.with_outer(|state| state.lifetime = Some(lifetime));
     }
@@ -164,12 +154,12 @@ impl CallRecord {
         self.lock().lifetime
     }
 
-    /// Notes that the operation took effect.
+    /// Records that the operation took effect.
     pub(crate) fn note_applied(&self) {
         self.with_outer(|state| state.applied = true);
     }
 
-    /// Notes a token that was minted and that the caller does not get.
+    /// Records a token that was minted and does not reach the caller.
     pub(crate) fn note_lost(&self, id: &ActorTokenId) {
         self.with_outer(|state| {
             state.applied = true;
@@ -177,9 +167,9 @@ impl CallRecord {
         });
     }
 
-    /// Withdraws every open body and lets none be taken from now on, unless the outcome is in doubt:
-    /// a spawned revoke that may have been sent must be able to finish. Returns the summary, which
-    /// stays true in either case.
+    /// Withdraws every body of the call, later ones included. If the outcome is in doubt, it withdraws
+    /// nothing, because a spawned revoke that was sent must finish. The returned summary is final in either
+    /// case.
     pub(crate) fn close(&self) -> CallSummary {
         let mut state = self.lock();
         if state.outcome().is_without_effect() {
@@ -259,14 +249,9 @@ impl AttemptState {
     fn take(&mut self, watched: bool) -> bool {
         if self.phase == Phase::Open {
             self.watched = watched;
-            let is_refused = self
-                .outer
-                .as_ref()
-                .is_some_and(|outer| !outer.take(watched));
-            self.phase = if is_refused {
-                Phase::Withdrawn
-            } else {
-                Phase::Taken
+            self.phase = match &self.outer {
+                Some(outer) if !outer.take(watched) => Phase::Withdrawn,
+                _ => Phase::Taken,
             };
         }
         self.phase == Phase::Taken
@@ -310,15 +295,15 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// Takes the body, which counts as sending it. Returns false if it was withdrawn before: then
-    /// nothing of it may be sent. If it is `watched`, the layer above the transport
-    /// [notes the response](Self::note_response).
+    /// Takes the body, which counts as sending it. Returns false if it was withdrawn; then nothing of it
+    /// may be sent. For a `watched` body, a layer [records the response](Self::note_response) of the
+    /// transport.
     pub(crate) fn take(&self, watched: bool) -> bool {
         self.with(|state| state.take(watched))
     }
 
-    /// Withdraws the body. Returns whether that was in time, so that it never was and never will be
-    /// sent.
+    /// Withdraws the body, which can then never be sent. Returns false if it was taken or the attempt has
+    /// ended.
     pub(crate) fn withdraw(&self) -> bool {
         self.with(AttemptState::withdraw)
     }
@@ -328,17 +313,16 @@ impl Attempt {
         self.with(|state| state.phase == Phase::Withdrawn)
     }
 
-    /// Ends the attempt. A body that was not taken by now never will be.
+    /// Ends the attempt. A body that was not taken can no longer be taken.
     pub(crate) fn end(&self, outcome: Outcome) {
         self.with(|state| state.end(outcome));
     }
 
-    /// Returns the outcome of an attempt that got a response with this status, if the response cannot be
-    /// used. A body that was not taken by now never will be.
+    /// Returns the outcome of an attempt whose response has this status and cannot be used. Withdraws a
+    /// body that was not taken.
     ///
-    /// A wire layer may have made up the response. So the status that the transport responded with
-    /// decides, and before it responded the outcome of a taken body is unknown. Without a layer that
-    /// watches the transport, the response is believed.
+    /// A wire layer may have made up the response. So the status from the transport decides, and without
+    /// one the outcome of a taken body is unknown. If no layer records it, the response is believed.
     pub(crate) fn outcome_of(&self, status: StatusCode) -> Outcome {
         self.with(|state| state.outcome_of(status))
     }
@@ -352,7 +336,7 @@ impl Attempt {
         })
     }
 
-    /// Notes the status with which the transport responded, for a body that is watched.
+    /// Records the status from the transport.
     pub(crate) fn note_response(&self, status: StatusCode) {
         self.with(|state| state.responded = Some(status));
     }
@@ -361,7 +345,7 @@ impl Attempt {
         self.with(|state| matches!(state.phase, Phase::Ended(_)))
     }
 
-    /// Notes whether Settle follows the attempt, which its caller gave up after it was sent.
+    /// Sets whether Settle follows the attempt in the background.
     pub(crate) fn set_followed(&self, followed: bool) {
         self.with(|state| {
             state.followed = followed;
@@ -375,7 +359,7 @@ impl Attempt {
         self.with(|state| state.followed)
     }
 
-    /// Notes the head of the response, which is known even if the body never ends.
+    /// Records the head of the response, for a failure in the body.
     pub(crate) fn note_head(&self, head: ResponseHead) {
         self.with(|state| state.head = Some(head));
     }
@@ -384,12 +368,17 @@ impl Attempt {
         self.with(|state| state.head.clone())
     }
 
-    /// Adds a frame of the response body, as much of it as `limit` allows. Returns whether it fits.
+    /// Returns the head of the response if its status is not 200.
+    pub(crate) fn failed_head(&self) -> Option<ResponseHead> {
+        self.head().filter(|head| head.status != StatusCode::OK)
+    }
+
+    /// Adds a frame of the response body, up to `limit` bytes in all. Returns whether it fits.
     pub(crate) fn receive(&self, frame: Bytes, limit: usize) -> bool {
         self.with(|state| state.received.push(frame, limit))
     }
 
-    /// Returns the response body as far as it was received. It may hold a credential.
+    /// Returns the bytes of the response body that were received. They may hold a credential.
     pub(crate) fn received(&self) -> Bytes {
         self.with(|state| state.received.snapshot())
     }
@@ -432,31 +421,20 @@ impl fmt::Debug for CallRecord {
     }
 }
 
-impl fmt::Debug for Attempt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attempt")
-            .field("number", &self.number())
-            .field("phase", &self.with(|state| state.phase))
-            .finish_non_exhaustive()
-    }
-}
-
-/// A view of what became of a call, for observers of a
-/// [request](crate::ActorTokenRequest::watch).
+/// A view of the attempts and the outcome of a call, from
+/// [`ActorTokenRequest::watch`](crate::ActorTokenRequest::watch).
 ///
-/// An observer layer drops the inner future first and reads the watch then, so that a call that is
-/// cancelled has an outcome too.
+/// An observer layer drops the inner future before it reads the watch. So a cancelled call has an outcome
+/// too.
 ///
 /// ```
 /// use clerk_actor_tokens::{ActorTokenRequest, Outcome};
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut request = ActorTokenRequest::revoke("act_1".parse()?);
 /// let watch = request.watch();
 /// drop(request);
 /// assert_eq!((watch.outcome(), watch.attempts()), (Outcome::NotSent, 0));
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct CallWatch {
@@ -479,13 +457,13 @@ impl CallWatch {
         self.record.attempts()
     }
 
-    /// Returns whether an attempt that was given up is being settled in the background.
+    /// Returns whether a lost attempt is being settled in the background.
     pub fn is_settling(&self) -> bool {
         self.record.summary().is_settling
     }
 
-    /// Returns until when a token that this call minted by now can be used; `None` for a call without
-    /// effect and for a revoke.
+    /// Returns the time until which a token that this call minted by now can be used; `None` for a call
+    /// without effect and for a revoke.
     pub fn exposed_until(&self) -> Option<SystemTime> {
         let summary = self.record.summary();
         let may_exist = summary.outcome >= Outcome::Unknown;

@@ -17,8 +17,8 @@ const MAX_META_BYTES: usize = 1024;
 
 /// The error body of the API: `{"errors": [...], "clerk_trace_id": "…"}`.
 ///
-/// The API guarantees only the array. Text that was received or deserialized has no control characters,
-/// has secret keys masked, and is cut after 500 characters.
+/// The API guarantees only the array. In text that was received or deserialized, control characters are
+/// removed, secret keys are masked, and the rest after 500 characters is cut off.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ClerkErrors {
@@ -35,9 +35,9 @@ pub struct ClerkErrors {
 pub struct ClerkError {
     /// The machine-readable code, such as [`Self::FORM_PARAM_MISSING`]. Empty when the response had none.
     pub code: String,
-    /// A few words. Empty when the response had none.
+    /// The short message. Empty when the response had none.
     pub message: String,
-    /// A sentence for users. Empty when the response had none.
+    /// The message for users. Empty when the response had none.
     pub long_message: String,
     /// Details, such as `param_name`, or `limit` and `used`. Lists and objects have at most 32 entries
     /// and 4 levels. Empty when the details have more than 1 KiB or are not valid JSON.
@@ -62,8 +62,7 @@ impl ClerkErrors {
             .find(|code| !code.is_empty())
     }
 
-    /// Reads an error body. Returns `None` unless it is a JSON object with an array `errors` or with a
-    /// trace id. The last one of two equal members counts.
+    /// Reads an error body. Returns `None` unless it is a JSON object with an array `errors` or a trace id.
     pub(crate) fn from_json(body: &[u8]) -> Option<Self> {
         let body = String::from_utf8_lossy(body);
         let (mut errors, mut trace_id) = (None, None);
@@ -107,7 +106,6 @@ impl<'de> Deserialize<'de> for ClerkErrors {
 ///         _ => "ask the support",
 ///     }
 /// }
-/// # let _ = advice;
 /// ```
 impl ClerkError {
     /// 400: a revoke of a token that is not pending, see [`ErrorKind::AlreadyAccepted`] and
@@ -154,7 +152,7 @@ impl ClerkError {
 }
 
 impl ClerkError {
-    /// Creates an entry with a code, a few words and a sentence.
+    /// Creates an entry.
     pub fn new(
         code: impl Into<String>,
         message: impl Into<String>,

@@ -1,8 +1,7 @@
 //! Lenient reading of JSON: an unreadable value counts as absent.
 //!
-//! Values are read as [`RawValue`]s first. These have any type, size and depth, and may contain numbers
-//! (`1e400`) and escapes (`"\ud800"`) that serde_json cannot represent. So one odd value does not make the
-//! rest unreadable.
+//! Values are read as [`RawValue`]s first, which accept any type and depth, and numbers (`1e400`) and escapes
+//! (`"\ud800"`) that serde_json cannot represent. So one odd value does not make the rest unreadable.
 
 use std::{borrow::Cow, fmt};
 
@@ -26,12 +25,11 @@ pub(crate) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     value(raw).map(|Text(text)| text)
 }
 
-/// Calls `visit` for every member of `json`, which is one object. The name of a member is empty if it is
-/// unreadable.
+/// Calls `visit` for every member of the object `json`. An unreadable name is empty.
 ///
 /// # Errors
 ///
-/// When `json` is not one object. By then, `visit` was called for the members before the error.
+/// When `json` is not one object. `visit` is called for the members before the error.
 pub(crate) fn members<'a>(
     json: &'a str,
     visit: impl FnMut(&str, &'a RawValue),

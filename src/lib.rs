@@ -1,11 +1,11 @@
 //! Tower middleware and a layered client stack for Clerk's actor tokens, the credentials with which
 //! support staff sign in as a customer.
 //!
-//! Clerk's API has two operations: create a token and revoke it. Each concern of calling them (auth
-//! header, retry, timeouts, error decoding, JSON, …) is a separate [`tower_layer::Layer`]; together they
-//! make a `Service<ActorTokenRequest, Response = ActorToken>`, and [`Client`] is that stack behind one
-//! type. You insert your own layers at named places, leave ours out, or swap the transport: see
-//! [`ClientBuilder`], and [`layer`] for each layer and the path of a request.
+//! Clerk's API has two operations: create a token and revoke it. Each concern (auth header, retry,
+//! timeouts, error decoding, JSON, …) is a separate [`tower_layer::Layer`]. Together they make a
+//! `Service<ActorTokenRequest, Response = ActorToken>`, and [`Client`] is that stack behind one type. With
+//! [`ClientBuilder`] you insert your own layers at named places or replace the transport. [`layer`] shows
+//! each layer and the path of a request.
 //!
 //! ```
 //! use clerk_actor_tokens::{Actor, Client, CreateActorToken};
@@ -32,17 +32,17 @@
 //! # Settling
 //!
 //! Every token that was minted is returned, revoked or reported. A create that is cancelled or times out
-//! goes on in the background, and the token that it mints is revoked. So is a token with an incomplete
-//! response, and one whose [`Ticket`] is dropped unread. A token that cannot be revoked, or may exist, is
-//! reported. [`layer::settle`] has the details and the limits of that promise; a [`Lease`] also revokes a
-//! token whose ticket was read; [`Client::drain`] waits for all of it.
+//! continues in the background, and its token is revoked. So is a token whose response is incomplete or
+//! whose [`Ticket`] is dropped unread. A token that could not be revoked, or may exist, is reported.
+//! [`layer::settle`] has the details and the limits. A [`Lease`] also revokes a token whose ticket was
+//! read, and [`Client::drain`] waits for every revoke.
 //!
 //! # Outcomes
 //!
-//! There is no idempotency key and no way to list tokens: a create that is sent twice may mint two live
-//! sign-in links. So the [`Outcome`] of every [`Error`] says whether the operation may have taken effect,
-//! and a create is retried only when the attempt before provably had no effect. The proof holds for
-//! every transport: a [`Body`] that no transport took was not sent.
+//! The API has no idempotency key and cannot list tokens, so a create that is sent twice may mint two live
+//! sign-in links. The [`Outcome`] of an [`Error`] says whether the operation may have taken effect, and a
+//! create is retried only if the previous attempt provably had none. The proof holds for every transport:
+//! a [`Body`] that no transport took was not sent.
 //!
 //! # Features
 //!
@@ -58,10 +58,10 @@
 //! | `metrics` | | calls and attempts measured by the facade of the crate `metrics` |
 //! | `sessions` | | `Client::end_impersonation`: ends the session of a token that was accepted |
 //! | `server` | | `server::ActorTokensApi`: the wire protocol over any `Service<ActorTokenRequest>` |
-//! | `sandbox` | | `sandbox::Sandbox`: a stand-in for the API, in process and over TCP |
+//! | `sandbox` | | `sandbox::Sandbox`: a replacement of the API for tests, in process and over TCP |
 //!
 //! The default transport needs one of `ring` and `aws-lc-rs` **and** one of `webpki-roots` and
-//! `native-roots`. Without the default features the types and layers come without hyper and TLS, and
+//! `native-roots`. Without the default features the crate does not depend on hyper's client and TLS, and
 //! [`ClientBuilder::over`] builds a client over your transport.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

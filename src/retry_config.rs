@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// The number of attempts of a call, and the backoff between them.
 ///
-/// [`RetryLayer`](crate::layer::RetryLayer) decides by the outcome of each attempt whether it is retried.
-/// The backoff before retry *n* is a random time up to `initial_interval × exponent^(n−1)`, at most
+/// [`RetryLayer`](crate::layer::RetryLayer) decides by the outcome whether an attempt is retried. The
+/// backoff before retry *n* is a random time up to `initial_interval × exponent^(n−1)`, at most
 /// `max_interval`.
 ///
 /// serde reads and writes an object with one field for each setter, durations in seconds. A missing field
@@ -80,13 +80,11 @@ impl RetryConfig {
 
     /// **Dangerous.** The defaults of Clerk's Python SDK: retries for up to an hour after every 5xx,
     /// connection error and timeout, creates included, without a budget. The backoff begins at 500 ms and
-    /// grows by half, up to 60 s.
+    /// grows by half, up to 60 s. One create may mint several live sign-in links, see
+    /// [`replay_unknown_create`](Self::replay_unknown_create).
     ///
-    /// One create may mint several live sign-in links, see
-    /// [`replay_unknown_create`](Self::replay_unknown_create). Unlike the SDK, a call makes at most 10
-    /// attempts, which bounds the number of links. Their backoff takes up to 37 s, so the call's default
+    /// Unlike the SDK, a call makes at most 10 attempts. Their backoff takes up to 37 s, so the default call
     /// timeout of 30 s mostly ends a call earlier.
-    #[must_use]
     pub fn python_sdk() -> Self {
         Self {
             max_attempts: 10,
@@ -123,11 +121,11 @@ impl RetryConfig {
         /// Sets the longest backoff before any retry. Default: 5 s.
         max_interval: Duration;
 
-        /// Sets the time after which no retry begins, counted from when the call reached the retry layer.
-        /// Default: none; the call's timeout applies.
+        /// Sets the time after which no retry begins, from when the call reached the retry layer. Default:
+        /// none; the call's timeout applies.
         max_elapsed: Duration;
 
-        /// Sets the longest `Retry-After` that a call waits for. A longer one fails the call at once, with
+        /// Sets the longest `Retry-After` that a call waits for. After a longer one the call fails at once, with
         /// [`Error::retry_after`](crate::Error::retry_after) set. Default: 10 s.
         max_retry_after: Duration;
 
@@ -137,21 +135,19 @@ impl RetryConfig {
 
         /// **Dangerous.** Sets whether a create whose outcome is unknown is sent again. Default: false.
         ///
-        /// Each repeat may mint one more live sign-in link that no caller gets. The API has no idempotency
-        /// key and cannot list tokens, so such a token can be used until it expires.
+        /// Each repeat may mint another live sign-in link. No caller gets it, and it can be used until it
+        /// expires.
         replay_unknown_create: bool;
 
-        /// Sets whether a create is retried after its attempt timed out, while the
-        /// [settle layer](crate::layer::SettleLayer) follows the lost attempt and revokes what it mints.
-        /// Default: false.
+        /// Sets whether a create is retried after its attempt timed out, if the
+        /// [settle layer](crate::layer::SettleLayer) follows the attempt and revokes its token. Default: false.
         ///
-        /// Two tokens may then be live at a time, and the lost one counts against the quota of the plan. If
-        /// its response is lost as well, the token is reported and can be used until it expires.
+        /// Two tokens may be live at a time, and both count against the quota of the plan. If the response of
+        /// the lost attempt is lost too, its token is reported and can be used until it expires.
         retry_settled_timeouts: bool;
 
         /// Sets whether a budget limits the retries of all clones of a client: ten, and one more for every
-        /// ten successes. A call that fails because the budget is exhausted has
-        /// [`Error::is_out_of_budget`](crate::Error::is_out_of_budget). Default: true.
+        /// ten successes. See [`Error::is_out_of_budget`](crate::Error::is_out_of_budget). Default: true.
         budget: bool;
     }
 
@@ -200,7 +196,7 @@ mod seconds {
         let seconds = f64::deserialize(from)?;
         match Duration::try_from_secs_f64(seconds) {
             Ok(time) => Ok(time.into()),
-            // It was rounded up when it was written.
+            // `Duration::MAX` is rounded up when it is written.
             Err(_) if seconds == Duration::MAX.as_secs_f64() => Ok(Duration::MAX.into()),
             Err(error) => Err(D::Error::custom(error)),
         }

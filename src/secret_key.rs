@@ -7,9 +7,8 @@ use serde::Deserialize;
 
 /// A Clerk secret key (`sk_test_…`, `sk_live_…`), never shown.
 ///
-/// `Debug` prints `SecretKey([redacted])`; there is neither `Display` nor `Serialize`. The text is wiped
-/// from memory when it is dropped, here and in the header value that a client sends. Copies in the
-/// buffers of a connection, or of a deserializer, are not wiped.
+/// There is neither `Display` nor `Serialize`. Dropping it wipes the text from memory, as dropping a client
+/// wipes its header value. Copies in the buffers of a connection or a deserializer are not wiped.
 ///
 /// ```
 /// use clerk_actor_tokens::SecretKey;
@@ -29,13 +28,11 @@ impl SecretKey {
     const PREFIXES: [&str; 3] = ["sk_test_", "sk_live_", Self::PREFIX];
     const MAX_LEN: usize = 1024;
 
-    /// Takes a key as Clerk's dashboard shows it, without `Bearer`.
+    /// Creates a key from its text in Clerk's dashboard, without `Bearer`.
     ///
     /// # Errors
     ///
-    /// When the text is empty, longer than 1024 bytes, a publishable key (`pk_…`) or a whole header value;
-    /// when it has another character than `A-Z a-z 0-9 - . _ ~ + / =` or does not begin with `sk_`; or when
-    /// it ends after `sk_`, `sk_test_` or `sk_live_`.
+    /// See [`InvalidSecretKey`].
     pub fn new(key: impl Into<String>) -> Result<Self, InvalidSecretKey> {
         // `Zeroizing` also wipes the spare capacity. The boxed text has none.
         let given = Zeroizing::new(key.into());
@@ -64,7 +61,7 @@ impl SecretKey {
         })
     }
 
-    /// Returns whether the key is too long to be guessed.
+    /// Returns whether the key has at least 16 characters after its prefix.
     #[cfg(feature = "server")]
     pub(crate) fn is_strong(&self) -> bool {
         let mut prefixes = Self::PREFIXES.iter();
@@ -100,7 +97,7 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// Why a text is not a [`SecretKey`]. The message does not repeat the text.
+/// The error of a text that is not a [`SecretKey`]. The message does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidSecretKey {
@@ -130,7 +127,7 @@ pub enum InvalidSecretKey {
     /// The text does not begin like a secret key.
     #[error("a secret key begins with sk_")]
     Prefix,
-    /// The text ends after the prefix, like a template with an empty variable.
+    /// The text ends after `sk_`, `sk_test_` or `sk_live_`, like a template with an empty variable.
     #[error("the secret key ends after its prefix: check for an empty variable")]
     Unfinished,
     /// The key is too short for a service to accept.

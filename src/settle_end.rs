@@ -1,8 +1,7 @@
-//! [`SettleEnd`], the result of settling a create.
+//! [`SettleEnd`], the end of a token that was not returned to its caller. Telemetry uses it too, so it is not
+//! in [`layer::settle`](crate::layer::settle).
 
-use std::fmt;
-
-/// The result of settling: the end of a token that was not returned to its caller.
+/// The end of a token that was not returned to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SettleEnd {
@@ -14,13 +13,12 @@ pub enum SettleEnd {
     NotRevoked,
     /// It may exist, but its id was not received.
     Unknown,
-    /// It belongs to another user than the create's, and was not revoked.
+    /// It belongs to another user than the create's and was not revoked.
     Foreign,
 }
 
 impl SettleEnd {
     /// Returns the word used in events and metrics, such as `not_revoked`.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Revoked => "revoked",
@@ -32,14 +30,9 @@ impl SettleEnd {
     }
 
     /// Returns whether the token can no longer be used.
-    #[must_use]
     pub fn is_safe(self) -> bool {
         self == Self::Revoked
     }
 }
 
-impl fmt::Display for SettleEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+crate::text::display_as_str!(SettleEnd);

@@ -1,4 +1,4 @@
-//! Text from the network, made safe to show, and the conversion of text to types.
+//! Text from the network, made safe to show, and macros for text and `Debug`.
 
 use crate::SecretKey;
 
@@ -31,11 +31,23 @@ macro_rules! display_as_str {
 }
 pub(crate) use display_as_str;
 
+/// Implements `Debug` by the name of the type alone, because a field may hold a credential.
+macro_rules! opaque_debug {
+    ($type:ident $(<$($param:ident),*>)? $(where $($bounds:tt)*)?) => {
+        impl $(<$($param),*>)? std::fmt::Debug for $type $(<$($param),*>)? $(where $($bounds)*)? {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($type)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+pub(crate) use opaque_debug;
+
 /// The longest text that is kept, in characters.
 const MAX_CHARS: usize = 500;
 
-/// Returns `text` without control and invisible characters, with secret keys masked. If it is longer than
-/// 500 characters, the rest is replaced by an `…`.
+/// Returns `text` without control and invisible characters, with secret keys masked. An `…` replaces the
+/// rest after 500 characters.
 pub(crate) fn presentable(text: impl AsRef<str>) -> String {
     let text = text.as_ref();
     let mut kept = String::with_capacity(text.len());

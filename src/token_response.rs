@@ -8,9 +8,8 @@ use crate::{ActorToken, actor_token::Guard};
 
 /// The bytes of a response, and the guard of the token that the response mints.
 ///
-/// Dropping it anywhere between [`Settle`](crate::layer::Settle) and
-/// [`Json`](crate::layer::Json) revokes the token, because its caller does not get it. It is not
-/// `Clone`, because a token is delivered once.
+/// Dropping it between [`Settle`](crate::layer::Settle) and [`Json`](crate::layer::Json) revokes the token,
+/// because its caller does not get it. It is not `Clone`, because a token is returned once.
 pub struct TokenResponse {
     bytes: Bytes,
     guard: Option<Arc<dyn Guard>>,
@@ -19,8 +18,8 @@ pub struct TokenResponse {
 }
 
 impl TokenResponse {
-    /// Makes a response body without a guard, for services that stand in for the layers below. A token
-    /// in it is not revoked when it is lost.
+    /// Creates a response body without a guard, for services that replace the layers below. Its token is not
+    /// revoked when it is lost.
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         Self {
             bytes: bytes.into(),
@@ -31,9 +30,8 @@ impl TokenResponse {
 
     pub(crate) fn guarded(bytes: Bytes, guard: Arc<dyn Guard>) -> Self {
         Self {
-            bytes,
             guard: Some(guard),
-            revoked: None,
+            ..Self::new(bytes)
         }
     }
 

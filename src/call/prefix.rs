@@ -1,10 +1,8 @@
-//! [`Prefix`], the part of a response body that was received so far.
-
-use std::fmt;
+//! [`Prefix`], the bytes of a response body that were received so far.
 
 use bytes::{Bytes, BytesMut};
 
-/// The part of a body that was received so far. A body of one frame is used without a copy.
+/// The bytes of a body that were received so far. A body of one frame is not copied.
 #[derive(Default)]
 pub(crate) struct Prefix {
     first: Bytes,
@@ -12,7 +10,7 @@ pub(crate) struct Prefix {
 }
 
 impl Prefix {
-    /// Adds a frame, as much of it as `limit` allows. Returns whether all of it fits.
+    /// Adds a frame, up to `limit` bytes in all. Returns whether it fits.
     pub(crate) fn push(&mut self, mut data: Bytes, limit: usize) -> bool {
         let room = limit - self.len();
         let fits = data.len() <= room;
@@ -48,40 +46,5 @@ impl Prefix {
         } else {
             rest.freeze()
         }
-    }
-}
-
-impl fmt::Debug for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prefix")
-            .field("len", &self.len())
-            .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_frame_is_not_copied() {
-        let mut prefix = Prefix::default();
-        let frame = Bytes::from(vec![b'a'; 3]);
-        assert!(prefix.push(frame.clone(), 3));
-        assert!(!frame.is_unique(), "the prefix shares the frame");
-        assert_eq!(prefix.take(), frame);
-    }
-
-    #[test]
-    fn frames_are_joined_up_to_the_limit() {
-        let mut prefix = Prefix::default();
-        for (frame, fits) in [("", true), ("ab", true), ("cd", true), ("ef", false)] {
-            assert_eq!(
-                prefix.push(Bytes::from_static(frame.as_bytes()), 5),
-                fits,
-                "{frame}"
-            );
-        }
-        assert_eq!(prefix.take(), "abcde");
     }
 }

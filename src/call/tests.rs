@@ -1,4 +1,4 @@
-//! Every transition of the record.
+//! The transitions of a [`CallRecord`].
 
 use http::StatusCode;
 
@@ -55,26 +55,18 @@ fn withdrawn_body_cannot_be_taken() {
 #[test]
 fn ended_attempt_has_its_outcome_and_cannot_be_taken_or_withdrawn() {
     for outcome in ENDS {
-        for is_taken in [false, true] {
+        for before in
+            [|_| true, |it| it.take(false), Attempt::withdraw] as [fn(&Attempt) -> bool; 3]
+        {
             let record = call();
             let attempt = record.begin_attempt();
-            assert_eq!(is_taken && attempt.take(false), is_taken);
+            assert!(before(&attempt));
             attempt.end(outcome);
             assert!(attempt.has_ended());
             assert!(!attempt.take(false) && !attempt.withdraw());
             assert_eq!(record.outcome(), outcome);
         }
     }
-}
-
-#[test]
-fn withdrawn_attempt_can_end() {
-    let record = call();
-    let attempt = record.begin_attempt();
-    assert!(attempt.withdraw());
-    attempt.end(Outcome::Rejected);
-    assert!(attempt.has_ended() && !attempt.take(false));
-    assert_eq!(record.outcome(), Outcome::Rejected);
 }
 
 #[test]
@@ -93,7 +85,7 @@ fn greatest_outcome_of_all_attempts_counts() {
 }
 
 #[test]
-fn closed_record_withdraws_what_is_open_and_what_begins_later() {
+fn closed_record_withdraws_open_and_later_attempts() {
     let record = call();
     let (open, rejected) = (record.begin_attempt(), record.begin_attempt());
     assert!(rejected.take(false));
@@ -116,16 +108,12 @@ fn record_in_doubt_is_not_closed() {
 }
 
 #[test]
-fn applied_call_is_applied_whatever_its_attempts_say() {
+fn call_is_applied_whatever_its_attempts_say_and_keeps_its_first_lost_token() {
     let record = call();
     record.begin_attempt().end(Outcome::Rejected);
+    assert_eq!(record.outcome(), Outcome::Rejected);
     record.note_applied();
     assert_eq!(record.outcome(), Outcome::Applied);
-}
-
-#[test]
-fn first_lost_token_is_kept() {
-    let record = call();
     let ids = ["act_1", "act_2"].map(|id| id.parse().unwrap());
     ids.iter().for_each(|id| record.note_lost(id));
     let summary = record.summary();
@@ -158,15 +146,16 @@ fn attempt_keeps_the_head_and_the_body_that_were_received() {
     };
     attempt.note_head(head.clone());
     assert_eq!(attempt.head(), Some(head));
-    assert!(attempt.receive(Bytes::from("ab"), 3));
-    assert!(!attempt.receive(Bytes::from("cd"), 3));
-    assert_eq!(attempt.received(), "abc");
-    assert_eq!(attempt.take_received(), "abc");
+    for (frame, fits) in [("", true), ("ab", true), ("cd", true), ("ef", false)] {
+        assert_eq!(attempt.receive(Bytes::from(frame), 5), fits, "{frame}");
+    }
+    assert_eq!(attempt.received(), "abcde");
+    assert_eq!(attempt.take_received(), "abcde");
     assert_eq!(attempt.received(), "");
 }
 
 #[test]
-fn watch_says_until_when_a_token_may_live_only_if_one_may_exist() {
+fn exposed_until_is_set_only_if_a_token_may_exist() {
     let record = call();
     let watch = CallWatch::new(Arc::clone(&record));
     record.set_lifetime(Duration::from_secs(60));
@@ -247,9 +236,8 @@ mod inside_an_outer_record {
     }
 }
 
-/// Two threads race for one body: exactly one of them gets it, and the outcome agrees.
 #[test]
-fn body_is_taken_or_withdrawn_never_both() {
+fn body_is_taken_or_withdrawn_but_never_both_by_two_threads() {
     for _ in 0..1000 {
         let record = call();
         let attempt = record.begin_attempt();
@@ -263,58 +251,43 @@ fn body_is_taken_or_withdrawn_never_both() {
 }
 
 #[test]
-fn status_of_the_transport_decides_whatever_a_wire_layer_made_of_it() {
+fn status_of_the_transport_decides_else_that_of_the_response_if_none_is_recorded() {
+    use Outcome::{NotSent, Rejected, Unknown};
+
     let status = |status| StatusCode::from_u16(status).unwrap();
-    for (transport, shown, outcome) in [
-        (Some(401), 200, Outcome::Rejected),
-        (Some(503), 400, Outcome::Unknown),
-        (Some(408), 400, Outcome::Unknown),
-        (None, 429, Outcome::Unknown),
-        (None, 503, Outcome::Unknown),
-    ] {
+    let watched = [
+        (Some(401), 200, Rejected),
+        (Some(503), 400, Unknown),
+        (Some(408), 400, Unknown),
+        (None, 429, Unknown),
+        (None, 503, Unknown),
+    ];
+    let unwatched = [
+        (200, Unknown),
+        (302, Unknown),
+        (400, Rejected),
+        (408, Unknown),
+        (460, Unknown),
+        (499, Unknown),
+        (429, Rejected),
+        (503, Unknown),
+    ];
+    let watched =
+        watched.map(|(responded, shown, expected)| (Some(true), responded, shown, expected));
+    let unwatched = unwatched.map(|(shown, expected)| (Some(false), None, shown, expected));
+    let not_taken = [200, 400, 502].map(|shown| (None, None, shown, NotSent));
+    for (taken, responded, shown, expected) in watched.into_iter().chain(unwatched).chain(not_taken)
+    {
         let attempt = call().begin_attempt();
-        assert!(attempt.take(true));
-        if let Some(responded) = transport {
+        if let Some(is_watched) = taken {
+            assert!(attempt.take(is_watched));
+        }
+        if let Some(responded) = responded {
             attempt.note_response(status(responded));
         }
-        assert_eq!(
-            attempt.outcome_of(status(shown)),
-            outcome,
-            "{transport:?} {shown}"
-        );
-        assert_eq!(attempt.end_with(status(shown)), outcome);
-        assert!(attempt.has_ended());
-    }
-}
-
-#[test]
-fn status_is_believed_if_no_layer_watches_the_transport() {
-    for (status, outcome) in [
-        (200, Outcome::Unknown),
-        (302, Outcome::Unknown),
-        (400, Outcome::Rejected),
-        (408, Outcome::Unknown),
-        (460, Outcome::Unknown),
-        (499, Outcome::Unknown),
-        (429, Outcome::Rejected),
-        (503, Outcome::Unknown),
-    ] {
-        let status = StatusCode::from_u16(status).unwrap();
-        let attempt = call().begin_attempt();
-        assert!(attempt.take(false));
-        assert_eq!(attempt.end_with(status), outcome, "{status}");
-    }
-}
-
-#[test]
-fn body_that_was_never_taken_was_not_sent_whatever_the_status() {
-    for status in [
-        StatusCode::OK,
-        StatusCode::BAD_REQUEST,
-        StatusCode::BAD_GATEWAY,
-    ] {
-        let attempt = call().begin_attempt();
-        assert_eq!(attempt.end_with(status), Outcome::NotSent, "{status}");
-        assert!(!attempt.take(true));
+        let case = format!("{taken:?} {responded:?} {shown}");
+        assert_eq!(attempt.outcome_of(status(shown)), expected, "{case}");
+        assert_eq!(attempt.end_with(status(shown)), expected, "{case}");
+        assert!(attempt.has_ended() && !attempt.take(true), "{case}");
     }
 }

@@ -74,7 +74,6 @@ where
     ///
     /// let create = CreateActorToken::new("user_1", Actor::new("user_2"));
     /// let token = service.ready().await?.call(ActorTokenRequest::create(create)).await?;
-    /// # drop((token, settle));
     /// # Ok(())
     /// # }
     /// ```

@@ -18,13 +18,10 @@ use crate::{
     },
 };
 
-/// Configures the stack and the places of your layers in it.
+/// A builder of the stack, with places for your layers.
 ///
-/// An invalid value, such as a base URL without a scheme, is kept and returned by
-/// [`build`](Self::build); if there are several, the first one.
-///
-/// Each layer is also available alone, with the same configuration, to assemble a stack yourself:
-/// [`retry_layer`](Self::retry_layer) and the others.
+/// [`build`](Self::build) returns the first invalid value, such as a base URL without a scheme. Each layer
+/// is also available alone, to assemble a stack yourself: [`retry_layer`](Self::retry_layer) and the others.
 ///
 /// | setting | default |
 /// |---|---|
@@ -60,7 +57,7 @@ pub(super) struct Settings {
     pub(super) max_response_bytes: Option<usize>,
     pub(super) trace: TraceLayer,
     pub(super) trace_call: TraceCallLayer,
-    /// The first setting with an invalid value, and why it is.
+    /// The first setting with an invalid value, and the reason.
     invalid: Option<(&'static str, String)>,
 }
 
@@ -84,7 +81,7 @@ impl Settings {
         }
     }
 
-    /// Reads the value of a setting, or keeps why it is invalid.
+    /// Converts the value of a setting, or keeps the reason why it is invalid.
     fn read<V>(
         &mut self,
         setting: &'static str,
@@ -117,14 +114,11 @@ impl Client {
     /// ```
     /// use clerk_actor_tokens::{Client, SecretKey};
     ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let client = Client::builder(SecretKey::new("sk_test_1")?)
     ///     .base_url("https://gateway.example/clerk")
     ///     .user_agent("support-desk/2.1")
     ///     .build()?;
-    /// # let _ = client;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder(key: impl Into<KeySource>) -> ClientBuilder {
         ClientBuilder::new(key)
@@ -185,8 +179,8 @@ impl<L, T> ClientBuilder<L, T> {
         self
     }
 
-    /// Lets calls choose base URLs with the scheme, host and port of `base_url`. **The secret key is
-    /// sent there, too.** Default: none.
+    /// Allows calls to set base URLs with the scheme, host and port of `base_url`. **The secret key is sent
+    /// there, too.** Default: none.
     pub fn allow_base_url(mut self, base_url: impl TryInto<BaseUrl, Error: Display>) -> Self {
         let base_url = self.settings.read("allow_base_url", base_url);
         self.settings.allowed.extend(base_url);
@@ -201,13 +195,12 @@ impl<L, T> ClientBuilder<L, T> {
         self
     }
 
-    /// Adds a header to every request, compensating revokes included. A later value for the same name
-    /// replaces it, and so does the header of a [call](crate::ActorTokenRequest::header). `Debug` does
-    /// not show the value, which may be secret.
+    /// Adds a header to every request, compensating revokes included. A later value for the same name, or a
+    /// header of the [call](crate::ActorTokenRequest::header), replaces it. `Debug` does not show the value.
     ///
-    /// Headers that only the stack sets (`authorization`, `host`, `content-length`, …) are refused by
-    /// [`build`](Self::build). The other headers of [`ApiHeadersLayer`](crate::layer::ApiHeadersLayer)
-    /// are replaced, except `clerk-api-version` and `user-agent`.
+    /// [`build`](Self::build) refuses headers that only the stack may set (`authorization`, `host`,
+    /// `content-length`, …). [`ApiHeadersLayer`](crate::layer::ApiHeadersLayer) replaces its headers, except
+    /// `clerk-api-version` and `user-agent`.
     pub fn default_header(
         mut self,
         name: impl TryInto<HeaderName, Error: Display>,
@@ -252,13 +245,13 @@ impl<L, T> ClientBuilder<L, T> {
         self
     }
 
-    /// Sets how often calls are retried, and after which backoff.
+    /// Sets the number of attempts and the backoff. Default: [`RetryConfig::default`].
     pub fn retry(mut self, config: RetryConfig) -> Self {
         self.settings.retry = config;
         self
     }
 
-    /// Lets `classifier` change the verdict on a failed attempt, see
+    /// Sets a function that can replace the verdict on a failed attempt, see
     /// [`RetryLayer::classifier`](crate::layer::RetryLayer::classifier). Default: none.
     pub fn retry_classifier<F>(mut self, classifier: F) -> Self
     where
@@ -268,17 +261,15 @@ impl<L, T> ClientBuilder<L, T> {
         self
     }
 
-    /// Sets how lost creates and unusable responses are settled. With [`SettleLayer::disabled`] they are
-    /// not. Clients of one layer are drained together. A layer without a hook keeps that of
-    /// [`on_settle`](Self::on_settle), in either order.
+    /// Sets how lost tokens are settled; [`SettleLayer::disabled`] turns it off. Clients of one layer are
+    /// drained together. A layer without a hook keeps that of [`on_settle`](Self::on_settle).
     pub fn settle(mut self, layer: SettleLayer) -> Self {
         self.settings.settle = layer.or_hook_of(&self.settings.settle);
         self
     }
 
-    /// Calls `hook` with what became of every token that its caller did not get, see
-    /// [`SettleLayer::on_settle`]. It replaces an earlier hook, also that of a [`settle`](Self::settle)
-    /// layer. Default: none.
+    /// Calls `hook` with the end of each token that its caller did not get, see
+    /// [`SettleLayer::on_settle`]. It replaces an earlier hook. Default: none.
     pub fn on_settle<F>(mut self, hook: F) -> Self
     where
         F: Fn(&SettleEvent) + Send + Sync + 'static,

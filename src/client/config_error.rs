@@ -7,7 +7,7 @@ use crate::{
     layer::api_headers::InvalidApiVersion,
 };
 
-/// Why a client cannot be built. The message does not repeat a value, which may be secret.
+/// The error of building a client. The message does not repeat a value, which may be secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -58,7 +58,7 @@ pub enum ConfigError {
     Setting {
         /// The name of the builder's method.
         setting: &'static str,
-        /// Why the value is invalid.
+        /// The reason, without the value.
         reason: String,
     },
     /// The thread of a [`blocking::Client`](crate::blocking::Client) cannot be started.

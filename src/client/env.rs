@@ -31,14 +31,13 @@ impl ClientBuilder {
     /// Configures a client by the environment variables `CLERK_SECRET_KEY`, and `CLERK_API_URL` and
     /// `CLERK_API_VERSION` if they are set. An empty variable counts as not set.
     ///
-    /// `CLERK_API_VERSION` is one of two things. A date such as `2026-05-12` is the
-    /// [version of the API](Self::api_version). `v1`, which is Clerk's default of the variable, is the
-    /// path of a base URL that has none.
+    /// `CLERK_API_VERSION` is a date such as `2026-05-12`, the [version of the API](Self::api_version), or
+    /// `v1`, Clerk's default of the variable, which is the path of a base URL without one.
     ///
     /// # Errors
     ///
-    /// When `CLERK_SECRET_KEY` is not set, the value of a variable is invalid, or `CLERK_API_URL` has
-    /// another path than `CLERK_API_VERSION` says.
+    /// When `CLERK_SECRET_KEY` is not set, the value of a variable is invalid, or the paths of
+    /// `CLERK_API_URL` and `CLERK_API_VERSION` differ.
     pub fn from_env() -> Result<Self, ConfigError> {
         let key = variable(KEY)?.ok_or(ConfigError::Missing { variable: KEY })?;
         let mut builder = Self::new(SecretKey::new(key).map_err(ConfigError::variable(KEY))?);

@@ -1,4 +1,4 @@
-//! The places of your layers and of your transport.
+//! Methods of [`ClientBuilder`] that add layers and replace the transport.
 
 use tower_layer::Stack;
 
@@ -6,17 +6,15 @@ use super::{ClientBuilder, CustomTransport, Layers, Transport};
 
 /// # Layers
 impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
-    /// Adds an observer layer, below those that were added before it: once per call, over
-    /// `ActorTokenRequest`s, above every layer that can fail. It sees each result as
-    /// `Result<ActorToken, Error>`, and by [`CallWatch`](crate::CallWatch) also the outcome of a
-    /// cancelled call. A call that ends while a call layer is not ready does not get here; nothing was
-    /// sent then.
+    /// Adds an observer layer over `ActorTokenRequest`s, once per call, below earlier ones and above every
+    /// layer that can fail. It sees each result as `Result<ActorToken, Error>`, and the outcome of a
+    /// cancelled call by a [`CallWatch`](crate::CallWatch). It does not see a call that ends while a call
+    /// layer is not ready, when nothing was sent.
     ///
     /// ```
     /// use clerk_actor_tokens::{ActorToken, ClientBuilder, Error, sandbox::Sandbox};
     /// use tower::util::MapResultLayer;
     ///
-    /// # fn main() -> Result<(), clerk_actor_tokens::BoxError> {
     /// let sandbox = Sandbox::new();
     /// let observer = MapResultLayer::new(|result: Result<ActorToken, Error>| {
     ///     if let Err(error) = &result {
@@ -27,9 +25,7 @@ impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
     /// let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
     ///     .observe_layer(observer)
     ///     .build()?;
-    /// # drop(client);
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), clerk_actor_tokens::BoxError>(())
     /// ```
     pub fn observe_layer<L>(self, layer: L) -> ClientBuilder<Layers<Stack<L, O>, C, A, W>, T> {
         self.map_layers(|layers| Layers {
@@ -40,12 +36,11 @@ impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
         })
     }
 
-    /// Adds a call layer, below those that were added before it: once per call, over
-    /// `ActorTokenRequest`s, above the call's timeout. The error below it is
-    /// [`BoxError`](crate::BoxError).
+    /// Adds a call layer over `ActorTokenRequest`s, once per call, below earlier ones and above the call's
+    /// timeout. The error below it is [`BoxError`](crate::BoxError).
     ///
-    /// A layer that waits does so outside the call's time. It does not see a limit below the timeout,
-    /// because the timeout is always ready: `LoadShed` belongs directly above the limit that it watches.
+    /// The call's timeout does not include a wait in this layer. The timeout is always ready, so `LoadShed`
+    /// belongs directly above the limit that it watches.
     ///
     /// ```
     /// use clerk_actor_tokens::{Actor, ClientBuilder, CreateActorToken, sandbox::Sandbox};
@@ -70,46 +65,22 @@ impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
         })
     }
 
-    /// Adds an attempt layer, below retry and below those that were added before it: once per attempt,
-    /// over `http::Request<Payload>`s. It may send a [`Payload`](crate::Payload) several times, and each
-    /// time is an attempt: the place of your own retry policy or hedge.
+    /// Adds an attempt layer over `http::Request<Payload>`s, once per attempt, below retry and earlier ones.
+    /// It may send clones of a request, each as an attempt: the place of your own retry policy (see
+    /// [the guide](crate::guide::retries)) or hedge.
     ///
-    /// tower's `Hedge` is not `Clone`, so it stands under a `Buffer`. tower-http's layers that look into
+    /// tower's `Hedge` is not `Clone` and needs a `Buffer` above it. tower-http's layers that look into
     /// bodies are [wire layers](Self::wire_layer).
     ///
     /// ```
-    /// use std::future::{Ready, ready};
-    /// use clerk_actor_tokens::{BoxError, ClientBuilder, Error, Payload, RetryConfig, sandbox::Sandbox};
-    /// use http::Request;
-    /// use tower::retry::{Policy, RetryLayer};
+    /// use clerk_actor_tokens::{ClientBuilder, sandbox::Sandbox};
+    /// use tower::limit::ConcurrencyLimitLayer;
     ///
-    /// /// Retries an attempt that provably had no effect, for up to `.0` times.
-    /// #[derive(Clone)]
-    /// struct WithoutEffect(u32);
-    ///
-    /// impl<T> Policy<Request<Payload>, T, BoxError> for WithoutEffect {
-    ///     type Future = Ready<()>;
-    ///
-    ///     fn retry(&mut self, _: &mut Request<Payload>, result: &mut Result<T, BoxError>) -> Option<Ready<()>> {
-    ///         let error = result.as_ref().err()?.downcast_ref::<Error>()?;
-    ///         self.0 = self.0.checked_sub(1)?;
-    ///         error.outcome().is_without_effect().then(|| ready(()))
-    ///     }
-    ///
-    ///     fn clone_request(&mut self, request: &Request<Payload>) -> Option<Request<Payload>> {
-    ///         Some(request.clone())
-    ///     }
-    /// }
-    ///
-    /// # fn main() -> Result<(), BoxError> {
     /// let sandbox = Sandbox::new();
     /// let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
-    ///     .retry(RetryConfig::disabled())
-    ///     .attempt_layer(RetryLayer::new(WithoutEffect(2)))
+    ///     .attempt_layer(ConcurrencyLimitLayer::new(8))
     ///     .build()?;
-    /// # drop(client);
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), clerk_actor_tokens::BoxError>(())
     /// ```
     pub fn attempt_layer<L>(self, layer: L) -> ClientBuilder<Layers<O, C, Stack<L, A>, W>, T> {
         self.map_layers(|layers| Layers {
@@ -120,9 +91,8 @@ impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
         })
     }
 
-    /// Adds a wire layer, below those that were added before it: once per attempt, over
-    /// `http::Request<Body>`s, below the base URL and the API's headers, and above the key, which it
-    /// never sees.
+    /// Adds a wire layer over `http::Request<Body>`s, once per attempt, below earlier ones. It sees the base
+    /// URL and the API's headers, but not the key.
     ///
     /// It cannot send a request twice, because a [`Body`](crate::Body) is not `Clone`. A retry or a hedge
     /// is an [attempt layer](Self::attempt_layer).
@@ -167,8 +137,7 @@ impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
 
 /// # Transport
 impl<L, T> ClientBuilder<L, T> {
-    /// Sends over `transport` in place of the default one: any
-    /// `Service<http::Request<Body>, Response = http::Response<B>>`, below every layer.
+    /// Replaces the default transport by any `Service<http::Request<Body>, Response = http::Response<B>>`.
     ///
     /// **It must not follow redirects, which could send the key to another host, and must not retry,
     /// which could mint a second token.** Many HTTP clients do both by default.

@@ -24,10 +24,9 @@ const MAX_SKEW: std::time::Duration = std::time::Duration::from_secs(10);
 /// A token that is revoked when this is dropped, even if its ticket was read.
 ///
 /// It suits a credential for the duration of a task, a page or a test. Dropping it revokes the token in
-/// the background, unless it has expired, over the layers below
-/// [`SettleLayer`](crate::layer::SettleLayer) that its create passed, and
-/// [`on_settle`](crate::ClientBuilder::on_settle) reports the end. [`revoke`](Self::revoke) is a call
-/// with the caller's headers and the base URL of the create.
+/// the background, like a [lost token](crate::layer::settle), and
+/// [`on_settle`](crate::ClientBuilder::on_settle) reports the end. [`revoke`](Self::revoke) is a call with
+/// the headers and the base URL of the create.
 ///
 /// ```
 /// use std::time::Duration;
@@ -51,7 +50,7 @@ const MAX_SKEW: std::time::Duration = std::time::Duration::from_secs(10);
 pub struct Lease {
     client: Client,
     token: ActorToken,
-    /// The caller's headers. The layers add theirs to each revoke.
+    /// The headers of the create, without those that layers add.
     headers: HeaderMap,
     guard: Arc<dyn Guard>,
     #[cfg(feature = "sessions")]
@@ -75,7 +74,7 @@ impl Lease {
         #[cfg(feature = "sessions")]
         let impersonation = Box::new((create.clone(), origin.clone()));
         let mut token = client.send(request).await?;
-        // The guard is taken from the ticket, because reading that would claim it. There is none without
+        // Taken from the ticket, so that reading the ticket does not claim the token. There is none without
         // settling.
         let guard = token.take_guard().unwrap_or_else(|| {
             let settler = Arc::clone(client.settler());
@@ -110,14 +109,12 @@ impl Lease {
         self.token.clone()
     }
 
-    /// Ends the lease, and returns once the token cannot be used: it was revoked now or before, or it
-    /// has expired.
+    /// Ends the lease, and waits until the token is revoked or has expired.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::AlreadyAccepted`] when the token was used: a session is live. After any other error
-    /// the revoke goes on in the background, and [`on_settle`](crate::ClientBuilder::on_settle) reports
-    /// its end.
+    /// the token is revoked in the background.
     ///
     /// # Cancel safety
     ///

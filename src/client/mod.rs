@@ -13,7 +13,6 @@ mod stack;
 mod assemble;
 
 use std::{
-    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -49,14 +48,13 @@ use crate::{
 /// A client of the two operations: the stack of layers, boxed once.
 ///
 /// Clones are cheap and share connections and the retry budget. A client is itself a
-/// `Service<ActorTokenRequest>`, so that it fits into any stack; [`wrap`](Self::wrap) adds a layer around
-/// it.
+/// `Service<ActorTokenRequest>`, and [`wrap`](Self::wrap) adds a layer around it.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future of a call cancels the call: no further attempt begins. A create that was sent by
-/// then is followed in the background, and the token that it mints is revoked; see [`SettleLayer`].
-/// Call [`drain`](Self::drain) before the runtime ends.
+/// Dropping the future of a call cancels the call: no further attempt begins. A create that was sent is
+/// followed in the background, and its token is revoked, see [`SettleLayer`]. Call [`drain`](Self::drain)
+/// before the runtime ends.
 #[derive(Clone)]
 pub struct Client {
     service: BoxService,
@@ -75,11 +73,10 @@ pub(crate) struct Parts {
 type BoxService = BoxCloneSyncService<ActorTokenRequest, ActorToken, Error>;
 
 impl Client {
-    /// Makes a client over any service of [`ActorTokenRequest`]s: your own stack, or a test double.
+    /// Creates a client over any service of [`ActorTokenRequest`]s: your own stack, or a test double.
     ///
-    /// If the stack has a [`SettleLayer`], name it by [`settled_by`](Self::settled_by). For a stack
-    /// around another client use [`wrap`](Self::wrap), because the client that `new` returns does not
-    /// drain or count what the inner one settles.
+    /// If the stack has a [`SettleLayer`], pass it to [`settled_by`](Self::settled_by). To add layers around
+    /// a client use [`wrap`](Self::wrap), which keeps `drain` and `settle_counts`.
     ///
     /// ```
     /// use clerk_actor_tokens::{ActorToken, ActorTokenRequest, ActorTokenStatus, BoxError, Client};
@@ -135,22 +132,22 @@ impl Client {
         Self { service, parts }
     }
 
-    /// Makes a client of a stack with typed errors and its other parts.
+    /// Creates a client over a stack with typed errors, and its other parts.
     fn assembled<S: ObserverService>(service: S, parts: Parts) -> Self {
         let service = BoxService::new(service);
         Self { service, parts }
     }
 
-    /// Names the settle layer in your own stack, so that [`drain`](Self::drain) and
-    /// [`settle_counts`](Self::settle_counts) include the tokens that it settles.
+    /// Adds the tokens that the `layer` of your own stack settles to [`drain`](Self::drain) and
+    /// [`settle_counts`](Self::settle_counts).
     #[must_use]
     pub fn settled_by(mut self, layer: &SettleLayer) -> Self {
         self.parts.settler = layer.settler(self.service.clone());
         self
     }
 
-    /// Mints a token. **It is revoked when it is dropped before its [`Ticket`](crate::Ticket) was read
-    /// or [claimed](crate::Ticket::claim).**
+    /// Mints a token. **It is revoked when it is dropped before its [`Ticket`](crate::Ticket) was read or
+    /// [claimed](crate::Ticket::claim).**
     ///
     /// # Errors
     ///
@@ -159,22 +156,20 @@ impl Client {
         self.send(create).await
     }
 
-    /// Revokes a pending token: by its [`ActorTokenId`], or by its id as text.
+    /// Revokes a pending token by its [`ActorTokenId`], or by its id as text.
     ///
-    /// A [`Ticket`](crate::Ticket) you still hold is not updated: unless it was read or
-    /// [claimed](crate::Ticket::claim), its token is revoked again when it is dropped. A
-    /// [`lease`](Self::lease) revokes the token that it holds.
+    /// A [`Ticket`](crate::Ticket) you still hold is not updated. When it is dropped unread, its token is
+    /// revoked again.
     ///
     /// # Errors
     ///
     /// See [`ErrorKind`](crate::ErrorKind). A token that was used is
-    /// [`ErrorKind::AlreadyAccepted`](crate::ErrorKind::AlreadyAccepted): a session is live. A text that
-    /// is no id is [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest).
+    /// [`ErrorKind::AlreadyAccepted`](crate::ErrorKind::AlreadyAccepted): a session is live.
     pub fn revoke<I>(&self, id: I) -> impl Future<Output = Result<ActorToken, Error>> + Send
     where
         I: TryInto<ActorTokenId, Error: Into<Error>>,
     {
-        // Read here, so that the future is `Send` even if `id` is not.
+        // Converted here, so that the future is `Send` even if `id` is not.
         let id = id.try_into().map_err(Into::into);
         async move { self.send(ActorTokenRequest::revoke(id?)).await }
     }
@@ -198,37 +193,19 @@ impl Client {
     }
 
     /// Waits until no create is in flight and every lost token is settled, for at most `limit`. Then the
-    /// remaining lost tokens are reported, and creates with a waiting caller go on. A call that begins
-    /// later, or that is between two attempts, is not waited for.
+    /// remaining lost tokens are reported, and creates with a waiting caller continue. It does not wait for
+    /// calls that begin later or are between two attempts.
     ///
-    /// Call it before the process or its runtime ends.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use clerk_actor_tokens::{Actor, ClientBuilder, CreateActorToken, sandbox::Sandbox};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), clerk_actor_tokens::BoxError> {
-    /// let sandbox = Sandbox::new();
-    /// let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport()).build()?;
-    /// let unread = client.create(CreateActorToken::new("user_1", Actor::new("user_2"))).await?;
-    /// drop(unread);
-    ///
-    /// let report = client.drain(Duration::from_secs(10)).await;
-    /// assert!(report.is_complete());
-    /// assert_eq!(report.counts().revoked, 1);
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// Call it before the process or its runtime ends, see the [example](crate::layer::settle#example).
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future stops the wait, nothing else.
+    /// Dropping the future ends the wait.
     pub async fn drain(&self, limit: Duration) -> DrainReport {
         self.parts.settler.drain(limit).await
     }
 
-    /// Returns how many lost tokens were settled so far, by their end.
+    /// Returns the number of tokens with each end so far.
     pub fn settle_counts(&self) -> SettleCounts {
         self.parts.settler.counts()
     }
@@ -254,11 +231,7 @@ impl Service<ActorTokenRequest> for Client {
     }
 }
 
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(Client);
 
 /// A call of a [`Client`].
 pub struct ResponseFuture {
@@ -273,8 +246,4 @@ impl Future for ResponseFuture {
     }
 }
 
-impl fmt::Debug for ResponseFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ResponseFuture);

@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// The layers of a user in a [`ClientBuilder`](super::ClientBuilder): at the observers `O`, the call
-/// level `C`, the attempt level `A` and the wire level `W`.
+/// The layers of users in a [`ClientBuilder`](super::ClientBuilder): observer layers `O`, call layers `C`,
+/// attempt layers `A` and wire layers `W`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Layers<O = Identity, C = Identity, A = Identity, W = Identity> {
     pub(super) observer: O,
@@ -27,7 +27,7 @@ pub struct Layers<O = Identity, C = Identity, A = Identity, W = Identity> {
 /// The wire level over a transport `T`, with wire layers `W`.
 pub type WireLevel<W, T> = BaseUri<ApiHeaders<<W as Layer<BearerAuth<T>>>::Service>>;
 
-/// One attempt over the wire level: what [`Retry`] and the attempt layers repeat.
+/// One attempt over the wire level, which [`Retry`] and the attempt layers repeat.
 pub type SingleAttempt<W, T> = Trace<DecodeError<Timeout<Settle<CollectBody<WireLevel<W, T>>>>>>;
 
 /// The attempt level over the wire level, with attempt layers `A`.
@@ -40,8 +40,7 @@ pub type CallLevel<C, A, W, T> =
 /// The whole stack, with observer layers `O`.
 pub type ObserverLevel<O, C, A, W, T> = TraceCall<<O as Layer<CallLevel<C, A, W, T>>>::Service>;
 
-/// The bounds of the whole stack, which a [`Client`](super::Client) consists of. Every [`ObserverLevel`]
-/// with fitting layers implements it.
+/// The bounds of the whole stack: every [`ObserverLevel`] with layers that fit implements it.
 #[diagnostic::on_unimplemented(
     message = "these observer layers do not make a client",
     label = "not a `Service<ActorTokenRequest, Response = ActorToken, Error = clerk_actor_tokens::Error>`",
@@ -178,10 +177,9 @@ where
     type ResponseBody = B;
 }
 
-/// A service that sends a request and returns its response, with the body still streaming: any
-/// `Service<http::Request<Body>, Response = http::Response<B>>` with `B: http_body::Body`. It is
-/// `Clone + Send + Sync + 'static`, its futures and bodies are `Send + 'static`, and its errors are
-/// `Into<BoxError>`.
+/// The bounds of a transport: a `Service<http::Request<Body>, Response = http::Response<B>>` with
+/// `B: http_body::Body`. It is `Clone + Send + Sync + 'static`, its futures and bodies are
+/// `Send + 'static`, and its errors are `Into<BoxError>`.
 ///
 /// It must not follow redirects, which could send the key to another host, and must not retry, which
 /// could mint a second token.

@@ -1,4 +1,4 @@
-//! [`ErrorKind`], and how it follows from an error body.
+//! [`ErrorKind`], the kind of an error.
 
 use http::StatusCode;
 
@@ -20,8 +20,8 @@ pub enum ErrorKind {
     Timeout,
     /// As many creates are in flight as the [settle layer](crate::layer::SettleLayer::max_creates) allows.
     Overloaded,
-    /// The call needs a tokio runtime with timers and, over a transport of this crate, with I/O. Where
-    /// they are missing tokio panics. The panic is caught, and a panic hook sees it.
+    /// The call needs a tokio runtime with timers and, over a transport of this crate, with I/O. If they are
+    /// missing, tokio panics, and the panic is caught.
     Runtime,
     /// The connection was lost before the response was complete, or the peer did not speak HTTP.
     Transport,
@@ -33,8 +33,7 @@ pub enum ErrorKind {
     AlreadyAccepted,
     /// The token was revoked before this call.
     AlreadyRevoked,
-    /// The API responded to a revoke with 200, but with a status that does not say that the token is
-    /// revoked; or the same of a session.
+    /// The API responded to a revoke with 200, but the status is not `revoked`. The same of a session.
     NotRevoked,
     /// The response has a status that this API never uses: 1xx, 2xx other than 200, or 3xx.
     UnexpectedStatus,
@@ -46,8 +45,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Returns the kind as one word, as in `error.type` of spans and metrics, such as `invalid_request`.
-    #[must_use]
+    /// Returns the word used in `error.type` of spans and metrics, such as `invalid_request`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
@@ -70,8 +68,8 @@ impl ErrorKind {
 
     /// Returns the kind of an error body.
     ///
-    /// Only a 400 is about the status of a token, which stands in a sentence only: "Actor token cannot be
-    /// revoked because its status is revoked. Only pending …".
+    /// Only a 400 shows the status of a token, and only in a sentence: "Actor token cannot be revoked because
+    /// its status is revoked. Only pending …".
     pub(super) fn of_response(status: StatusCode, errors: &ClerkErrors) -> Self {
         let is_refusal = |error: &&ClerkError| {
             status == StatusCode::BAD_REQUEST
@@ -91,7 +89,7 @@ impl ErrorKind {
         }
     }
 
-    /// Returns the beginning of the error's message, which a status may follow.
+    /// Returns the beginning of the error's message. A status may follow.
     pub(super) fn sentence(self) -> &'static str {
         match self {
             Self::InvalidRequest => "the request was refused before it was sent",
@@ -114,7 +112,7 @@ impl ErrorKind {
         }
     }
 
-    /// Returns whether the sentence says that nothing was sent.
+    /// Returns whether the sentence includes that nothing was sent.
     pub(super) fn says_not_sent(self) -> bool {
         matches!(self, Self::InvalidRequest | Self::Key | Self::Connect)
     }

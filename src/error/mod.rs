@@ -17,7 +17,7 @@ use crate::{ActorTokenId, ClerkError, ClerkErrors, Outcome};
 /// The error type of layers: any error.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why a call failed, and whether it may have taken effect.
+/// The error of a call, with the [`Outcome`] that says whether it may have taken effect.
 ///
 /// `Display` is one sentence: what failed, why and what to do. It shows no credential and does not repeat
 /// the [`source`](StdError::source). `?` converts every `Invalid…` error of this crate.
@@ -52,7 +52,7 @@ struct Details {
     out_of_budget: bool,
     status: Option<StatusCode>,
     clerk_errors: Option<ClerkErrors>,
-    /// From the head of the response. The trace id in the body takes precedence.
+    /// The trace id in the head of the response.
     trace_id: Option<String>,
     retry_after: Option<Duration>,
     actor_token_id: Option<ActorTokenId>,
@@ -62,11 +62,8 @@ struct Details {
 }
 
 impl Error {
-    /// Creates the error of a response of the API, for services that stand in for it. The outcome is
-    /// `Rejected` for a 4xx and `Unknown` for any other status.
-    ///
-    /// A layer that refuses a call uses [`refused`](Self::refused).
-    #[must_use]
+    /// Creates the error of a response of the API, for services that replace it. The outcome is `Rejected`
+    /// for a 4xx other than 408, 460 and 499, else `Unknown`.
     pub fn api(status: StatusCode, errors: ClerkErrors) -> Self {
         let outcome = Outcome::of_status(status);
         Self::new(ErrorKind::of_response(status, &errors), outcome)
@@ -74,10 +71,8 @@ impl Error {
             .with_clerk_errors(errors)
     }
 
-    /// Creates the error of a layer that refuses a call before any of it is sent, with outcome `NotSent`.
-    /// The default retry does not repeat it, and a `server` responds with this status and body.
-    ///
-    /// The outcome of an earlier attempt of the same call still counts.
+    /// Creates the error of a layer that refuses a call before it is sent, with outcome `NotSent`. Retry
+    /// does not repeat it, and a `server` responds with this status and body.
     ///
     /// ```
     /// use std::time::Duration;
@@ -90,7 +85,6 @@ impl Error {
     /// assert_eq!((error.kind(), error.outcome()), (ErrorKind::Refused, Outcome::NotSent));
     /// assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
     /// ```
-    #[must_use]
     pub fn refused(status: StatusCode, errors: ClerkErrors) -> Self {
         Self::new(ErrorKind::Refused, Outcome::NotSent)
             .permanent(true)
@@ -124,18 +118,18 @@ impl Error {
         self.kind
     }
 
-    /// Returns whether the operation may have taken effect, all attempts considered.
+    /// Returns whether the operation may have taken effect, in any of its attempts.
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
 
-    /// Returns how many attempts began; zero if the call was refused before the first.
+    /// Returns how many attempts have begun.
     pub fn attempts(&self) -> u32 {
         self.details.attempts
     }
 
-    /// Returns the HTTP status of the last attempt's response, or of the layer that
-    /// [refused](Self::refused) the call. A call that ran into its own deadline has none.
+    /// Returns the HTTP status of the last attempt, or of the layer that [refused](Self::refused) the call. A
+    /// call that reached its deadline has none.
     pub fn status(&self) -> Option<StatusCode> {
         self.details.status
     }
@@ -155,31 +149,27 @@ impl Error {
         self.details.retry_after
     }
 
-    /// Returns the id with which Clerk's support finds the request: `clerk_trace_id` of the body, else the
-    /// header `Clerk-Trace-Id`, else `cf-ray`.
+    /// Returns the id by which Clerk's support finds the request: `clerk_trace_id` of the body, else the
+    /// header `Clerk-Trace-Id` or `cf-ray`.
     pub fn trace_id(&self) -> Option<&str> {
         self.clerk_errors()
             .and_then(|body| body.clerk_trace_id.as_deref())
             .or(self.details.trace_id.as_deref())
     }
 
-    /// Returns the id of the token that the failed call is about, if it could be read: the token that a
-    /// create minted, or that an unusable response to a revoke named.
+    /// Returns the id of the token in the response, if it could be read although the call failed.
     pub fn actor_token_id(&self) -> Option<&ActorTokenId> {
         self.details.actor_token_id.as_ref()
     }
 
-    /// Returns the time until which a token that a failed create may have minted can be used: the
-    /// token's lifetime, counted from the failure. `None` if nothing was minted, and for a revoke.
-    ///
-    /// A token that the [settle layer](crate::layer::SettleLayer) revokes ends earlier. A token that the
-    /// API mints later is reported by [`on_settle`](crate::ClientBuilder::on_settle).
+    /// Returns the time until which the token of a failed create can be used, if one may exist: its lifetime,
+    /// counted from the failure. If the [settle layer](crate::layer::SettleLayer) revokes the token, it ends
+    /// earlier.
     pub fn exposed_until(&self) -> Option<SystemTime> {
         self.details.exposed_until
     }
 
-    /// Returns whether an attempt that timed out goes on in the background, where the token that it mints
-    /// is revoked.
+    /// Returns whether an attempt that timed out continues in the background, and its token is revoked.
     pub fn is_settling(&self) -> bool {
         self.details.settling
     }
@@ -189,8 +179,7 @@ impl Error {
         self.kind == ErrorKind::Timeout
     }
 
-    /// Returns whether connecting failed: name resolution, TCP or TLS. A connect timeout is
-    /// [`is_timeout`](Self::is_timeout).
+    /// Returns whether connecting failed, other than by a timeout.
     pub fn is_connect(&self) -> bool {
         self.kind == ErrorKind::Connect
     }
@@ -200,7 +189,7 @@ impl Error {
         self.details.status == Some(StatusCode::NOT_FOUND)
     }
 
-    /// Returns whether the status is 429. [`retry_after`](Self::retry_after) says how long to wait.
+    /// Returns whether the status is 429, see [`retry_after`](Self::retry_after).
     pub fn is_rate_limited(&self) -> bool {
         self.details.status == Some(StatusCode::TOO_MANY_REQUESTS)
     }
@@ -210,16 +199,14 @@ impl Error {
         self.details.status == Some(StatusCode::UNAUTHORIZED)
     }
 
-    /// Returns whether the plan's quota of impersonations is used up. The `meta` of the error has `limit`
-    /// and `used`.
+    /// Returns whether the plan's quota of impersonations is used up, see
+    /// [`ClerkError::IMPERSONATION_LIMIT_EXCEEDED`].
     pub fn is_quota_exceeded(&self) -> bool {
         self.code() == Some(ClerkError::IMPERSONATION_LIMIT_EXCEEDED)
     }
 
-    /// Returns whether the attempt was not retried because the retry budget was exhausted.
-    ///
-    /// All clones of a client share the budget. It holds ten retries. A retry takes one, and a success
-    /// returns a tenth of one.
+    /// Returns whether the attempt was not retried because the
+    /// [budget](crate::RetryConfig::budget) was exhausted.
     pub fn is_out_of_budget(&self) -> bool {
         self.details.out_of_budget
     }
@@ -241,7 +228,6 @@ macro_rules! setters {
     };
 }
 
-/// What the layers of this crate add.
 impl Error {
     pub(crate) fn new(kind: ErrorKind, outcome: Outcome) -> Self {
         Self {
@@ -268,7 +254,7 @@ impl Error {
         with_exposed_until: exposed_until = Option<SystemTime>;
     }
 
-    /// Sets the reason for the message, in a few words without a credential.
+    /// Sets the reason in the message, without a credential.
     pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.details.detail = Some(detail.into());
         self

@@ -2,18 +2,16 @@
 //!
 //! # Position
 //!
-//! Lowest of all layers, directly above the transport: no layer above it can see or log the key. It
-//! replaces any `Authorization` header of a request, and it sends the key to the base authority only: a
-//! request to another host is refused before any I/O. So is a request whose layers have set a header that
-//! is the transport's, such as `host` or `transfer-encoding`, or a `content-length` that is not the length
-//! of the body: it could reach another host, or be read as two requests.
-//!
-//! It notes the status with which the transport responds in the record of the call, because a wire layer
+//! Lowest of all layers, directly above the transport, so that no other layer can see or log the key. It
+//! replaces any `Authorization` header. It records the status from the transport, because a wire layer
 //! above may make up a response.
 //!
-//! Every attempt takes the key from its [`KeySource`], so that a rotated key is used. When the API
-//! responds with 401 and the source may have another key by now, retry repeats the attempt, once a
-//! call.
+//! The key is sent to the base authority only: a request to another host is refused before any I/O. So is
+//! a header that only the transport may set, such as `host` or `transfer-encoding`, and a wrong
+//! `content-length`, because a server could read such a request as two or route it to another host.
+//!
+//! Every attempt takes the key from the [`KeySource`]. After a 401, retry repeats the attempt once per call
+//! if the key may have been rotated.
 //!
 //! # Example
 //!
@@ -42,10 +40,9 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the inner future, nothing else.
+//! Dropping the future drops the inner future.
 
 use std::{
-    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -65,17 +62,27 @@ use crate::{BaseUrl, Body, BoxError, Error, ErrorKind, KeySource, Outcome, call:
 /// Layer of [`BearerAuth`].
 #[derive(Clone, Debug)]
 pub struct BearerAuthLayer {
-    config: Config,
-}
-
-#[derive(Clone, Debug)]
-struct Config {
     source: KeySource,
     bases: Vec<BaseUrl>,
 }
 
-impl Config {
-    /// Returns why the request must not be sent with the key.
+impl BearerAuthLayer {
+    /// Sends the key to the scheme, host and port of `base`.
+    pub fn new(source: impl Into<KeySource>, base: BaseUrl) -> Self {
+        Self {
+            source: source.into(),
+            bases: vec![base],
+        }
+    }
+
+    /// Sends the key to the scheme, host and port of `other`, too.
+    #[must_use]
+    pub fn allow(mut self, other: BaseUrl) -> Self {
+        self.bases.push(other);
+        self
+    }
+
+    /// Refuses a request that must not be sent with the key.
     fn check(&self, request: &Request<Body>) -> Result<(), Error> {
         let is_ours = |base: &BaseUrl| base.is_authority_of(request.uri());
         if !self.bases.iter().any(is_ours) {
@@ -100,32 +107,13 @@ impl Config {
     }
 }
 
-impl BearerAuthLayer {
-    /// Gives the key to requests that go to the scheme, host and port of `base`.
-    pub fn new(source: impl Into<KeySource>, base: BaseUrl) -> Self {
-        Self {
-            config: Config {
-                source: source.into(),
-                bases: vec![base],
-            },
-        }
-    }
-
-    /// Gives the key to requests that go to the scheme, host and port of `other`, too.
-    #[must_use]
-    pub fn allow(mut self, other: BaseUrl) -> Self {
-        self.config.bases.push(other);
-        self
-    }
-}
-
 impl<S> Layer<S> for BearerAuthLayer {
     type Service = BearerAuth<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
         BearerAuth {
             inner,
-            config: Arc::new(self.config.clone()),
+            config: Arc::new(self.clone()),
         }
     }
 }
@@ -135,7 +123,7 @@ impl<S> Layer<S> for BearerAuthLayer {
 pub struct BearerAuth<S> {
     inner: S,
     // Shared, so that the stack is cheap to clone.
-    config: Arc<Config>,
+    config: Arc<BearerAuthLayer>,
 }
 
 impl<S, B> Service<Request<Body>> for BearerAuth<S>
@@ -160,10 +148,10 @@ where
         } else if let Some(key) = source.current() {
             send(&mut self.inner, request, key)
         } else {
-            // The instance that was polled ready waits for the key with the request.
+            // The request waits for the key with the instance that was polled ready.
             let clone = self.inner.clone();
             let ready = std::mem::replace(&mut self.inner, clone);
-            State::Asking {
+            State::ReadingKey {
                 key: Box::pin(source.clone().fetch()),
                 waiting: Some(Box::new((ready, request))),
             }
@@ -197,10 +185,10 @@ pin_project! {
         Refused {
             error: Option<Error>,
         },
-        // The key provider is asked.
-        Asking {
+        // The key provider reads the key.
+        ReadingKey {
             key: Pin<Box<dyn Future<Output = Result<HeaderValue, BoxError>> + Send>>,
-            // Boxed, so that the future of a key that is known is small.
+            // Boxed, because this state is rare and a request is large.
             waiting: Option<Box<(S, Request<Body>)>>,
         },
         Sent {
@@ -241,7 +229,7 @@ where
                     let error = error.take().expect("polled after it was ready");
                     return Poll::Ready(Err(error.into()));
                 }
-                StateProj::Asking { key, waiting } => {
+                StateProj::ReadingKey { key, waiting } => {
                     let key = ready!(key.as_mut().poll(cx)).map_err(no_key)?;
                     let waiting = waiting.take().expect("polled after it was ready");
                     let (mut service, request) = *waiting;
@@ -273,11 +261,4 @@ fn no_key(error: BoxError) -> Error {
         .with_source(error)
 }
 
-impl<S> fmt::Debug for ResponseFuture<S>
-where
-    S: Service<Request<Body>>,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ResponseFuture<S> where S: Service<Request<Body>>);

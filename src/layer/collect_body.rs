@@ -193,15 +193,7 @@ where
     }
 }
 
-impl<F, B> fmt::Debug for ResponseFuture<F, B> {
-    /// Leaves out the inner future, because it may contain a response.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("limit", &self.limit)
-            .field("attempt", &self.attempt)
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ResponseFuture<F, B>);
 
 /// The error of a 200 with an incomplete or too long body. `Debug` leaves out the bytes.
 #[derive(thiserror::Error)]

@@ -1,7 +1,6 @@
 //! Refusing a request before it is sent: the future and the errors that layers share.
 
 use std::{
-    fmt,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -80,11 +79,4 @@ where
     }
 }
 
-impl<F> fmt::Debug for ResponseFuture<F> {
-    /// Leaves out the inner future, because it may contain a response.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("refusal", &self.refusal)
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ResponseFuture<F>);

@@ -51,6 +51,7 @@ use std::{
     time::Duration,
 };
 
+use http::Request;
 use pin_project_lite::pin_project;
 use tokio::{
     runtime::Handle,
@@ -96,27 +97,15 @@ pub struct Timeout<S> {
     limit: Duration,
 }
 
-impl<S, R> Service<R> for Timeout<S>
-where
-    S: Service<R> + Clone,
-    S::Error: Into<BoxError>,
-    R: Timed,
-{
-    type Response = S::Response;
-    type Error = BoxError;
-    type Future = ResponseFuture<R::Inner<S>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        match R::SCOPE {
-            // The future waits for a clone.
-            Scope::Call => Poll::Ready(Ok(())),
-            Scope::Attempt => self.inner.poll_ready(cx).map_err(Into::into),
-        }
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let limit = request.own_limit().unwrap_or(self.limit);
-        let scope = R::SCOPE;
+impl<S: Clone> Timeout<S> {
+    /// Makes a future that calls the inner service, unless the limit or the runtime refuses it.
+    fn limit<F>(
+        &mut self,
+        scope: Scope,
+        own_limit: Option<Duration>,
+        call: impl FnOnce(&mut S, Option<Instant>) -> F,
+    ) -> ResponseFuture<F> {
+        let limit = own_limit.unwrap_or(self.limit);
         let timed_out = TimedOut { scope, limit };
         let end = Instant::now().checked_add(limit);
         let is_refused = limit.is_zero() || Handle::try_current().is_err();
@@ -125,7 +114,7 @@ where
             self.inner = self.inner.clone();
         }
         let inner = match is_refused {
-            false => refusal::ResponseFuture::called(request.call(&mut self.inner, end)),
+            false => refusal::ResponseFuture::called(call(&mut self.inner, end)),
             true if limit.is_zero() => refusal::ResponseFuture::refused(timed_out),
             true => refusal::ResponseFuture::refused(no_runtime()),
         };
@@ -138,60 +127,46 @@ where
     }
 }
 
-/// A request with a timeout: [`ActorTokenRequest`] and `http::Request<Body>`. It is sealed.
-pub trait Timed: sealed::Timed {}
+impl<S> Service<ActorTokenRequest> for Timeout<S>
+where
+    S: Service<ActorTokenRequest> + Clone,
+    S::Error: Into<BoxError>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<Oneshot<S, ActorTokenRequest>>;
 
-impl<R: sealed::Timed> Timed for R {}
+    /// Is always ready, because the future waits for a clone.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
 
-mod sealed {
-    use super::{Duration, Instant, Scope, Service};
-
-    pub trait Timed: Sized {
-        const SCOPE: Scope;
-
-        type Inner<S: Service<Self>>: Future<Output = Result<S::Response, S::Error>>;
-
-        fn own_limit(&self) -> Option<Duration>;
-
-        fn call<S>(self, inner: &mut S, deadline: Option<Instant>) -> Self::Inner<S>
-        where
-            S: Service<Self> + Clone;
+    fn call(&mut self, mut request: ActorTokenRequest) -> Self::Future {
+        let own_limit = request.options().and_then(|options| options.timeout);
+        self.limit(Scope::Call, own_limit, |inner, end| {
+            request.deadline = request.deadline.into_iter().chain(end).min();
+            inner.clone().oneshot(request)
+        })
     }
 }
 
-impl sealed::Timed for ActorTokenRequest {
-    const SCOPE: Scope = Scope::Call;
+impl<S> Service<Request<Body>> for Timeout<S>
+where
+    S: Service<Request<Body>> + Clone,
+    S::Error: Into<BoxError>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<S::Future>;
 
-    type Inner<S: Service<Self>> = Oneshot<S, Self>;
-
-    fn own_limit(&self) -> Option<Duration> {
-        self.options().and_then(|options| options.timeout)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call<S>(mut self, inner: &mut S, deadline: Option<Instant>) -> Self::Inner<S>
-    where
-        S: Service<Self> + Clone,
-    {
-        self.deadline = self.deadline.into_iter().chain(deadline).min();
-        inner.clone().oneshot(self)
-    }
-}
-
-impl sealed::Timed for http::Request<Body> {
-    const SCOPE: Scope = Scope::Attempt;
-
-    type Inner<S: Service<Self>> = S::Future;
-
-    fn own_limit(&self) -> Option<Duration> {
-        let options = self.body().options();
-        options.and_then(|options| options.attempt_timeout)
-    }
-
-    fn call<S>(self, inner: &mut S, _: Option<Instant>) -> Self::Inner<S>
-    where
-        S: Service<Self> + Clone,
-    {
-        inner.call(self)
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let options = request.body().options();
+        let own_limit = options.and_then(|options| options.attempt_timeout);
+        self.limit(Scope::Attempt, own_limit, |inner, _| inner.call(request))
     }
 }
 
@@ -233,15 +208,7 @@ where
     }
 }
 
-impl<F> fmt::Debug for ResponseFuture<F> {
-    /// Leaves out the inner future, because it may contain a response.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("limit", &self.timed_out.limit)
-            .field("scope", &self.timed_out.scope)
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ResponseFuture<F>);
 
 /// The scope of a timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,9 +1,9 @@
-//! Turns every failure below into one [`Error`] with its outcome.
+//! Turns every failure of a call into one [`Error`] with its outcome.
 //!
 //! # Position
 //!
-//! Above the call layers of users and below the observers. An error of a user's layer gets its outcome
-//! from the call's attempts and becomes the [`source`](std::error::Error::source).
+//! Above the call layers of users and below the observers. The error of a user's layer becomes the
+//! [`source`](std::error::Error::source), and its outcome is that of the call's attempts.
 //!
 //! # Example
 //!
@@ -24,9 +24,8 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the inner future. A request that has not been sent by then can no longer
-//! be sent, not even by a task that a layer below has spawned, unless a revoke may already have taken
-//! effect.
+//! Dropping the future drops the inner future. After that, no task that a layer below has spawned can
+//! send the request, except a revoke that may already have taken effect.
 
 use std::{
     pin::Pin,
@@ -48,7 +47,7 @@ use crate::{
 pub struct TypedErrorLayer(());
 
 impl TypedErrorLayer {
-    /// Makes the layer; it has no configuration.
+    /// Creates the layer.
     pub fn new() -> Self {
         Self(())
     }
@@ -62,7 +61,7 @@ impl<S> Layer<S> for TypedErrorLayer {
     }
 }
 
-/// Turns every failure below into one [`Error`], see the [module](self).
+/// Turns every failure of a call into one [`Error`], see the [module](self).
 #[derive(Clone, Copy, Debug)]
 pub struct TypedError<S> {
     inner: S,
@@ -84,7 +83,7 @@ where
     }
 
     fn call(&mut self, mut request: ActorTokenRequest) -> Self::Future {
-        // A record that the request carries belongs to an observer, or to a client around this one.
+        // A record in the request belongs to an observer or an outer client.
         let record = CallRecord::inside(request.record.take());
         request.record = Some(Arc::clone(&record));
         let kind = request.operation().kind();
@@ -139,19 +138,18 @@ where
         let mut this = self.project();
         let inner = this.inner.as_mut().as_pin_mut();
         let result = ready!(inner.expect("polled after it was ready").poll(cx));
-        // The inner future gives up its attempts before the record is read, so that the outcome stays
-        // true.
+        // Dropped before the record is read, so that no attempt changes the outcome later.
         this.inner.set(None);
         Poll::Ready(result.map_err(|error| complete(error.into(), *this.kind, this.record)))
     }
 }
 
-/// Adds to an error what the call's record knows, and to the record what the error knows.
+/// Adds the facts of the record to the error, and an effect that the error shows to the record.
 pub(crate) fn complete(error: BoxError, kind: OperationKind, record: &CallRecord) -> Error {
     let summary = record.close();
     let error = typed(error, summary.outcome);
     let outcome = match error.kind() {
-        // The status of the token is known, which settles the doubt of every earlier attempt.
+        // The status of the token is known, whatever earlier attempts did.
         ErrorKind::AlreadyAccepted | ErrorKind::AlreadyRevoked | ErrorKind::NotRevoked => {
             error.outcome()
         }

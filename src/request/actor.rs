@@ -39,8 +39,8 @@ impl Actor {
         }
     }
 
-    /// Reads the members of a JSON object. Returns `None` if `sub` is not a string. Keeping `sub` out of
-    /// the claims saves 600 instructions.
+    /// Reads the members of a JSON object. Returns `None` if `sub` is not a string. Separating `sub` from the
+    /// claims here saves 600 instructions.
     pub(crate) fn read<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
         let (mut sub, mut claims) = (None, Map::new());
         while let Some(Text(name)) = map.next_key()? {
@@ -79,28 +79,22 @@ impl Actor {
         if self.claims.contains_key("sub") {
             return Err(InvalidRequest::ShadowedSub);
         }
-        if self
-            .claims
-            .values()
-            .any(|claim| is_deeper_than(claim, Self::MAX_DEPTH))
-        {
-            return Err(InvalidRequest::DeepClaims {
-                limit: Self::MAX_DEPTH,
-            });
+        let limit = Self::MAX_DEPTH;
+        let mut claims = self.claims.values();
+        match claims.any(|claim| is_deeper_than(claim, limit)) {
+            true => Err(InvalidRequest::DeepClaims { limit }),
+            false => Ok(()),
         }
-        Ok(())
     }
 }
 
 /// Returns whether `value` nests deeper than `limit`, where the recursion ends.
 fn is_deeper_than(value: &Value, limit: usize) -> bool {
+    let is_deeper = |inner| is_deeper_than(inner, limit - 1);
     match value {
-        Value::Array(items) => {
-            limit == 0 || items.iter().any(|item| is_deeper_than(item, limit - 1))
-        }
-        Value::Object(map) => {
-            limit == 0 || map.values().any(|value| is_deeper_than(value, limit - 1))
-        }
+        Value::Array(_) | Value::Object(_) if limit == 0 => true,
+        Value::Array(items) => items.iter().any(is_deeper),
+        Value::Object(map) => map.values().any(is_deeper),
         _ => false,
     }
 }

@@ -6,10 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Actor, InvalidRequest};
 
-/// A token to be minted: the user to sign in as, the actor, and the lifetimes.
+/// A token to mint: the user to sign in as, the actor, and the lifetimes.
 ///
-/// The API sets lifetimes that the request leaves out: one hour for the token, 30 minutes for the
-/// session. Five minutes are enough for a link that is used immediately.
+/// Five minutes are enough for a link that is used immediately.
 ///
 /// serde reads and writes the body that the API documents. It refuses unknown fields.
 ///
@@ -83,13 +82,12 @@ impl CreateActorToken {
         &self.actor
     }
 
-    /// Returns the lifetime of the token, if [`expires_in`](Self::expires_in) set it.
+    /// Returns the lifetime of the token, if it is set.
     pub fn lifetime(&self) -> Option<Duration> {
         self.expires_in
     }
 
-    /// Returns the longest duration of the session, if
-    /// [`session_max_duration`](Self::session_max_duration) set it.
+    /// Returns the longest duration of the session, if it is set.
     pub fn session_lifetime(&self) -> Option<Duration> {
         self.session_max_duration
     }
@@ -102,8 +100,7 @@ impl CreateActorToken {
     ///
     /// # Errors
     ///
-    /// When `user_id` or `sub` is empty, when a claim is named `sub` or nested deeper than 64 levels,
-    /// or when a lifetime is not 1 to 2³¹−1 whole seconds.
+    /// When `user_id`, a claim or a lifetime is invalid, see [`InvalidRequest`].
     pub fn validate(&self) -> Result<(), InvalidRequest> {
         if self.user_id.chars().all(char::is_whitespace) {
             return Err(InvalidRequest::EmptyUserId);

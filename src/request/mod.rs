@@ -25,7 +25,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Returns which operation it is.
+    /// Returns the kind of the operation.
     pub fn kind(&self) -> OperationKind {
         match self {
             Self::Create(_) => OperationKind::Create,
@@ -34,13 +34,11 @@ impl Operation {
     }
 }
 
-/// An [`Operation`] with the headers, extensions and options of one call.
+/// An [`Operation`] with the headers, extensions and options of one call: the request type of the call
+/// level. The extensions reach every layer.
 ///
-/// This is the request type of the call level. The extensions reach every layer.
-///
-/// A request that is cloned before a client gets it makes two calls. Inside a client, all clones of a
-/// request belong to one call. Its error counts the attempts of all clones, and once it reports that
-/// nothing was sent, no clone can be sent.
+/// Clones that are made before a client receives the request are separate calls. Inside a client, all
+/// clones belong to one call. After its error reports that nothing was sent, no clone can be sent.
 ///
 /// ```
 /// use std::time::Duration;
@@ -77,13 +75,11 @@ impl ActorTokenRequest {
     }
 
     /// Creates a request to mint a token.
-    #[must_use]
     pub fn create(create: CreateActorToken) -> Self {
         Self::new(Operation::Create(create))
     }
 
     /// Creates a request to revoke a token.
-    #[must_use]
     pub fn revoke(id: ActorTokenId) -> Self {
         Self::new(Operation::Revoke(id))
     }
@@ -111,9 +107,8 @@ impl ActorTokenRequest {
 
     /// Sets the base URL of this call: a [`BaseUrl`] or a text. Default: the client's.
     ///
-    /// The call fails before any I/O if the text is invalid, or if the URL has another scheme, host or
-    /// port than the client's and the builder did not
-    /// [allow it](crate::ClientBuilder::allow_base_url).
+    /// The call fails before any I/O if the text is invalid, or if scheme, host and port are neither the
+    /// client's nor [allowed](crate::ClientBuilder::allow_base_url).
     #[must_use]
     pub fn base_url(mut self, url: impl TryInto<BaseUrl, Error: Into<InvalidRequest>>) -> Self {
         match url.try_into() {
@@ -126,9 +121,9 @@ impl ActorTokenRequest {
     /// Adds a header to every attempt of this call: types of [`http`], or texts.
     ///
     /// The call fails before any I/O if the name or the value is invalid, or if only the client may set
-    /// the header (`authorization`, `host`, `content-length`, …). The other headers of
-    /// [`ApiHeadersLayer`](crate::layer::ApiHeadersLayer) are replaced, except `clerk-api-version` and
-    /// `user-agent`.
+    /// the header (`authorization`, `host`, `content-length`, …).
+    /// [`ApiHeadersLayer`](crate::layer::ApiHeadersLayer) replaces its headers, except `clerk-api-version`
+    /// and `user-agent`.
     #[must_use]
     pub fn header(
         mut self,
@@ -147,8 +142,7 @@ impl ActorTokenRequest {
     ///
     /// # Errors
     ///
-    /// When [`base_url`](Self::base_url) or [`header`](Self::header) was given an invalid value, or when
-    /// the [create](CreateActorToken::validate) is invalid.
+    /// When a header, the base URL or the [create](CreateActorToken::validate) is invalid.
     pub fn validate(&self) -> Result<(), InvalidRequest> {
         if let Some(invalid) = self.options().and_then(|it| it.invalid.as_ref()) {
             return Err(invalid.clone());
@@ -189,7 +183,7 @@ impl ActorTokenRequest {
         &mut self.extensions
     }
 
-    /// Returns a watch of the call, for observers. It shows the outcome even of a cancelled call.
+    /// Returns a watch of the call, for observers. It shows the outcome of a cancelled call too.
     pub fn watch(&mut self) -> CallWatch {
         let record = CallRecord::inside(self.record.take());
         CallWatch::new(Arc::clone(self.record.insert(record)))
@@ -232,7 +226,7 @@ impl fmt::Debug for ActorTokenRequest {
     }
 }
 
-/// Why a request was refused before any I/O. The message names a field but does not repeat its value.
+/// The error of an invalid request. The message names a field but does not repeat its value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRequest {

@@ -1,4 +1,4 @@
-//! [`HyperTransport`], over hyper-util's client.
+//! [`HyperTransport`], a transport over hyper-util's client.
 
 use std::{
     pin::Pin,
@@ -22,11 +22,11 @@ pub use pooled_transport::ResponseBody;
 use super::{Connector, TlsError, TransportConfig};
 use crate::{Body, BoxError};
 
-/// hyper-util's client over rustls, with its own connection pool, which all clones share.
+/// hyper-util's client over rustls, with a connection pool that all clones share: an alternative to
+/// [`PooledTransport`](super::PooledTransport).
 ///
-/// An alternative to [`PooledTransport`](super::PooledTransport), over the client that most programs use. All
-/// runtimes share its connections, so use it from one runtime. A connection stops when the runtime that
-/// opened it stops. Between two `block_on` it does not notice that a connection ended, and a call may fail.
+/// Use it from one runtime, because a connection stops with the runtime that opened it. Between two
+/// `block_on` it does not notice the end of a connection, and a call may fail.
 ///
 /// Plain HTTP connects to loopback addresses only. A response with status 421 retires its connection.
 #[derive(Clone, Debug)]

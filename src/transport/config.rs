@@ -25,7 +25,7 @@ impl Default for TransportConfig {
             connect_timeout: Duration::from_secs(3),
             pool_idle_timeout: Duration::from_secs(30),
             tcp_keepalive: None,
-            // Together less than the timeout of an attempt, so that the next one uses another connection.
+            // Together shorter than an attempt, so that the next attempt uses another connection.
             http2_keep_alive_interval: Some(Duration::from_secs(5)),
             http2_keep_alive_timeout: Duration::from_secs(3),
             roots: Vec::new(),
@@ -36,7 +36,7 @@ impl Default for TransportConfig {
 }
 
 impl TransportConfig {
-    /// Sets the time limit to connect: name resolution, TCP and TLS together. Default: 3 s.
+    /// Sets the limit of connecting: name resolution, TCP and TLS together. Default: 3 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
@@ -54,21 +54,21 @@ impl TransportConfig {
         self
     }
 
-    /// Sets how long an HTTP/2 connection may be silent while a response is awaited, before a ping is sent, or
-    /// `None` for no pings. Default: 5 s.
+    /// Sets the time without a frame, while a response is awaited, after which HTTP/2 sends a ping, or `None`
+    /// for no pings. Default: 5 s.
     pub fn http2_keep_alive_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.http2_keep_alive_interval = interval.into();
         self
     }
 
-    /// Sets how long the server may take to reply to that ping. After it the connection is closed. Default: 3 s.
+    /// Sets the time after which a connection whose ping gets no reply is closed. Default: 3 s.
     pub fn http2_keep_alive_timeout(mut self, limit: Duration) -> Self {
         self.http2_keep_alive_timeout = limit;
         self
     }
 
-    /// Also trusts the certificate authorities in this PEM text, which may hold several certificates. A text
-    /// without one is an error when the transport is built.
+    /// Also trusts the certificate authorities in this PEM text. A text without a certificate is an error when
+    /// the transport is built.
     pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots.push(Roots::Pem(pem.into()));
         self

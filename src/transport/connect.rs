@@ -1,4 +1,4 @@
-//! The connectors: TCP, and a limit on the time to connect.
+//! The TCP connector, and a limit on the time to connect.
 
 use std::{
     io,
@@ -22,7 +22,7 @@ use crate::BoxError;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 
-/// Connects by TCP, through the proxy if there is one for the host. Plain HTTP goes to loopback only.
+/// Connects by TCP, through a proxy if the host has one. Connects plain HTTP to loopback only.
 #[derive(Clone)]
 pub(super) struct Tcp {
     pub(super) inner: HttpConnector,
@@ -106,7 +106,7 @@ where
     }
 }
 
-/// Why there is no connection. The request was not sent.
+/// The error of connecting. The request was not sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
     #[error("connecting took longer than {0:?}")]

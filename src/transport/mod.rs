@@ -25,7 +25,7 @@ pub(crate) use self::{connect::ConnectError, tls::handshake_failure};
 
 type Connector = ConnectTimeout<hyper_rustls::HttpsConnector<Tcp>>;
 
-/// Returns a connector for TCP, and for TLS if the URI says so, with a limit on the time to connect.
+/// Returns a connector for TCP, and TLS if the URI is HTTPS, with a limit on the time to connect.
 fn connector(config: &TransportConfig) -> Result<Connector, TlsError> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);

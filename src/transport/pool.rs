@@ -14,18 +14,16 @@ use crate::{Body, BoxError, Withdrawn};
 /// The default transport: connections over rustls in a pool that all clones share, by HTTP/2 where the
 /// server agrees to it, else by HTTP/1.1.
 ///
-/// [`TransportConfig`] has the time limits. Redirects are not followed, nothing is decompressed, and there is
-/// no proxy unless the configuration names one. Plain HTTP connects to loopback addresses only, even if
-/// `localhost` resolves to others.
-///
-/// Each tokio runtime has its own connections, so that one client can serve several, and one can end without
-/// the others. A response with status 421 retires its connection.
+/// It follows no redirects, decompresses nothing, and uses a proxy only if [`TransportConfig`] names one.
+/// Plain HTTP connects to loopback addresses only, even if `localhost` resolves to others. A response with
+/// status 421 retires its connection. Each tokio runtime has its own connections, so that one client can
+/// serve several.
 ///
 /// # Errors
 ///
-/// A request that was not sent, because its idle connection had ended, goes over another connection. Any
-/// other failure is a [`PoolError`], also outside of a tokio runtime. A runtime without I/O or timers panics:
-/// build it with `enable_all`.
+/// If an idle connection ended before the request was sent, the request goes over another connection. Any
+/// other failure is a [`PoolError`], as is a call outside of a tokio runtime. A runtime without I/O or timers
+/// panics: build it with `enable_all`.
 ///
 /// # Cancel safety
 ///
@@ -52,14 +50,14 @@ impl PooledTransport {
     }
 }
 
-/// Fails if the attempt was withdrawn while it connected. An empty body is taken here, because hyper may
-/// send it over HTTP/1.1 without polling it.
+/// Refuses an attempt that was withdrawn while it connected. Takes an empty body, because hyper does not poll
+/// one over HTTP/1.1.
 fn check_not_withdrawn(request: &Request<Body>) -> Result<(), BoxError> {
     let body = request.body();
     if body.is_empty() && body.is_end_stream() || !body.is_empty() && body.may_be_sent() {
         return Ok(());
     }
-    Err(Withdrawn::new().into())
+    Err(Withdrawn(()).into())
 }
 
 impl Service<Request<Body>> for PooledTransport {

@@ -1,15 +1,12 @@
-//! [`Proxy`], and how a connection is opened through it.
+//! [`Proxy`], and connecting through one.
 //!
 //! ```
 //! use clerk_actor_tokens::{Client, SecretKey, transport::Proxy};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::builder(SecretKey::new("sk_test_1")?)
 //!     .proxy(Proxy::to("http://user:password@proxy.example.com:3128")?)
 //!     .build()?;
-//! # let _ = client;
-//! # Ok(())
-//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 use std::{env, io};
@@ -30,10 +27,9 @@ use crate::{BoxError, base_url};
 
 /// A proxy for HTTPS connections, for [`TransportConfig::proxy`](super::TransportConfig::proxy).
 ///
-/// Each connection is a tunnel, opened by `CONNECT`, and the tunnel is part of the time to connect. The proxy
-/// sees the name of the host and encrypted bytes, and no key, user or token. Plain HTTP does not go through
-/// it. A tunnel that the proxy refuses is a connect failure, so nothing was sent. The attempt is not retried
-/// if the proxy requires other credentials.
+/// Each connection is a tunnel opened by `CONNECT`, within the connect timeout. The proxy sees the name of
+/// the host and encrypted bytes, but no key, user or token. Plain HTTP does not use it. If the proxy refuses
+/// the tunnel, nothing was sent. If it requires other credentials, the attempt is not retried.
 ///
 /// `Debug` does not show the password.
 #[derive(Clone, Debug)]
@@ -44,7 +40,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// The proxy at `uri`: `http://host:port`, or `http://user:password@host:port`.
+    /// Creates a proxy from `http://host:port` or `http://user:password@host:port`.
     ///
     /// # Errors
     ///
@@ -62,15 +58,15 @@ impl Proxy {
         Ok(Self::new(Some(to)))
     }
 
-    /// The proxy of the first of the variables `HTTPS_PROXY`, `https_proxy`, `ALL_PROXY` and `all_proxy` that is
-    /// set, except for the hosts in `NO_PROXY` or `no_proxy`. If none is set, there is no proxy.
+    /// Creates a proxy from the first variable that is set: `HTTPS_PROXY`, `https_proxy`, `ALL_PROXY` or
+    /// `all_proxy`, except for the hosts in `NO_PROXY` or `no_proxy`. Without one there is no proxy.
     ///
-    /// The variables are read now. They are ignored under CGI, where `REQUEST_METHOD` is set, because there a
-    /// client can set variables. Use [`Proxy::to`] in such a program.
+    /// Under CGI, where `REQUEST_METHOD` is set, the variables are ignored, because a client can set them
+    /// there. Use [`Proxy::to`] in such a program.
     ///
     /// # Errors
     ///
-    /// If the variable is empty, or any other text that [`Proxy::to`] refuses.
+    /// If the variable is empty, or another text that [`Proxy::to`] refuses.
     pub fn from_env() -> Result<Self, InvalidProxy> {
         if env::var_os("REQUEST_METHOD").is_some() {
             return Ok(Self::new(None));
@@ -112,7 +108,7 @@ impl Proxy {
 #[error("{0} is not the URI of a proxy, like http://host:port or http://user:password@host:port")]
 pub struct InvalidProxy(&'static str);
 
-/// Why the proxy opened no tunnel. The server behind it was not involved.
+/// The error of opening a tunnel. The server behind the proxy did not see it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoTunnel {
     #[error("the proxy requires valid credentials")]

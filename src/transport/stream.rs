@@ -1,4 +1,4 @@
-//! [`Stream`], a connection that knows a refused TLS handshake.
+//! [`Stream`], a connection that detects a refused TLS handshake.
 
 use std::{
     io,
@@ -13,9 +13,9 @@ use super::tls;
 
 /// A connection that fails with [`io::ErrorKind::ConnectionRefused`] if the server refuses the TLS handshake.
 ///
-/// In TLS 1.3 the client ends the handshake first, so that the alert of the server may arrive when the
-/// request was written. The server cannot have read it. An alert after the first byte of the server is passed
-/// on as it is. HTTP/2 keeps only the kind and the text of the error.
+/// In TLS 1.3 the client ends the handshake first, so the server's alert may arrive after the request was
+/// written. The server cannot have read the request. An alert after the server's first byte is not changed.
+/// The error has its own kind, because HTTP/2 keeps only the kind and the text.
 #[derive(Debug)]
 pub(super) struct Stream<S> {
     inner: S,

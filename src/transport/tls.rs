@@ -10,7 +10,7 @@ use rustls::{
 
 use crate::BoxError;
 
-/// Why TLS could not be set up.
+/// The error of setting up TLS.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
@@ -25,7 +25,7 @@ pub enum TlsError {
     /// An added root certificate is not valid.
     #[error("could not read a root certificate: give it as PEM or DER, by the method of that name")]
     RootCertificate(#[source] BoxError),
-    /// The cryptography provider supports no version of TLS that rustls does.
+    /// The cryptography provider supports neither TLS 1.2 nor TLS 1.3.
     #[error("the TLS cryptography supports neither TLS 1.2 nor TLS 1.3")]
     Provider(#[source] BoxError),
 }
@@ -53,8 +53,8 @@ impl Roots {
     }
 }
 
-/// Returns a configuration with `ring`, else `aws-lc-rs`, else the provider that the process installed. It
-/// trusts the root certificates of the features and those in `given`.
+/// Returns a configuration with `ring`, `aws-lc-rs` or the provider that the process installed, in this order.
+/// It trusts the root certificates of the features and those in `given`.
 pub(super) fn config(given: &[Roots]) -> Result<ClientConfig, TlsError> {
     let provider = provider().ok_or(TlsError::NoProvider)?;
     let mut roots = roots();
@@ -100,7 +100,7 @@ fn roots() -> RootCertStore {
     roots
 }
 
-/// Returns the reason of a failed TLS handshake, and whether another one would fail in the same way.
+/// Returns the reason of a failed TLS handshake, and whether it is permanent.
 pub(crate) fn handshake_failure(error: &rustls::Error) -> (String, bool) {
     use rustls::Error::{AlertReceived, InvalidCertificate};
 

@@ -1,4 +1,4 @@
-//! The outcome that the error of an attempt proves.
+//! Types the error of an attempt, and finds the outcome that it proves.
 
 use std::{error::Error as StdError, io, iter};
 
@@ -11,8 +11,7 @@ use crate::{
     text::presentable,
 };
 
-/// Types the error of an attempt without a response. `sent` is the operation if the body was taken. If it was
-/// not, the request was not sent.
+/// Types the error of an attempt without a response. `sent` is the operation if the body was taken.
 pub(super) fn classify(error: BoxError, sent: Option<OperationKind>) -> Error {
     match error.downcast::<Error>() {
         Ok(typed) => {
@@ -22,7 +21,7 @@ pub(super) fn classify(error: BoxError, sent: Option<OperationKind>) -> Error {
         Err(error) => {
             let typed = describe(&*error, sent);
             if error.is::<TimedOut>() {
-                // The typed error says the same.
+                // Its text is already in the typed error.
                 typed
             } else if typed.kind() == ErrorKind::Foreign {
                 typed.with_source(error)
@@ -33,8 +32,8 @@ pub(super) fn classify(error: BoxError, sent: Option<OperationKind>) -> Error {
     }
 }
 
-/// Returns the outcome that the [`Error`] of a layer below proves. Once a create was sent, only the API
-/// can say that it minted nothing.
+/// Returns the outcome that the [`Error`] of a layer below proves. Only the API knows whether a create that
+/// was sent minted a token.
 pub(super) fn believed(outcome: Outcome, sent: Option<OperationKind>) -> Outcome {
     match sent {
         Some(OperationKind::Create) => outcome.max(Outcome::Unknown),
@@ -72,14 +71,12 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationK
     } else {
         ErrorKind::Foreign
     };
+    // If a create was taken, a failure to connect is that of another exchange.
+    let is_taken = sent == Some(OperationKind::Create);
     let outcome = if facts.refused_handshake {
         Outcome::NotSent
     } else if facts.connect || facts.never_written {
-        match sent {
-            // The error is about another exchange than the one that took the body.
-            Some(OperationKind::Create) => outcome,
-            _ => Outcome::NotSent,
-        }
+        if is_taken { outcome } else { Outcome::NotSent }
     } else if facts.refused_by_peer {
         outcome.min(Outcome::Rejected)
     } else {
@@ -92,14 +89,14 @@ pub(super) fn describe(error: &(dyn StdError + 'static), sent: Option<OperationK
     }
 }
 
-/// The facts in the chain of an error's sources. Unknown types add none.
+/// The facts that the known types in the chain of an error's sources show.
 #[derive(Default)]
 struct ErrorFacts {
     /// There is no tokio runtime.
     runtime: bool,
     /// The connect phase failed.
     connect: bool,
-    /// Time ran out for the connect phase or the connection.
+    /// The connect phase or the connection timed out.
     timed_out: bool,
     /// Another attempt would fail in the same way.
     permanent: bool,
@@ -109,9 +106,9 @@ struct ErrorFacts {
     refused_by_peer: bool,
     /// A connection failed.
     exchange: bool,
-    /// The server refused the TLS handshake after the request was written, and did not read it.
+    /// The server refused the TLS handshake after the request was written, so it did not read it.
     refused_handshake: bool,
-    /// The cause, for people who configure a client.
+    /// The cause, for the error message.
     cause: Option<String>,
 }
 
@@ -127,7 +124,8 @@ fn chain<'a>(
     })
 }
 
-/// The text of a transport's error and its sources, at most 16. A peer can choose parts of it, so it is cleaned.
+/// The texts of a transport's error and its sources, at most 16. They are cleaned, because a peer can choose
+/// parts of them.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Sources(String);
@@ -141,7 +139,7 @@ impl Sources {
     }
 }
 
-/// Returns the text of one error without its sources. A GOAWAY may hold any data, so only its reason is kept.
+/// Returns the text of one error without its sources. Of a GOAWAY, which may hold any data, only the reason.
 fn text(error: &(dyn StdError + 'static)) -> String {
     #[cfg(feature = "transport")]
     if let Some(error) = error.downcast_ref::<h2::Error>() {
@@ -183,7 +181,7 @@ impl ErrorFacts {
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
             self.exchange = true;
             self.never_written |= error.is_canceled();
-            // Only the transports of this crate do so, if the server refuses the TLS handshake.
+            // The transports of this crate use this kind for a refused TLS handshake only.
             if let Some(refusal) = error.source().filter(|source| is_refused(*source)) {
                 (self.refused_handshake, self.permanent) = (true, true);
                 self.cause = Some(text(refusal));

@@ -2,31 +2,30 @@
 //!
 //! # Position
 //!
-//! Below retry, so that retry decides on facts, and above the attempt's timeout, whose error it
-//! classifies too. It begins the attempt: it turns a [`Payload`] into the [`Body`] of one attempt, which
-//! notes whether the transport took it. So no layer below can send a request twice by cloning it, and
-//! this layer cannot stand twice in a stack.
+//! Below retry, which decides by the outcome, and above the attempt's timeout, whose error it types. It
+//! turns a [`Payload`] into the [`Body`] of one attempt, which is not `Clone`. So no layer below can send
+//! a request twice, and this layer cannot stand twice in a stack.
 //!
-//! The 200 of a create passes unchanged, because a create that had an effect is never sent again. The 200
-//! of a revoke is judged here, so that the revoke can be retried: `revoked` or no status is success,
+//! The 200 of a create passes unchanged, because a create that took effect is never sent again. The 200
+//! of a revoke is judged here, so that the revoke can be retried. `revoked` or no status is success,
 //! `accepted` is [`ErrorKind::AlreadyAccepted`](crate::ErrorKind::AlreadyAccepted), any other status is
 //! [`ErrorKind::NotRevoked`](crate::ErrorKind::NotRevoked).
 //!
 //! The first rule that applies gives the outcome:
 //!
-//! | what happens | outcome |
+//! | event | outcome |
 //! |---|---|
-//! | the body is never taken, whatever the response is | [`Outcome::NotSent`] |
-//! | an HTTP/2 peer refuses the stream without processing it | [`Outcome::Rejected`] |
-//! | the transport does not respond, whatever a wire layer responds | [`Outcome::Unknown`] |
-//! | the transport responds with 408, 460 or 499, which proxies send after forwarding, or not with a 4xx | [`Outcome::Unknown`] |
-//! | the transport responds with another 4xx | [`Outcome::Rejected`] |
-//! | a 200 cannot be used, but names the token that was asked for | [`Outcome::Applied`] |
-//! | a 200 cannot be used otherwise | [`Outcome::Unknown`] |
+//! | the body was not taken, whatever the response is | [`Outcome::NotSent`] |
+//! | an HTTP/2 peer refused the stream without processing it | [`Outcome::Rejected`] |
+//! | the transport did not respond, whatever a wire layer responded | [`Outcome::Unknown`] |
+//! | the transport responded with 408, 460 or 499, which proxies send after forwarding | [`Outcome::Unknown`] |
+//! | the transport responded with another 4xx | [`Outcome::Rejected`] |
+//! | an unusable 200 names the token of the request | [`Outcome::Applied`] |
+//! | any other response | [`Outcome::Unknown`] |
 //!
-//! [`BearerAuth`](super::BearerAuth) notes the response of the transport. Without it, the response that
-//! arrives is believed. An [`Error`] of a layer below keeps its outcome, except that a create that was
-//! sent is at least [`Outcome::Unknown`].
+//! [`BearerAuth`](super::BearerAuth) records the status from the transport. Without it, the response that
+//! arrives is believed. An [`Error`] of a layer below keeps its outcome, but a create that was sent is at
+//! least [`Outcome::Unknown`].
 //!
 //! # Example
 //!
@@ -56,14 +55,12 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future withdraws the body: if the transport has not taken it by then, it never will,
-//! and the attempt had no effect.
+//! Dropping the future withdraws the body. If the transport has not taken it, the attempt has no effect.
 
 mod evidence;
 mod response;
 
 use std::{
-    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -81,7 +78,7 @@ use crate::{Body, BoxError, Error, OperationKind, Outcome, Payload, TokenRespons
 pub struct DecodeErrorLayer(());
 
 impl DecodeErrorLayer {
-    /// Makes the layer; it has no configuration.
+    /// Creates the layer.
     pub fn new() -> Self {
         Self(())
     }
@@ -128,7 +125,7 @@ where
     }
 }
 
-/// Returns the outcome that the error of an exchange proves to the layer that settles it.
+/// Returns the outcome that the error of an exchange proves, for Settle.
 pub(crate) fn outcome(error: &BoxError, attempt: &Attempt, payload: &Payload) -> Outcome {
     let sent = (!attempt.withdraw()).then_some(OperationKind::Create);
     match error.downcast_ref::<Error>() {
@@ -152,10 +149,10 @@ pin_project! {
             if this.inner.is_none() {
                 return;
             }
-            // The layers below give up the exchange before the body is withdrawn.
+            // The layers below drop the exchange before the body is withdrawn.
             this.inner.set(None);
             if !this.attempt.withdraw() && !this.attempt.has_ended() {
-                if let Some(head) = this.attempt.head().filter(|it| it.status != StatusCode::OK) {
+                if let Some(head) = this.attempt.failed_head() {
                     this.attempt.end_with(head.status);
                 }
             }
@@ -174,11 +171,11 @@ where
         let mut this = self.project();
         let inner = this.inner.as_mut().as_pin_mut();
         let result = ready!(inner.expect("polled after it was ready").poll(cx));
-        // A timeout below may have given up an exchange that a transport still holds.
+        // After a timeout, a transport may still hold the exchange.
         this.inner.set(None);
         let error = match result {
             Ok(response) if response.status() == StatusCode::OK => {
-                // It took effect only if it has the expected token.
+                // Unknown, unless the body shows the expected token.
                 let outcome = this.attempt.end_with(StatusCode::OK);
                 if this.payload.kind() == OperationKind::Create {
                     return Poll::Ready(Ok(response));
@@ -197,7 +194,7 @@ where
     }
 }
 
-/// Judges the 200 to any other operation than a create, whose outcome is this unless its body says more.
+/// Judges the 200 to another operation than a create. `outcome` applies to a body that cannot be used.
 fn read_revoke(
     response: Response<TokenResponse>,
     outcome: Outcome,
@@ -226,19 +223,10 @@ fn read_revoke(
 fn failure(error: BoxError, attempt: &Attempt, payload: &Payload) -> Error {
     let sent = (!attempt.withdraw()).then_some(payload.kind());
     let error = response::complete(evidence::classify(error, sent), attempt, payload);
-    // Any other status than 200 ends what could be settled.
-    let may_mint = attempt
-        .head()
-        .is_none_or(|head| head.status == StatusCode::OK);
+    // After any other status than 200 there is no token to settle.
+    let may_mint = attempt.failed_head().is_none();
     let is_settling = error.is_timeout() && may_mint && attempt.is_followed();
     error.with_settling(is_settling)
 }
 
-impl<F> fmt::Debug for ResponseFuture<F> {
-    /// Shows nothing of the inner future, which may hold a response.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("attempt", &self.attempt)
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ResponseFuture<F>);

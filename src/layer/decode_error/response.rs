@@ -1,4 +1,4 @@
-//! A response that is an error, and the response to a revoke.
+//! Decodes a response that is an error, and judges the response to a revoke.
 
 use http::{Response, StatusCode};
 
@@ -7,8 +7,7 @@ use crate::{
     TokenResponse, call::Attempt, layer::bearer_auth::StaleKey, response_head::ResponseHead,
 };
 
-/// Returns the error that a response other than 200 stands for. Status and trace id are kept whatever
-/// the body is.
+/// Returns the error of a response other than 200, with status and trace id even if its body is unreadable.
 pub(super) fn decode(response: Response<TokenResponse>, attempt: &Attempt) -> Error {
     let (parts, body) = response.into_parts();
     let head = ResponseHead::from(&parts);
@@ -29,7 +28,7 @@ pub(super) fn decode(response: Response<TokenResponse>, attempt: &Attempt) -> Er
         .with_stale_key(is_stale)
 }
 
-/// Reads the token of the 200 to a revoke. It is revoked if its status says so or is absent.
+/// Reads the token in the 200 to a revoke. Fails unless its status is `revoked` or absent.
 pub(crate) fn revoked(id: Option<&ActorTokenId>, body: &[u8]) -> Result<ActorToken, Error> {
     let unusable = |why: &str| {
         let error = Error::new(ErrorKind::UnreadableResponse, Outcome::Unknown);
@@ -51,29 +50,23 @@ pub(crate) fn revoked(id: Option<&ActorTokenId>, body: &[u8]) -> Result<ActorTok
         .with_actor_token_id(token.id))
 }
 
-/// Completes the error of an attempt that failed after the head of its response. The status is known
-/// and decides; for a 200, the part of the body that was received decides.
+/// Completes the error of an attempt that failed after the head of its response. The status decides; for a
+/// 200, the received part of the body decides.
 pub(super) fn complete(error: Error, attempt: &Attempt, payload: &Payload) -> Error {
-    let Some(head) = attempt.head() else {
-        return error;
-    };
-    if head.status != StatusCode::OK {
-        if error.status().is_some() {
-            return error;
-        }
-        return error
+    match attempt.failed_head() {
+        Some(_) if error.status().is_some() => error,
+        Some(head) => error
             .with_status(head.status)
             .with_outcome(attempt.outcome_of(head.status))
             .with_retry_after(head.retry_after)
-            .with_trace_id(head.trace_id);
+            .with_trace_id(head.trace_id),
+        None if attempt.head().is_none() || error.actor_token_id().is_some() => error,
+        None if error.outcome() == Outcome::NotSent => error,
+        None => with_effect(error, payload, &attempt.received()),
     }
-    if error.actor_token_id().is_some() || error.outcome() == Outcome::NotSent {
-        return error;
-    }
-    with_effect(error, payload, &attempt.received())
 }
 
-/// Notes in the error of an unusable 200 that the request took effect, if the response shows it.
+/// Sets the outcome of an unusable 200 to [`Outcome::Applied`] if the response shows the effect.
 pub(super) fn with_effect(error: Error, payload: &Payload, response: &[u8]) -> Error {
     let found = ActorToken::salvage(response);
     match found.filter(|found| payload.took_effect_by(found)) {

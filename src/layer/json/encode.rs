@@ -49,7 +49,7 @@ pub(super) fn encode(
             (CREATE.clone(), bytes, None, expected)
         }
         Operation::Revoke(id) => {
-            // Has room for the usual id. `concat` takes 220 instructions more.
+            // Has room for usual ids: `concat` takes 220 instructions more.
             let mut path = String::with_capacity(64);
             for part in [CREATE_PATH, "/", id.as_str(), "/revoke"] {
                 path.push_str(part);

@@ -27,14 +27,14 @@ impl Expected {
         let (mut user_id, lifetime) = match self {
             Self::Minted { user_id, lifetime } => (user_id, lifetime),
             Self::Revoked { id } => {
-                // DecodeError has read it, unless another layer stands in its place.
+                // DecodeError has read the token, unless another layer replaces it.
                 return match response.take_revoked() {
                     Some(token) => Ok(token),
                     None => revoked(Some(&id), response.expose_bytes()),
                 };
             }
         };
-        // Dropped with a response that cannot be used, the guard revokes or reports the token.
+        // If the response cannot be used, dropping the guard revokes or reports the token.
         let (bytes, guard) = response.into_parts();
         let token = ActorToken::read(&bytes, None, &mut user_id)
             .map_err(|error| undecodable(user_id.as_deref(), error, &bytes))?;
@@ -49,8 +49,8 @@ impl Expected {
         }
     }
 
-    /// Turns the error of a revoke into success if the token is already revoked and an earlier attempt
-    /// of the same call may have revoked it.
+    /// Turns the error of a revoke into success if the token is already revoked, and an earlier attempt of
+    /// this call may have revoked it.
     pub(super) fn converge(
         self,
         error: BoxError,
@@ -69,7 +69,7 @@ impl Expected {
     }
 }
 
-/// Returns the error of a create's 200 that does not decode. Without the id of a token it may be the
+/// Returns the error of a create's 200 that does not decode. If it has no id of a token, it may be the
 /// response to another request.
 fn undecodable(user_id: Option<&str>, error: InvalidActorToken, body: &[u8]) -> Error {
     let why = error.to_string();

@@ -1,9 +1,9 @@
-//! Encodes an operation once, and decodes a 200 once.
+//! Encodes an operation and decodes its response, once per call.
 //!
 //! # Position
 //!
-//! Between the call level and the attempt level. It stands above retry, so that encoding is not
-//! repeated, and so that a 200 whose JSON does not decode is never sent again: its token exists.
+//! Between the call level and the attempt level. It is above retry, so that a create is not sent again
+//! after a 200 that does not decode: its token may exist.
 //!
 //! # Example
 //!
@@ -32,15 +32,13 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the attempts below, nothing else. A token that it delivered is revoked
-//! when its [`Ticket`](crate::Ticket) is dropped unread, if [`SettleLayer`](super::SettleLayer) stands
-//! below.
+//! Dropping the future drops the inner future. A token that it returned is revoked when its
+//! [`Ticket`](crate::Ticket) is dropped unread, if [`SettleLayer`](super::SettleLayer) is below.
 
 mod encode;
 mod expected;
 
 use std::{
-    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -53,9 +51,8 @@ use tower_service::Service;
 
 pub(crate) use self::encode::CREATE_PATH;
 use self::expected::Expected;
-use crate::{
-    ActorToken, ActorTokenRequest, BoxError, Error, Payload, TokenResponse, call::CallRecord,
-};
+use super::refusal;
+use crate::{ActorToken, ActorTokenRequest, BoxError, Payload, TokenResponse, call::CallRecord};
 
 /// Layer of [`Json`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,13 +61,13 @@ pub struct JsonLayer {
 }
 
 impl JsonLayer {
-    /// Makes the layer; it has no configuration.
+    /// Creates the layer.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Makes a layer that accepts reserved headers: a compensating revoke carries the headers that
-    /// layers below gave to its create.
+    /// Creates a layer that accepts reserved headers, because a compensating revoke has the headers that
+    /// layers added to its create.
     pub(crate) fn trusting_headers() -> Self {
         Self {
             trusts_headers: true,
@@ -110,25 +107,19 @@ where
     }
 
     fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
-        match encode::encode(request, self.trusts_headers) {
+        let (inner, call) = match encode::encode(request, self.trusts_headers) {
             Ok((request, expected)) => {
                 let record = Arc::clone(request.body().record());
-                ResponseFuture {
-                    inner: Some(self.inner.call(request)),
-                    call: Some((expected, record)),
-                    refusal: None,
-                }
+                let inner = refusal::ResponseFuture::called(self.inner.call(request));
+                (inner, Some((expected, record)))
             }
             Err(error) => {
                 // Releases the reserved readiness, such as a concurrency permit.
                 self.inner = self.inner.clone();
-                ResponseFuture {
-                    inner: None,
-                    call: None,
-                    refusal: Some(error),
-                }
+                (refusal::ResponseFuture::refused(error), None)
             }
-        }
+        };
+        ResponseFuture { inner, call }
     }
 }
 
@@ -136,10 +127,9 @@ pin_project! {
     /// The future of [`Json`].
     pub struct ResponseFuture<F> {
         #[pin]
-        inner: Option<F>,
-        // Taken when the response has arrived.
+        inner: refusal::ResponseFuture<F>,
+        // `None` if the request was refused.
         call: Option<(Expected, Arc<CallRecord>)>,
-        refusal: Option<Error>,
     }
 }
 
@@ -152,33 +142,24 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Some(inner) = this.inner.as_pin_mut() else {
-            let error = this.refusal.take().expect("polled after it was ready");
-            return Poll::Ready(Err(error.into()));
+        let result = ready!(this.inner.poll(cx));
+        let Some((expected, record)) = this.call.take() else {
+            return Poll::Ready(result.map(|_| panic!("polled after it was ready")));
         };
-        let result = ready!(inner.poll(cx));
-        let (expected, record) = this.call.take().expect("polled after it was ready");
-        Poll::Ready(
-            match result {
-                Ok(response) => expected.decode(response.into_body()).map_err(|error| {
-                    // A response to a request that was not sent, or was rejected, is a layer's own.
-                    let outcome = record.outcome();
-                    let is_made_up = record.attempts() > 0 && outcome.is_without_effect();
-                    match is_made_up {
-                        true => error.with_outcome(outcome).into(),
-                        false => error.into(),
-                    }
-                }),
-                Err(error) => expected.converge(error.into(), &record),
-            }
-            .inspect(|_| record.note_applied()),
-        )
+        let token = match result {
+            Ok(response) => expected.decode(response.into_body()).map_err(|error| {
+                // A layer made up the response to a request that was not sent or was rejected.
+                let outcome = record.outcome();
+                let is_made_up = record.attempts() > 0 && outcome.is_without_effect();
+                match is_made_up {
+                    true => error.with_outcome(outcome).into(),
+                    false => error.into(),
+                }
+            }),
+            Err(error) => expected.converge(error, &record),
+        };
+        Poll::Ready(token.inspect(|_| record.note_applied()))
     }
 }
 
-impl<F> fmt::Debug for ResponseFuture<F> {
-    /// Shows nothing of the inner future, which may hold a response.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ResponseFuture<F>);

@@ -1,9 +1,9 @@
-//! The budget of retries, shared by all clones of a client.
+//! [`Budget`], which limits the retries of all clones of a client.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A retry costs one token, a success earns a tenth of one. Without a token left, a failure is not
-/// retried, so that a struggling API does not get twice the load.
+/// A budget of ten retries. A retry takes one, and a success returns a tenth of one. It keeps retries from
+/// multiplying the load on an overloaded API.
 #[derive(Debug)]
 pub(super) struct Budget {
     tenths: Mutex<u32>,
@@ -11,7 +11,6 @@ pub(super) struct Budget {
 
 const FULL: u32 = 100;
 const COST: u32 = 10;
-const EARNED: u32 = 1;
 
 impl Default for Budget {
     fn default() -> Self {
@@ -22,23 +21,21 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Takes a token. Returns false if none is left.
+    /// Takes a retry. Returns false if none is left.
     pub(super) fn withdraw(&self) -> bool {
         let mut tenths = self.lock();
-        match tenths.checked_sub(COST) {
-            Some(left) => *tenths = left,
-            None => return false,
-        }
-        true
+        let left = tenths.checked_sub(COST);
+        *tenths = left.unwrap_or(*tenths);
+        left.is_some()
     }
 
-    /// Notes a success.
+    /// Returns a tenth of a retry, after a success.
     pub(super) fn deposit(&self) {
         let mut tenths = self.lock();
-        *tenths = (*tenths + EARNED).min(FULL);
+        *tenths = (*tenths + 1).min(FULL);
     }
 
-    /// Returns how many retries it allows.
+    /// Returns how many retries are left.
     pub(super) fn left(&self) -> f64 {
         f64::from(*self.lock()) / f64::from(COST)
     }

@@ -1,10 +1,10 @@
-//! Begins another attempt where that is safe.
+//! Repeats an attempt if that is safe.
 //!
 //! # Position
 //!
-//! Top of the attempt level: the layers below are repeated, the layers above run once a call. It needs
-//! [`DecodeErrorLayer`](super::DecodeErrorLayer) below it, which says of every failure whether it may
-//! have taken effect; an error of any other type counts as [`Outcome::Unknown`].
+//! Top of the attempt level: the layers below run once per attempt, the layers above once per call. It
+//! needs [`DecodeErrorLayer`](super::DecodeErrorLayer) below, which gives every failure an outcome. An
+//! error of another type counts as [`Outcome::Unknown`].
 //!
 //! | outcome of an attempt | create | revoke |
 //! |---|---|---|
@@ -15,18 +15,14 @@
 //! | [`Rejected`](Outcome::Rejected) otherwise, [`Applied`](Outcome::Applied) | stop | stop |
 //! | [`Unknown`](Outcome::Unknown) | **stop** | retry |
 //!
-//! [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) is not retried. A create whose attempt timed
-//! out is retried only with [`retry_settled_timeouts`](RetryConfig::retry_settled_timeouts) and if
-//! [`SettleLayer`](super::SettleLayer) follows the lost attempt. The operations on sessions are retried
-//! like a revoke.
-//!
-//! A create is repeated only when the attempt before provably had no effect: there is no idempotency
-//! key, and a second token would be a second live link.
+//! A create is repeated only if the previous attempt provably had no effect, because the API has no
+//! idempotency key and a second token would be a second live link. [`RetryConfig`] has two exceptions.
+//! [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) is not retried. The operations on sessions are
+//! retried like a revoke.
 //!
 //! # Example
 //!
 //! ```
-//! use std::sync::atomic::{AtomicU32, Ordering};
 //! use clerk_actor_tokens::{Body, BoxError, OperationKind, Payload, RetryConfig, TokenResponse};
 //! use clerk_actor_tokens::layer::{DecodeErrorLayer, RetryLayer};
 //! use http::{Request, Response};
@@ -34,37 +30,34 @@
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), BoxError> {
-//! static SEEN: AtomicU32 = AtomicU32::new(0);
+//! let mut statuses = [429, 200].into_iter();
 //! let mut service = ServiceBuilder::new()
 //!     .layer(RetryLayer::new(RetryConfig::default()))
 //!     .layer(DecodeErrorLayer::new())
-//!     .service_fn(|_: Request<Body>| async {
-//!         let status = if SEEN.fetch_add(1, Ordering::Relaxed) == 0 { 429 } else { 200 };
-//!         Ok::<_, BoxError>(Response::builder().status(status).body(TokenResponse::new(""))?)
+//!     .service_fn(move |_: Request<Body>| {
+//!         let response = Response::builder().status(statuses.next().unwrap());
+//!         async { Ok::<_, BoxError>(response.body(TokenResponse::new(""))?) }
 //!     });
 //! let request = Request::new(Payload::new(OperationKind::Create, "{}"));
 //! assert_eq!(service.ready().await?.call(request).await?.status(), 200);
-//! assert_eq!(SEEN.load(Ordering::Relaxed), 2);
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the attempt in flight; dropped during backoff, nothing more is sent.
+//! Dropping the future drops the attempt in flight. During backoff nothing more is sent.
 //!
 //! # Differences from `tower::retry`
 //!
-//! It is [`tower::retry::Retry`] with a policy of this crate, which decides on typed outcomes and keeps
-//! within the call's deadline. To use a policy of your own, disable this layer by
-//! [`RetryConfig::disabled`] and add a [`tower::retry::RetryLayer`] as an
-//! [attempt layer](crate::ClientBuilder::attempt_layer).
+//! It is [`tower::retry::Retry`] with a policy that decides by outcome and keeps within the call's
+//! deadline. To use your own policy, disable this layer by [`RetryConfig::disabled`] and add a
+//! [`tower::retry::RetryLayer`] as an [attempt layer](crate::ClientBuilder::attempt_layer).
 
 mod budget;
 mod policy;
 
 use std::{
-    fmt,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -81,24 +74,22 @@ pub use self::policy::Verdict;
 use crate::Outcome;
 use crate::{BoxError, Error, OperationKind, Payload, RetryConfig};
 
-/// Layer of [`Retry`]. All services that one layer makes, and their clones, share one budget.
+/// Layer of [`Retry`]. The services of one layer, and their clones, share one budget.
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
     policy: Policy,
 }
 
 impl RetryLayer {
-    /// Retries as `config` says, unless the request says otherwise.
+    /// Creates a layer with this configuration, which that of a request replaces.
     pub fn new(config: RetryConfig) -> Self {
         Self::with_classifier(config, None)
     }
 
-    /// Lets `classifier` replace a verdict. It gets the error of the attempt, the operation, and the
-    /// verdict of the table above; for a 401 with a key that may have been rotated that is
-    /// [`Verdict::Retry`], the first time. Number, time and budget still bound the retries.
+    /// Sets a function that can replace the verdict of the [table](self). It receives the error of the
+    /// attempt, the operation and the verdict. Number, time and budget still bound the retries.
     ///
-    /// To retry a create whose outcome is [`Outcome::Unknown`] is
-    /// [dangerous](RetryConfig::replay_unknown_create).
+    /// Retrying a create with [`Outcome::Unknown`] is [dangerous](RetryConfig::replay_unknown_create).
     #[must_use]
     pub fn classifier<F>(mut self, classifier: F) -> Self
     where
@@ -125,16 +116,10 @@ impl<S> Layer<S> for RetryLayer {
     }
 }
 
-/// Begins another attempt where that is safe, see the [module](self).
-#[derive(Clone)]
+/// Repeats an attempt if that is safe, see the [module](self).
+#[derive(Clone, Debug)]
 pub struct Retry<S> {
     inner: tower::retry::Retry<Policy, S>,
-}
-
-impl<S: fmt::Debug> fmt::Debug for Retry<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
 }
 
 impl<S> Service<Request<Payload>> for Retry<S>
@@ -178,12 +163,4 @@ where
     }
 }
 
-impl<S> fmt::Debug for ResponseFuture<S>
-where
-    S: Service<Request<Payload>, Error = BoxError>,
-{
-    /// Shows nothing of the inner future, which may hold a response.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ResponseFuture<S> where S: Service<Request<Payload>, Error = BoxError>);

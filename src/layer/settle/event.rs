@@ -1,4 +1,4 @@
-//! [`SettleEvent`], how a token ended that was not returned to its caller, and the counts of such tokens.
+//! [`SettleEvent`], [`SettleCounts`] and [`DrainReport`].
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -6,7 +6,7 @@ use http::Extensions;
 
 use crate::{ActorTokenId, Error, settle_end::SettleEnd};
 
-/// How a token ended that was not returned to its caller. It never holds the credential itself.
+/// The end of a token that was not returned to its caller. It does not hold the credential.
 #[derive(Clone, Debug)]
 pub struct SettleEvent {
     pub(super) end: SettleEnd,
@@ -17,7 +17,7 @@ pub struct SettleEvent {
 }
 
 impl SettleEvent {
-    /// Returns how it ended.
+    /// Returns the end.
     pub fn end(&self) -> SettleEnd {
         self.end
     }
@@ -43,7 +43,7 @@ impl SettleEvent {
     }
 }
 
-/// How many tokens ended in which way.
+/// The number of tokens with each end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SettleCounts {
@@ -85,19 +85,18 @@ pub struct DrainReport {
 }
 
 impl DrainReport {
-    /// Returns how many tokens ended in which way since the client was built.
+    /// Returns the number of tokens with each end, since the client was built.
     pub fn counts(&self) -> SettleCounts {
         self.counts
     }
 
-    /// Returns how many lost creates and their revokes were given up at the limit of the drain. Those that
-    /// may have left a token are reported and [counted](Self::counts) as soon as their runtime runs or ends.
+    /// Returns how many lost creates and compensating revokes were cancelled at the limit of the drain. If
+    /// one may have left a token, it is reported and [counted](Self::counts) when its runtime runs or ends.
     pub fn cut_short(&self) -> usize {
         self.cut_short
     }
 
-    /// Returns how many creates of waiting callers are in flight. A call between two attempts is not
-    /// counted.
+    /// Returns how many creates are in flight, calls between two attempts excluded.
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }

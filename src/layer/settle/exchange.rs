@@ -1,8 +1,7 @@
-//! The future of [`Settle`](super::Settle). Dropped while a create is in flight, it goes on in the
-//! background.
+//! The future of [`Settle`](super::Settle). If it is dropped while a create is in flight, the exchange
+//! continues in the background.
 
 use std::{
-    fmt,
     future::poll_fn,
     pin::Pin,
     sync::Arc,
@@ -19,15 +18,15 @@ type BoxExchange = Pin<Box<Exchange<dyn Future<Output = Collected> + Send>>>;
 
 /// The future of [`Settle`](super::Settle).
 pub struct ResponseFuture {
-    // Boxed, so that a create can move to a task, and so that the futures above are small.
+    // Boxed, so that a create can move to a task and the futures above stay small.
     exchange: Option<BoxExchange>,
     refusal: Option<BoxError>,
-    /// Whether the exchange is being polled. It stays true if that panics.
+    /// Set during a poll of the exchange, and after one that panicked.
     polling: bool,
 }
 
 pin_project! {
-    /// An inner future, and the guard of the token that it may mint. Dropped, it settles the token.
+    /// An inner future, and the guard of the token that it may mint. Dropping it settles the token.
     struct Exchange<F: ?Sized> {
         attempt: Attempt,
         // None for a revoke, and once the exchange has ended.
@@ -50,12 +49,13 @@ impl ResponseFuture {
     where
         F: Future<Output = Collected> + Send + 'static,
     {
+        let exchange = Exchange {
+            attempt,
+            guard,
+            future,
+        };
         Self {
-            exchange: Some(Box::pin(Exchange {
-                attempt,
-                guard,
-                future,
-            })),
+            exchange: Some(Box::pin(exchange)),
             refusal: None,
             polling: false,
         }
@@ -119,13 +119,13 @@ impl Drop for ResponseFuture {
     }
 }
 
-/// Waits in the background for the response of a create whose caller is gone.
+/// Waits in the background for the response to a dropped create.
 fn follow(mut exchange: BoxExchange) {
     let Some((settler, runtime)) = exchange.guard.as_ref().and_then(|it| it.background()) else {
         return;
     };
     exchange.attempt.set_followed(true);
-    let (cut, grace) = (settler.cut(), settler.grace());
+    let (cut, grace) = (settler.cut(), settler.config.grace);
     settler.spawn(&runtime, async move {
         let response = poll_fn(|cx| exchange.as_mut().project().future.poll(cx));
         let response = tokio::time::timeout(grace, response);
@@ -135,11 +135,10 @@ fn follow(mut exchange: BoxExchange) {
             if let Some(Ok(result)) = &response {
                 guard.learn(result);
             }
-            if is_cut {
-                // There is no time left to revoke the token.
-                guard.report();
-            } else {
-                guard.settle();
+            match is_cut {
+                // No time is left to revoke the token.
+                true => guard.report(),
+                false => guard.settle(),
             }
         }
         exchange.attempt.end(Outcome::Unknown);
@@ -147,11 +146,4 @@ fn follow(mut exchange: BoxExchange) {
     });
 }
 
-impl fmt::Debug for ResponseFuture {
-    /// Shows nothing of the inner future, which may hold a response.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("refusal", &self.refusal)
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ResponseFuture);

@@ -1,33 +1,30 @@
-//! Settles what a create may have minted when its caller is gone or its response cannot be used.
+//! Revokes or reports the token of a create whose caller does not get it.
 //!
 //! Every token that was minted is returned, revoked or reported.
 //!
-//! | what happens to a create | what this layer does |
+//! | create | this layer |
 //! |---|---|
-//! | it is dropped before the request is sent | withdraws the request, which can then never be sent |
-//! | it is dropped afterwards: cancelled, timed out, given up by a layer above | follows it in the background and revokes what it mints |
-//! | its response breaks off, is too long or does not decode | revokes the token whose id can be read |
-//! | its response is dropped on its way up, or its [`Ticket`](crate::Ticket) is dropped unread | revokes the token |
-//! | its response is about another user | reports that token, and leaves it alone |
-//! | its response is lost before the id | reports until when a token could be used |
+//! | dropped before the request is sent | withdraws the request, so that it can never be sent |
+//! | dropped later, by a cancelled call, a timeout or a layer above | follows it in the background and revokes its token |
+//! | with a response that is incomplete, too long or unreadable | revokes the token if its id can be read |
+//! | with a response that is dropped, or a [`Ticket`](crate::Ticket) that is dropped unread | revokes the token |
+//! | with a response about another user | reports that token without revoking it |
+//! | with a response that is lost before the id | reports the time until which a token could be used |
 //!
-//! [`on_settle`](SettleLayer::on_settle), [counters](SettleLayer::counts) and an event of `tracing`
-//! report each token that was revoked or could not be.
+//! [`on_settle`](SettleLayer::on_settle), the [counters](SettleLayer::counts) and a `tracing` event report
+//! each end.
 //!
 //! # Position
 //!
-//! Directly above [`CollectBodyLayer`](super::CollectBodyLayer), lowest but one of the attempt level, so
-//! that it covers a drop in any layer above: retry, both timeouts, the layers of users, the caller. It
-//! turns the bytes of a response into a [`TokenResponse`], which carries the guard of the token that it
-//! mints; so it cannot stand twice in a stack. A stack without settling uses
-//! [`SettleLayer::disabled`].
+//! Directly above [`CollectBodyLayer`](super::CollectBodyLayer) and below every layer that can drop an
+//! attempt: retry, the timeouts, the layers of users. It turns the bytes of a response into a
+//! [`TokenResponse`] with the guard of the token, so it cannot stand twice in a stack.
+//! [`JsonLayer`](super::JsonLayer) must stand above, because it moves the guard to the token's ticket;
+//! without it every token is revoked. A stack without settling uses [`SettleLayer::disabled`].
 //!
-//! The compensating revoke of a lost token begins here. It passes the wire level, including the wire
-//! layers of users, and no layer above. It has limits of its own: at most five attempts of 10 s each
-//! within 60 s, `Retry-After` honoured, 32 such revokes at once.
-//!
-//! [`JsonLayer`](super::JsonLayer) must stand above: it moves the guard to the token's ticket. Without
-//! it every token is revoked.
+//! The compensating revoke of a lost token passes the layers below, including the wire layers of users.
+//! It makes at most five attempts of 10 s each within 60 s and honours `Retry-After`. At most 32 such
+//! revokes are concurrent.
 //!
 //! # Example
 //!
@@ -40,9 +37,8 @@
 //! let sandbox = Sandbox::new();
 //! let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport()).build()?;
 //!
-//! // The ticket of this token is never read.
-//! let token = client.create(CreateActorToken::new("user_1", Actor::new("user_2"))).await?;
-//! drop(token);
+//! let unread = client.create(CreateActorToken::new("user_1", Actor::new("user_2"))).await?;
+//! drop(unread);
 //!
 //! let report = client.drain(Duration::from_secs(5)).await;
 //! assert_eq!(report.counts().revoked, 1);
@@ -53,21 +49,21 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future of a create that was sent moves the exchange to a background task of the runtime,
-//! for 30 s at most. Nothing else is spawned, and nothing at all for a revoke.
+//! Dropping the future of a create that was sent moves the exchange to a background task, for at most
+//! 30 s. Dropping the future of a revoke cancels it.
 //!
 //! # Errors
 //!
-//! [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) when as many creates are in flight as
-//! [are allowed](SettleLayer::max_creates), and [`ErrorKind::Runtime`](crate::ErrorKind::Runtime)
-//! outside of a tokio runtime. Both before anything is sent.
+//! Before anything is sent: [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded) above the limit of
+//! [`max_creates`](SettleLayer::max_creates), and [`ErrorKind::Runtime`](crate::ErrorKind::Runtime) outside
+//! of a tokio runtime.
 //!
-//! # What is not promised
+//! # Limits
 //!
-//! A process that is killed or loses power settles nothing. A token then ends with its lifetime, so keep
-//! that short. A response that is lost before the id leaves nothing to revoke: it is reported, with the
-//! time until which a token could be used. When the runtime shuts down, tokens that are still being
-//! settled are reported at once; call [`drain`](SettleLayer::drain) before.
+//! A process that is killed settles nothing: its tokens live until they expire, so keep their lifetime
+//! short. A response that is lost before the id leaves nothing to revoke and is reported. When the
+//! runtime shuts down, tokens that are not settled are reported at once; call
+//! [`drain`](SettleLayer::drain) before.
 
 mod event;
 mod exchange;
@@ -98,39 +94,29 @@ pub(crate) use self::{
 pub use crate::settle_end::SettleEnd;
 use crate::{Body, BoxError, OperationKind, TokenResponse, layer::TraceLayer};
 
-/// Layer of [`Settle`]. All services that one layer makes, and its clones, share the counters, the
-/// limit of creates, and what is drained.
-#[derive(Clone)]
+/// Layer of [`Settle`]. The services of one layer and of its clones share the counters and the limit of
+/// creates, and are drained together.
+#[derive(Clone, Default)]
 pub struct SettleLayer {
     config: Config,
     shared: Arc<Shared>,
 }
 
-impl Default for SettleLayer {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl SettleLayer {
-    /// Settles creates: at most 1024 in flight at once, lost ones followed for 30 s.
+    /// Creates a layer with the default of each setting.
     pub fn new() -> Self {
-        Self {
-            config: Config::default(),
-            shared: Arc::default(),
-        }
+        Self::default()
     }
 
-    /// Makes a layer that settles nothing: a token that is minted and lost stays live until it expires,
-    /// unreported.
+    /// Creates a layer that settles nothing. A lost token is not reported and lives until it expires.
     pub fn disabled() -> Self {
         let mut layer = Self::new();
         layer.config.enabled = false;
         layer
     }
 
-    /// Sets how many creates may be in flight at once, including lost ones that are followed. One more
-    /// is refused before anything is sent. Default: 1024.
+    /// Sets how many creates may be in flight, followed ones included. One more is refused before anything
+    /// is sent. Default: 1024.
     #[must_use]
     pub fn max_creates(mut self, creates: usize) -> Self {
         self.config.set_max_creates(creates);
@@ -152,8 +138,8 @@ impl SettleLayer {
         self
     }
 
-    /// Calls `hook` with what became of every token that its caller did not get. It may run inside
-    /// `Drop` and must not block. A panic in it is caught.
+    /// Calls `hook` with the end of each token that its caller did not get. It may run inside `Drop` and
+    /// must not block. A panic in it is caught.
     #[must_use]
     pub fn on_settle<F>(mut self, hook: F) -> Self
     where
@@ -163,37 +149,37 @@ impl SettleLayer {
         self
     }
 
-    /// Sets how the attempts of compensating revokes are traced. Default: spans at the level INFO; in a
-    /// [`ClientBuilder`](crate::ClientBuilder), its [`trace`](crate::ClientBuilder::trace) layer.
+    /// Sets the spans of compensating revokes. Default: level INFO, or in a client the layer of
+    /// [`ClientBuilder::trace`](crate::ClientBuilder::trace).
     #[must_use]
     pub fn trace(mut self, trace: TraceLayer) -> Self {
         self.config.trace = trace;
         self
     }
 
-    /// Returns this layer, with the hook of an `earlier` one if it has none.
+    /// Returns this layer, with the hook of `earlier` if it has none.
     pub(crate) fn or_hook_of(mut self, earlier: &Self) -> Self {
         self.config.hook = self.config.hook.or_else(|| earlier.config.hook.clone());
         self
     }
 
-    /// Returns a settler that revokes by `revokes` and shares everything else with this layer.
+    /// Returns a settler that revokes by `revokes` and shares the rest with this layer.
     pub(crate) fn settler(&self, revokes: Revokes) -> Arc<Settler> {
         Settler::new(revokes, self.config.clone(), Arc::clone(&self.shared))
     }
 
-    /// Returns how many tokens met which end so far.
+    /// Returns the number of tokens with each end so far.
     pub fn counts(&self) -> SettleCounts {
         self.shared.counts()
     }
 
-    /// Waits until no create is in flight and every lost token is settled, for at most `limit`. Tokens
-    /// that are not settled by then are reported; creates that callers still wait for go on. A call that
-    /// begins later, or that is between two attempts, is not waited for.
+    /// Waits until no create is in flight and every lost token is settled, for at most `limit`. Then the
+    /// remaining lost tokens are reported, and creates with a waiting caller continue. It does not wait for
+    /// calls that begin later or are between two attempts.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future stops the wait, nothing else.
+    /// Dropping the future ends the wait.
     pub async fn drain(&self, limit: Duration) -> DrainReport {
         self.shared.drain(limit).await
     }
@@ -202,7 +188,11 @@ impl SettleLayer {
 impl fmt::Debug for SettleLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SettleLayer")
-            .field("config", &self.config)
+            .field("enabled", &self.config.enabled)
+            .field("max_creates", &self.config.max_creates)
+            .field("grace", &self.config.grace)
+            .field("revoke_unread", &self.config.revoke_unread)
+            .field("hook", &self.config.hook.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -227,7 +217,7 @@ where
     }
 }
 
-/// Settles what a create may have minted, see the [module](self).
+/// Revokes or reports lost tokens, see the [module](self).
 #[derive(Clone)]
 pub struct Settle<S> {
     inner: S,
@@ -240,10 +230,7 @@ impl<S> Settle<S> {
     }
 }
 
-impl<S> fmt::Debug for Settle<S>
-where
-    S: fmt::Debug,
-{
+impl<S: fmt::Debug> fmt::Debug for Settle<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settle")
             .field("inner", &self.inner)
@@ -266,7 +253,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let body = request.body();
-        let is_settled = body.kind() == OperationKind::Create && self.settler.is_enabled();
+        let is_settled = body.kind() == OperationKind::Create && self.settler.config.enabled;
         let guard = is_settled.then(|| TokenGuard::of_create(&self.settler, &request));
         match guard.transpose() {
             Ok(guard) => {

@@ -1,4 +1,4 @@
-//! [`Obligation`], a token that must be returned, revoked or reported. All its transitions are in this file.
+//! [`Obligation`], a token that must be returned, revoked or reported, with all its transitions.
 
 use std::{
     mem,
@@ -30,12 +30,12 @@ pub(super) type Collected = Result<Response<Bytes>, BoxError>;
 
 /// A token that must be returned, revoked or reported.
 ///
-/// It begins when a create is admitted and ends exactly once: by [`discharge`](Self::discharge) when the
-/// caller has the token or none was minted, or by [`settle`](Self::settle). Dropped before that, by a
-/// panic or with its runtime, it reports the token.
-pub(super) struct Obligation {
+/// It begins when a create is admitted. It ends once: by [`discharge`](Self::discharge) if the caller has
+/// the token or none was minted, else by [`settle`](Self::settle). If a panic or the end of its runtime
+/// drops it before, it reports the token.
+struct Obligation {
     settler: Arc<Settler>,
-    /// The runtime to settle on if the token is lost outside of any.
+    /// The runtime to settle on if there is no current one.
     runtime: Handle,
     evidence: Evidence,
     /// The create; `None` if only its token is known.
@@ -51,7 +51,7 @@ struct Create {
     payload: Payload,
 }
 
-/// What is known of a token.
+/// The knowledge about a token.
 enum Evidence {
     /// The create is in flight.
     Exchange,
@@ -61,29 +61,29 @@ enum Evidence {
     Response(Bytes),
     Token {
         id: ActorTokenId,
-        /// When the token expires at the latest.
+        /// The latest time at which the token expires.
         expiry: Option<Instant>,
-        /// The token belongs to a user who was not asked for.
+        /// The token belongs to another user than the create's.
         is_foreign: bool,
     },
 }
 
-/// What the evidence says.
+/// The conclusion from the evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+enum Verdict {
     /// No token can be used.
     Nothing,
     /// The token must be revoked.
     Revoke,
-    /// The token belongs to a user who was not asked for.
+    /// The token belongs to another user than the create's.
     Foreign,
-    /// A token may exist, and nothing more can be learned.
+    /// A token may exist, and no more can be learned.
     Unknown,
-    /// A token may exist, and the rest of the response will say.
+    /// A token may exist, and the rest of the response can show it.
     Pending,
 }
 
-/// The parts of a create that its revoke needs, to arrive at the same place.
+/// The parts of a create that the revoke of its token repeats.
 #[derive(Clone, Default)]
 pub(crate) struct Origin {
     pub(crate) base_url: Option<BaseUrl>,
@@ -92,7 +92,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Makes the request that revokes a token.
+    /// Returns the request that revokes a token.
     pub(crate) fn revoke(&self, id: ActorTokenId) -> ActorTokenRequest {
         let mut request = ActorTokenRequest::revoke(id);
         request.headers = without_body_headers(self.headers.clone());
@@ -121,54 +121,7 @@ pub(crate) fn without_body_headers(mut headers: HeaderMap) -> HeaderMap {
 }
 
 impl Obligation {
-    /// Begins the obligation of a create, or refuses it before anything is sent.
-    fn of_create(settler: &Arc<Settler>, request: &Request<Body>) -> Result<Self, Error> {
-        let runtime = Handle::try_current().map_err(|_| no_runtime())?;
-        let permit = settler.admit()?;
-        let payload = request.body().payload().clone();
-        let attempt = request.body().attempt_handle();
-        let lifetime = attempt.record().lifetime();
-        Ok(Self {
-            settler: Arc::clone(settler),
-            runtime,
-            evidence: Evidence::Exchange,
-            lifetime: lifetime.unwrap_or(CreateActorToken::DEFAULT_LIFE),
-            origin: Origin {
-                base_url: payload.options().and_then(|it| it.base_url.clone()),
-                headers: request.headers().clone(),
-                extensions: request.extensions().clone(),
-            },
-            create: Some(Create { attempt, payload }),
-            permit: Some(permit),
-            ended: false,
-        })
-    }
-
-    /// Begins the obligation of a token that was minted by now.
-    fn of_token(
-        settler: Arc<Settler>,
-        runtime: Handle,
-        id: ActorTokenId,
-        lifetime: Duration,
-        origin: Origin,
-    ) -> Self {
-        Self {
-            settler,
-            runtime,
-            evidence: Evidence::Token {
-                id,
-                expiry: Instant::now().checked_add(lifetime),
-                is_foreign: false,
-            },
-            create: None,
-            lifetime,
-            origin,
-            permit: None,
-            ended: false,
-        }
-    }
-
-    /// Learns how the exchange ended.
+    /// Learns the result of the exchange.
     fn learn(&mut self, result: &Collected) {
         let (Evidence::Exchange, Some(Create { attempt, payload })) =
             (&self.evidence, &self.create)
@@ -195,7 +148,7 @@ impl Obligation {
         };
     }
 
-    /// Judges the evidence. A body that was not sent by now never will be.
+    /// Judges the evidence. Withdraws a body that was not sent.
     fn judge(&mut self) -> Verdict {
         let create = match (&self.evidence, &self.create) {
             (Evidence::Failure(outcome), _) => return Verdict::of_failure(*outcome),
@@ -208,11 +161,9 @@ impl Obligation {
         let (response, is_pending) = match &self.evidence {
             Evidence::Response(bytes) => (bytes.clone(), false),
             _ if attempt.withdraw() => return Verdict::Nothing,
-            _ => match attempt.head() {
-                Some(head) if head.status != StatusCode::OK => {
-                    return Verdict::of_failure(attempt.outcome_of(head.status));
-                }
-                _ => (attempt.received(), true),
+            _ => match attempt.failed_head() {
+                Some(head) => return Verdict::of_failure(attempt.outcome_of(head.status)),
+                None => (attempt.received(), true),
             },
         };
         let Some(found) = ActorToken::salvage(&response) else {
@@ -226,45 +177,51 @@ impl Obligation {
             attempt.record().note_lost(&found.id);
         }
         self.identify(found.id, is_foreign);
-        if is_foreign {
-            Verdict::Foreign
-        } else {
-            Verdict::Revoke
+        match is_foreign {
+            true => Verdict::Foreign,
+            false => Verdict::Revoke,
         }
     }
 
-    /// Ends the obligation: no token was minted, or the caller has it.
+    /// Ends the obligation, because no token was minted or the caller has it.
     fn discharge(&mut self) {
         self.ended = true;
     }
 
-    /// Revokes the token in the background, or reports it. A token that has expired is left alone.
+    /// Revokes the token in the background, or reports it. An expired token needs neither.
     fn settle(mut self) {
         match self.judge() {
             Verdict::Revoke if self.has_expired() => self.discharge(),
             Verdict::Revoke => {
-                let (settler, runtime) = (Arc::clone(&self.settler), self.runtime.clone());
+                let (settler, runtime) = self.background();
                 settler.spawn(&runtime, self.revoke());
             }
             verdict => self.end(verdict),
         }
     }
 
-    fn has_expired(&self) -> bool {
-        let Evidence::Token { expiry, .. } = &self.evidence else {
-            return false;
-        };
-        expiry.is_some_and(|expiry| expiry <= Instant::now())
+    fn background(&self) -> (Arc<Settler>, Handle) {
+        (Arc::clone(&self.settler), self.runtime.clone())
     }
 
-    fn revoke_request(&self) -> Option<ActorTokenRequest> {
+    /// Returns the token's id and the latest time at which it expires, if its id is known.
+    fn token(&self) -> Option<(&ActorTokenId, Option<Instant>)> {
         match &self.evidence {
-            Evidence::Token { id, .. } => Some(self.origin.revoke(id.clone())),
+            Evidence::Token { id, expiry, .. } => Some((id, *expiry)),
             _ => None,
         }
     }
 
-    /// Revokes the token, or reports it if that fails or draining takes too long.
+    fn has_expired(&self) -> bool {
+        let expiry = self.token().and_then(|(_, expiry)| expiry);
+        expiry.is_some_and(|expiry| expiry <= Instant::now())
+    }
+
+    fn revoke_request(&self) -> Option<ActorTokenRequest> {
+        self.token().map(|(id, _)| self.origin.revoke(id.clone()))
+    }
+
+    /// Revokes the token and reports its end. Stops at the limit of a drain.
     async fn revoke(mut self) {
         let Some(request) = self.revoke_request() else {
             return;
@@ -278,7 +235,7 @@ impl Obligation {
             Some(Err(error)) => match error.kind() {
                 ErrorKind::AlreadyRevoked => (SettleEnd::Revoked, None),
                 ErrorKind::AlreadyAccepted => (SettleEnd::Accepted, Some(error)),
-                // The API sent a 200 about this token, even if the rest of it is unreadable.
+                // A 200 named this token, even if the rest of it is unreadable.
                 _ if self.is_applied(&error) => (SettleEnd::Revoked, None),
                 _ => (SettleEnd::NotRevoked, Some(error)),
             },
@@ -287,18 +244,18 @@ impl Obligation {
     }
 
     fn is_applied(&self, error: &Error) -> bool {
-        let is_this = |found: &ActorTokenId| matches!(&self.evidence, Evidence::Token { id, .. } if id == found);
-        error.outcome() == Outcome::Applied && error.actor_token_id().is_some_and(is_this)
+        let is_this = |(id, _)| error.actor_token_id() == Some(id);
+        error.outcome() == Outcome::Applied && self.token().is_some_and(is_this)
     }
 
-    /// Ends the obligation by a verdict, without revoking anything.
+    /// Ends the obligation without a revoke.
     fn end(&mut self, verdict: Verdict) {
         match verdict {
-            Verdict::Nothing => self.ended = true,
+            Verdict::Nothing => self.discharge(),
             Verdict::Revoke => self.report(SettleEnd::NotRevoked, None),
             Verdict::Foreign => {
                 self.report(SettleEnd::Foreign, None);
-                // The response is not that of this create, whose own token may exist.
+                // The response is not the one to this create, which may have minted a token too.
                 self.evidence = Evidence::Failure(Outcome::Unknown);
                 self.report(SettleEnd::Unknown, None);
             }
@@ -308,10 +265,8 @@ impl Obligation {
 
     fn report(&mut self, end: SettleEnd, error: Option<Error>) {
         self.ended = true;
-        let (id, expiry) = match &self.evidence {
-            Evidence::Token { id, expiry, .. } => (Some(id.clone()), *expiry),
-            _ => (None, None),
-        };
+        let token = self.token();
+        let expiry = token.and_then(|(_, expiry)| expiry);
         let left = expiry.map_or(self.lifetime, |expiry| {
             expiry.saturating_duration_since(Instant::now())
         });
@@ -321,7 +276,7 @@ impl Obligation {
         };
         self.settler.report(&SettleEvent {
             end,
-            actor_token_id: id,
+            actor_token_id: token.map(|(id, _)| id.clone()),
             exposed_until,
             error: error.map(Arc::new),
             extensions: self.origin.extensions.clone(),
@@ -331,10 +286,9 @@ impl Obligation {
 
 impl Verdict {
     fn of_failure(outcome: Outcome) -> Self {
-        if outcome.is_without_effect() {
-            Self::Nothing
-        } else {
-            Self::Unknown
+        match outcome.is_without_effect() {
+            true => Self::Nothing,
+            false => Self::Unknown,
         }
     }
 }
@@ -348,19 +302,38 @@ impl Drop for Obligation {
     }
 }
 
-/// The [`Guard`] of a token: owns its obligation until the token is claimed.
-///
-/// It is made with its obligation when a create begins, because to move one takes 60 instructions.
+/// The [`Guard`] of a token, which owns its obligation until the token is claimed.
 pub(crate) struct TokenGuard(Mutex<Option<Obligation>>);
 
 impl TokenGuard {
+    fn new(obligation: Obligation) -> Self {
+        Self(Mutex::new(Some(obligation)))
+    }
+
     /// Begins the obligation of a create, or refuses it before anything is sent.
     pub(super) fn of_create(
         settler: &Arc<Settler>,
         request: &Request<Body>,
     ) -> Result<Arc<Self>, Error> {
-        let obligation = Obligation::of_create(settler, request)?;
-        Ok(Arc::new(Self(Mutex::new(Some(obligation)))))
+        let runtime = Handle::try_current().map_err(|_| no_runtime())?;
+        let permit = settler.admit()?;
+        let payload = request.body().payload().clone();
+        let attempt = request.body().attempt_handle();
+        let lifetime = attempt.record().lifetime();
+        Ok(Arc::new(Self::new(Obligation {
+            settler: Arc::clone(settler),
+            runtime,
+            evidence: Evidence::Exchange,
+            lifetime: lifetime.unwrap_or(CreateActorToken::DEFAULT_LIFE),
+            origin: Origin {
+                base_url: payload.options().and_then(|it| it.base_url.clone()),
+                headers: request.headers().clone(),
+                extensions: request.extensions().clone(),
+            },
+            create: Some(Create { attempt, payload }),
+            permit: Some(permit),
+            ended: false,
+        })))
     }
 
     /// Guards a token that no Settle layer guards.
@@ -371,24 +344,34 @@ impl TokenGuard {
         lifetime: Duration,
         origin: Origin,
     ) -> Self {
-        let obligation = Obligation::of_token(settler, runtime, id, lifetime, origin);
-        Self(Mutex::new(Some(obligation)))
+        let mut obligation = Obligation {
+            settler,
+            runtime,
+            evidence: Evidence::Exchange,
+            create: None,
+            lifetime,
+            origin,
+            permit: None,
+            ended: false,
+        };
+        obligation.identify(id, false);
+        Self::new(obligation)
     }
 
-    /// Learns how the exchange ended.
+    /// Learns the result of the exchange.
     pub(super) fn learn(&self, result: &Collected) {
         self.with(|obligation| obligation.learn(result));
     }
 
-    /// Returns whether a token may exist of which the rest of the response will say more.
+    /// Returns whether the rest of the response can show a token.
     pub(super) fn is_pending(&self) -> bool {
         self.with(|obligation| obligation.judge() == Verdict::Pending)
             .unwrap_or(false)
     }
 
-    /// Returns what follows the exchange in the background, and where.
+    /// Returns the settler and the runtime to follow the exchange with.
     pub(super) fn background(&self) -> Option<(Arc<Settler>, Handle)> {
-        self.with(|obligation| (Arc::clone(&obligation.settler), obligation.runtime.clone()))
+        self.with(|obligation| obligation.background())
     }
 
     /// Reports the token without revoking it.
@@ -422,7 +405,7 @@ impl Guard for TokenGuard {
     }
 
     fn claim(&self) {
-        // What the caller put there is dropped now, and outside of the lock.
+        // The caller's extensions are dropped outside of the lock, because they may run any code.
         let extensions = self.with(|obligation| {
             obligation.discharge();
             mem::take(&mut obligation.origin.extensions)
@@ -450,7 +433,7 @@ impl Drop for TokenGuard {
             return;
         };
         let is_delivered = matches!(obligation.evidence, Evidence::Token { .. });
-        if is_delivered && !obligation.settler.revokes_unread() {
+        if is_delivered && !obligation.settler.config.revoke_unread {
             obligation.discharge();
         } else {
             obligation.settle();

@@ -1,7 +1,7 @@
-//! [`Settler`], which admits creates, revokes lost tokens and reports.
+//! [`Settler`], which admits creates, revokes lost tokens and reports them.
 
 use std::{
-    fmt, mem,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -30,18 +30,17 @@ use crate::{
     telemetry,
 };
 
-/// How many compensating revokes are in flight at once.
+/// The largest number of concurrent compensating revokes.
 const MAX_REVOKES: usize = 32;
 
-/// How long one compensating revoke may take, backoff included.
+/// The timeout of a compensating revoke, backoff included.
 const REVOKE_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long each of its attempts may take.
 const REVOKE_ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
 
 const REVOKE_ATTEMPTS: u32 = 5;
 
-/// How long tasks that drain has cut short may take to end.
+/// The time in which tasks that drain has cancelled must end.
 const CUT_LIMIT: Duration = Duration::from_millis(100);
 
 /// The service that revokes lost tokens.
@@ -84,26 +83,14 @@ impl Default for Config {
     }
 }
 
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("enabled", &self.enabled)
-            .field("max_creates", &self.max_creates)
-            .field("grace", &self.grace)
-            .field("revoke_unread", &self.revoke_unread)
-            .field("hook", &self.hook.is_some())
-            .finish_non_exhaustive()
-    }
-}
-
 /// The state that all services of one layer share.
 pub(super) struct Shared {
-    /// One token for each create in flight, including those that are followed.
+    /// The creates in flight, followed ones included.
     creates: TaskTracker,
     /// The background tasks.
     tasks: TaskTracker,
     revokes: Semaphore,
-    /// Cancels the background tasks of this moment.
+    /// Cancels the background tasks that exist when a drain ends.
     cut: Mutex<CancellationToken>,
     counts: Mutex<SettleCounts>,
 }
@@ -120,16 +107,16 @@ impl Default for Shared {
     }
 }
 
-/// The place of a create that is in flight.
+/// The permit of a create in flight.
 pub(super) struct Permit {
     _place: OwnedSemaphorePermit,
     _tracked: TaskTrackerToken,
 }
 
-/// Admits creates, revokes lost tokens and reports.
+/// Admits creates, revokes lost tokens and reports them.
 pub(crate) struct Settler {
     revokes: Revokes,
-    config: Config,
+    pub(super) config: Config,
     shared: Arc<Shared>,
 }
 
@@ -142,21 +129,9 @@ impl Settler {
         })
     }
 
-    /// Makes a settler without a [`Settle`](super::Settle) layer, which revokes leases by `revokes`.
+    /// Creates a settler that revokes leases by `revokes`, without a [`Settle`](super::Settle) layer.
     pub(crate) fn over(revokes: Revokes) -> Arc<Self> {
         Self::new(revokes, Config::default(), Arc::default())
-    }
-
-    pub(super) fn is_enabled(&self) -> bool {
-        self.config.enabled
-    }
-
-    pub(super) fn revokes_unread(&self) -> bool {
-        self.config.revoke_unread
-    }
-
-    pub(super) fn grace(&self) -> Duration {
-        self.config.grace
     }
 
     pub(crate) async fn drain(&self, limit: Duration) -> DrainReport {
@@ -167,7 +142,7 @@ impl Settler {
         self.shared.counts()
     }
 
-    /// Takes a place for a create, or refuses it before anything is sent.
+    /// Takes a permit for a create, or refuses it before anything is sent.
     pub(super) fn admit(&self) -> Result<Permit, Error> {
         let place = Arc::clone(&self.config.permits).try_acquire_owned();
         let place = place.map_err(|_| {
@@ -181,7 +156,7 @@ impl Settler {
         })
     }
 
-    /// Runs `task` in the background, on the current runtime if there is one, else on `runtime`.
+    /// Spawns `task` on the current runtime if there is one, else on `runtime`.
     pub(super) fn spawn<F>(&self, runtime: &Handle, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -197,12 +172,12 @@ impl Settler {
         drop(self.shared.tasks.spawn_on(task, runtime));
     }
 
-    /// Returns the token that drain cancels when a task of this moment takes too long.
+    /// Returns the token that cancels a task of now at the limit of a drain.
     pub(super) fn cut(&self) -> CancellationToken {
         lock(&self.shared.cut).clone()
     }
 
-    /// Revokes a lost token, once it is its turn.
+    /// Revokes a lost token, when one of [`MAX_REVOKES`] permits is free.
     pub(super) async fn revoke(&self, request: ActorTokenRequest) -> Result<ActorToken, Error> {
         // The semaphore is never closed.
         let _turn = self.shared.revokes.acquire().await;
@@ -231,8 +206,8 @@ impl Settler {
     }
 }
 
-/// Runs code of users: a hook or a subscriber. It may run inside `Drop`, where a panic could abort the
-/// process, and a panic must not keep the next token from being reported.
+/// Runs a hook or a subscriber of users. A panic in it could abort the process inside `Drop`, or prevent
+/// the report of the next token.
 fn isolate<T>(run: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(run)).ok()
 }
@@ -248,11 +223,11 @@ impl Shared {
     }
 
     pub(super) async fn drain(&self, limit: Duration) -> DrainReport {
-        // Only a closed tracker can be waited for. It still tracks what comes later.
+        // Only a closed tracker can be waited for. It still tracks later tasks.
         self.creates.close();
         self.tasks.close();
         let settled = async {
-            // A create that is lost becomes a task before it stops being a create.
+            // A lost create is tracked as a task before it is removed here.
             self.creates.wait().await;
             self.tasks.wait().await;
         };
@@ -271,8 +246,7 @@ impl Shared {
     }
 }
 
-/// Returns the stack of a compensating revoke over the layers below Settle: a call of its own, with
-/// its own limits.
+/// Returns the stack of a compensating revoke over the layers below Settle.
 pub(super) fn compensating<S>(inner: S, trace: &TraceLayer) -> Revokes
 where
     S: Service<Request<Body>, Response = Response<Bytes>, Error = BoxError>

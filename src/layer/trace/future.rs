@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -61,14 +60,7 @@ where
     }
 }
 
-impl<F> fmt::Debug for ResponseFuture<F> {
-    /// Leaves out the inner future, because it may contain a token.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("guard", &self.guard)
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ResponseFuture<F>);
 
 /// The response of a call or of an attempt.
 pub trait Traced {
