@@ -16,6 +16,7 @@
 //! | event | outcome |
 //! |---|---|
 //! | the body was not taken, whatever the response is | [`Outcome::NotSent`] |
+//! | the server refused the TLS handshake, also after the request was written | [`Outcome::NotSent`] |
 //! | an HTTP/2 peer refused the stream without processing it | [`Outcome::Rejected`] |
 //! | the transport did not respond, whatever a wire layer responded | [`Outcome::Unknown`] |
 //! | the transport responded with 408, 460 or 499, which proxies send after forwarding | [`Outcome::Unknown`] |
