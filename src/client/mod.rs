@@ -8,7 +8,9 @@ mod builder;
 mod config_error;
 mod insert;
 mod lease;
-mod stack;
+#[cfg(feature = "sessions")]
+mod sessions;
+pub(crate) mod stack;
 
 mod assemble;
 

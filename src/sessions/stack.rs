@@ -9,15 +9,15 @@ use tokio::{runtime::Handle, time::Instant};
 use tower::{ServiceExt, util::BoxCloneSyncService};
 
 use super::{
-    EndImpersonationError, Session,
-    session::{page, unreadable},
+    error::EndImpersonationError,
+    session::{Session, page, unreadable},
 };
 use crate::{
     ActorTokenId, ActorTokenRequest, BoxError, Error, ErrorKind, InvalidRequest, OperationKind,
     Outcome, Payload, TokenResponse,
     body::PayloadParts,
     call::{CallOptions, CallRecord},
-    client::AttemptService,
+    client::stack::AttemptService,
     layer::{no_runtime, typed_error::complete},
 };
 
@@ -60,7 +60,7 @@ impl Sessions {
 
     /// Returns the sessions of a user with an actor, of every status: the API has no filter for pending
     /// ones.
-    pub(super) async fn list(&self, subject: &str, call: &Call) -> Result<Vec<Session>, Error> {
+    pub(crate) async fn list(&self, subject: &str, call: &Call) -> Result<Vec<Session>, Error> {
         if subject.trim().is_empty() {
             return Err(InvalidRequest::EmptyUserId.into());
         }
@@ -99,7 +99,7 @@ impl Sessions {
     }
 
     /// Ends the live sessions of a user that `filter` chooses.
-    pub(super) async fn end(
+    pub(crate) async fn end(
         &self,
         subject: &str,
         mut filter: impl FnMut(&Session) -> bool,

@@ -45,7 +45,8 @@ impl Service<Uri> for Tcp {
         }
         #[cfg(feature = "proxy")]
         if let Some(tunnel) = self.proxy.as_ref().and_then(|proxy| proxy.tunnel(&uri)) {
-            return Box::pin(super::proxy::connect(self.inner.clone(), tunnel, uri));
+            let connecting = super::proxy::connect(self.inner.clone(), tunnel, uri);
+            return Box::pin(async move { Ok(connecting.await.map_err(ConnectError::from)?) });
         }
         let connecting = self.inner.clone().oneshot(uri);
         Box::pin(async move { Ok(connecting.await?) })

@@ -22,7 +22,6 @@ use hyper_util::{
 use tokio::net::TcpStream;
 use tower::ServiceExt;
 
-use super::connect::ConnectError;
 use crate::{BoxError, base_url};
 
 /// A proxy for HTTPS connections, for [`TransportConfig::proxy`](super::TransportConfig::proxy).
@@ -150,11 +149,11 @@ pub(super) async fn connect(
     tcp: HttpConnector,
     proxy: Intercept,
     host: Uri,
-) -> Result<TokioIo<TcpStream>, BoxError> {
+) -> Result<TokioIo<TcpStream>, NoTunnel> {
     let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
     if let Some(auth) = proxy.basic_auth() {
         tunnel = tunnel.with_auth(auth.clone());
     }
     let connected = tunnel.oneshot(host).await;
-    connected.map_err(|error| ConnectError::from(NoTunnel::of(error.into())).into())
+    connected.map_err(|error| NoTunnel::of(error.into()))
 }

@@ -204,7 +204,7 @@ fn read_revoke(
     let bytes = response.body().expose_bytes();
     #[cfg(feature = "sessions")]
     if payload.kind() != OperationKind::Revoke {
-        let checked = crate::sessions::check(payload, bytes).map(|()| response);
+        let checked = crate::sessions::session::check(payload, bytes).map(|()| response);
         return checked.map_err(|error| match outcome.is_without_effect() {
             true => error.with_outcome(outcome),
             false => error,
