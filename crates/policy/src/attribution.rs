@@ -172,7 +172,11 @@ fn cut_to_fit(
         let sentence = format!(
             "The claims of the call have {used} bytes, at most {MAX_BYTES} are allowed. The id of the principal is too long."
         );
-        return Err(refused(ClerkError::FORM_PARAM_VALUE_INVALID, "by", sentence));
+        return Err(refused(
+            ClerkError::FORM_PARAM_VALUE_INVALID,
+            "by",
+            sentence,
+        ));
     }
     // A comma and the name precede the text.
     let room = (MAX_BYTES - used).saturating_sub(1 + json_len(Reason::CLAIM) + 1);

@@ -238,7 +238,9 @@ impl Policy {
         let subject = self.rules.subjects.check_user(create.user_id());
         let (rule, sentence) = match (actor, subject) {
             (Some(Refused::Deny), _) => ("actors.deny", "This actor is denied impersonation."),
-            (Some(Refused::Allow), _) => ("actors.allow", "This actor is not allowed impersonation."),
+            (Some(Refused::Allow), _) => {
+                ("actors.allow", "This actor is not allowed impersonation.")
+            }
             (None, Some(Refused::Deny)) => ("subjects.deny", "This user cannot be impersonated."),
             (None, Some(Refused::Allow)) => (
                 "subjects.allow",

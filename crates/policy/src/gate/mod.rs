@@ -181,7 +181,12 @@ fn closed(scope: &Scope, retry_after: Duration) -> Error {
 fn unavailable(scope: &Scope) -> Error {
     telemetry::attempt_refused(scope.kind, "store", None);
     let sentence = "The rate limit of the API is not known.";
-    refusal(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, "store", sentence)
+    refusal(
+        StatusCode::SERVICE_UNAVAILABLE,
+        UNAVAILABLE,
+        "store",
+        sentence,
+    )
 }
 
 impl<G> Clone for GateLayer<G> {
@@ -222,8 +227,12 @@ impl<G, S: Clone> Clone for Gated<G, S> {
 impl<G, S> Service<Request<Payload>> for Gated<G, S>
 where
     G: Gate,
-    S: Service<Request<Payload>, Response = Response<TokenResponse>, Error = BoxError, Future: Send>
-        + Clone
+    S: Service<
+            Request<Payload>,
+            Response = Response<TokenResponse>,
+            Error = BoxError,
+            Future: Send,
+        > + Clone
         + Send
         + 'static,
 {

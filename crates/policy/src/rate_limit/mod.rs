@@ -197,7 +197,11 @@ where
                 Ok(Some(receipt)) => {
                     telemetry::passed(Stage::RateLimit);
                     let (store, watch) = (layer.store, request.watch());
-                    Some(Units { store, receipt, watch })
+                    Some(Units {
+                        store,
+                        receipt,
+                        watch,
+                    })
                 }
                 Err((rule, error)) => {
                     // Releases the reserved readiness, such as a concurrency permit.
@@ -206,8 +210,10 @@ where
                     return Err(error);
                 }
             };
-            let call = Some(inner.call(request));
-            Limited { call, taken }.await
+            // The units are given back even if `call` panics.
+            let mut limited = Limited { call: None, taken };
+            limited.call = Some(inner.call(request));
+            limited.await
         })
     }
 }
