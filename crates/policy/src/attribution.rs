@@ -205,10 +205,12 @@ fn json_len<T: serde::Serialize + ?Sized>(value: &T) -> usize {
     serde_json::to_vec(value).map_or(usize::MAX, |json| json.len())
 }
 
-/// Returns the create with these claims added.
+/// Returns the create with these claims in place of its reason.
 fn stamped(create: &CreateActorToken, stamps: Map<String, Value>) -> CreateActorToken {
-    let actor = create.actor().clone();
-    let actor = (stamps.into_iter()).fold(actor, |actor, (name, value)| actor.claim(name, value));
+    let claims = create.actor().claims().clone().into_iter();
+    let kept = claims.filter(|(name, _)| name != Reason::CLAIM);
+    let actor = Actor::new(create.actor().sub());
+    let actor = (kept.chain(stamps)).fold(actor, |actor, (name, value)| actor.claim(name, value));
     let mut stamped = CreateActorToken::new(create.user_id(), actor);
     if let Some(lifetime) = create.lifetime() {
         stamped = stamped.expires_in(lifetime);

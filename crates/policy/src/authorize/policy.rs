@@ -40,7 +40,7 @@ use crate::Principal;
 ///     r#"
 ///     version = "2026-11-30"
 ///
-///     # Seconds. The default applies where a request sets none, and a longer lifetime is lowered.
+///     ## Seconds. The default applies where a request sets none, and a longer lifetime is lowered.
 ///     lifetime = { default = 300, longest = 900 }
 ///     session = { default = 600, longest = 1800 }
 ///

@@ -171,7 +171,7 @@ async fn futures_in_flight_layers_and_values_show_no_secret() {
     let authorize = AuthorizeLayer::new(policy(""));
     assert_hidden(&authorize);
     let mut service =
-        AttributionLayer::new("gateway").layer(authorize.layer(limits(1).layer(revealing.clone())));
+        AttributionLayer::new("gateway").layer(authorize.layer(limits(1).layer(revealing)));
     assert_hidden(&service);
     let mut future = Box::pin(service.call(request("user_MARKER", "MARKER")));
     for _ in 0..3 {
