@@ -88,8 +88,11 @@ impl RateLimitStore for MemoryRateLimitStore {
 
 impl fmt::Debug for MemoryRateLimitStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = lock(&self.table);
+        let open = table.cells.values().map(|units| units.open.len());
         f.debug_struct("MemoryRateLimitStore")
-            .field("len", &self.len())
+            .field("len", &table.cells.len())
+            .field("open_units", &open.sum::<usize>())
             .finish_non_exhaustive()
     }
 }
