@@ -7,7 +7,7 @@
 //!
 //! | layer | level | |
 //! |---|---|---|
-//! | [`AttributionLayer`] | observers | stamps who asked, why, and under which policy into the actor's claims |
+//! | [`AttributionLayer`] | observers | stamps principal, reason and policy into the actor's claims |
 //! | [`AuthorizeLayer`] | call | lets an [`Authorizer`], such as a [`Policy`], allow or deny a create |
 //! | [`RateLimitLayer`] | call | limits creates by actor, subject, principal and in all |
 //! | [`GateLayer`] | attempt | holds attempts back after a 429 |

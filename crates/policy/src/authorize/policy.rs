@@ -24,10 +24,10 @@ use crate::Principal;
 /// | `principal` | with 401, without a principal |
 /// | `impersonated_principal` | if the principal is itself impersonated, or the actor has a claim `act` |
 /// | `self_impersonation` | of the actor or the principal itself |
-/// | `keys` | by a named key (a principal via [`Principal::KEY`]), for an actor that it may not claim |
-/// | `actor` | by any other principal, for an actor that is not the principal |
-/// | `actors.deny`, `actors.allow` | by an actor, a principal or a group that is denied; by others than those that are allowed |
-/// | `subjects.deny`, `subjects.allow` | of a user who is denied, or not among those who are allowed |
+/// | `keys` | by a named key (a principal via [`Principal::KEY`]) that may not claim the actor |
+/// | `actor` | by any other principal that is not the actor |
+/// | `actors.deny`, `actors.allow` | by a denied actor, principal or group; by an actor that is not allowed, nor by its group |
+/// | `subjects.deny`, `subjects.allow` | of a denied user; of a user that is not allowed |
 /// | `reason` | with 422, without a reason |
 /// | `reason.min_length`, `reason.pattern` | with 422, if the reason is too short in characters, or does not match |
 ///
@@ -125,7 +125,7 @@ pub enum InvalidPolicy {
     /// The pattern of the reason is not a regular expression.
     #[error("reason.pattern is not a regular expression: {reason}")]
     Pattern {
-        /// What is wrong with it.
+        /// The error of the regular expression.
         reason: String,
     },
     /// A list names a group where only users can be named.
@@ -293,5 +293,9 @@ impl Limits {
 impl Authorizer for Policy {
     async fn authorize(&self, ask: Ask<'_>) -> Result<Decision, BoxError> {
         Ok(self.decide(&ask))
+    }
+
+    fn authorize_now(&self, ask: &Ask<'_>) -> Option<Decision> {
+        Some(self.decide(ask))
     }
 }

@@ -111,7 +111,8 @@ async fn authorizer_that_panics_refuses_the_call() {
 #[test]
 fn call_outside_of_a_runtime_is_refused() {
     let inner = tower::service_fn(|_: ActorTokenRequest| ready(Ok::<_, Error>(())));
-    let mut service = AuthorizeLayer::new(policy("")).layer(inner);
+    let allowing = allowing(Narrowing::default());
+    let mut service = AuthorizeLayer::new(allowing).layer(inner);
     let error = service.call(call()).now_or_never().unwrap().unwrap_err();
     assert_refused(
         &error,
@@ -227,7 +228,16 @@ async fn pair_allows_what_both_allow_with_the_lower_lifetimes() {
     let second = (allowing(minute), denying("second"));
     let error = client(&sandbox, second).send(call()).await.unwrap_err();
     assert_eq!(rule(&error), "second");
+    let denying = policy("subjects = { deny = ['*'] }");
+    for (first, second) in [(policy(""), denying.clone()), (denying, policy(""))] {
+        let error = client(&sandbox, (first, Arc::new(second)))
+            .send(call())
+            .await;
+        assert_eq!(rule(&error.unwrap_err()), "subjects.deny");
+    }
     assert_eq!(sandbox.requests(), 0);
+    let both = (policy(""), SharedPolicy::new(policy("")));
+    assert!(client(&sandbox, both).send(call()).await.is_ok());
 }
 
 #[tokio::test]

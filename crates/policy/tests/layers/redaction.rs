@@ -44,7 +44,7 @@ fn request(user: &str, sub: &str) -> ActorTokenRequest {
     request
 }
 
-/// What was logged.
+/// The bytes that were logged.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
