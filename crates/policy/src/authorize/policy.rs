@@ -16,8 +16,8 @@ use crate::Principal;
 /// Rules about who may impersonate whom, for how long, and with which reason.
 ///
 /// serde reads it, such as from TOML, and refuses unknown fields. A rule that is left out refuses nothing,
-/// except those that always hold. Ids are compared as they are; one that ends with `*` is the beginning of
-/// ids, and `group:support` names a group of the [`Principal`].
+/// except those that always hold. Ids are compared without outer white space; one that ends with `*` is the
+/// beginning of ids, and `group:support` names a group of the [`Principal`].
 ///
 /// | rule, as in an error | a create is refused |
 /// |---|---|
@@ -210,22 +210,23 @@ impl Policy {
 
     /// Checks who the actor is.
     fn check_actor(&self, create: &CreateActorToken, principal: &Principal) -> Result<(), Denial> {
-        let (actor, user) = (create.actor(), create.user_id());
+        let (actor, user) = (create.actor(), create.user_id().trim());
+        let sub = actor.sub().trim();
         if principal.act.is_some() || actor.claims().contains_key("act") {
             let sentence = "A user who is impersonated cannot impersonate others.";
             return Err(Denial::new("impersonated_principal", sentence));
         }
-        if [actor.sub(), &principal.id].contains(&user) {
+        if [sub, &principal.id].contains(&user) {
             let sentence = "An actor cannot impersonate itself.";
             return Err(Denial::new("self_impersonation", sentence));
         }
         if principal.via == Principal::KEY {
             let claimable = self.rules.keys.get(&principal.id).into_iter().flatten();
-            if !claimable.into_iter().any(|it| it.names(actor.sub())) {
+            if !claimable.into_iter().any(|it| it.names(sub)) {
                 let sentence = "This key cannot claim this actor.";
                 return Err(Denial::new("keys", sentence));
             }
-        } else if actor.sub() != principal.id {
+        } else if sub != principal.id {
             let sentence = "The actor is not the principal who asks.";
             return Err(Denial::new("actor", sentence));
         }
@@ -234,8 +235,8 @@ impl Policy {
 
     fn check_lists(&self, create: &CreateActorToken, principal: &Principal) -> Result<(), Denial> {
         let actors = &self.rules.actors;
-        let actor = actors.check_actor(create.actor().sub(), principal);
-        let subject = self.rules.subjects.check_user(create.user_id());
+        let actor = actors.check_actor(create.actor().sub().trim(), principal);
+        let subject = self.rules.subjects.check_user(create.user_id().trim());
         let (rule, sentence) = match (actor, subject) {
             (Some(Refused::Deny), _) => ("actors.deny", "This actor is denied impersonation."),
             (Some(Refused::Allow), _) => {

@@ -154,6 +154,8 @@ impl Rule {
             (LimitBy::Principal, _) => principal.map_or("", |principal| &principal.id),
             _ => "",
         };
+        // White space does not make another user.
+        let id = id.trim();
         let end = (0..=MAX_ID.min(id.len())).rfind(|end| id.is_char_boundary(*end));
         let id = &id[..end.unwrap_or_default()];
         [&self.prefix, id].concat()

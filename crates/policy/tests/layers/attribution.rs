@@ -95,6 +95,18 @@ fn call_id_of_a_layer_above_is_kept_and_else_each_call_gets_its_own() {
 }
 
 #[test]
+fn replaced_policy_is_stamped_on_the_next_call() {
+    let shared = SharedPolicy::new(policy(""));
+    let layer = AttributionLayer::new("gateway").policy(shared.clone());
+    let stamped = || claims(&attributed(&layer, call()).unwrap())["policy"].clone();
+    assert_eq!(stamped(), "7");
+    let limits = "{ default = 1, longest = 1 }";
+    let next = format!("version = '8'\nlifetime = {limits}\nsession = {limits}");
+    shared.replace(toml::from_str(&next).unwrap());
+    assert_eq!(stamped(), "8");
+}
+
+#[test]
 fn reason_comes_from_the_claim_else_the_header_else_the_form() {
     let with_form = || {
         let mut request = call();

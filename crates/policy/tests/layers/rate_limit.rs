@@ -85,6 +85,18 @@ async fn creates_are_counted_by_what_the_limit_names() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn variants_of_an_id_share_their_units() {
+    let long = "é".repeat(200);
+    for (one, other) in [("ann".into(), " ann\n".into()), (long.clone(), long + "x")] {
+        let layer = RateLimitLayer::new(MemoryRateLimitStore::new(), [limit(LimitBy::Actor, 1)]);
+        let client = over(&Sandbox::new()).call_layer(layer).build().unwrap();
+        let send = |sub: String| client.send(of(&sub, "user", "principal"));
+        assert!(send(one).await.is_ok());
+        assert_eq!(rule(&send(other).await.unwrap_err()), "actor");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn refused_create_says_how_long_to_wait_in_whole_seconds() {
     let sandbox = Sandbox::new();
     let client = over(&sandbox).call_layer(limited(7).1).build().unwrap();
