@@ -9,6 +9,7 @@ mod contract;
 mod drop_at_every_poll;
 mod gate;
 mod gcra;
+mod give_back;
 mod memory_gate;
 mod metered;
 mod policy_rules;
