@@ -3,6 +3,8 @@
 //! Each layer is built on the public API of `clerk_actor_tokens` alone, and fits any stack of
 //! `Service<ActorTokenRequest>`.
 
+pub mod audit;
+
 mod call_id;
 mod principal;
 

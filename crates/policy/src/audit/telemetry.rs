@@ -1,0 +1,196 @@
+//! Events and metrics of the audit. They name calls, and no user, actor or token.
+
+use std::{io, path::Path, time::Duration};
+
+use super::SinkUnavailable;
+use crate::CallId;
+
+/// A write that a call waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Begin,
+    Sending,
+    End,
+    Replay,
+}
+
+impl Step {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Begin => "begin",
+            Self::Sending => "sending",
+            Self::End => "end",
+            Self::Replay => "replay",
+        }
+    }
+}
+
+/// Logs and measures a write of the sink.
+pub(super) fn written(step: Step, latency: Duration, error: Option<&SinkUnavailable>) {
+    let (step, latency_us) = (step.as_str(), micros(latency));
+    match error {
+        None => tracing::debug!(audit.step = step, latency_us, "audit written"),
+        Some(error) => tracing::warn!(
+            audit.step = step,
+            latency_us,
+            error = error as &dyn std::error::Error,
+            "could not write the audit"
+        ),
+    }
+    meter::written(step, latency, error.is_none());
+}
+
+/// Logs that creates are refused from now on, or are sent again.
+pub(super) fn sink(is_up: bool) {
+    if is_up {
+        tracing::info!("the audit is available again");
+    } else {
+        tracing::error!("the audit is unavailable, creates are refused");
+    }
+    meter::sink(is_up);
+}
+
+pub(super) fn refused(call: CallId) {
+    tracing::warn!(%call, "a create was refused, because its audit could not be written");
+    meter::refused();
+}
+
+/// Logs that a create failed because its end was not durable in time.
+pub(super) fn withheld(call: CallId) {
+    tracing::error!(%call, "a token was withheld, because the end of its call could not be written");
+    meter::withheld();
+}
+
+pub(super) fn spooled(call: CallId, depth: usize) {
+    tracing::warn!(%call, depth, "the audit of a call went to the spool");
+    meter::spool_depth(depth);
+}
+
+pub(super) fn replayed(entries: usize, depth: usize) {
+    if entries > 0 {
+        tracing::info!(entries, depth, "the spool was replayed");
+    }
+    meter::spool_depth(depth);
+}
+
+/// Logs that a revoke passed without a record.
+pub(super) fn unaudited(call: CallId, error: &SinkUnavailable) {
+    let error = error as &dyn std::error::Error;
+    tracing::error!(%call, error, "a revoke is not in the audit: the spool is unavailable, too");
+    meter::unaudited();
+}
+
+pub(super) fn without_barrier(call: CallId) {
+    tracing::error!(%call, "a call was sent without an AuditBarrierLayer");
+}
+
+pub(super) fn follow_up_dropped(call: CallId) {
+    tracing::warn!(%call, "a follow-up of the audit was dropped, because too many wait");
+    meter::follow_up_dropped();
+}
+
+/// Logs that a file cannot be written from now on, or can be written again.
+pub(super) fn file(path: &Path, error: Option<&io::Error>) {
+    let path = path.display();
+    match error {
+        Some(error) => tracing::error!(%path, %error, "could not write a file of the audit"),
+        None => tracing::info!(%path, "a file of the audit can be written again"),
+    }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(feature = "metrics")]
+pub(super) mod meter {
+    use std::time::Duration;
+
+    use metrics::Unit;
+    use metrics::{
+        counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    };
+
+    const WRITE: &str = "clerk.actor_tokens.audit.write.duration";
+    const UP: &str = "clerk.actor_tokens.audit.up";
+    const SPOOL: &str = "clerk.actor_tokens.audit.spool_depth";
+    const REFUSED: &str = "clerk.actor_tokens.audit.refused";
+    const WITHHELD: &str = "clerk.actor_tokens.audit.withheld";
+    const UNAUDITED: &str = "clerk.actor_tokens.audit.unaudited";
+    const DROPPED: &str = "clerk.actor_tokens.audit.follow_ups_dropped";
+
+    /// Describes the metrics of the audit to the recorder. Call it once, after the recorder is installed.
+    ///
+    /// | metric | kind, unit | labels |
+    /// |---|---|---|
+    /// | `clerk.actor_tokens.audit.write.duration` | histogram, seconds | `step`: `begin`, `sending`, `end`, `replay`; `result`: `ok`, `error` |
+    /// | `clerk.actor_tokens.audit.up` | gauge, 0 or 1 | |
+    /// | `clerk.actor_tokens.audit.spool_depth` | gauge, entries | |
+    /// | `clerk.actor_tokens.audit.refused` | counter | |
+    /// | `clerk.actor_tokens.audit.withheld` | counter | |
+    /// | `clerk.actor_tokens.audit.unaudited` | counter | |
+    /// | `clerk.actor_tokens.audit.follow_ups_dropped` | counter | |
+    pub fn describe_metrics() {
+        let count = Unit::Count;
+        describe_histogram!(WRITE, Unit::Seconds, "Duration of a write of the audit");
+        describe_gauge!(UP, count, "Whether the audit is available");
+        describe_gauge!(SPOOL, count, "Entries in the spool");
+        describe_counter!(REFUSED, count, "Creates refused without an audit");
+        describe_counter!(WITHHELD, count, "Minted tokens withheld without an audit");
+        describe_counter!(UNAUDITED, count, "Revokes sent without an audit");
+        describe_counter!(DROPPED, count, "Follow-ups that were dropped");
+        gauge!(UP).set(1.0);
+        // So that the first event is an increase.
+        for name in [REFUSED, WITHHELD, UNAUDITED, DROPPED] {
+            counter!(name).increment(0);
+        }
+    }
+
+    pub(super) fn written(step: &'static str, latency: Duration, is_ok: bool) {
+        let result = if is_ok { "ok" } else { "error" };
+        histogram!(WRITE, "step" => step, "result" => result).record(latency);
+    }
+
+    pub(super) fn sink(is_up: bool) {
+        gauge!(UP).set(f64::from(u8::from(is_up)));
+    }
+
+    pub(super) fn spool_depth(depth: usize) {
+        gauge!(SPOOL).set(u32::try_from(depth).unwrap_or(u32::MAX));
+    }
+
+    pub(super) fn refused() {
+        counter!(REFUSED).increment(1);
+    }
+
+    pub(super) fn withheld() {
+        counter!(WITHHELD).increment(1);
+    }
+
+    pub(super) fn unaudited() {
+        counter!(UNAUDITED).increment(1);
+    }
+
+    pub(super) fn follow_up_dropped() {
+        counter!(DROPPED).increment(1);
+    }
+}
+
+#[cfg(not(feature = "metrics"))]
+mod meter {
+    use std::time::Duration;
+
+    pub(super) fn written(_: &'static str, _: Duration, _: bool) {}
+
+    pub(super) fn sink(_: bool) {}
+
+    pub(super) fn spool_depth(_: usize) {}
+
+    pub(super) fn refused() {}
+
+    pub(super) fn withheld() {}
+
+    pub(super) fn unaudited() {}
+
+    pub(super) fn follow_up_dropped() {}
+}
