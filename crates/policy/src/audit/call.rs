@@ -86,7 +86,7 @@ impl<K: AuditSink> AuditedCall<K> {
         let Some((record, end)) = self.close(end) else {
             return Ok(());
         };
-        let mut withheld = is_minted.then_some(Withheld(Some(self)));
+        let mut withheld = is_minted.then(|| Withheld(Some(self)));
         let id = match &end {
             End::Returned { actor_token_id, .. } => Some(actor_token_id.clone()),
             _ => None,
