@@ -160,13 +160,15 @@ impl<K: AuditSink> AuditedCall<K> {
             }
         };
         let record = lent.record.as_mut().expect("it is given back on drop");
-        match self.recorder.sending(record).await {
-            Err(error) if self.kind != OperationKind::Revoke => Err(unavailable(error)),
-            _ => {
-                self.state().has_passed = true;
-                Ok(())
+        let marked = self.recorder.sending(self.id, record, self.kind);
+        match marked.await {
+            Err(error) if self.kind == OperationKind::Revoke => {
+                telemetry::unaudited(self.id, &error);
             }
+            marked => marked.map_err(unavailable)?,
         }
+        self.state().has_passed = true;
+        Ok(())
     }
 }
 

@@ -1,12 +1,15 @@
 //! [`MemorySink`], an audit in memory.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     future::{Future, ready},
+    mem::{Discriminant, discriminant},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{AuditRecord, AuditSink, Begin, End, Entry, Event, FollowUp, SinkUnavailable};
+use super::{
+    AuditRecord, AuditSink, Begin, End, Entry, Event, FollowUp, SinkUnavailable, telemetry,
+};
 use crate::CallId;
 
 /// An audit in memory, for tests and for programs whose audit may end with them. Clones share all entries.
@@ -39,6 +42,8 @@ struct State {
     capacity: usize,
     /// How many of them calls in flight need.
     reserved: usize,
+    /// The late entries, so that each is kept once.
+    late: HashSet<(CallId, Discriminant<Event>)>,
     dropped: u64,
 }
 
@@ -57,6 +62,7 @@ impl MemorySink {
             entries: VecDeque::new(),
             capacity: entries,
             reserved: 0,
+            late: HashSet::new(),
             dropped: 0,
         };
         let state = Arc::new(Mutex::new(state));
@@ -75,6 +81,13 @@ impl MemorySink {
 
     pub(super) fn len(&self) -> usize {
         self.state().entries.len()
+    }
+
+    pub(super) fn push(&self, entry: Entry) -> Result<(), SinkUnavailable> {
+        let mut state = self.state();
+        state.has_room(1)?;
+        state.entries.push_back(entry);
+        Ok(())
     }
 
     /// Removes the oldest entries.
@@ -139,18 +152,19 @@ impl AuditSink for MemorySink {
         async move {
             let mut state = sink.state();
             state.has_room(entries.len())?;
-            state.entries.extend(entries);
+            for entry in entries {
+                if state.late.insert((entry.call, discriminant(&entry.event))) {
+                    state.entries.push_back(entry);
+                }
+            }
             Ok(())
         }
     }
 
     fn follow_up(&self, call: CallId, event: FollowUp) {
-        let mut state = self.state();
-        match state.has_room(1) {
-            Ok(()) => state
-                .entries
-                .push_back(Entry::new(call, Event::FollowUp(event))),
-            Err(_) => state.dropped += 1,
+        if self.push(Entry::new(call, Event::FollowUp(event))).is_err() {
+            self.state().dropped += 1;
+            telemetry::follow_up_dropped(call);
         }
     }
 }

@@ -9,7 +9,7 @@ use clerk_actor_tokens::OperationKind;
 use tokio::{runtime::Handle, time::Instant};
 
 use super::{
-    AuditRecord, AuditSink, Begin, End, FollowUp, SinkUnavailable, Spool,
+    AuditRecord, AuditSink, Begin, End, Event, FollowUp, SinkUnavailable, Spool,
     spool::SpoolRecord,
     telemetry::{self, Step},
 };
@@ -105,25 +105,33 @@ impl<K: AuditSink> Recorder<K> {
         }
     }
 
+    /// Marks a call as about to be sent. The mark of a revoke may go to the spool.
     pub(super) async fn sending(
         self: &Arc<Self>,
+        call: CallId,
         record: &mut Record<K::Record>,
+        kind: OperationKind,
     ) -> Result<(), SinkUnavailable> {
-        match record {
-            Record::Sink(record) => self.write(Step::Sending, || record.sending()).await,
-            Record::Spool(record) => self.limited(record.sending()).await,
-            Record::Nowhere => Ok(()),
+        let record = match record {
+            Record::Sink(record) => record,
+            Record::Spool(record) => return self.limited(record.sending()).await,
+            Record::Nowhere => return Ok(()),
+        };
+        let marked = self.write(Step::Sending, || record.sending()).await;
+        match marked {
+            Err(_) if kind == OperationKind::Revoke => self.spool(call, Event::Sending).await,
+            marked => marked,
         }
     }
 
-    /// Ends a call. `Ok` means that the end is durable: in the sink, or in a spool in a file if
-    /// `may_spool`.
+    /// Ends a call. `Ok` means that the end is durable. If it `must_be_durable`, it may go to a spool in a
+    /// file.
     pub(super) async fn end(
         self: &Arc<Self>,
         call: CallId,
         record: Record<K::Record>,
         end: End,
-        may_spool: bool,
+        must_be_durable: bool,
     ) -> Result<(), SinkUnavailable> {
         let record = match record {
             Record::Sink(record) => record,
@@ -134,6 +142,7 @@ impl<K: AuditSink> Recorder<K> {
             }
             Record::Nowhere => return Ok(()),
         };
+        let may_spool = must_be_durable && self.spool.is_durable();
         let copy = may_spool.then(|| end.clone());
         let ended = if self.is_down() {
             record.end_on_drop(end);
@@ -142,13 +151,15 @@ impl<K: AuditSink> Recorder<K> {
             self.write(Step::End, || record.end(end)).await
         };
         match (ended, copy) {
-            (Err(_), Some(end)) => {
-                self.limited(self.spool.end(call, end)).await?;
-                self.spooled(call);
-                Ok(())
-            }
+            (Err(_), Some(end)) => self.spool(call, Event::End(end)).await,
             (ended, _) => ended,
         }
+    }
+
+    async fn spool(self: &Arc<Self>, call: CallId, event: Event) -> Result<(), SinkUnavailable> {
+        self.limited(self.spool.add(call, event)).await?;
+        self.spooled(call);
+        Ok(())
     }
 
     /// Ends a call that was dropped.

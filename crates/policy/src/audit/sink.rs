@@ -40,8 +40,8 @@ pub trait AuditSink: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Record, SinkUnavailable>> + Send;
 
     /// Writes entries that waited in a [`Spool`](super::Spool) as they are, all or none. `Ok` means that they
-    /// are durable. It may be called again with entries that were written. No entry at all is a probe of the
-    /// sink.
+    /// are durable. It may be called again with entries that were written: the sink or its readers keep one of
+    /// each. No entry at all is a probe of the sink.
     ///
     /// # Errors
     ///

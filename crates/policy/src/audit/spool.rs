@@ -17,8 +17,8 @@ const CAPACITY: usize = 1 << 16;
 /// **A revoke is never held back by its audit**: while the sink is unavailable, its entries go here. A spool
 /// in a file also takes the ends of creates, which are then returned to their callers as usual.
 ///
-/// The entries are replayed every second until the sink takes them. One that was replayed while the process
-/// was killed may be replayed twice.
+/// The entries are replayed every second until the sink takes them. One that the sink took without saying so
+/// is replayed twice.
 #[derive(Clone, Debug)]
 pub struct Spool(Kind);
 
@@ -64,11 +64,17 @@ impl Spool {
         })
     }
 
-    /// Adds the end of a call that has begun in the sink. Only a file takes it.
-    pub(super) async fn end(&self, call: CallId, end: End) -> Result<(), SinkUnavailable> {
+    /// Returns whether entries outlive the process.
+    pub(super) fn is_durable(&self) -> bool {
+        matches!(self.0, Kind::File(_))
+    }
+
+    /// Adds an event of a call that has begun in the sink.
+    pub(super) async fn add(&self, call: CallId, event: Event) -> Result<(), SinkUnavailable> {
+        let entry = Entry::new(call, event);
         match &self.0 {
-            Kind::Memory(_) => Err(SinkUnavailable::new("there is no spool in a file")),
-            Kind::File(spool) => spool.append(&Entry::new(call, Event::End(end))).await,
+            Kind::Memory(spool) => spool.push(entry),
+            Kind::File(spool) => spool.append(&entry).await,
         }
     }
 

@@ -57,6 +57,11 @@ impl Story {
         }
     }
 
+    /// Returns whether it is only the mark of a revoke that the sink could not mark.
+    fn is_mark(&self) -> bool {
+        self.sending.len() == 1 && self.begun.is_empty() && self.ends.is_empty()
+    }
+
     /// Each entry that is there is there once, and in order.
     fn check(&self, call: CallId) -> Result<(), Violation> {
         let [begun] = *self.begun else {
@@ -92,9 +97,15 @@ pub(crate) fn check(remains: &Remains) -> Result<(), Violation> {
         stories.entry((call, late)).or_default().add(at, event);
     }
     for ((call, late), story) in &stories {
+        if *late && story.is_mark() {
+            continue;
+        }
         story.check(*call)?;
         let is_given_up = matches!(story.ends[0].1, End::Abandoned) && story.sending.is_empty();
-        if !late && stories.contains_key(&(*call, true)) && !is_given_up {
+        let is_replaced = stories
+            .get(&(*call, true))
+            .is_some_and(|late| !late.is_mark());
+        if !late && is_replaced && !is_given_up {
             return Err(Violation::Twice(*call));
         }
     }
@@ -110,12 +121,14 @@ pub(crate) fn check(remains: &Remains) -> Result<(), Violation> {
             continue;
         };
         let own = minted.remove(&call.to_string()).unwrap_or_default();
-        let story = stories
-            .get(&(*call, true))
+        let late = stories.get(&(*call, true));
+        let story = late
+            .filter(|late| !late.is_mark())
             .or(stories.get(&(*call, false)))
             .ok_or(Violation::NotBegun(*call))?;
         let (_, end) = &story.ends[0];
-        if end.outcome() > Outcome::NotSent && story.sending.is_empty() {
+        let is_marked = !story.sending.is_empty() || late.is_some_and(Story::is_mark);
+        if end.outcome() > Outcome::NotSent && !is_marked {
             return Err(Violation::NotMarked(*call));
         }
         check_caller(number, &result.result, end, story)?;

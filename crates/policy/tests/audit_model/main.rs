@@ -1,7 +1,7 @@
 //! Every call that began has exactly one end, which agrees with the caller and with the API, whatever callers,
 //! layers, sink and API do: random programs over one client, checked against the sandbox's ledger.
 //!
-//! `PROPTEST_CASES=20000 cargo test --release --test audit_model` makes about 100,000 calls, and
+//! `PROPTEST_CASES=45000 cargo test --release --test audit_model` makes about 100,000 calls, and
 //! `PROPTEST_RNG_SEED` others.
 
 mod account;
