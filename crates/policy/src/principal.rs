@@ -28,6 +28,9 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// The value of `via` for a named key. The `id` of the principal is then the name of the key.
+    pub const KEY: &str = "key";
+
     /// Creates a principal without groups.
     pub fn new(id: impl Into<String>) -> Self {
         Self {

@@ -1,0 +1,86 @@
+//! [`Reason`], why a call is made.
+
+use std::{fmt, sync::Arc};
+
+use clerk_actor_tokens::{ActorTokenRequest, Operation, server::Inbound};
+use http::HeaderName;
+use serde_json::Value;
+
+/// Why a user is impersonated, in the words of the person who does it.
+///
+/// The host may insert it into the extensions of the request, such as from a form. A claim `reason` of
+/// the actor and a header [`x-impersonation-reason`](Self::HEADER) take precedence.
+///
+/// `Debug` does not show the text, because it may name people.
+///
+/// ```
+/// use clerk_actor_tokens::{Actor, ActorTokenRequest, CreateActorToken};
+/// use clerk_actor_tokens_policy::Reason;
+///
+/// let create = CreateActorToken::new("user_subject", Actor::new("user_admin"));
+/// let mut request = ActorTokenRequest::create(create);
+/// assert!(Reason::of(&request).is_none());
+/// request.extensions_mut().insert(Reason::new("ticket 4711"));
+/// assert_eq!(Reason::of(&request).unwrap().as_str(), "ticket 4711");
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Reason(Arc<str>);
+
+/// The reason of an attributed call, before Attribution cut it.
+#[derive(Clone)]
+pub(crate) struct FullReason(pub(crate) Option<Reason>);
+
+impl Reason {
+    /// The header that a caller may set, on the request or on the wire.
+    pub const HEADER: HeaderName = HeaderName::from_static("x-impersonation-reason");
+
+    /// The claim of the actor.
+    pub(crate) const CLAIM: &str = "reason";
+
+    /// Takes the text without outer white space.
+    pub fn new(text: impl AsRef<str>) -> Self {
+        Self(text.as_ref().trim().into())
+    }
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the reason of a request, if it has one that is not empty: the claim `reason` of the actor,
+    /// else the header, else the extension.
+    ///
+    /// Below [`AttributionLayer`](crate::AttributionLayer) it is the whole reason, also if the claim was
+    /// cut.
+    pub fn of(request: &ActorTokenRequest) -> Option<Self> {
+        let extensions = request.extensions();
+        if let Some(FullReason(reason)) = extensions.get() {
+            return reason.clone();
+        }
+        let claim = match request.operation() {
+            Operation::Create(create) => create.actor().claims().get(Self::CLAIM),
+            _ => None,
+        };
+        let claim = claim.and_then(Value::as_str).map(Self::new);
+        let headers = [
+            Some(request.headers()),
+            extensions.get().map(Inbound::headers),
+        ];
+        let header = headers.into_iter().flatten().filter_map(|headers| {
+            let value = headers.get(Self::HEADER)?;
+            Some(Self::new(String::from_utf8_lossy(value.as_bytes())))
+        });
+        let candidates = claim.into_iter().chain(header);
+        candidates
+            .chain(extensions.get().cloned())
+            .find(|reason| !reason.0.is_empty())
+    }
+}
+
+impl fmt::Debug for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reason")
+            .field("len", &self.0.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,181 @@
+//! Events and metrics of the layers. No id of a user, reason or credential may be passed here.
+
+use std::time::Duration;
+
+use clerk_actor_tokens::{ActorTokenRequest, OperationKind};
+use tracing::Level;
+
+use crate::CallId;
+
+/// The target of all events.
+const TARGET: &str = "clerk_actor_tokens_policy";
+
+/// The layer that decides about a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stage {
+    Attribution,
+    Authorize,
+    RateLimit,
+    Gate,
+}
+
+impl Stage {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Attribution => "attribution",
+            Self::Authorize => "authorize",
+            Self::RateLimit => "rate_limit",
+            Self::Gate => "gate",
+        }
+    }
+}
+
+/// What events say about a call.
+#[derive(Clone, Copy)]
+pub(crate) struct Facts {
+    kind: OperationKind,
+    call: Option<CallId>,
+}
+
+impl Facts {
+    pub(crate) fn of(request: &ActorTokenRequest) -> Self {
+        Self {
+            kind: request.operation().kind(),
+            call: request.extensions().get().copied(),
+        }
+    }
+}
+
+/// Logs and counts a call that is refused by `rule`, of which there is a bounded number.
+pub(crate) fn refused(stage: Stage, rule: &'static str, call: Facts) {
+    tracing::event!(
+        target: TARGET,
+        Level::INFO,
+        clerk.operation = call.kind.as_str(),
+        clerk.policy.layer = stage.as_str(),
+        clerk.policy.rule = rule,
+        clerk.policy.call = call.call.map(tracing::field::display),
+        "the call was refused"
+    );
+    meter::decision(stage, "refused", rule);
+}
+
+/// Counts a call that passes.
+pub(crate) fn passed(stage: Stage) {
+    meter::decision(stage, "passed", "");
+}
+
+/// Logs and counts units of a rate limit that are given back.
+pub(crate) fn given_back() {
+    tracing::event!(target: TARGET, Level::DEBUG, "nothing was sent, the units of the rate limits are given back");
+    meter::decision(Stage::RateLimit, "given_back", "");
+}
+
+/// Logs and counts an attempt that the gate refuses.
+pub(crate) fn attempt_refused(
+    kind: OperationKind,
+    rule: &'static str,
+    retry_after: Option<Duration>,
+) {
+    tracing::event!(
+        target: TARGET,
+        Level::INFO,
+        clerk.operation = kind.as_str(),
+        clerk.policy.layer = Stage::Gate.as_str(),
+        clerk.policy.rule = rule,
+        retry_after_ms = retry_after.map(milliseconds),
+        "the attempt was refused"
+    );
+    meter::decision(Stage::Gate, "refused", rule);
+}
+
+/// Logs and counts an attempt that waits at the gate.
+pub(crate) fn attempt_waits(kind: OperationKind, wait: Duration) {
+    tracing::event!(
+        target: TARGET,
+        Level::DEBUG,
+        clerk.operation = kind.as_str(),
+        wait_ms = milliseconds(wait),
+        "the gate is closed, the attempt waits"
+    );
+    meter::waited(kind, wait);
+}
+
+/// Logs and counts that a 429 closes the gate.
+pub(crate) fn gate_closed(kind: OperationKind, retry_after: Option<Duration>) {
+    tracing::event!(
+        target: TARGET,
+        Level::INFO,
+        clerk.operation = kind.as_str(),
+        retry_after_ms = retry_after.map(milliseconds),
+        "rate limited, the gate closes"
+    );
+    meter::closed(kind);
+}
+
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(feature = "metrics")]
+pub use self::meter::describe_metrics;
+
+#[cfg(feature = "metrics")]
+mod meter {
+    use std::time::Duration;
+
+    use clerk_actor_tokens::OperationKind;
+    use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+
+    use super::Stage;
+
+    const DECISIONS: &str = "clerk.actor_tokens.policy.decisions";
+    const GATE_WAIT: &str = "clerk.actor_tokens.policy.gate_wait";
+    const GATE_CLOSED: &str = "clerk.actor_tokens.policy.gate_closed";
+
+    /// Describes all metrics of this crate's layers to the recorder. Call it once, after the recorder is
+    /// installed.
+    ///
+    /// | metric | kind, unit | labels |
+    /// |---|---|---|
+    /// | `clerk.actor_tokens.policy.decisions` | counter | `layer`, `decision`: `passed`, `refused`, `given_back`, and for a refusal `rule` |
+    /// | `clerk.actor_tokens.policy.gate_wait` | histogram, seconds | `operation` |
+    /// | `clerk.actor_tokens.policy.gate_closed` | counter | `operation` |
+    ///
+    /// No label has an unlimited number of values, such as ids.
+    pub fn describe_metrics() {
+        describe_counter!(DECISIONS, Unit::Count, "Decisions of the policy layers");
+        describe_histogram!(GATE_WAIT, Unit::Seconds, "Waits for a slot of the gate");
+        describe_counter!(GATE_CLOSED, Unit::Count, "Rate limits that closed the gate");
+    }
+
+    pub(super) fn decision(stage: Stage, decision: &'static str, rule: &'static str) {
+        let labels = [("layer", stage.as_str()), ("decision", decision)];
+        let rule = (!rule.is_empty()).then_some(("rule", rule));
+        let labels: Vec<_> = labels.into_iter().chain(rule).collect();
+        counter!(DECISIONS, &labels).increment(1);
+    }
+
+    pub(super) fn waited(kind: OperationKind, wait: Duration) {
+        histogram!(GATE_WAIT, "operation" => kind.as_str()).record(wait);
+    }
+
+    pub(super) fn closed(kind: OperationKind) {
+        counter!(GATE_CLOSED, "operation" => kind.as_str()).increment(1);
+    }
+}
+
+#[cfg(not(feature = "metrics"))]
+mod meter {
+    use std::time::Duration;
+
+    use clerk_actor_tokens::OperationKind;
+
+    use super::Stage;
+
+    pub(super) fn decision(_: Stage, _: &'static str, _: &'static str) {}
+
+    pub(super) fn waited(_: OperationKind, _: Duration) {}
+
+    pub(super) fn closed(_: OperationKind) {}
+}

@@ -1,0 +1,16 @@
+//! The layers Attribution, Authorize, RateLimit and Gate over the sandbox and over services of the tests.
+
+#[path = "../../../../tests/support/probe.rs"]
+mod probe;
+
+mod attribution;
+mod authorize;
+mod contract;
+mod gate;
+mod gcra;
+mod memory_gate;
+mod metered;
+mod policy_rules;
+mod rate_limit;
+mod redaction;
+mod setup;
