@@ -12,10 +12,7 @@ use clerk_actor_tokens::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{CallId, Principal};
-
-/// The header of a call that gives its reason, unless the actor has a claim `reason`.
-const REASON: &str = "x-impersonation-reason";
+use crate::{CallId, Principal, Reason};
 
 /// A line of the audit. serde writes times as milliseconds since 1970.
 ///
@@ -71,6 +68,9 @@ pub struct Begin {
     /// Who asks, if the host has put a [`Principal`] into the extensions of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principal: Option<Principal>,
+    /// The version of the loaded policy, if the layer [knows the policy](super::AuditLayer::policy).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// What is asked for.
     #[serde(flatten)]
     pub asked: Asked,
@@ -87,7 +87,7 @@ pub enum Asked {
         subject: String,
         /// The actor's `sub`.
         actor: String,
-        /// The actor's claim `reason`, else the header `x-impersonation-reason`.
+        /// The [`Reason`], whole.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         /// The lifetime of the token, if the caller sets it.
@@ -112,14 +112,11 @@ impl Begin {
     pub fn of(request: &ActorTokenRequest) -> Self {
         let asked = match request.operation() {
             Operation::Create(create) => {
-                let claim = create.actor().claims().get("reason");
-                let claim = claim.and_then(|reason| reason.as_str());
-                let header = request.headers().get(REASON);
-                let reason = claim.or_else(|| header.and_then(|value| value.to_str().ok()));
+                let reason = Reason::of(request);
                 Asked::Create {
                     subject: create.user_id().to_owned(),
                     actor: create.actor().sub().to_owned(),
-                    reason: reason.map(str::to_owned),
+                    reason: reason.map(|reason| reason.as_str().to_owned()),
                     lifetime: create.lifetime(),
                     session_lifetime: create.session_lifetime(),
                 }
@@ -129,8 +126,11 @@ impl Begin {
             },
             _ => Asked::Other,
         };
-        let principal = request.extensions().get().cloned();
-        Self { principal, asked }
+        Self {
+            principal: request.extensions().get().cloned(),
+            policy: None,
+            asked,
+        }
     }
 }
 

@@ -83,7 +83,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 #[cfg(feature = "metrics")]
-pub use self::telemetry::meter::describe_metrics;
+pub(crate) use self::telemetry::meter::describe as describe_metrics;
 pub use self::{
     barrier::{AuditBarrier, AuditBarrierLayer, BarrierFuture},
     entry::{Asked, Begin, Effect, End, Entry, Event, FollowUp},
@@ -96,7 +96,7 @@ use self::{
     call::{AuditedCall, Mark, Unended, unavailable},
     recorder::Recorder,
 };
-use crate::CallId;
+use crate::{CallId, SharedPolicy};
 
 /// How long a call waits for the sink at each of its entries.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -104,6 +104,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// Layer of [`Audit`]. Its clones and all their services share the sink, its health and the spool.
 pub struct AuditLayer<K> {
     recorder: Arc<Recorder<K>>,
+    policy: Option<SharedPolicy>,
 }
 
 impl<K: AuditSink> AuditLayer<K> {
@@ -116,8 +117,17 @@ impl<K: AuditSink> AuditLayer<K> {
     ///
     /// With a [spool in a file](Spool::open) a create is returned when its end is durable there.
     pub fn with_spool(sink: K, spool: Spool) -> Self {
-        let recorder = Arc::new(Recorder::new(sink, spool, LIMIT));
-        Self { recorder }
+        Self {
+            recorder: Arc::new(Recorder::new(sink, spool, LIMIT)),
+            policy: None,
+        }
+    }
+
+    /// Also records the version of `policy` with each call.
+    #[must_use]
+    pub fn policy(mut self, policy: SharedPolicy) -> Self {
+        self.policy = Some(policy);
+        self
     }
 
     /// Returns a hook for [`ClientBuilder::on_settle`](clerk_actor_tokens::ClientBuilder::on_settle), which
@@ -153,8 +163,10 @@ impl<K: AuditSink> AuditLayer<K> {
 
 impl<K> Clone for AuditLayer<K> {
     fn clone(&self) -> Self {
-        let recorder = Arc::clone(&self.recorder);
-        Self { recorder }
+        Self {
+            recorder: Arc::clone(&self.recorder),
+            policy: self.policy.clone(),
+        }
     }
 }
 
@@ -168,22 +180,22 @@ impl<S, K> Layer<S> for AuditLayer<K> {
     type Service = Audit<S, K>;
 
     fn layer(&self, inner: S) -> Audit<S, K> {
-        let recorder = Arc::clone(&self.recorder);
-        Audit { inner, recorder }
+        let audit = self.clone();
+        Audit { inner, audit }
     }
 }
 
 /// Records every call, see the [module](self).
 pub struct Audit<S, K> {
     inner: S,
-    recorder: Arc<Recorder<K>>,
+    audit: AuditLayer<K>,
 }
 
 impl<S: Clone, K> Clone for Audit<S, K> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            recorder: Arc::clone(&self.recorder),
+            audit: self.audit.clone(),
         }
     }
 }
@@ -213,16 +225,15 @@ where
     fn call(&mut self, request: ActorTokenRequest) -> ResponseFuture {
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
-        let recorder = Arc::clone(&self.recorder);
         ResponseFuture {
-            inner: Box::pin(audited(inner, recorder, request)),
+            inner: Box::pin(audited(inner, self.audit.clone(), request)),
         }
     }
 }
 
 async fn audited<S, K>(
     mut service: S,
-    recorder: Arc<Recorder<K>>,
+    AuditLayer { recorder, policy }: AuditLayer<K>,
     mut request: ActorTokenRequest,
 ) -> Result<ActorToken, Error>
 where
@@ -231,7 +242,9 @@ where
 {
     let (id, kind) = (CallId::create(), request.operation().kind());
     let watch = request.watch();
-    let begun = recorder.begin(id, Begin::of(&request), kind).await;
+    let mut begin = Begin::of(&request);
+    begin.policy = policy.map(|policy| policy.current().version().to_owned());
+    let begun = recorder.begin(id, begin, kind).await;
     let call = AuditedCall::new(recorder, id, kind, begun.map_err(unavailable)?);
     request.extensions_mut().insert(id);
     request.extensions_mut().insert(Mark(call.clone()));

@@ -2,8 +2,10 @@
 
 use std::{io, path::Path, time::Duration};
 
+use tracing::Level;
+
 use super::SinkUnavailable;
-use crate::CallId;
+use crate::{CallId, telemetry::TARGET};
 
 /// A write that a call waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +31,10 @@ impl Step {
 pub(super) fn written(step: Step, latency: Duration, error: Option<&SinkUnavailable>) {
     let (step, latency_us) = (step.as_str(), micros(latency));
     match error {
-        None => tracing::debug!(audit.step = step, latency_us, "audit written"),
-        Some(error) => tracing::warn!(
-            audit.step = step,
+        None => {
+            tracing::event!(target: TARGET, Level::DEBUG, audit.step = step, latency_us, "audit written")
+        }
+        Some(error) => tracing::event!(target: TARGET, Level::WARN, audit.step = step,
             latency_us,
             error = error as &dyn std::error::Error,
             "could not write the audit"
@@ -43,32 +46,32 @@ pub(super) fn written(step: Step, latency: Duration, error: Option<&SinkUnavaila
 /// Logs that creates are refused from now on, or are sent again.
 pub(super) fn sink(is_up: bool) {
     if is_up {
-        tracing::info!("the audit is available again");
+        tracing::event!(target: TARGET, Level::INFO, "the audit is available again");
     } else {
-        tracing::error!("the audit is unavailable, creates are refused");
+        tracing::event!(target: TARGET, Level::ERROR, "the audit is unavailable, creates are refused");
     }
     meter::sink(is_up);
 }
 
 pub(super) fn refused(call: CallId) {
-    tracing::warn!(%call, "a create was refused, because its audit could not be written");
+    tracing::event!(target: TARGET, Level::WARN, clerk.policy.call = %call, "a create was refused, because its audit could not be written");
     meter::refused();
 }
 
 /// Logs that a create failed because its end was not durable in time.
 pub(super) fn withheld(call: CallId) {
-    tracing::error!(%call, "a token was withheld, because the end of its call could not be written");
+    tracing::event!(target: TARGET, Level::ERROR, clerk.policy.call = %call, "a token was withheld, because the end of its call could not be written");
     meter::withheld();
 }
 
 pub(super) fn spooled(call: CallId, depth: usize) {
-    tracing::warn!(%call, depth, "the audit of a call went to the spool");
+    tracing::event!(target: TARGET, Level::WARN, clerk.policy.call = %call, depth, "the audit of a call went to the spool");
     meter::spool_depth(depth);
 }
 
 pub(super) fn replayed(entries: usize, depth: usize) {
     if entries > 0 {
-        tracing::info!(entries, depth, "the spool was replayed");
+        tracing::event!(target: TARGET, Level::INFO, entries, depth, "the spool was replayed");
     }
     meter::spool_depth(depth);
 }
@@ -76,16 +79,16 @@ pub(super) fn replayed(entries: usize, depth: usize) {
 /// Logs that a revoke passed without a record.
 pub(super) fn unaudited(call: CallId, error: &SinkUnavailable) {
     let error = error as &dyn std::error::Error;
-    tracing::error!(%call, error, "a revoke is not in the audit: the spool is unavailable, too");
+    tracing::event!(target: TARGET, Level::ERROR, clerk.policy.call = %call, error, "a revoke is not in the audit: the spool is unavailable, too");
     meter::unaudited();
 }
 
 pub(super) fn without_barrier(call: CallId) {
-    tracing::error!(%call, "a call was sent without an AuditBarrierLayer");
+    tracing::event!(target: TARGET, Level::ERROR, clerk.policy.call = %call, "a call was sent without an AuditBarrierLayer");
 }
 
 pub(super) fn follow_up_dropped(call: CallId) {
-    tracing::warn!(%call, "a follow-up of the audit was dropped, because too many wait");
+    tracing::event!(target: TARGET, Level::WARN, clerk.policy.call = %call, "a follow-up of the audit was dropped, because too many wait");
     meter::follow_up_dropped();
 }
 
@@ -93,8 +96,12 @@ pub(super) fn follow_up_dropped(call: CallId) {
 pub(super) fn file(path: &Path, error: Option<&io::Error>) {
     let path = path.display();
     match error {
-        Some(error) => tracing::error!(%path, %error, "could not write a file of the audit"),
-        None => tracing::info!(%path, "a file of the audit can be written again"),
+        Some(error) => {
+            tracing::event!(target: TARGET, Level::ERROR, %path, %error, "could not write a file of the audit")
+        }
+        None => {
+            tracing::event!(target: TARGET, Level::INFO, %path, "a file of the audit can be written again")
+        }
     }
 }
 
@@ -111,26 +118,15 @@ pub(super) mod meter {
         counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
     };
 
-    const WRITE: &str = "clerk.actor_tokens.audit.write.duration";
-    const UP: &str = "clerk.actor_tokens.audit.up";
-    const SPOOL: &str = "clerk.actor_tokens.audit.spool_depth";
-    const REFUSED: &str = "clerk.actor_tokens.audit.refused";
-    const WITHHELD: &str = "clerk.actor_tokens.audit.withheld";
-    const UNAUDITED: &str = "clerk.actor_tokens.audit.unaudited";
-    const DROPPED: &str = "clerk.actor_tokens.audit.follow_ups_dropped";
+    const WRITE: &str = "clerk.actor_tokens.policy.audit_write";
+    const UP: &str = "clerk.actor_tokens.policy.audit_up";
+    const SPOOL: &str = "clerk.actor_tokens.policy.audit_spool_depth";
+    const REFUSED: &str = "clerk.actor_tokens.policy.audit_refused";
+    const WITHHELD: &str = "clerk.actor_tokens.policy.audit_withheld";
+    const UNAUDITED: &str = "clerk.actor_tokens.policy.audit_unaudited";
+    const DROPPED: &str = "clerk.actor_tokens.policy.audit_follow_ups_dropped";
 
-    /// Describes the metrics of the audit to the recorder. Call it once, after the recorder is installed.
-    ///
-    /// | metric | kind, unit | labels |
-    /// |---|---|---|
-    /// | `clerk.actor_tokens.audit.write.duration` | histogram, seconds | `step`: `begin`, `sending`, `end`, `replay`; `result`: `ok`, `error` |
-    /// | `clerk.actor_tokens.audit.up` | gauge, 0 or 1 | |
-    /// | `clerk.actor_tokens.audit.spool_depth` | gauge, entries | |
-    /// | `clerk.actor_tokens.audit.refused` | counter | |
-    /// | `clerk.actor_tokens.audit.withheld` | counter | |
-    /// | `clerk.actor_tokens.audit.unaudited` | counter | |
-    /// | `clerk.actor_tokens.audit.follow_ups_dropped` | counter | |
-    pub fn describe_metrics() {
+    pub(crate) fn describe() {
         let count = Unit::Count;
         describe_histogram!(WRITE, Unit::Seconds, "Duration of a write of the audit");
         describe_gauge!(UP, count, "Whether the audit is available");

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use clerk_actor_tokens::{ActorToken, ActorTokenRequest, BoxError, Operation};
+use clerk_actor_tokens::{ActorToken, ActorTokenRequest, BoxError};
 use clerk_actor_tokens_policy::CallId;
 use tower::Service;
 
@@ -24,7 +24,7 @@ fn planned(request: &ActorTokenRequest, calls: &Mutex<Vec<Call>>) -> LayerDoes {
     calls.lock().unwrap()[call].layer
 }
 
-/// Above the barrier. It also stamps the call's id into the actor's claims, so that the ledger has it.
+/// Above the barrier. It also notes the ids of the calls.
 #[derive(Clone)]
 pub(crate) struct Above<S> {
     pub(crate) inner: S,
@@ -46,16 +46,12 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, mut request: ActorTokenRequest) -> Response {
+    fn call(&mut self, request: ActorTokenRequest) -> Response {
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let id: CallId = *request.extensions().get().expect("the audit creates it");
         let Number(call) = *request.extensions().get().unwrap();
         self.ids.lock().unwrap().insert(call, id);
-        if let Operation::Create(create) = request.operation_mut() {
-            let actor = create.actor().clone().claim("call", id.to_string());
-            *create = clerk_actor_tokens::CreateActorToken::new(create.user_id(), actor);
-        }
         let does = planned(&request, &self.calls);
         if does == LayerDoes::PanicAbove {
             resume_unwind(Box::new("a layer"));

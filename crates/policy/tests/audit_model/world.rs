@@ -16,7 +16,7 @@ use clerk_actor_tokens::{
     sandbox::{Fault, Ledger, Sandbox},
 };
 use clerk_actor_tokens_policy::{
-    CallId,
+    AttributionLayer, CallId,
     audit::{AuditBarrierLayer, AuditLayer, End, Entry, Event},
 };
 use http::{StatusCode, request::Parts};
@@ -146,6 +146,7 @@ impl World {
             .on_settle(on_settle)
             .retry(RetryConfig::default().budget(false))
             .observe_layer(audit.clone())
+            .observe_layer(AttributionLayer::new("model"))
             .call_layer(layer_fn(move |inner| Above {
                 inner,
                 calls: Arc::clone(&above),
