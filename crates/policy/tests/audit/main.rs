@@ -1,10 +1,16 @@
 //! The audit records every call, whatever becomes of it, and refuses creates that it cannot record.
 
+#[path = "../../../../tests/support/probe.rs"]
+mod probe;
+
 mod availability;
 mod barrier;
+mod contract;
 mod ends;
 mod entries;
 mod json_lines;
+mod metered;
+mod redaction;
 #[path = "../support"]
 mod support {
     pub(crate) mod scripted_sink;
