@@ -46,6 +46,25 @@ impl<S> Layer<S> for AuditBarrierLayer {
 /// layer above. A clone of the request that arrives later passes without another mark, and waits for one
 /// that is being written.
 ///
+/// # Example
+///
+/// ```
+/// use clerk_actor_tokens::{ClientBuilder, sandbox::Sandbox};
+/// use clerk_actor_tokens_policy::audit::{AuditBarrierLayer, AuditLayer, MemorySink};
+/// use tower::limit::ConcurrencyLimitLayer;
+///
+/// # fn main() -> Result<(), clerk_actor_tokens::BoxError> {
+/// let sandbox = Sandbox::new();
+/// let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+///     .observe_layer(AuditLayer::new(MemorySink::new()))
+///     .call_layer(ConcurrencyLimitLayer::new(16))
+///     .call_layer(AuditBarrierLayer::new())
+///     .build()?;
+/// # drop(client);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// A refusal with 503 `audit_unavailable` and outcome `NotSent`: for a create that cannot be marked within

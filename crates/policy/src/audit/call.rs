@@ -200,7 +200,7 @@ impl<K: AuditSink> Drop for Lent<'_, K> {
     }
 }
 
-/// Reports on drop that the caller does not get its token, if the call is still here.
+/// Reports on drop that the caller does not get its token, unless the call was taken out.
 struct Withheld<'a, K: AuditSink>(Option<&'a AuditedCall<K>>);
 
 impl<K: AuditSink> Drop for Withheld<'_, K> {

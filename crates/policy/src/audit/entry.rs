@@ -12,13 +12,14 @@ use clerk_actor_tokens::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::formats::{millis, opt_millis, outcome, seconds};
 use crate::{CallId, Principal, Reason};
 
 /// A line of the audit. serde writes times as milliseconds since 1970.
 ///
 /// It names users, actors and tokens by their ids, and never holds a ticket. `Debug` leaves out users and
 /// actors.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// The call.
     pub call: CallId,
@@ -47,7 +48,7 @@ impl Entry {
 }
 
 /// An event of a call.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
@@ -62,7 +63,7 @@ pub enum Event {
 }
 
 /// What a caller asks for, and who asks.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Begin {
     /// Who asks, if the host has put a [`Principal`] into the extensions of the request.
@@ -77,7 +78,7 @@ pub struct Begin {
 }
 
 /// An operation as the audit records it. serde writes lifetimes as whole seconds.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "operation", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Asked {
@@ -135,7 +136,7 @@ impl Begin {
 }
 
 /// How a call ended. A call has exactly one end.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "end", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum End {
@@ -261,7 +262,7 @@ impl Effect {
 }
 
 /// What became known after a call.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "follow_up", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FollowUp {
@@ -320,91 +321,4 @@ impl fmt::Debug for Asked {
 
 fn is_false(flag: &bool) -> bool {
     !flag
-}
-
-/// A time as milliseconds since 1970.
-mod millis {
-    use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_u64(of(*time))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
-        u64::deserialize(from).map(after)
-    }
-
-    pub(super) fn of(time: SystemTime) -> u64 {
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    }
-
-    pub(super) fn after(millis: u64) -> SystemTime {
-        let time = UNIX_EPOCH.checked_add(Duration::from_millis(millis));
-        time.unwrap_or(UNIX_EPOCH)
-    }
-}
-
-mod opt_millis {
-    use std::time::SystemTime;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::millis;
-
-    pub(super) fn serialize<S: Serializer>(
-        time: &Option<SystemTime>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        time.map(millis::of).serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<SystemTime>, D::Error> {
-        Ok(Option::deserialize(from)?.map(millis::after))
-    }
-}
-
-mod seconds {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        time: &Option<Duration>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        time.map(|time| time.as_secs()).serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::deserialize(from)?.map(Duration::from_secs))
-    }
-}
-
-mod outcome {
-    use clerk_actor_tokens::Outcome;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-
-    const ALL: [Outcome; 4] = [
-        Outcome::NotSent,
-        Outcome::Rejected,
-        Outcome::Unknown,
-        Outcome::Applied,
-    ];
-
-    pub(super) fn serialize<S: Serializer>(outcome: &Outcome, to: S) -> Result<S::Ok, S::Error> {
-        outcome.as_str().serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Outcome, D::Error> {
-        let word = String::deserialize(from)?;
-        let found = ALL.into_iter().find(|outcome| outcome.as_str() == word);
-        found.ok_or_else(|| D::Error::custom("no outcome is named so"))
-    }
 }

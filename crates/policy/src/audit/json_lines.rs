@@ -6,11 +6,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
 use super::{
-    AuditRecord, AuditSink, Begin, End, Entry, Event, FollowUp, SinkUnavailable, telemetry,
-    writer::{Command, Depth, Queue, Then, Write, Writer, Written},
+    AuditSink, Begin, Entry, Event, FollowUp, JsonLinesRecord, SinkUnavailable,
+    queue::{Command, Queue, Then, Write, done, line, written},
+    telemetry,
+    writer::{Depth, Writer},
 };
 use crate::CallId;
 
@@ -114,28 +116,6 @@ impl JsonLinesSink {
     }
 }
 
-/// Sends a command, and waits until it was carried out.
-async fn written<T>(
-    queue: &Queue,
-    command: impl FnOnce(Written<T>) -> Command,
-) -> Result<T, SinkUnavailable> {
-    let (written, result) = oneshot::channel();
-    // Without a thread the command is dropped, and with it the other end.
-    drop(queue.send(command(written)));
-    let result = result.await;
-    result.unwrap_or_else(|_| Err(SinkUnavailable::new("the writer's thread has ended")))
-}
-
-fn done(lines: String, written: Written) -> Command {
-    let then = Then::Done(written);
-    Command::Write(Write { lines, then })
-}
-
-fn line(entry: &Entry) -> String {
-    let json = serde_json::to_string(entry);
-    json.expect("an entry has string keys only") + "\n"
-}
-
 impl AuditSink for JsonLinesSink {
     type Record = JsonLinesRecord;
 
@@ -171,67 +151,6 @@ impl fmt::Debug for JsonLinesSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JsonLinesSink")
             .field("path", &self.path)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The [`AuditRecord`] of a [`JsonLinesSink`].
-pub struct JsonLinesRecord {
-    queue: Arc<Queue>,
-    call: CallId,
-    /// The slot of the end in the queue; `None` once that was written.
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-impl JsonLinesRecord {
-    pub(super) fn new(queue: Arc<Queue>, call: CallId, permit: OwnedSemaphorePermit) -> Self {
-        let permit = Some(permit);
-        Self {
-            queue,
-            call,
-            permit,
-        }
-    }
-
-    fn finish(&mut self, end: End, written: Option<Written>) {
-        if let Some(permit) = self.permit.take() {
-            let lines = line(&Entry::new(self.call, Event::End(end)));
-            let then = Then::Owed(written, permit);
-            drop(self.queue.send(Command::Write(Write { lines, then })));
-        }
-    }
-}
-
-impl AuditRecord for JsonLinesRecord {
-    async fn sending(&mut self) -> Result<(), SinkUnavailable> {
-        let lines = line(&Entry::new(self.call, Event::Sending));
-        written(&self.queue, |written| done(lines, written)).await
-    }
-
-    fn end(mut self, end: End) -> impl Future<Output = Result<(), SinkUnavailable>> + Send {
-        let (written, result) = oneshot::channel();
-        self.finish(end, Some(written));
-        async move {
-            let result = result.await;
-            result.unwrap_or_else(|_| Err(SinkUnavailable::new("the writer's thread has ended")))
-        }
-    }
-
-    fn end_on_drop(mut self, end: End) {
-        self.finish(end, None);
-    }
-}
-
-impl Drop for JsonLinesRecord {
-    fn drop(&mut self) {
-        self.finish(End::Abandoned, None);
-    }
-}
-
-impl fmt::Debug for JsonLinesRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JsonLinesRecord")
-            .field("call", &self.call)
             .finish_non_exhaustive()
     }
 }

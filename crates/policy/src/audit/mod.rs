@@ -11,7 +11,7 @@
 //!
 //! # Position
 //!
-//! [`AuditLayer`] is an observer layer, the first one: it creates the [`CallId`](crate::CallId) and puts it
+//! [`AuditLayer`] is an observer layer, the first one: it creates the [`CallId`] and puts it
 //! into the extensions, and it records refused calls too. [`AuditBarrierLayer`] is the last call layer,
 //! below the layers that refuse or wait.
 //!
@@ -50,18 +50,24 @@
 //! `Applied`. Its ticket is dropped unread, so that the token is revoked. With a [`Spool`] in a file the end
 //! goes there instead, and the token is returned.
 //!
-//! **A revoke is never held back**: its entries go to the [`Spool`].
+//! **A revoke is sent in any case.** It waits for the sink no longer than a create does; its entries then go
+//! to the [`Spool`].
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the call and records its end. It does not wait for the sink.
+//! Dropping the future drops the call and records its end, without waiting for the sink.
+//!
+//! Before a program ends, it [drains](clerk_actor_tokens::Client::drain) the client,
+//! [replays](AuditLayer::replay) the spool, and [flushes](JsonLinesSink::flush) the sink.
 
 mod barrier;
 mod call;
 mod entry;
+mod formats;
 mod json_lines;
 mod log_file;
 mod memory;
+mod queue;
 mod recorder;
 mod sink;
 mod spool;
@@ -87,8 +93,9 @@ pub(crate) use self::telemetry::meter::describe as describe_metrics;
 pub use self::{
     barrier::{AuditBarrier, AuditBarrierLayer, BarrierFuture},
     entry::{Asked, Begin, Effect, End, Entry, Event, FollowUp},
-    json_lines::{JsonLinesRecord, JsonLinesSink},
+    json_lines::JsonLinesSink,
     memory::{MemoryRecord, MemorySink},
+    queue::JsonLinesRecord,
     sink::{AuditRecord, AuditSink, SinkUnavailable},
     spool::Spool,
 };
@@ -108,7 +115,11 @@ pub struct AuditLayer<K> {
 }
 
 impl<K: AuditSink> AuditLayer<K> {
-    /// Records calls in `sink`, with a [spool in memory](Spool::in_memory).
+    /// Records calls in `sink`, with a [spool in memory](Spool::in_memory). There is no layer without a sink:
+    ///
+    /// ```compile_fail
+    /// let audit = clerk_actor_tokens_policy::audit::AuditLayer::new(());
+    /// ```
     pub fn new(sink: K) -> Self {
         Self::with_spool(sink, Spool::in_memory())
     }

@@ -1,66 +1,28 @@
-//! [`Writer`], the thread that writes a file of lines, and the commands of its queue.
+//! [`Writer`], the thread that writes a file of lines.
 
 use std::{
     fs, io, mem,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError},
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     },
     thread,
     time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
-
-use super::{Entry, JsonLinesRecord, SinkUnavailable, log_file::LogFile, telemetry};
-use crate::CallId;
+use super::{
+    End, Entry, JsonLinesRecord, SinkUnavailable,
+    log_file::LogFile,
+    queue::{Command, Queue, Then, Write, owed_end},
+    telemetry,
+};
 
 /// How many entries are made durable together at most.
 const BATCH: usize = 1024;
 
 /// How long the thread waits before it writes again what it owes.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// The end of the queue. Every handle of the sink shares it with the records of calls in flight, and
-/// the thread ends with the last of them.
-pub(super) type Queue = Sender<Command>;
-
-pub(super) type Written<T = ()> = oneshot::Sender<Result<T, SinkUnavailable>>;
-
-pub(super) enum Command {
-    Write(Write),
-    /// Moves all entries out of the file, and returns them.
-    Take(Written<Vec<Entry>>),
-    /// Forgets the entries that were moved.
-    Forget(Written),
-}
-
-/// Lines to write.
-pub(super) struct Write {
-    pub(super) lines: String,
-    pub(super) then: Then,
-}
-
-/// What happens once the lines are durable, or could not be written.
-pub(super) enum Then {
-    /// The call has begun. The permit is its slot in the queue.
-    Begun(CallId, OwnedSemaphorePermit, Written<JsonLinesRecord>),
-    Done(Written),
-    /// The lines are owed: they are written again until that succeeds.
-    Owed(Option<Written>, OwnedSemaphorePermit),
-}
-
-impl Write {
-    /// Returns whether the lines need not be written any more.
-    fn is_given_up(&self) -> bool {
-        match &self.then {
-            Then::Begun(_, _, written) => written.is_closed(),
-            Then::Done(written) => written.is_closed(),
-            Then::Owed(..) => false,
-        }
-    }
-}
 
 /// The thread that writes a file.
 pub(super) struct Writer {
@@ -132,6 +94,7 @@ impl Writer {
                 Ok(command) => Some(command),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => {
+                    // What cannot be written now is lost with the process.
                     self.write(batch);
                     return;
                 }
@@ -187,8 +150,11 @@ impl Writer {
         match (write.then, result) {
             (Then::Begun(call, permit, written), Ok(())) => {
                 // A record that does not arrive writes the end when it is dropped here.
-                if let Some(queue) = self.queue.upgrade() {
-                    let _ = written.send(Ok(JsonLinesRecord::new(queue, call, permit)));
+                match self.queue.upgrade() {
+                    Some(queue) => {
+                        let _ = written.send(Ok(JsonLinesRecord::new(queue, call, permit)));
+                    }
+                    None => self.owed.push(owed_end(call, End::Abandoned, None, permit)),
                 }
             }
             (Then::Begun(_, _, written), Err(error)) => drop(written.send(Err(error))),

@@ -166,7 +166,7 @@ impl<E> Future for Revealing<E> {
 async fn futures_in_flight_layers_and_entries_show_no_secret() {
     let revealing = |_: ActorTokenRequest| Revealing::<BoxError>(MINTED, pending());
     let barrier = AuditBarrierLayer::new().layer(service_fn(revealing));
-    let typed = clerk_actor_tokens::layer::TypedErrorLayer::new().layer(barrier.clone());
+    let typed = clerk_actor_tokens::layer::TypedErrorLayer::new().layer(barrier);
     let sink = MemorySink::new();
     let audit = AuditLayer::new(sink.clone());
     assert_hidden(&audit);
@@ -177,7 +177,8 @@ async fn futures_in_flight_layers_and_entries_show_no_secret() {
         assert!(poll!(&mut call).is_pending());
         assert_hidden(&call);
     }
-    assert_hidden(&barrier.clone().call(request()));
+    let mut barrier = barrier;
+    assert_hidden(&barrier.call(request()));
     assert_hidden(&Begin::of(&request()).asked);
     assert_hidden(&sink.entries());
     let id = clerk_actor_tokens_policy::CallId::create();
