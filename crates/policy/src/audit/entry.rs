@@ -29,7 +29,7 @@ pub struct Entry {
     /// Whether it was [spooled](super::Spool) and reached the sink later.
     #[serde(default, skip_serializing_if = "is_false")]
     pub late: bool,
-    /// What happened.
+    /// The event itself.
     #[serde(flatten)]
     pub event: Event,
 }
@@ -58,21 +58,21 @@ pub enum Event {
     Sending,
     /// The call ended.
     End(End),
-    /// Something became known after the call.
+    /// A fact became known after the call.
     FollowUp(FollowUp),
 }
 
-/// What a caller asks for, and who asks.
+/// The beginning of a call: its operation and its principal.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Begin {
-    /// Who asks, if the host has put a [`Principal`] into the extensions of the request.
+    /// The [`Principal`], if the host has put one into the extensions of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principal: Option<Principal>,
     /// The version of the loaded policy, if the layer [knows the policy](super::AuditLayer::policy).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
-    /// What is asked for.
+    /// The operation.
     #[serde(flatten)]
     pub asked: Asked,
 }
@@ -227,7 +227,7 @@ impl End {
     }
 }
 
-/// What a call that did not succeed may have done.
+/// The possible effect of a call that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Effect {
@@ -261,7 +261,7 @@ impl Effect {
     }
 }
 
-/// What became known after a call.
+/// A fact that became known after a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "follow_up", rename_all = "snake_case")]
 #[non_exhaustive]

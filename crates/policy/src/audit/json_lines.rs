@@ -85,7 +85,7 @@ impl JsonLinesSink {
     ///
     /// # Errors
     ///
-    /// When the file cannot be written. What is owed is written once it can be.
+    /// When the file cannot be written. Ends and follow-ups are written once it can be.
     pub async fn flush(&self) -> Result<(), SinkUnavailable> {
         self.late(Vec::new()).await
     }

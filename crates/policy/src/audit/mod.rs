@@ -6,8 +6,8 @@
 //! | `sending` | [`AuditBarrierLayer`] | anything is sent |
 //! | `end` | [`AuditLayer`] | the caller gets the result |
 //!
-//! **A call that began has exactly one end**, even if it is cancelled or panics. What becomes known later
-//! is a [`FollowUp`], such as a lost token that was revoked.
+//! **A call that began has exactly one end**, even if it is cancelled or panics. A fact that becomes
+//! known later is a [`FollowUp`], such as the revoke of a lost token.
 //!
 //! # Position
 //!
@@ -142,7 +142,7 @@ impl<K: AuditSink> AuditLayer<K> {
     }
 
     /// Returns a hook for [`ClientBuilder::on_settle`](clerk_actor_tokens::ClientBuilder::on_settle), which
-    /// records what became of the tokens that callers did not get.
+    /// records the ends of the tokens that callers did not get.
     pub fn on_settle(&self) -> impl Fn(&SettleEvent) + Send + Sync + 'static {
         let recorder = Arc::clone(&self.recorder);
         move |event| {
@@ -152,7 +152,7 @@ impl<K: AuditSink> AuditLayer<K> {
         }
     }
 
-    /// Writes what became known after a call.
+    /// Writes a fact that became known after a call.
     pub fn follow_up(&self, call: CallId, event: FollowUp) {
         self.recorder.follow_up(call, event);
     }

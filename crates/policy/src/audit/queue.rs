@@ -30,7 +30,7 @@ pub(super) struct Write {
     pub(super) then: Then,
 }
 
-/// What happens once the lines are durable, or could not be written.
+/// The next step once the lines are durable, or could not be written.
 pub(super) enum Then {
     /// The call has begun. The permit is its slot in the queue.
     Begun(CallId, OwnedSemaphorePermit, Written<JsonLinesRecord>),
@@ -87,7 +87,7 @@ pub(super) fn owed_end(
     }
 }
 
-/// The [`AuditRecord`] of a [`JsonLinesSink`].
+/// The [`AuditRecord`] of a [`JsonLinesSink`](super::JsonLinesSink).
 pub struct JsonLinesRecord {
     queue: Arc<Queue>,
     call: CallId,

@@ -49,7 +49,7 @@ pub trait AuditSink: Send + Sync + 'static {
     fn late(&self, entries: Vec<Entry>)
     -> impl Future<Output = Result<(), SinkUnavailable>> + Send;
 
-    /// Writes what became known after a call. It may run inside `Drop` and must neither block nor panic.
+    /// Writes a fact that became known after a call. It may run inside `Drop` and must neither block nor panic.
     ///
     /// The queue of a sink has a slot for one follow-up of each call. Further ones may be dropped, which the
     /// sink counts.

@@ -94,12 +94,12 @@ impl Writer {
                 Ok(command) => Some(command),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => {
-                    // What cannot be written now is lost with the process.
+                    // Lines that cannot be written now are lost.
                     self.write(batch);
                     return;
                 }
             };
-            // What came in meanwhile becomes durable together.
+            // Entries that came in meanwhile become durable together.
             loop {
                 match next {
                     Some(Command::Write(write)) if !write.is_given_up() => batch.push(write),

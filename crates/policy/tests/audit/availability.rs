@@ -1,4 +1,4 @@
-//! What happens while the sink is slow or unavailable.
+//! Calls while the sink is slow or unavailable.
 
 use clerk_actor_tokens::{
     ErrorKind, Outcome,
@@ -275,4 +275,20 @@ async fn memory_sink_that_is_full_refuses_creates_but_takes_ends() {
         ["begin", "sending", "returned", "settled revoked"]
     );
     assert_eq!(sink.dropped_follow_ups(), 0);
+}
+
+#[tokio::test]
+async fn revoke_passes_without_a_record_if_the_spool_is_unavailable_too() {
+    let path = std::env::temp_dir().join(format!("spool-unavailable-{}", std::process::id()));
+    let sink = ScriptedSink::new();
+    let audit = AuditLayer::with_spool(sink.clone(), Spool::open(&path).unwrap());
+    let setup = Setup::with(audit, sink);
+    let token = setup.claim().await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    setup.sink.set(Mode::Fails);
+    setup.client.revoke(token).await.unwrap();
+    assert_eq!(setup.sandbox.ledger().revoked().count(), 1);
+    assert_eq!(setup.words(), ["begin", "sending", "returned"]);
+    std::fs::remove_dir(path).unwrap();
 }

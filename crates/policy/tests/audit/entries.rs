@@ -1,4 +1,4 @@
-//! What entries hold, and their JSON.
+//! The contents of entries, and their JSON.
 
 use clerk_actor_tokens::{Actor, ActorTokenRequest, CreateActorToken, Ticket, sandbox::Fault};
 use clerk_actor_tokens_policy::{

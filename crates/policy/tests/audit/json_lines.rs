@@ -1,18 +1,23 @@
 //! The sink of JSON lines and the spool in a file: rotation, failures, and the end of its thread.
 
 use std::{
+    collections::HashMap,
     env, fs,
     path::{Path, PathBuf},
     process,
     sync::Arc,
 };
 
+use clerk_actor_tokens::{ClientBuilder, sandbox::Sandbox};
 use clerk_actor_tokens_policy::{
     CallId,
-    audit::{AuditRecord, AuditSink, Begin, End, Entry, FollowUp, JsonLinesSink, SinkUnavailable},
+    audit::{
+        AuditBarrierLayer, AuditLayer, AuditRecord, AuditSink, Begin, End, Entry, FollowUp,
+        JsonLinesSink, SinkUnavailable,
+    },
 };
 
-use crate::{create, word};
+use crate::{SECOND, create, word};
 
 /// A folder that is removed at the end.
 struct Folder(PathBuf);
@@ -163,4 +168,71 @@ async fn calls_at_once_are_all_in_the_file() {
         call.await.unwrap();
     }
     assert_eq!(words(&path).len(), 600);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_are_cancelled_on_threads_have_one_end_each_in_the_file() {
+    let folder = Folder::new("cancelled");
+    let path = folder.file("audit.jsonl");
+    let sink = JsonLinesSink::open(&path).unwrap();
+    let sandbox = Sandbox::new();
+    let audit = AuditLayer::new(sink.clone());
+    let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+        .on_settle(audit.on_settle())
+        .observe_layer(audit)
+        .call_layer(AuditBarrierLayer::new())
+        .build()
+        .unwrap();
+    let calls: Vec<_> = (0..300)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { drop(client.send(create()).await) })
+        })
+        .collect();
+    for (number, call) in calls.iter().enumerate() {
+        if number % 3 == 0 {
+            call.abort();
+            tokio::task::yield_now().await;
+        }
+    }
+    for call in calls {
+        let _ = call.await;
+    }
+    assert!(client.drain(60 * SECOND).await.is_complete());
+    sink.flush().await.unwrap();
+    sink.flush().await.unwrap();
+    let mut calls = HashMap::<CallId, Vec<String>>::new();
+    for line in fs::read_to_string(&path).unwrap().lines() {
+        let entry: Entry = serde_json::from_str(line).unwrap();
+        calls.entry(entry.call).or_default().push(word(&entry));
+    }
+    assert!(calls.len() >= 200, "{}", calls.len());
+    for (call, words) in calls {
+        let is_end = |word: &&String| {
+            let others = ["begin", "sending", "Withheld"];
+            !others.contains(&&***word) && !word.starts_with("settled")
+        };
+        assert_eq!(words[0], "begin", "{call}: {words:?}");
+        assert_eq!(words.iter().filter(is_end).count(), 1, "{call}: {words:?}");
+    }
+    assert_eq!(sandbox.ledger().pending().count(), 0);
+}
+
+#[tokio::test]
+async fn follow_ups_beyond_the_slots_are_dropped_and_counted() {
+    let folder = Folder::new("follow-ups");
+    let path = folder.file("audit.jsonl");
+    let sink = JsonLinesSink::open(&path).unwrap();
+    let record = begin(&sink).await.unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    for _ in 0..4096 + 5 {
+        sink.follow_up(CallId::create(), FollowUp::Accepted);
+    }
+    assert_eq!(sink.dropped_follow_ups(), 5);
+    // The slot of the end is not theirs.
+    record.end_on_drop(End::Abandoned);
+    fs::remove_dir(&path).unwrap();
+    sink.flush().await.unwrap();
+    assert_eq!(words(&path).len(), 4096 + 1);
 }

@@ -1,4 +1,4 @@
-//! The audit records every call, whatever becomes of it, and refuses creates that it cannot record.
+//! The audit records every call, however it ends, and refuses creates that it cannot record.
 
 #[path = "../../../../tests/support/probe.rs"]
 mod probe;

@@ -43,7 +43,7 @@ fn request() -> ActorTokenRequest {
     request
 }
 
-/// What was logged.
+/// The log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

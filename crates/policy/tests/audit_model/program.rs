@@ -1,4 +1,4 @@
-//! Random programs: what callers do, and what the sink, the layers and the API do meanwhile.
+//! Random programs: the steps of callers, and the faults of the sink, the layers and the API.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use proptest::{collection::vec, option, prelude::*, sample::Index};
 
 use crate::support::scripted_sink::Mode;
 
-/// What happens to one client, step by step.
+/// The steps of a run of one client.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) steps: Vec<Step>,
@@ -47,7 +47,7 @@ pub(crate) struct Call {
     pub(crate) revokes: Vec<Option<Fault>>,
 }
 
-/// What a layer above the barrier does, or one below it.
+/// The behaviour of the layers above and below the barrier.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum LayerDoes {
     Nothing,

@@ -1,4 +1,4 @@
-//! Runs a program over a client and a sandbox, and notes what became of every call.
+//! Runs a program over a client and a sandbox, and notes the result of every call.
 
 use std::{
     collections::HashMap,
@@ -36,7 +36,7 @@ const AMPLE: Duration = Duration::from_secs(3600);
 #[derive(Clone, Copy)]
 pub(crate) struct Number(pub(crate) usize);
 
-/// What a fault in the whole set-up leaves out or breaks.
+/// A fault that the model must find.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) enum Planted {
     #[default]
@@ -52,7 +52,7 @@ pub(crate) struct World {
     audit: AuditLayer<ScriptedSink>,
     client: Client,
     calls: Arc<Mutex<Vec<Call>>>,
-    /// What became of each call for its caller.
+    /// The result of each call for its caller.
     pub(crate) results: Vec<Outcome>,
     /// The audit's id of each call, as the layers saw it.
     pub(crate) ids: Arc<Mutex<HashMap<usize, CallId>>>,
@@ -62,7 +62,7 @@ pub(crate) struct World {
     pub(crate) settled: Arc<Mutex<Vec<(usize, SettleEvent)>>>,
 }
 
-/// What a caller knows of its call.
+/// A call as its caller knows it.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// The token to revoke; `None` for a create.
@@ -86,7 +86,7 @@ struct Flight {
     future: Pin<Box<dyn Future<Output = Result<ActorToken, Error>>>>,
 }
 
-/// What remains of a world for the check.
+/// The records of a run.
 pub(crate) struct Remains {
     pub(crate) ledger: Ledger,
     pub(crate) audit: Vec<Entry>,

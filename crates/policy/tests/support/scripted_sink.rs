@@ -19,7 +19,7 @@ use clerk_actor_tokens_policy::{
     },
 };
 
-/// What a write of the sink does.
+/// The behaviour of a write.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mode {
     Up,
