@@ -92,12 +92,12 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: ActorTokenRequest) -> BarrierFuture<S> {
+    fn call(&mut self, mut request: ActorTokenRequest) -> BarrierFuture<S> {
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
-        let mark: Option<&Mark> = request.extensions().get();
-        let sending: Sending = match mark {
-            Some(Mark(call)) => call.clone().sending(),
+        // Removed, because the layers below clone the extensions.
+        let sending: Sending = match request.extensions_mut().remove() {
+            Some(Mark(call)) => call.sending(),
             None => Box::pin(async {
                 let error =
                     SinkUnavailable::new("no AuditLayer stands above the AuditBarrierLayer");

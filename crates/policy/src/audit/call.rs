@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use clerk_actor_tokens::{CallWatch, ClerkError, ClerkErrors, Error, OperationKind, Outcome};
+use clerk_actor_tokens::{
+    ActorToken, CallWatch, ClerkError, ClerkErrors, Error, OperationKind, Outcome,
+};
 use http::StatusCode;
 
 use super::{
@@ -18,7 +20,7 @@ use super::{
 use crate::CallId;
 
 /// The code of the error of a call that could not be recorded.
-pub(super) const AUDIT_UNAVAILABLE: &str = "audit_unavailable";
+const AUDIT_UNAVAILABLE: &str = "audit_unavailable";
 
 /// How long a caller should wait for the next try: the sink is probed as often.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -81,29 +83,17 @@ impl<K: AuditSink> AuditedCall<K> {
     /// Writes the end of a call, and waits until it is durable.
     ///
     /// Only the end of a create that minted must be durable: without it the call fails.
-    pub(super) async fn end(&self, end: End) -> Result<(), Error> {
+    pub(super) async fn end(&self, end: End) -> Result<(), SinkUnavailable> {
         let is_minted = self.kind == OperationKind::Create && matches!(end, End::Returned { .. });
         let Some((record, end)) = self.close(end) else {
             return Ok(());
         };
         let mut withheld = is_minted.then(|| Withheld(Some(self)));
-        let id = match &end {
-            End::Returned { actor_token_id, .. } => Some(actor_token_id.clone()),
-            _ => None,
-        };
         let result = self.recorder.end(self.id, record, end, is_minted).await;
-        match (result, &mut withheld) {
-            (Ok(()), Some(withheld)) => withheld.0 = None,
-            (Err(error), Some(_)) => {
-                let entry = ClerkError::new(
-                    AUDIT_UNAVAILABLE,
-                    "audit unavailable",
-                    "The token was minted, but its record could not be written. It is revoked.",
-                );
-                let entry = entry.with_meta("actor_token_id", id.map(|id| id.to_string()));
-                return Err(refused(entry, error).with_outcome(Outcome::Applied));
-            }
-            (_, None) => {}
+        match &mut withheld {
+            Some(withheld) if result.is_ok() => withheld.0 = None,
+            Some(_) => return result,
+            None => {}
         }
         Ok(())
     }
@@ -241,6 +231,17 @@ pub(super) fn unavailable(error: SinkUnavailable) -> Error {
         "The call was not sent, because its record could not be written. Try again later.",
     );
     refused(entry, error)
+}
+
+/// Returns the error of a create whose end could not be written.
+pub(super) fn withheld(error: SinkUnavailable, token: Option<&ActorToken>) -> Error {
+    let entry = ClerkError::new(
+        AUDIT_UNAVAILABLE,
+        "audit unavailable",
+        "The token was minted, but its record could not be written. It is revoked.",
+    );
+    let id = token.map(|token| token.id().to_string());
+    refused(entry.with_meta("actor_token_id", id), error).with_outcome(Outcome::Applied)
 }
 
 fn refused(entry: ClerkError, error: SinkUnavailable) -> Error {

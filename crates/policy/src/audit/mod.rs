@@ -100,7 +100,7 @@ pub use self::{
     spool::Spool,
 };
 use self::{
-    call::{AuditedCall, Mark, Unended, unavailable},
+    call::{AuditedCall, Mark, Unended, unavailable, withheld},
     recorder::Recorder,
 };
 use crate::{CallId, SharedPolicy};
@@ -278,9 +278,11 @@ where
         .await
     };
     unended.call = None;
-    let ended = call.end(End::of(&result)).await;
-    // A token that is withheld is dropped unread, and so revoked.
-    ended.and(result)
+    match call.end(End::of(&result)).await {
+        Ok(()) => result,
+        // The token is dropped unread, and so revoked.
+        Err(error) => Err(withheld(error, result.as_ref().ok())),
+    }
 }
 
 /// The future of [`Audit`].

@@ -1,7 +1,8 @@
 //! Events and metrics of the audit. They name calls, and no user, actor or token.
 
-use std::{io, path::Path, time::Duration};
+use std::{io, path::Path};
 
+use tokio::time::Instant;
 use tracing::Level;
 
 use super::SinkUnavailable;
@@ -27,18 +28,38 @@ impl Step {
     }
 }
 
+/// Measures a write, if the latency is logged or measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stopwatch(Option<Instant>);
+
+impl Stopwatch {
+    pub(super) fn start() -> Self {
+        let is_on = cfg!(feature = "metrics") || tracing::enabled!(target: TARGET, Level::WARN);
+        Self(is_on.then(Instant::now))
+    }
+}
+
 /// Logs and measures a write of the sink.
-pub(super) fn written(step: Step, latency: Duration, error: Option<&SinkUnavailable>) {
-    let (step, latency_us) = (step.as_str(), micros(latency));
+pub(super) fn written(step: Step, stopwatch: Stopwatch, error: Option<&SinkUnavailable>) {
+    let Stopwatch(Some(begun)) = stopwatch else {
+        return;
+    };
+    let (step, latency) = (step.as_str(), begun.elapsed());
+    macro_rules! event {
+        ($level:ident, $message:literal) => {
+            tracing::event!(
+                target: TARGET,
+                Level::$level,
+                step,
+                latency_us = i64::try_from(latency.as_micros()).unwrap_or(i64::MAX),
+                error = error.map(|error| error as &dyn std::error::Error),
+                $message
+            )
+        };
+    }
     match error {
-        None => {
-            tracing::event!(target: TARGET, Level::DEBUG, audit.step = step, latency_us, "audit written")
-        }
-        Some(error) => tracing::event!(target: TARGET, Level::WARN, audit.step = step,
-            latency_us,
-            error = error as &dyn std::error::Error,
-            "could not write the audit"
-        ),
+        None => event!(DEBUG, "audit written"),
+        Some(_) => event!(WARN, "could not write the audit"),
     }
     meter::written(step, latency, error.is_none());
 }
@@ -103,10 +124,6 @@ pub(super) fn file(path: &Path, error: Option<&io::Error>) {
             tracing::event!(target: TARGET, Level::INFO, %path, "a file of the audit can be written again")
         }
     }
-}
-
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(feature = "metrics")]

@@ -3,7 +3,9 @@
 
 use std::{fmt::Debug, future::ready};
 
-use clerk_actor_tokens::{ActorToken, ActorTokenRequest, ActorTokenStatus, BoxError, Error};
+use clerk_actor_tokens::{
+    ActorToken, ActorTokenRequest, ActorTokenStatus, Error, ErrorKind, Outcome,
+};
 use clerk_actor_tokens_policy::audit::{
     AuditBarrierLayer, AuditLayer, AuditSink, JsonLinesSink, MemorySink,
 };
@@ -145,17 +147,25 @@ async fn layers_services_and_sinks_can_be_shared_by_threads() {
 }
 
 #[test]
-fn call_outside_of_a_runtime_is_refused_before_anything_is_sent() {
-    let sandbox = clerk_actor_tokens::sandbox::Sandbox::new();
-    let client = clerk_actor_tokens::ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
-        .observe_layer(audit())
-        .build()
-        .unwrap();
-    let mut call = std::pin::pin!(client.send(create()));
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    let std::task::Poll::Ready(Err(error)) = call.as_mut().poll(&mut cx) else {
-        panic!("it waits, or was sent");
-    };
-    assert_eq!(error.code(), Some("audit_unavailable"));
-    let _: BoxError = error.into();
+fn call_outside_of_a_runtime_is_not_sent() {
+    for (mode, kind, words) in [
+        (
+            Mode::Up,
+            ErrorKind::Runtime,
+            &["begin", "sending", "failed not_sent"][..],
+        ),
+        (Mode::Hangs, ErrorKind::Refused, &[]),
+    ] {
+        // The sandbox needs no runtime, and neither does the sink.
+        let setup = Setup::new();
+        setup.sink.set(mode);
+        let mut call = std::pin::pin!(setup.client.send(create()));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let std::task::Poll::Ready(Err(error)) = call.as_mut().poll(&mut cx) else {
+            panic!("it waits, or was sent");
+        };
+        assert_eq!((error.kind(), error.outcome()), (kind, Outcome::NotSent));
+        assert_eq!(setup.words(), words);
+        assert_eq!(setup.sandbox.requests(), 0);
+    }
 }
