@@ -1,4 +1,4 @@
-//! Stamps who asked for a create, why, and under which policy into the claims of the actor.
+//! Stamps the principal, the reason and the policy of a create into the claims of the actor.
 //!
 //! A token that was never accounted for can still be attributed, because Clerk copies the claims into
 //! the token and into every session JWT. `sub` is never changed.
@@ -67,11 +67,11 @@ use clerk_actor_tokens::{
     Actor, ActorTokenRequest, ClerkError, ClerkErrors, CreateActorToken, Error, Operation,
 };
 use http::StatusCode;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub use crate::future::RefusableFuture as ResponseFuture;
+pub use crate::future::ResponseFuture;
 use crate::{
     CallId, Principal, Reason, SharedPolicy,
     future::take_ready,
@@ -116,23 +116,19 @@ impl AttributionLayer {
     fn stamp(&self, request: &mut ActorTokenRequest) -> Result<(), Error> {
         let reason = Reason::of(request);
         request.headers_mut().remove(Reason::HEADER);
-        let by = request.extensions().get().map(|it: &Principal| &it.id);
-        let by = by.map(|id| Value::from(id.as_str()));
         let call = *request.extensions_mut().get_or_insert_with(CallId::create);
-        if let Operation::Create(create) = request.operation_mut() {
+        if let Operation::Create(create) = request.operation() {
             check(create.actor())?;
-            let policy = self.policy.as_ref().map(|it| it.current().version().into());
+            let principal: Option<&Principal> = request.extensions().get();
+            let policy = self.policy.as_ref().map(SharedPolicy::current);
             let stamps = [
-                ("call", Some(call.to_string().into())),
-                ("by", by),
-                ("iss", Some(Value::from(&*self.issuer))),
-                ("policy", policy),
+                ("call", Some(&*call.to_string())),
+                ("by", principal.map(|principal| &*principal.id)),
+                ("iss", Some(&*self.issuer)),
+                ("policy", policy.as_ref().map(|policy| policy.version())),
             ];
-            let stamps = stamps.map(|(name, value)| Some((name.to_owned(), value?)));
-            let mut stamps: Map<_, _> = stamps.into_iter().flatten().collect();
-            let cut = cut_to_fit(&stamps, reason.as_ref())?;
-            stamps.extend(cut.map(|cut| (Reason::CLAIM.to_owned(), cut.into())));
-            *create = stamped(create, stamps);
+            let stamped = stamped(create, stamps, reason.as_ref())?;
+            *request.operation_mut() = Operation::Create(stamped);
         }
         request.extensions_mut().insert(FullReason(reason));
         Ok(())
@@ -162,13 +158,23 @@ fn refused(code: &'static str, claim: &str, sentence: String) -> Error {
     Error::refused(StatusCode::UNPROCESSABLE_ENTITY, ClerkErrors::new(entry))
 }
 
-/// Returns the reason, cut so that it fits beside the other stamps.
-fn cut_to_fit(
-    stamps: &Map<String, Value>,
+/// Returns the create with these claims, and with the reason cut so that it fits beside them.
+fn stamped(
+    create: &CreateActorToken,
+    stamps: [(&str, Option<&str>); 4],
     reason: Option<&Reason>,
-) -> Result<Option<String>, Error> {
-    let used = json_len(stamps);
-    if used > MAX_BYTES {
+) -> Result<CreateActorToken, Error> {
+    // The braces, and for each member a colon and a comma.
+    let mut used = "{}".len();
+    let mut actor = create.actor().clone();
+    for (name, value) in stamps {
+        if let Some(value) = value {
+            used += json_len(name) + json_len(value) + ":,".len();
+            actor = actor.claim(name, value);
+        }
+    }
+    // The last member has no comma.
+    if used - 1 > MAX_BYTES {
         let sentence = format!(
             "The claims of the call have {used} bytes, at most {MAX_BYTES} are allowed. The id of the principal is too long."
         );
@@ -178,9 +184,28 @@ fn cut_to_fit(
             sentence,
         ));
     }
-    // A comma and the name precede the text.
-    let room = (MAX_BYTES - used).saturating_sub(1 + json_len(Reason::CLAIM) + 1);
-    Ok(reason.and_then(|reason| cut(reason.as_str(), room)))
+    let room = MAX_BYTES.saturating_sub(used + json_len(Reason::CLAIM) + ":".len());
+    match reason.and_then(|reason| cut(reason.as_str(), room)) {
+        Some(reason) => actor = actor.claim(Reason::CLAIM, reason),
+        None if actor.claims().contains_key(Reason::CLAIM) => actor = without_reason(&actor),
+        None => {}
+    }
+    let mut stamped = CreateActorToken::new(create.user_id(), actor);
+    if let Some(lifetime) = create.lifetime() {
+        stamped = stamped.expires_in(lifetime);
+    }
+    if let Some(lifetime) = create.session_lifetime() {
+        stamped = stamped.session_max_duration(lifetime);
+    }
+    Ok(stamped)
+}
+
+fn without_reason(actor: &Actor) -> Actor {
+    let claims = actor.claims().iter();
+    let kept = claims.filter(|(name, _)| *name != Reason::CLAIM);
+    kept.fold(Actor::new(actor.sub()), |actor, (name, value)| {
+        actor.claim(name, value.clone())
+    })
 }
 
 /// Returns the longest beginning of `text` that has at most `room` bytes as JSON.
@@ -190,9 +215,7 @@ fn cut(text: &str, room: usize) -> Option<String> {
     }
     let mut room = room.checked_sub("\"\"".len() + CUT.len_utf8())?;
     let fits = |c: &char| {
-        // Without the quotes.
-        let len = json_len(c.encode_utf8(&mut [0; 4]) as &str) - 2;
-        let left = room.checked_sub(len);
+        let left = room.checked_sub(escaped_len(c.encode_utf8(&mut [0; 4])));
         room = left.unwrap_or_default();
         left.is_some()
     };
@@ -200,23 +223,19 @@ fn cut(text: &str, room: usize) -> Option<String> {
     (!start.is_empty()).then(|| format!("{start}{CUT}"))
 }
 
-fn json_len<T: serde::Serialize + ?Sized>(value: &T) -> usize {
-    // Text and maps with text keys always encode.
-    serde_json::to_vec(value).map_or(usize::MAX, |json| json.len())
+fn json_len(text: &str) -> usize {
+    "\"\"".len() + escaped_len(text)
 }
 
-/// Returns the create with these claims added.
-fn stamped(create: &CreateActorToken, stamps: Map<String, Value>) -> CreateActorToken {
-    let actor = create.actor().clone();
-    let actor = (stamps.into_iter()).fold(actor, |actor, (name, value)| actor.claim(name, value));
-    let mut stamped = CreateActorToken::new(create.user_id(), actor);
-    if let Some(lifetime) = create.lifetime() {
-        stamped = stamped.expires_in(lifetime);
-    }
-    if let Some(lifetime) = create.session_lifetime() {
-        stamped = stamped.session_max_duration(lifetime);
-    }
-    stamped
+/// Returns the length of a text in JSON, as serde_json writes it, without allocating it.
+fn escaped_len(text: &str) -> usize {
+    let is_escaped = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    let extra = |byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 1,
+        _ => "u0000".len(),
+    };
+    let extra: usize = text.bytes().filter(is_escaped).map(extra).sum();
+    text.len() + extra
 }
 
 impl<S> Layer<S> for AttributionLayer {
@@ -241,7 +260,7 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future, S::Error>;
+    type Future = ResponseFuture<S::Future, S::Response, S::Error>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)

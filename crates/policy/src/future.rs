@@ -1,4 +1,4 @@
-//! The futures that the layers share.
+//! The future of the layers, and what they do with the instance that was polled ready.
 
 use std::{
     fmt,
@@ -10,76 +10,71 @@ use std::{
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-/// The future of a layer that waits before it calls the service below.
-pub struct ResponseFuture<T, E> {
-    inner: Pin<Box<dyn Future<Output = Result<T, E>> + Send>>,
-}
-
-impl<T, E> ResponseFuture<T, E> {
-    pub(crate) fn new(inner: impl Future<Output = Result<T, E>> + Send + 'static) -> Self {
-        Self {
-            inner: Box::pin(inner),
-        }
-    }
-}
-
-impl<T, E> Future for ResponseFuture<T, E> {
-    type Output = Result<T, E>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.inner.as_mut().poll(cx)
-    }
-}
-
-impl<T, E> fmt::Debug for ResponseFuture<T, E> {
-    /// Leaves out the inner future, because it may contain a response.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+pin_project! {
+    /// Polls the future of the service below, waits before it is called, or resolves to a refusal.
+    pub struct ResponseFuture<F, T, E> {
+        #[pin]
+        state: State<F, T, E>,
     }
 }
 
 pin_project! {
-    /// Polls the inner future, or resolves to the error of a refusal.
-    pub struct RefusableFuture<F, E> {
-        #[pin]
-        inner: Option<F>,
-        refusal: Option<E>,
+    #[project = StateProjection]
+    enum State<F, T, E> {
+        Called {
+            #[pin]
+            inner: F,
+        },
+        Waiting {
+            inner: Pin<Box<dyn Future<Output = Result<T, E>> + Send>>,
+        },
+        Refused {
+            error: Option<E>,
+        },
     }
 }
 
-impl<F, E> RefusableFuture<F, E> {
+impl<F, T, E> ResponseFuture<F, T, E> {
     pub(crate) fn called(inner: F) -> Self {
-        let (inner, refusal) = (Some(inner), None);
-        Self { inner, refusal }
+        let state = State::Called { inner };
+        Self { state }
     }
 
-    pub(crate) fn refused(refusal: E) -> Self {
-        let (inner, refusal) = (None, Some(refusal));
-        Self { inner, refusal }
+    /// Waits, and then calls the service below.
+    pub(crate) fn waiting(inner: impl Future<Output = Result<T, E>> + Send + 'static) -> Self {
+        let inner = Box::pin(inner);
+        let state = State::Waiting { inner };
+        Self { state }
+    }
+
+    pub(crate) fn refused(error: E) -> Self {
+        let error = Some(error);
+        let state = State::Refused { error };
+        Self { state }
     }
 }
 
-impl<F, T, E> Future for RefusableFuture<F, E>
+impl<F, T, E> Future for ResponseFuture<F, T, E>
 where
     F: Future<Output = Result<T, E>>,
 {
     type Output = Result<T, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        match this.inner.as_pin_mut() {
-            Some(inner) => inner.poll(cx),
-            None => Poll::Ready(Err(this.refusal.take().expect("polled after it was ready"))),
+        match self.project().state.project() {
+            StateProjection::Called { inner } => inner.poll(cx),
+            StateProjection::Waiting { inner } => inner.as_mut().poll(cx),
+            StateProjection::Refused { error } => {
+                Poll::Ready(Err(error.take().expect("polled after it was ready")))
+            }
         }
     }
 }
 
-impl<F, E> fmt::Debug for RefusableFuture<F, E> {
+impl<F, T, E> fmt::Debug for ResponseFuture<F, T, E> {
     /// Leaves out the inner future, because it may contain a response.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RefusableFuture")
-            .field("is_refused", &self.refusal.is_some())
-            .finish_non_exhaustive()
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
 

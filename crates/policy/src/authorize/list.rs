@@ -66,7 +66,8 @@ impl Pattern {
     }
 }
 
-/// Who is allowed and who is denied. Denied wins. Without `allow` everyone else is allowed.
+/// The users that are allowed and denied. A denied one is refused even if it is allowed. Without `allow`
+/// all others are allowed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct List {
@@ -76,7 +77,7 @@ pub(super) struct List {
     deny: Vec<Pattern>,
 }
 
-/// Which part of a [`List`] refuses.
+/// The part of a [`List`] that refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     Deny,

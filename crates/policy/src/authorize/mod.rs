@@ -115,7 +115,7 @@ impl<A: Authorizer> AuthorizeLayer<A> {
         self
     }
 
-    /// Returns the narrowed request, or the refusal and its rule.
+    /// Returns the narrowed request, or the refusal and its rule. The authorizer may wait.
     async fn decide(
         self,
         request: ActorTokenRequest,
@@ -137,7 +137,7 @@ impl<A: Authorizer> AuthorizeLayer<A> {
             }
             .in_current_span(),
         );
-        let (mut request, decision) = match timeout(self.limit, task.join_next()).await {
+        let (request, decision) = match timeout(self.limit, task.join_next()).await {
             Ok(Some(Ok(decided))) => decided,
             Ok(_) => {
                 let sentence = "The authorizer of this call panicked.";
@@ -148,20 +148,29 @@ impl<A: Authorizer> AuthorizeLayer<A> {
                 return Err(unavailable("authorizer.timeout", sentence));
             }
         };
-        match decision {
-            Ok(Decision::Allow(narrowing)) => {
-                if let Operation::Create(create) = request.operation_mut() {
-                    *create = narrowing.apply(create);
-                }
-                Ok(request)
+        let decision = decision.map_err(|source| {
+            let sentence = "The authorizer of this call failed.";
+            let (rule, error) = unavailable("authorizer.error", sentence);
+            (rule, error.with_source(source))
+        })?;
+        carry_out(decision, request)
+    }
+}
+
+/// Returns the narrowed request, or the refusal and its rule.
+fn carry_out(
+    decision: Decision,
+    mut request: ActorTokenRequest,
+) -> Result<ActorTokenRequest, (&'static str, Error)> {
+    match decision {
+        Decision::Allow(narrowing) => {
+            if let Operation::Create(create) = request.operation_mut() {
+                narrowing.narrow(create);
             }
-            Ok(Decision::Deny(denial)) => Err((denial.rule(), denial.into_error())),
-            Err(source) => {
-                let sentence = "The authorizer of this call failed.";
-                let (rule, error) = unavailable("authorizer.error", sentence);
-                Err((rule, error.with_source(source)))
-            }
+            telemetry::passed(Stage::Authorize);
+            Ok(request)
         }
+        Decision::Deny(denial) => Err((denial.rule(), denial.into_error())),
     }
 }
 
@@ -206,7 +215,7 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Response, S::Error>;
+    type Future = ResponseFuture<S::Future, S::Response, S::Error>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -215,17 +224,25 @@ where
     fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
         let is_create = request.operation().kind() == OperationKind::Create;
         if self.layer.creates_only && !is_create {
-            return ResponseFuture::new(self.inner.call(request));
+            return ResponseFuture::called(self.inner.call(request));
+        }
+        let facts = Facts::of(&request);
+        if let Some(decision) = self.layer.authorizer.authorize_now(&Ask::new(&request)) {
+            return match carry_out(decision, request) {
+                Ok(request) => ResponseFuture::called(self.inner.call(request)),
+                Err((rule, error)) => {
+                    // Releases the reserved readiness, such as a concurrency permit.
+                    drop(take_ready(&mut self.inner));
+                    telemetry::refused(Stage::Authorize, rule, facts);
+                    ResponseFuture::refused(error.into())
+                }
+            };
         }
         let mut inner = take_ready(&mut self.inner);
         let layer = self.layer.clone();
-        ResponseFuture::new(async move {
-            let facts = Facts::of(&request);
+        ResponseFuture::waiting(async move {
             match layer.decide(request).await {
-                Ok(request) => {
-                    telemetry::passed(Stage::Authorize);
-                    inner.call(request).await
-                }
+                Ok(request) => inner.call(request).await,
                 Err((rule, error)) => {
                     // Releases the reserved readiness, such as a concurrency permit.
                     drop(inner);

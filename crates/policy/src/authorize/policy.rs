@@ -16,18 +16,18 @@ use crate::Principal;
 /// Rules about who may impersonate whom, for how long, and with which reason.
 ///
 /// serde reads it, such as from TOML, and refuses unknown fields. A rule that is left out refuses nothing,
-/// except those that always hold. Ids are compared as they are; one that ends with `*` is the beginning of
-/// ids, and `group:support` names a group of the [`Principal`].
+/// except those that always hold. Ids are compared without outer white space; one that ends with `*` is the
+/// beginning of ids, and `group:support` names a group of the [`Principal`].
 ///
 /// | rule, as in an error | a create is refused |
 /// |---|---|
 /// | `principal` | with 401, without a principal |
 /// | `impersonated_principal` | if the principal is itself impersonated, or the actor has a claim `act` |
 /// | `self_impersonation` | of the actor or the principal itself |
-/// | `keys` | by a named key (a principal via [`Principal::KEY`]), for an actor that it may not claim |
-/// | `actor` | by any other principal, for an actor that is not the principal |
-/// | `actors.deny`, `actors.allow` | by an actor, a principal or a group that is denied; by others than those that are allowed |
-/// | `subjects.deny`, `subjects.allow` | of a user who is denied, or not among those who are allowed |
+/// | `keys` | by a named key (a principal via [`Principal::KEY`]) that may not claim the actor |
+/// | `actor` | by any other principal that is not the actor |
+/// | `actors.deny`, `actors.allow` | by a denied actor, principal or group; by an actor that is not allowed, nor by its group |
+/// | `subjects.deny`, `subjects.allow` | of a denied user; of a user that is not allowed |
 /// | `reason` | with 422, without a reason |
 /// | `reason.min_length`, `reason.pattern` | with 422, if the reason is too short in characters, or does not match |
 ///
@@ -40,7 +40,7 @@ use crate::Principal;
 ///     r#"
 ///     version = "2026-11-30"
 ///
-///     # Seconds. The default applies where a request sets none, and a longer lifetime is lowered.
+///     ## Seconds. The default applies where a request sets none, and a longer lifetime is lowered.
 ///     lifetime = { default = 300, longest = 900 }
 ///     session = { default = 600, longest = 1800 }
 ///
@@ -125,7 +125,7 @@ pub enum InvalidPolicy {
     /// The pattern of the reason is not a regular expression.
     #[error("reason.pattern is not a regular expression: {reason}")]
     Pattern {
-        /// What is wrong with it.
+        /// The error of the regular expression.
         reason: String,
     },
     /// A list names a group where only users can be named.
@@ -210,22 +210,23 @@ impl Policy {
 
     /// Checks who the actor is.
     fn check_actor(&self, create: &CreateActorToken, principal: &Principal) -> Result<(), Denial> {
-        let (actor, user) = (create.actor(), create.user_id());
+        let (actor, user) = (create.actor(), create.user_id().trim());
+        let sub = actor.sub().trim();
         if principal.act.is_some() || actor.claims().contains_key("act") {
             let sentence = "A user who is impersonated cannot impersonate others.";
             return Err(Denial::new("impersonated_principal", sentence));
         }
-        if [actor.sub(), &principal.id].contains(&user) {
+        if [sub, &principal.id].contains(&user) {
             let sentence = "An actor cannot impersonate itself.";
             return Err(Denial::new("self_impersonation", sentence));
         }
         if principal.via == Principal::KEY {
             let claimable = self.rules.keys.get(&principal.id).into_iter().flatten();
-            if !claimable.into_iter().any(|it| it.names(actor.sub())) {
+            if !claimable.into_iter().any(|it| it.names(sub)) {
                 let sentence = "This key cannot claim this actor.";
                 return Err(Denial::new("keys", sentence));
             }
-        } else if actor.sub() != principal.id {
+        } else if sub != principal.id {
             let sentence = "The actor is not the principal who asks.";
             return Err(Denial::new("actor", sentence));
         }
@@ -234,8 +235,8 @@ impl Policy {
 
     fn check_lists(&self, create: &CreateActorToken, principal: &Principal) -> Result<(), Denial> {
         let actors = &self.rules.actors;
-        let actor = actors.check_actor(create.actor().sub(), principal);
-        let subject = self.rules.subjects.check_user(create.user_id());
+        let actor = actors.check_actor(create.actor().sub().trim(), principal);
+        let subject = self.rules.subjects.check_user(create.user_id().trim());
         let (rule, sentence) = match (actor, subject) {
             (Some(Refused::Deny), _) => ("actors.deny", "This actor is denied impersonation."),
             (Some(Refused::Allow), _) => {
@@ -293,5 +294,9 @@ impl Limits {
 impl Authorizer for Policy {
     async fn authorize(&self, ask: Ask<'_>) -> Result<Decision, BoxError> {
         Ok(self.decide(&ask))
+    }
+
+    fn authorize_now(&self, ask: &Ask<'_>) -> Option<Decision> {
+        Some(self.decide(ask))
     }
 }

@@ -238,7 +238,7 @@ where
 {
     type Response = Response<TokenResponse>;
     type Error = BoxError;
-    type Future = ResponseFuture<Response<TokenResponse>, BoxError>;
+    type Future = ResponseFuture<S::Future, S::Response, BoxError>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx)
@@ -247,7 +247,7 @@ where
     fn call(&mut self, request: Request<Payload>) -> Self::Future {
         let mut inner = take_ready(&mut self.inner);
         let layer = self.layer.clone();
-        ResponseFuture::new(async move {
+        ResponseFuture::waiting(async move {
             let payload = request.body();
             let scope = Scope::new(Arc::clone(&layer.account), payload.kind());
             let epoch = layer.pass(&scope, payload.deadline(), &mut inner).await?;

@@ -1,4 +1,4 @@
-//! [`Gate`], which attempts pass.
+//! [`Gate`], which decides when attempts may be sent.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,7 +35,7 @@ pub trait Gate: Send + Sync + 'static {
     fn close(&self, scope: &Scope, epoch: u64, retry_after: Option<Duration>);
 }
 
-/// What shares a rate limit of the API: an account and the kind of operation, so that creates never hold
+/// The requests that share a gate: those of an account and a kind of operation, so that creates never hold
 /// revokes back.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -2,15 +2,15 @@
 
 use std::{fmt, num::NonZeroU32, time::Duration};
 
-use clerk_actor_tokens::{ActorTokenRequest, CreateActorToken};
+use clerk_actor_tokens::{ActorTokenRequest, Operation};
 use serde::{Deserialize, Serialize};
 
 use crate::Principal;
 
-/// The longest part of an id that distinguishes it, in bytes, so that a table of ids is bounded.
+/// The bytes of an id that a key holds, so that a table of keys is bounded. Longer ids share a key.
 const MAX_ID: usize = 256;
 
-/// What the creates have in common that one limit counts together.
+/// The creates that one limit counts together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -121,34 +121,43 @@ impl Limit {
         self.by
     }
 
-    /// Returns the time in which one unit is refilled, rounded up.
-    pub(super) fn interval(&self) -> Duration {
+    /// Returns the rule with this number, which makes its keys unique.
+    pub(super) fn rule(self, number: usize) -> Rule {
         let nanos = self.per.0.as_nanos().div_ceil(self.calls.get().into());
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        Rule {
+            by: self.by,
+            prefix: format!("{number}:{}:", self.by).into(),
+            interval: Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)),
+            burst: self.burst.unwrap_or(self.calls).get(),
+        }
     }
+}
 
-    pub(super) fn size(&self) -> u32 {
-        self.burst.unwrap_or(self.calls).get()
-    }
+/// A limit as a layer applies it.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) by: LimitBy,
+    /// The beginning of its keys.
+    prefix: Box<str>,
+    /// The time in which one unit is refilled, rounded up.
+    pub(super) interval: Duration,
+    pub(super) burst: u32,
+}
 
-    /// Returns the key of the units for a create. The number of the limit makes it unique.
-    pub(super) fn key(
-        &self,
-        number: usize,
-        request: &ActorTokenRequest,
-        create: &CreateActorToken,
-    ) -> String {
-        let id = match self.by {
-            LimitBy::Actor => create.actor().sub(),
-            LimitBy::Subject => create.user_id(),
-            LimitBy::Principal => {
-                let principal = request.extensions().get::<Principal>();
-                principal.map_or("", |principal| &principal.id)
-            }
-            LimitBy::Global => "",
+impl Rule {
+    /// Returns the key of the units for a create.
+    pub(super) fn key(&self, request: &ActorTokenRequest) -> String {
+        let principal: Option<&Principal> = request.extensions().get();
+        let id = match (self.by, request.operation()) {
+            (LimitBy::Actor, Operation::Create(create)) => create.actor().sub(),
+            (LimitBy::Subject, Operation::Create(create)) => create.user_id(),
+            (LimitBy::Principal, _) => principal.map_or("", |principal| &principal.id),
+            _ => "",
         };
+        // White space does not make another user.
+        let id = id.trim();
         let end = (0..=MAX_ID.min(id.len())).rfind(|end| id.is_char_boundary(*end));
         let id = &id[..end.unwrap_or_default()];
-        format!("{number}:{}:{id}", self.by)
+        [&self.prefix, id].concat()
     }
 }

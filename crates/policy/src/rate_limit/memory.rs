@@ -74,9 +74,12 @@ impl RateLimitStore for MemoryRateLimitStore {
         if let Some((rule, retry_after)) = table.longest_wait(cells, now) {
             return Ok(Taken::No { rule, retry_after });
         }
+        table.receipts += 1;
+        let number = table.receipts;
+        let keys = cells.iter().map(|cell| table.take(cell, number, now));
         Ok(Taken::Yes(MemoryReceipt {
-            number: table.take(cells, now),
-            keys: cells.iter().map(|cell| cell.key.into()).collect(),
+            number,
+            keys: keys.collect(),
             table: Arc::clone(&self.table),
         }))
     }
@@ -88,8 +91,11 @@ impl RateLimitStore for MemoryRateLimitStore {
 
 impl fmt::Debug for MemoryRateLimitStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = lock(&self.table);
+        let open = table.cells.values().map(|units| units.open.len());
         f.debug_struct("MemoryRateLimitStore")
-            .field("len", &self.len())
+            .field("len", &table.cells.len())
+            .field("open_units", &open.sum::<usize>())
             .finish_non_exhaustive()
     }
 }
@@ -97,7 +103,7 @@ impl fmt::Debug for MemoryRateLimitStore {
 /// The units that a call has taken of a [`MemoryRateLimitStore`].
 pub struct MemoryReceipt {
     number: u64,
-    keys: Vec<Box<str>>,
+    keys: Vec<Arc<str>>,
     table: Arc<Mutex<Table>>,
 }
 
@@ -131,15 +137,15 @@ impl fmt::Debug for MemoryReceipt {
 struct Table {
     started: Instant,
     capacity: usize,
-    cells: HashMap<Box<str>, Units>,
+    cells: HashMap<Arc<str>, Units>,
     /// No cell could be forgotten until then, at the last attempt.
     full_until: Duration,
     receipts: u64,
 }
 
 /// The units that were taken of one cell.
-#[derive(Default)]
 struct Units {
+    key: Arc<str>,
     /// When the cell is full again, without the units in `open`.
     base: Duration,
     /// The units since the oldest call that has not ended.
@@ -173,6 +179,9 @@ impl Table {
     /// Forgets full cells if there is no place for the new ones. Returns a new cell without a place, and
     /// how long it has to wait.
     fn make_room(&mut self, cells: &[Cell<'_>], now: Duration) -> Option<(usize, Duration)> {
+        if self.cells.len() + cells.len() <= self.capacity {
+            return None;
+        }
         let is_new = |cell: &Cell<'_>| !self.cells.contains_key(cell.key);
         let new = cells.iter().filter(|cell| is_new(cell)).count();
         let first = cells.iter().position(is_new)?;
@@ -192,23 +201,36 @@ impl Table {
         (!has_room).then(|| (first, wait.max(Duration::from_nanos(1))))
     }
 
-    /// Takes a unit of each cell, and returns the number of the receipt.
-    fn take(&mut self, cells: &[Cell<'_>], now: Duration) -> u64 {
-        self.receipts += 1;
-        for cell in cells {
-            let units = self.cells.entry(cell.key.into()).or_default();
-            units.take(Unit {
-                receipt: self.receipts,
-                taken_at: now,
-                interval: cell.interval,
-                is_spent: false,
-            });
+    /// Takes a unit of a cell, and returns its key.
+    fn take(&mut self, cell: &Cell<'_>, receipt: u64, now: Duration) -> Arc<str> {
+        let unit = Unit {
+            receipt,
+            taken_at: now,
+            interval: cell.interval,
+            is_spent: false,
+        };
+        if let Some(units) = self.cells.get_mut(cell.key) {
+            units.take(unit);
+            return Arc::clone(&units.key);
         }
-        self.receipts
+        let mut units = Units::new(cell.key);
+        units.take(unit);
+        let key = Arc::clone(&units.key);
+        self.cells.insert(Arc::clone(&key), units);
+        key
     }
 }
 
 impl Units {
+    fn new(key: &str) -> Self {
+        Self {
+            key: key.into(),
+            base: Duration::ZERO,
+            open: VecDeque::new(),
+            full_at: Duration::ZERO,
+        }
+    }
+
     fn take(&mut self, unit: Unit) {
         if self.full_at <= unit.taken_at {
             // The cell is full: earlier units have no effect any more, given back or not.

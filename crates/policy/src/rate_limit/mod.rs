@@ -59,7 +59,7 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    ActorTokenRequest, BoxError, CallWatch, ClerkError, Error, Operation, Outcome,
+    ActorTokenRequest, BoxError, CallWatch, ClerkError, Error, OperationKind, Outcome,
     layer::{TypedErrorLayer, typed_error::TypedError},
 };
 use http::StatusCode;
@@ -67,6 +67,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use self::limit::Rule;
 pub use self::{
     limit::{Limit, LimitBy},
     memory::{MemoryRateLimitStore, MemoryReceipt},
@@ -86,50 +87,48 @@ pub const UNAVAILABLE: &str = "rate_limit_unavailable";
 #[derive(Debug)]
 pub struct RateLimitLayer<St> {
     store: Arc<St>,
-    limits: Arc<[Limit]>,
+    rules: Arc<[Rule]>,
 }
 
 impl<St: RateLimitStore> RateLimitLayer<St> {
     /// Limits creates by all of `limits`.
     pub fn new(store: St, limits: impl IntoIterator<Item = Limit>) -> Self {
+        let limits = limits.into_iter().enumerate();
         Self {
             store: Arc::new(store),
-            limits: limits.into_iter().collect(),
+            rules: limits.map(|(number, limit)| limit.rule(number)).collect(),
         }
     }
 
-    /// Takes the units of a create, or returns the refusal and its rule.
-    async fn take(
-        &self,
-        request: &ActorTokenRequest,
-    ) -> Result<Option<St::Receipt>, (&'static str, Error)> {
-        let Operation::Create(create) = request.operation() else {
-            return Ok(None);
-        };
-        let keys = self.limits.iter().enumerate();
-        let keys: Vec<_> = keys
-            .map(|(number, limit)| limit.key(number, request, create))
+    /// Takes the units of a create, or returns the error of a refusal.
+    async fn take(self, request: &ActorTokenRequest) -> Result<(Arc<St>, St::Receipt), Error> {
+        let rules = self.rules.iter();
+        let keys: Vec<_> = rules.map(|rule| rule.key(request)).collect();
+        let rules = self.rules.iter().zip(&keys);
+        let cells: Vec<_> = rules
+            .map(|(rule, key)| Cell::new(key, rule.interval, rule.burst))
             .collect();
-        let cells = self.limits.iter().zip(&keys);
-        let cells: Vec<_> = cells
-            .map(|(limit, key)| Cell::new(key, limit.interval(), limit.size()))
-            .collect();
-        match self.store.take(&cells).await {
-            Ok(Taken::Yes(receipt)) => Ok(Some(receipt)),
+        let (rule, error) = match self.store.take(&cells).await {
+            Ok(Taken::Yes(receipt)) => {
+                telemetry::passed(Stage::RateLimit);
+                return Ok((self.store, receipt));
+            }
             Ok(Taken::No { rule, retry_after }) => {
-                let by = self.limits.get(rule).map_or("", |it| it.by().as_str());
+                let by = self.rules.get(rule).map_or("", |it| it.by.as_str());
                 let status = StatusCode::TOO_MANY_REQUESTS;
                 let sentence = "Too many impersonations were created.";
                 let error = refusal(status, ClerkError::TOO_MANY_REQUESTS, by, sentence);
-                Err((by, error.with_retry_after(whole_seconds(retry_after))))
+                (by, error.with_retry_after(whole_seconds(retry_after)))
             }
             Err(source) => {
                 let (status, rule) = (StatusCode::SERVICE_UNAVAILABLE, "store");
                 let sentence = "The rate limits cannot be counted.";
                 let error = refusal(status, UNAVAILABLE, rule, sentence);
-                Err((rule, error.with_source(source)))
+                (rule, error.with_source(source))
             }
-        }
+        };
+        telemetry::refused(Stage::RateLimit, rule, Facts::of(request));
+        Err(error)
     }
 }
 
@@ -143,7 +142,7 @@ impl<St> Clone for RateLimitLayer<St> {
     fn clone(&self) -> Self {
         Self {
             store: Arc::clone(&self.store),
-            limits: Arc::clone(&self.limits),
+            rules: Arc::clone(&self.rules),
         }
     }
 }
@@ -182,36 +181,31 @@ where
 {
     type Response = S::Response;
     type Error = Error;
-    type Future = ResponseFuture<S::Response, Error>;
+    type Future =
+        ResponseFuture<<TypedError<S> as Service<ActorTokenRequest>>::Future, S::Response, Error>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: ActorTokenRequest) -> Self::Future {
+        if request.operation().kind() != OperationKind::Create {
+            return ResponseFuture::called(self.inner.call(request));
+        }
         let mut inner = take_ready(&mut self.inner);
         let layer = self.layer.clone();
-        ResponseFuture::new(async move {
-            let taken = match layer.take(&request).await {
-                Ok(None) => None,
-                Ok(Some(receipt)) => {
-                    telemetry::passed(Stage::RateLimit);
-                    let (store, watch) = (layer.store, request.watch());
-                    Some(Units {
-                        store,
-                        receipt,
-                        watch,
-                    })
-                }
-                Err((rule, error)) => {
-                    // Releases the reserved readiness, such as a concurrency permit.
-                    drop(inner);
-                    telemetry::refused(Stage::RateLimit, rule, Facts::of(&request));
-                    return Err(error);
-                }
-            };
+        ResponseFuture::waiting(async move {
+            let (store, receipt) = layer.take(&request).await?;
+            let watch = request.watch();
             // The units are given back even if `call` panics.
-            let mut limited = Limited { call: None, taken };
+            let mut limited = Limited {
+                call: None,
+                units: Some(Units {
+                    store,
+                    receipt,
+                    watch,
+                }),
+            };
             limited.call = Some(inner.call(request));
             limited.await
         })
@@ -240,14 +234,14 @@ pin_project! {
     struct Limited<F, St: RateLimitStore> {
         #[pin]
         call: Option<F>,
-        taken: Option<Units<St>>,
+        units: Option<Units<St>>,
     }
 
     impl<F, St: RateLimitStore> PinnedDrop for Limited<F, St> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             this.call.set(None);
-            if let Some(units) = this.taken.take() {
+            if let Some(units) = this.units.take() {
                 let outcome = units.watch.outcome();
                 units.end(outcome);
             }
@@ -267,7 +261,7 @@ where
         let call = this.call.as_mut().as_pin_mut();
         let result = ready!(call.expect("polled after it was ready").poll(cx));
         this.call.set(None);
-        if let Some(units) = this.taken.take() {
+        if let Some(units) = this.units.take() {
             let outcome = result.as_ref().err().map(Error::outcome);
             units.end(outcome.unwrap_or(Outcome::Applied));
         }

@@ -1,4 +1,4 @@
-//! [`RateLimitStore`], where the units of rate limits are counted.
+//! [`RateLimitStore`], which counts the units of rate limits.
 
 use std::{fmt, time::Duration};
 
@@ -7,7 +7,7 @@ use crate::StoreUnavailable;
 /// Counts the units of rate limits: [in memory](super::MemoryRateLimitStore), or shared by several
 /// processes.
 pub trait RateLimitStore: Send + Sync + 'static {
-    /// What was taken. Dropping it keeps the units.
+    /// The units that were taken. Dropping it keeps them.
     type Receipt: Send + 'static;
 
     /// Takes one unit of each cell, or none at all. The keys of the cells are distinct.

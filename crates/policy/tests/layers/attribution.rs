@@ -95,6 +95,18 @@ fn call_id_of_a_layer_above_is_kept_and_else_each_call_gets_its_own() {
 }
 
 #[test]
+fn replaced_policy_is_stamped_on_the_next_call() {
+    let shared = SharedPolicy::new(policy(""));
+    let layer = AttributionLayer::new("gateway").policy(shared.clone());
+    let stamped = || claims(&attributed(&layer, call()).unwrap())["policy"].clone();
+    assert_eq!(stamped(), "7");
+    let limits = "{ default = 1, longest = 1 }";
+    let next = format!("version = '8'\nlifetime = {limits}\nsession = {limits}");
+    shared.replace(toml::from_str(&next).unwrap());
+    assert_eq!(stamped(), "8");
+}
+
+#[test]
 fn reason_comes_from_the_claim_else_the_header_else_the_form() {
     let with_form = || {
         let mut request = call();
@@ -188,16 +200,36 @@ async fn authorizer_sees_the_whole_reason_of_a_claim_that_was_cut() {
     assert!(reason.as_str().unwrap().ends_with('…'));
 }
 
+#[test]
+fn reason_for_which_no_room_is_left_is_removed() {
+    let actor = Actor::new("user_admin").claim("reason", "x".repeat(1000));
+    let create = CreateActorToken::new("user_subject", actor);
+    for len in 100..200 {
+        let request = by(Principal::new("p".repeat(len)), create.clone());
+        let Ok(request) = attributed(&layer(), request) else {
+            assert!(len > 150);
+            return;
+        };
+        assert!(serde_json::to_vec(claims(&request)).unwrap().len() <= MAX_BYTES);
+    }
+    panic!("no principal was too long");
+}
+
 proptest! {
     #[test]
     fn stamps_fit_256_bytes_and_cut_only_the_reason(
         reason in "\\PC{0,400}|[\"\\\\\u{1}-\u{1f}é🦀 a]{0,200}",
-        by_id in "[a-z\"é]{1,40}",
+        by_id in "[a-z\"é]{1,60}",
+        is_claim: bool,
         issuer in "[a-z]{1,40}",
     ) {
         let layer = AttributionLayer::new(issuer.clone()).policy(SharedPolicy::new(policy("")));
         let mut request = by(Principal::new(by_id.clone()), create());
         request.extensions_mut().insert(Reason::new(&reason));
+        if let (Operation::Create(create), true) = (request.operation_mut(), is_claim) {
+            let actor = Actor::new("user_admin").claim("reason", reason.as_str());
+            *create = CreateActorToken::new("user_subject", actor);
+        }
         let request = attributed(&layer, request).unwrap();
         let claims = claims(&request);
         let len = serde_json::to_vec(claims).unwrap().len();

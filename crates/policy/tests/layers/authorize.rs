@@ -1,7 +1,7 @@
 //! Authorize applies decisions and fails closed.
 
 use std::{
-    future::pending,
+    future::{pending, ready},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -17,10 +17,11 @@ use clerk_actor_tokens_policy::{
     AuthorizeLayer, Authorizer, SharedPolicy,
     authorize::{Ask, Decision, Denial, Narrowing, UNAVAILABLE},
 };
-use futures_util::poll;
+use futures_util::{FutureExt, poll};
 use http::StatusCode;
 use proptest::prelude::*;
 use tokio::time::Instant;
+use tower::{Layer, Service};
 
 use crate::setup::{SECOND, actor, call, create, over, policy, revoke, rule};
 
@@ -105,6 +106,19 @@ async fn authorizer_that_panics_refuses_the_call() {
     let error = panicking.send(call()).await.unwrap_err();
     assert_refused(&error, StatusCode::SERVICE_UNAVAILABLE, "authorizer.panic");
     assert_eq!(sandbox.requests(), 0);
+}
+
+#[test]
+fn call_outside_of_a_runtime_is_refused() {
+    let inner = tower::service_fn(|_: ActorTokenRequest| ready(Ok::<_, Error>(())));
+    let allowing = allowing(Narrowing::default());
+    let mut service = AuthorizeLayer::new(allowing).layer(inner);
+    let error = service.call(call()).now_or_never().unwrap().unwrap_err();
+    assert_refused(
+        &error,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "authorizer.runtime",
+    );
 }
 
 /// An authorizer that never decides, and shows whether its future was dropped.
@@ -214,7 +228,16 @@ async fn pair_allows_what_both_allow_with_the_lower_lifetimes() {
     let second = (allowing(minute), denying("second"));
     let error = client(&sandbox, second).send(call()).await.unwrap_err();
     assert_eq!(rule(&error), "second");
+    let denying = policy("subjects = { deny = ['*'] }");
+    for (first, second) in [(policy(""), denying.clone()), (denying, policy(""))] {
+        let error = client(&sandbox, (first, Arc::new(second)))
+            .send(call())
+            .await;
+        assert_eq!(rule(&error.unwrap_err()), "subjects.deny");
+    }
     assert_eq!(sandbox.requests(), 0);
+    let both = (policy(""), SharedPolicy::new(policy("")));
+    assert!(client(&sandbox, both).send(call()).await.is_ok());
 }
 
 #[tokio::test]

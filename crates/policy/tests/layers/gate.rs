@@ -288,18 +288,20 @@ async fn waiting_attempt_holds_no_permit_of_the_layers_below() {
 
 #[tokio::test(start_paused = true)]
 async fn attempt_that_waits_for_readiness_while_the_gate_closes_asks_again() {
-    let api = Api::new([Limited {
+    let slow = Limited {
         retry_after: 5,
-        delay: SECOND,
-    }]);
-    let builder = api.builder().attempt_layer(layer());
-    let client = builder
-        .attempt_layer(ConcurrencyLimitLayer::new(1))
-        .build()
-        .unwrap();
+        delay: 5 * SECOND,
+    };
+    let api = Api::new([limited(1), slow]);
+    let builder = api.builder().attempt_layer(layer().patience(60 * SECOND));
+    let limit = ConcurrencyLimitLayer::new(1);
+    let client = builder.attempt_layer(limit).build().unwrap();
+    assert!(client.send(call()).await.is_err());
+    // The second one gets its slot at 1.1 s and the permit at 6 s, when the first one closes the gate.
     let (first, second) = tokio::join!(client.send(call()), client.send(call()));
     assert!(first.is_err() && second.is_ok());
-    assert_eq!(api.creates()[1].as_secs(), 6);
+    let seconds: Vec<_> = api.creates().iter().map(Duration::as_secs).collect();
+    assert_eq!(seconds, [0, 1, 11]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ mod probe;
 mod attribution;
 mod authorize;
 mod contract;
+mod drop_at_every_poll;
 mod gate;
 mod gcra;
 mod memory_gate;

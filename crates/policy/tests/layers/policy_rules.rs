@@ -125,6 +125,17 @@ fn lists_of_subjects_deny_before_they_allow() {
 }
 
 #[test]
+fn white_space_around_an_id_does_not_evade_a_rule() {
+    let rules = "keys = { desk = ['*'] }
+        actors = { deny = ['bob'] }
+        subjects = { deny = ['user_ceo'] }";
+    let of = |sub, user| refusing(rules, key("desk"), sub, user);
+    assert_eq!(of("bob\n", "user"), "actors.deny");
+    assert_eq!(of("ann", " user_ceo"), "subjects.deny");
+    assert_eq!(of("ann", "ann\t"), "self_impersonation");
+}
+
+#[test]
 fn reason_is_checked_for_the_principals_of_the_rule() {
     let rules = "keys = { desk = ['*'] }
         reason = { via = ['console'], min_length = 6, pattern = '^[A-Z]+-[0-9]+' }";

@@ -11,6 +11,7 @@ use std::{
 use clerk_actor_tokens::{
     Actor, ActorToken, ActorTokenRequest, Body, BoxError, Client, ClientBuilder, CreateActorToken,
     Error, ErrorKind, Outcome, RetryConfig,
+    layer::SettleLayer,
     sandbox::{Fault, Sandbox},
 };
 use clerk_actor_tokens_policy::{
@@ -80,6 +81,18 @@ async fn creates_are_counted_by_what_the_limit_names() {
         let error = send(same).await.unwrap_err();
         assert_eq!(rule(&error), by.as_str());
         assert!(send(other).await.is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn variants_of_an_id_share_their_units() {
+    let long = "é".repeat(200);
+    for (one, other) in [("ann".into(), " ann\n".into()), (long.clone(), long + "x")] {
+        let layer = RateLimitLayer::new(MemoryRateLimitStore::new(), [limit(LimitBy::Actor, 1)]);
+        let client = over(&Sandbox::new()).call_layer(layer).build().unwrap();
+        let send = |sub: String| client.send(of(&sub, "user", "principal"));
+        assert!(send(one).await.is_ok());
+        assert_eq!(rule(&send(other).await.unwrap_err()), "actor");
     }
 }
 
@@ -247,6 +260,35 @@ async fn cancelled_call_gives_its_units_back_only_if_it_can_no_longer_be_sent() 
     drop(sent);
     assert_eq!(left(&store, 3).await, 3);
     assert!(queue.lock().unwrap().pop().unwrap().into_bytes().is_err());
+}
+
+/// Takes the body when it is dropped.
+struct TakenOnDrop(Option<Body>);
+
+impl Drop for TakenOnDrop {
+    fn drop(&mut self) {
+        let taken = self.0.take().map(Body::into_bytes);
+        assert!(taken.is_some_and(|bytes| bytes.is_ok()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn body_that_is_taken_while_the_call_is_dropped_keeps_the_units() {
+    let transport = service_fn(|request: Request<Body>| async {
+        let _body = TakenOnDrop(Some(request.into_body()));
+        pending::<Result<http::Response<String>, BoxError>>().await
+    });
+    let (store, layer) = limited(3);
+    let key = Sandbox::new().secret_key();
+    let client = ClientBuilder::over(key, transport)
+        .settle(SettleLayer::disabled())
+        .call_layer(layer)
+        .build()
+        .unwrap();
+    let mut sent = Box::pin(client.send(call()));
+    assert!(poll!(&mut sent).is_pending());
+    drop(sent);
+    assert_eq!(left(&store, 3).await, 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -44,7 +44,7 @@ fn request(user: &str, sub: &str) -> ActorTokenRequest {
     request
 }
 
-/// What was logged.
+/// The bytes that were logged.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -171,7 +171,7 @@ async fn futures_in_flight_layers_and_values_show_no_secret() {
     let authorize = AuthorizeLayer::new(policy(""));
     assert_hidden(&authorize);
     let mut service =
-        AttributionLayer::new("gateway").layer(authorize.layer(limits(1).layer(revealing.clone())));
+        AttributionLayer::new("gateway").layer(authorize.layer(limits(1).layer(revealing)));
     assert_hidden(&service);
     let mut future = Box::pin(service.call(request("user_MARKER", "MARKER")));
     for _ in 0..3 {
