@@ -144,8 +144,7 @@ impl<K: AuditSink> AuditedCall<K> {
                 },
                 other => {
                     state.place = other;
-                    drop(state);
-                    return Err(unavailable(SinkUnavailable::new("the call has ended")));
+                    return Err(has_ended());
                 }
             }
         };
@@ -157,7 +156,11 @@ impl<K: AuditSink> AuditedCall<K> {
             }
             marked => marked.map_err(unavailable)?,
         }
-        self.state().has_passed = true;
+        let mut state = self.state();
+        if matches!(state.place, Place::Owed(_)) {
+            return Err(has_ended());
+        }
+        state.has_passed = true;
         Ok(())
     }
 }
@@ -231,6 +234,11 @@ pub(super) fn unavailable(error: SinkUnavailable) -> Error {
         "The call was not sent, because its record could not be written. Try again later.",
     );
     refused(entry, error)
+}
+
+/// Returns the error of a clone that comes to the barrier too late.
+fn has_ended() -> Error {
+    unavailable(SinkUnavailable::new("the call has ended"))
 }
 
 /// Returns the error of a create whose end could not be written.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+        mpsc::{Receiver, RecvTimeoutError},
     },
     thread,
     time::Duration,
@@ -82,47 +82,33 @@ impl Writer {
 
     fn run(mut self) {
         loop {
-            let first = if self.owed.is_empty() {
-                self.commands
-                    .recv()
-                    .map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                self.commands.recv_timeout(RETRY)
+            let first = match self.owed.is_empty() {
+                true => self.commands.recv().map_err(Into::into),
+                false => self.commands.recv_timeout(RETRY),
             };
-            let mut batch = mem::take(&mut self.owed);
-            let mut next = match first {
-                Ok(command) => Some(command),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => {
-                    // Lines that cannot be written now are lost.
-                    self.write(batch);
-                    return;
-                }
-            };
+            // No handle is left. Lines that cannot be written now are lost.
+            let is_last = matches!(first, Err(RecvTimeoutError::Disconnected));
             // Entries that came in meanwhile become durable together.
-            loop {
-                match next {
-                    Some(Command::Write(write)) if !write.is_given_up() => batch.push(write),
-                    Some(Command::Take(written)) => {
+            let meanwhile = self.commands.try_iter().take(BATCH);
+            let commands: Vec<_> = first.into_iter().chain(meanwhile).collect();
+            let mut batch = mem::take(&mut self.owed);
+            for command in commands {
+                match command {
+                    Command::Write(write) if write.is_given_up() => {}
+                    Command::Write(write) => batch.push(write),
+                    Command::Take(written) => {
                         self.write(mem::take(&mut batch));
                         let _ = written.send(self.take());
                     }
-                    Some(Command::Forget(written)) => {
+                    Command::Forget(written) => {
                         let _ = written.send(self.forget().map_err(SinkUnavailable::new));
                     }
-                    Some(Command::Write(_)) | None => {}
                 }
-                next = match self.commands.try_recv() {
-                    Ok(command) if batch.len() < BATCH => Some(command),
-                    Ok(Command::Write(write)) => {
-                        self.write(mem::take(&mut batch));
-                        Some(Command::Write(write))
-                    }
-                    Ok(command) => Some(command),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                };
             }
             self.write(batch);
+            if is_last {
+                return;
+            }
         }
     }
 

@@ -1,6 +1,9 @@
 //! The barrier: once a call, also for clones and tasks.
 
-use std::future::pending;
+use std::{
+    future::pending,
+    sync::{Arc, Mutex},
+};
 
 use clerk_actor_tokens::{
     ActorToken, ActorTokenRequest, BoxError, ClientBuilder, ErrorKind, Outcome, sandbox::Sandbox,
@@ -107,11 +110,16 @@ async fn clone_whose_mark_was_given_up_leaves_the_record_to_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn call_that_ends_while_a_task_writes_its_mark_has_one_end() {
+async fn call_that_ends_while_a_task_writes_its_mark_has_one_end_and_is_not_sent() {
     let sink = ScriptedSink::new();
     sink.once(Mode::Up);
     sink.once(Mode::Delay(SECOND));
-    let inner = service_fn(|_: ActorTokenRequest| pending::<Result<ActorToken, BoxError>>());
+    let sent = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&sent);
+    let inner = service_fn(move |_: ActorTokenRequest| {
+        *count.lock().unwrap() += 1;
+        pending::<Result<ActorToken, BoxError>>()
+    });
     let spawning = |inner| {
         service_fn(move |request: ActorTokenRequest| {
             let inner: tower::util::BoxCloneSyncService<_, _, BoxError> = Clone::clone(&inner);
@@ -127,16 +135,17 @@ async fn call_that_ends_while_a_task_writes_its_mark_has_one_end() {
         words(&sink.memory),
         ["begin", "sending", "cancelled not_sent"]
     );
+    assert_eq!(*sent.lock().unwrap(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn task_that_comes_after_the_end_of_its_call_is_refused() {
     let sink = ScriptedSink::new();
     let (late, result) = tokio::sync::oneshot::channel();
-    let late = std::sync::Arc::new(std::sync::Mutex::new(Some(late)));
+    let late = Arc::new(Mutex::new(Some(late)));
     let inner = service_fn(|_: ActorTokenRequest| async { token() });
     let spawning = |inner| {
-        let late = std::sync::Arc::clone(&late);
+        let late = Arc::clone(&late);
         service_fn(move |request: ActorTokenRequest| {
             let inner: tower::util::BoxCloneSyncService<_, _, BoxError> = Clone::clone(&inner);
             let late = late.lock().unwrap().take().unwrap();
