@@ -106,6 +106,13 @@ impl Error {
         self
     }
 
+    /// Sets or clears [`actor_token_id`](Self::actor_token_id).
+    #[must_use]
+    pub fn with_actor_token_id(mut self, id: impl Into<Option<ActorTokenId>>) -> Self {
+        self.details.actor_token_id = id.into();
+        self
+    }
+
     /// Sets the [`source`](StdError::source). `Debug` shows it, so it must not hold a credential.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
@@ -250,7 +257,6 @@ impl Error {
         with_status: status = Option<StatusCode>;
         with_clerk_errors: clerk_errors = Option<ClerkErrors>;
         with_trace_id: trace_id = Option<String>;
-        with_actor_token_id: actor_token_id = Option<ActorTokenId>;
         with_exposed_until: exposed_until = Option<SystemTime>;
     }
 

@@ -72,6 +72,11 @@ impl Actor {
         &self.claims
     }
 
+    /// Returns the claims besides `sub`, to change them.
+    pub fn claims_mut(&mut self) -> &mut Map<String, Value> {
+        &mut self.claims
+    }
+
     pub(super) fn validate(&self) -> Result<(), InvalidRequest> {
         if self.sub.chars().all(char::is_whitespace) {
             return Err(InvalidRequest::EmptySub);

@@ -82,6 +82,11 @@ impl CreateActorToken {
         &self.actor
     }
 
+    /// Returns the actor, to change it, as a layer does that adds claims.
+    pub fn actor_mut(&mut self) -> &mut Actor {
+        &mut self.actor
+    }
+
     /// Returns the lifetime of the token, if it is set.
     pub fn lifetime(&self) -> Option<Duration> {
         self.expires_in

@@ -166,11 +166,12 @@ fn stamped(
 ) -> Result<CreateActorToken, Error> {
     // The braces, and for each member a colon and a comma.
     let mut used = "{}".len();
-    let mut actor = create.actor().clone();
+    let mut stamped = create.clone();
+    let claims = stamped.actor_mut().claims_mut();
     for (name, value) in stamps {
         if let Some(value) = value {
             used += json_len(name) + json_len(value) + ":,".len();
-            actor = actor.claim(name, value);
+            claims.insert(name.into(), value.into());
         }
     }
     // The last member has no comma.
@@ -186,26 +187,10 @@ fn stamped(
     }
     let room = MAX_BYTES.saturating_sub(used + json_len(Reason::CLAIM) + ":".len());
     match reason.and_then(|reason| cut(reason.as_str(), room)) {
-        Some(reason) => actor = actor.claim(Reason::CLAIM, reason),
-        None if actor.claims().contains_key(Reason::CLAIM) => actor = without_reason(&actor),
-        None => {}
-    }
-    let mut stamped = CreateActorToken::new(create.user_id(), actor);
-    if let Some(lifetime) = create.lifetime() {
-        stamped = stamped.expires_in(lifetime);
-    }
-    if let Some(lifetime) = create.session_lifetime() {
-        stamped = stamped.session_max_duration(lifetime);
+        Some(reason) => _ = claims.insert(Reason::CLAIM.into(), reason.into()),
+        None => _ = claims.remove(Reason::CLAIM),
     }
     Ok(stamped)
-}
-
-fn without_reason(actor: &Actor) -> Actor {
-    let claims = actor.claims().iter();
-    let kept = claims.filter(|(name, _)| *name != Reason::CLAIM);
-    kept.fold(Actor::new(actor.sub()), |actor, (name, value)| {
-        actor.claim(name, value.clone())
-    })
 }
 
 /// Returns the longest beginning of `text` that has at most `room` bytes as JSON.

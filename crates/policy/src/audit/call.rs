@@ -248,8 +248,9 @@ pub(super) fn withheld(error: SinkUnavailable, token: Option<&ActorToken>) -> Er
         "audit unavailable",
         "The token was minted, but its record could not be written. It is revoked.",
     );
-    let id = token.map(|token| token.id().to_string());
-    refused(entry.with_meta("actor_token_id", id), error).with_outcome(Outcome::Applied)
+    refused(entry, error)
+        .with_outcome(Outcome::Applied)
+        .with_actor_token_id(token.map(|token| token.id().clone()))
 }
 
 fn refused(entry: ClerkError, error: SinkUnavailable) -> Error {
