@@ -75,8 +75,8 @@ struct AttemptState {
     watched: bool,
     /// The status with which the transport responded.
     responded: Option<StatusCode>,
-    /// The head that reached CollectBody, which a wire layer may have replaced.
-    head: Option<ResponseHead>,
+    /// The head that reached CollectBody, if its status is not 200. A wire layer may have made it up.
+    failed_head: Option<ResponseHead>,
     received: Prefix,
     /// The same attempt in the outer record.
     outer: Option<Attempt>,
@@ -359,18 +359,13 @@ impl Attempt {
         self.with(|state| state.followed)
     }
 
-    /// Records the head of the response, for a failure in the body.
-    pub(crate) fn note_head(&self, head: ResponseHead) {
-        self.with(|state| state.head = Some(head));
+    /// Records the head of a response other than 200, for a failure in its body.
+    pub(crate) fn note_failed_head(&self, head: ResponseHead) {
+        self.with(|state| state.failed_head = Some(head));
     }
 
-    pub(crate) fn head(&self) -> Option<ResponseHead> {
-        self.with(|state| state.head.clone())
-    }
-
-    /// Returns the head of the response if its status is not 200.
     pub(crate) fn failed_head(&self) -> Option<ResponseHead> {
-        self.head().filter(|head| head.status != StatusCode::OK)
+        self.with(|state| state.failed_head.clone())
     }
 
     /// Adds a frame of the response body, up to `limit` bytes in all. Returns whether it fits.

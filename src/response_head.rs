@@ -10,21 +10,20 @@ use http::{
 
 use crate::text::presentable;
 
+/// Of a response other than 200.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResponseHead {
     pub(crate) status: StatusCode,
-    // Both are not read from a 200.
     pub(crate) retry_after: Option<Duration>,
     pub(crate) trace_id: Option<String>,
 }
 
 impl From<&response::Parts> for ResponseHead {
     fn from(parts: &response::Parts) -> Self {
-        let headers = (parts.status != StatusCode::OK).then_some(&parts.headers);
         Self {
             status: parts.status,
-            retry_after: headers.and_then(retry_after),
-            trace_id: headers.and_then(trace_id),
+            retry_after: retry_after(&parts.headers),
+            trace_id: trace_id(&parts.headers),
         }
     }
 }

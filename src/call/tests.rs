@@ -136,16 +136,16 @@ fn followed_attempt_is_settling_until_settle_stops() {
 }
 
 #[test]
-fn attempt_keeps_the_head_and_the_body_that_were_received() {
+fn attempt_keeps_the_failed_head_and_the_body_that_were_received() {
     let attempt = call().begin_attempt();
-    assert_eq!(attempt.head(), None);
+    assert_eq!(attempt.failed_head(), None);
     let head = ResponseHead {
         status: StatusCode::BAD_GATEWAY,
         retry_after: Some(Duration::from_secs(1)),
         trace_id: Some("trace".to_owned()),
     };
-    attempt.note_head(head.clone());
-    assert_eq!(attempt.head(), Some(head));
+    attempt.note_failed_head(head.clone());
+    assert_eq!(attempt.failed_head(), Some(head));
     for (frame, fits) in [("", true), ("ab", true), ("cd", true), ("ef", false)] {
         assert_eq!(attempt.receive(Bytes::from(frame), 5), fits, "{frame}");
     }

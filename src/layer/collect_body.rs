@@ -156,7 +156,9 @@ where
             let (head, mut body) = match this.state.as_mut().project() {
                 StateProj::Head { future } => {
                     let (head, body) = ready!(future.poll(cx)).map_err(Into::into)?.into_parts();
-                    this.attempt.note_head(ResponseHead::from(&head));
+                    if head.status != StatusCode::OK {
+                        this.attempt.note_failed_head(ResponseHead::from(&head));
+                    }
                     let head = Some(head);
                     this.state.set(State::Body { head, body });
                     continue;

@@ -60,8 +60,7 @@ pub(super) fn complete(error: Error, attempt: &Attempt, payload: &Payload) -> Er
             .with_outcome(attempt.outcome_of(head.status))
             .with_retry_after(head.retry_after)
             .with_trace_id(head.trace_id),
-        None if attempt.head().is_none() || error.actor_token_id().is_some() => error,
-        None if error.outcome() == Outcome::NotSent => error,
+        None if error.actor_token_id().is_some() || error.outcome() == Outcome::NotSent => error,
         None => with_effect(error, payload, &attempt.received()),
     }
 }

@@ -108,7 +108,7 @@ impl Drop for ResponseFuture {
         };
         // A future that panicked is not polled again.
         if self.polling {
-            let head = exchange.attempt.head();
+            let head = exchange.attempt.failed_head();
             let status = head.map_or(StatusCode::OK, |head| head.status);
             exchange.attempt.end_with(status);
             return;
