@@ -10,7 +10,7 @@ use uuid::Uuid;
 /// Ids sort by the time at which they were created, to the millisecond.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct CallId(Uuid);
+pub struct CallId(#[serde(with = "uuid::serde::simple")] Uuid);
 
 impl CallId {
     /// Creates a new id.

@@ -7,9 +7,11 @@
 //!
 //! | layer | level | |
 //! |---|---|---|
+//! | [`AuditLayer`] | observers | records every call in an [`AuditSink`] |
 //! | [`AttributionLayer`] | observers | stamps principal, reason and policy into the actor's claims |
 //! | [`AuthorizeLayer`] | call | lets an [`Authorizer`], such as a [`Policy`], allow or deny a create |
 //! | [`RateLimitLayer`] | call | limits creates by actor, subject, principal and in all |
+//! | [`AuditBarrierLayer`] | call, the last one | records that a call is about to be sent |
 //! | [`GateLayer`] | attempt | holds attempts back after a 429 |
 //!
 //! The host puts the [`Principal`] who asks into the extensions of the request.
@@ -60,6 +62,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)]
 
 pub mod attribution;
+pub mod audit;
 pub mod authorize;
 pub mod gate;
 pub mod rate_limit;
@@ -75,6 +78,7 @@ mod telemetry;
 pub use self::telemetry::describe_metrics;
 pub use self::{
     attribution::AttributionLayer,
+    audit::{AuditBarrierLayer, AuditLayer, AuditSink},
     authorize::{AuthorizeLayer, Authorizer, Policy, SharedPolicy},
     call_id::CallId,
     gate::{Gate, GateLayer, MemoryGate},

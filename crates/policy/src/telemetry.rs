@@ -8,7 +8,7 @@ use tracing::Level;
 use crate::CallId;
 
 /// The target of all events.
-const TARGET: &str = "clerk_actor_tokens_policy";
+pub(crate) const TARGET: &str = "clerk_actor_tokens_policy";
 
 /// The layer that decides about a call.
 #[derive(Clone, Copy, Debug)]
@@ -141,12 +141,20 @@ mod meter {
     /// | `clerk.actor_tokens.policy.decisions` | counter | `layer`, `decision`: `passed`, `refused`, `given_back`, and for a refusal `rule` |
     /// | `clerk.actor_tokens.policy.gate_wait` | histogram, seconds | `operation` |
     /// | `clerk.actor_tokens.policy.gate_closed` | counter | `operation` |
+    /// | `clerk.actor_tokens.policy.audit_write` | histogram, seconds | `step`: `begin`, `sending`, `end`, `replay`; `result`: `ok`, `error` |
+    /// | `clerk.actor_tokens.policy.audit_up` | gauge, 0 or 1 | |
+    /// | `clerk.actor_tokens.policy.audit_spool_depth` | gauge, entries | |
+    /// | `clerk.actor_tokens.policy.audit_refused` | counter | |
+    /// | `clerk.actor_tokens.policy.audit_withheld` | counter | |
+    /// | `clerk.actor_tokens.policy.audit_unaudited` | counter | |
+    /// | `clerk.actor_tokens.policy.audit_follow_ups_dropped` | counter | |
     ///
     /// No label has an unlimited number of values, such as ids.
     pub fn describe_metrics() {
         describe_counter!(DECISIONS, Unit::Count, "Decisions of the policy layers");
         describe_histogram!(GATE_WAIT, Unit::Seconds, "Waits for a slot of the gate");
         describe_counter!(GATE_CLOSED, Unit::Count, "Rate limits that closed the gate");
+        crate::audit::describe_metrics();
     }
 
     pub(super) fn decision(stage: Stage, decision: &'static str, rule: &'static str) {
