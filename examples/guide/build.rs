@@ -24,7 +24,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     fs::write(out.join("testing.rs"), tests)?;
 
-    fs::write(out.join("gateway.rs"), blocks("gateway", "rust,no_run")?.concat())?;
+    fs::write(
+        out.join("gateway.rs"),
+        blocks("gateway", "rust,no_run")?.concat(),
+    )?;
     fs::write(out.join("policy.toml"), blocks("gateway", "toml")?.concat())?;
 
     fs::write(out.join("desk.proto"), blocks("tonic", "proto")?.concat())?;

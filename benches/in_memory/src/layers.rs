@@ -29,7 +29,7 @@ fn transport() -> InMemory {
 
 /// Responds with a token without a ticket.
 #[derive(Clone)]
-struct Tokens(ActorTokenId);
+pub(crate) struct Tokens(pub(crate) ActorTokenId);
 
 impl Service<ActorTokenRequest> for Tokens {
     type Response = ActorToken;
@@ -55,7 +55,7 @@ where
 }
 
 /// Makes calls and passes each response to `read`.
-fn reading<S, R>(
+pub(crate) fn reading<S, R>(
     mut service: S,
     request: impl Fn() -> R + 'static,
     read: impl Fn(&S::Response) + 'static,
@@ -90,11 +90,11 @@ where
 }
 
 /// Returns a service in place of DecodeError and everything below.
-fn attempts() -> BeginAttempts<InOnePiece<TokenResponse>> {
+pub(crate) fn attempts() -> BeginAttempts<InOnePiece<TokenResponse>> {
     BeginAttempts(transport().settled())
 }
 
-fn payloads<S>(service: S) -> Calls
+pub(crate) fn payloads<S>(service: S) -> Calls
 where
     S: Service<Request<Payload>, Error: Into<BoxError>> + 'static,
 {
