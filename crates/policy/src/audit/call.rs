@@ -151,7 +151,7 @@ impl<K: AuditSink> AuditedCall<K> {
         let record = lent.record.as_mut().expect("it is given back on drop");
         let marked = self.recorder.sending(self.id, record, self.kind);
         match marked.await {
-            Err(error) if self.kind == OperationKind::Revoke => {
+            Err(error) if self.kind != OperationKind::Create => {
                 telemetry::unaudited(self.id, &error);
             }
             marked => marked.map_err(unavailable)?,

@@ -76,7 +76,8 @@ impl<K: AuditSink> Recorder<K> {
         self.sink.follow_up(call, event);
     }
 
-    /// Begins a call. A revoke begins in any case.
+    /// Begins a call. Only a create is held back: a call that ends access, such as a revoke, begins in any
+    /// case.
     pub(super) async fn begin(
         self: &Arc<Self>,
         call: CallId,
@@ -86,7 +87,7 @@ impl<K: AuditSink> Recorder<K> {
         if self.spool.depth() > 0 {
             self.recover();
         }
-        let copy = (kind == OperationKind::Revoke).then(|| begin.clone());
+        let copy = (kind != OperationKind::Create).then(|| begin.clone());
         let begun = self.write(Step::Begin, || self.sink.begin(call, begin));
         let error = match begun.await {
             Ok(record) => return Ok(Record::Sink(record)),
@@ -122,7 +123,7 @@ impl<K: AuditSink> Recorder<K> {
         };
         let marked = self.write(Step::Sending, || record.sending()).await;
         match marked {
-            Err(_) if kind == OperationKind::Revoke => self.spool(call, Event::Sending).await,
+            Err(_) if kind != OperationKind::Create => self.spool(call, Event::Sending).await,
             marked => marked,
         }
     }

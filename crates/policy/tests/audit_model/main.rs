@@ -1,8 +1,8 @@
 //! Every call that began has exactly one end, which agrees with the caller and with the API, whatever callers,
 //! layers, sink and API do: random programs over one client, checked against the sandbox's ledger.
 //!
-//! `PROPTEST_CASES=45000 cargo test --release --test audit_model` makes about 100,000 calls, and
-//! `PROPTEST_RNG_SEED` others.
+//! `PROPTEST_CASES=45000 cargo test --release --test audit_model -- --nocapture` makes about 100,000 calls,
+//! with a progress bar, and `PROPTEST_RNG_SEED` makes others.
 
 mod account;
 mod layers;
@@ -19,6 +19,7 @@ use std::{
 };
 
 use clerk_actor_tokens_policy::audit::{End, Event, FollowUp};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 
 use self::{
@@ -30,12 +31,28 @@ use self::{
 /// The cases of a run that asks for none.
 const CASES: u32 = 400;
 
+/// Returns how many cases are asked for, if a number is.
+fn asked() -> Option<u32> {
+    let cases = std::env::var_os("PROPTEST_CASES");
+    cases.map(|_| Config::default().cases)
+}
+
+/// Returns a progress bar, which is hidden if no number of cases is asked for.
+fn progress() -> ProgressBar {
+    let Some(cases) = asked() else {
+        return ProgressBar::hidden();
+    };
+    // Five frames a second.
+    let target = ProgressDrawTarget::stderr_with_hz(5);
+    let bar = ProgressBar::with_draw_target(Some(cases.into()), target);
+    let template = "{bar:40} {human_pos} of {human_len} cases, {elapsed} gone, {eta} left, {msg}";
+    bar.with_style(ProgressStyle::with_template(template).unwrap())
+}
+
 fn runner(planted: Planted) -> TestRunner {
     let config = Config::default();
-    let cases = match (planted, std::env::var_os("PROPTEST_CASES")) {
-        (Planted::Nothing, Some(_)) => config.cases,
-        _ => CASES,
-    };
+    let cases = asked().filter(|_| planted == Planted::Nothing);
+    let cases = cases.unwrap_or(CASES);
     let rng_seed = match config.rng_seed {
         // The same programs every time, unless others are asked for.
         RngSeed::Random => RngSeed::Fixed(7),
@@ -61,9 +78,12 @@ fn run(planted: Planted, see: impl Fn(&Remains)) -> Result<(), TestError<Program
 #[test]
 fn every_call_that_began_has_one_end_that_agrees_with_the_ledger() {
     let met = Mutex::new(BTreeMap::<&str, usize>::new());
-    let calls = Mutex::new(0);
+    let (calls, bar) = (Mutex::new(0), progress());
     let note = |remains: &Remains| {
-        *calls.lock().unwrap() += remains.results.len();
+        let mut calls = calls.lock().unwrap();
+        *calls += remains.results.len();
+        bar.set_message(format!("{calls} calls"));
+        bar.inc(1);
         let mut met = met.lock().unwrap();
         for entry in &remains.audit {
             *met.entry(word(&entry.event)).or_default() += 1;
@@ -72,6 +92,7 @@ fn every_call_that_began_has_one_end_that_agrees_with_the_ledger() {
     if let Err(error) = run(Planted::Nothing, note) {
         panic!("{error}");
     }
+    bar.finish();
     let met = met.lock().unwrap();
     println!("{} calls: {met:?}", calls.lock().unwrap());
     // The programs come to every kind of entry.
