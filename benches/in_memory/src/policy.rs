@@ -2,7 +2,7 @@
 
 use std::{hint::black_box, num::NonZeroU32, time::Duration};
 
-use clerk_actor_tokens::{ActorToken, ActorTokenRequest, BoxError, layer::TypedErrorLayer};
+use clerk_actor_tokens::{ActorToken, ActorTokenRequest, BoxError, Error, layer::TypedErrorLayer};
 use clerk_actor_tokens_policy::{
     AttributionLayer, AuditBarrierLayer, AuditLayer, AuthorizeLayer, GateLayer, Limit, LimitBy,
     MemoryGate, MemoryRateLimitStore, Policy, Principal, RateLimitLayer, Reason, SharedPolicy,
@@ -16,7 +16,7 @@ use crate::{
     Calls,
     layers::{Tokens, attempts, payloads, reading},
     samples::{ADMIN_ID, MINTED},
-    stack::{builder, create, token_id},
+    stack::{builder, create},
     transport::InMemory,
 };
 
@@ -72,30 +72,35 @@ where
     })
 }
 
-/// Returns what stands below an observer layer.
-fn typed<L: Layer<Tokens>>(layer: L) -> <TypedErrorLayer as Layer<L::Service>>::Service {
-    TypedErrorLayer::new().layer(layer.layer(Tokens(token_id())))
+/// Creates tokens through a layer alone.
+fn through<L>(layer: L) -> Calls
+where
+    L: Layer<Tokens<Error>>,
+    L::Service: Service<ActorTokenRequest, Response = ActorToken, Error: Into<BoxError>> + 'static,
+{
+    creates(layer.layer(Tokens::new()))
 }
 
 pub(crate) fn no_layer() -> Calls {
-    creates(typed(Identity::new()))
+    through(Identity::new())
 }
 
 pub(crate) fn attribution() -> Calls {
-    creates(attributing(policy()).layer(typed(Identity::new())))
+    through(attributing(policy()))
 }
 
 pub(crate) fn authorize() -> Calls {
-    creates(AuthorizeLayer::new(policy()).layer(typed(Identity::new())))
+    through(AuthorizeLayer::new(policy()))
 }
 
 pub(crate) fn rate_limit() -> Calls {
-    creates(limiting().layer(typed(Identity::new())))
+    through(limiting())
 }
 
 /// Measured together, because the barrier writes to the audit above.
 pub(crate) fn audit() -> Calls {
-    creates(auditing().layer(typed(AuditBarrierLayer::new())))
+    let barrier = AuditBarrierLayer::new().layer(Tokens::<Error>::new());
+    creates(auditing().layer(TypedErrorLayer::new().layer(barrier)))
 }
 
 pub(crate) fn gate() -> Calls {
