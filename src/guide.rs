@@ -23,5 +23,6 @@ pages! {
     #[cfg(not(doctest))] transport: "../docs/guide/transport.md";
     #[cfg(not(doctest))] axum: "../docs/guide/axum.md";
     #[cfg(not(doctest))] tonic: "../docs/guide/tonic.md";
+    #[cfg(not(doctest))] gateway: "../docs/guide/gateway.md";
     #[cfg(not(doctest))] testing: "../docs/guide/testing.md";
 }

@@ -1,4 +1,5 @@
-//! Takes from the pages what `cargo test --doc` cannot compile: tests, and the protocol of tonic's page.
+//! Takes from the pages what `cargo test --doc` cannot compile or run: tests, the protocol of tonic's page,
+//! and the gateway with its policy.
 
 use std::{env, error::Error, fmt::Write, fs, path::Path};
 
@@ -22,6 +23,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         writeln!(tests, "mod block_{number} {{\n{block}\n}}")?;
     }
     fs::write(out.join("testing.rs"), tests)?;
+
+    fs::write(
+        out.join("gateway.rs"),
+        blocks("gateway", "rust,no_run")?.concat(),
+    )?;
+    fs::write(out.join("policy.toml"), blocks("gateway", "toml")?.concat())?;
 
     fs::write(out.join("desk.proto"), blocks("tonic", "proto")?.concat())?;
     tonic_prost_build::compile_fds(protox::compile(["desk.proto"], [out])?)?;

@@ -5,7 +5,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::{
     Calls,
     in_flight::{Caller, in_flight},
-    layers,
+    layers, policy,
     stack::{self, Operation},
 };
 
@@ -80,6 +80,13 @@ pub fn cases() -> Vec<Case> {
         case(Alone, "wire/bare", "wire/bare", layers::no_wire_layer),
         case(Alone, "wire/api_headers", "wire/bare", layers::api_headers),
         case(Alone, "wire/bearer_auth", "wire/bare", layers::bearer_auth),
+        case(Whole, "policy/create", "floor/create", policy::all),
+        case(Alone, "policy/bare", "policy/bare", policy::no_layer),
+        case(Alone, "policy/attribution", "policy/bare", policy::attribution),
+        case(Alone, "policy/authorize", "policy/bare", policy::authorize),
+        case(Alone, "policy/rate_limit", "policy/bare", policy::rate_limit),
+        case(Alone, "policy/audit", "policy/bare", policy::audit),
+        case(Alone, "policy/gate", "attempt/bare", policy::gate),
         case(InFlight { at_once: 1 }, "floor/1", "floor/1", || in_flight(Caller::Floor, 1)),
         case(InFlight { at_once: 1 }, "stack/1", "floor/1", || in_flight(Caller::Stack, 1)),
         case(InFlight { at_once: 1 }, "client/1", "floor/1", || in_flight(Caller::Client, 1)),

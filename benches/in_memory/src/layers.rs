@@ -3,6 +3,7 @@
 use std::{
     future::{Ready, poll_fn, ready},
     hint::black_box,
+    marker::PhantomData,
     task::{Context, Poll},
 };
 
@@ -28,21 +29,37 @@ fn transport() -> InMemory {
 }
 
 /// Responds with a token without a ticket.
-#[derive(Clone)]
-struct Tokens(ActorTokenId);
+pub(crate) struct Tokens<E = BoxError> {
+    id: ActorTokenId,
+    error: PhantomData<fn() -> E>,
+}
 
-impl Service<ActorTokenRequest> for Tokens {
+impl<E> Clone for Tokens<E> {
+    fn clone(&self) -> Self {
+        let (id, error) = (self.id.clone(), PhantomData);
+        Self { id, error }
+    }
+}
+
+impl<E> Tokens<E> {
+    pub(crate) fn new() -> Self {
+        let (id, error) = (token_id(), PhantomData);
+        Self { id, error }
+    }
+}
+
+impl<E> Service<ActorTokenRequest> for Tokens<E> {
     type Response = ActorToken;
-    type Error = BoxError;
-    type Future = Ready<Result<ActorToken, BoxError>>;
+    type Error = E;
+    type Future = Ready<Result<ActorToken, E>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), E>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
         drop(black_box(request));
-        let token = ActorToken::new(self.0.clone(), ActorTokenStatus::Revoked);
+        let token = ActorToken::new(self.id.clone(), ActorTokenStatus::Revoked);
         ready(Ok(token))
     }
 }
@@ -55,7 +72,7 @@ where
 }
 
 /// Makes calls and passes each response to `read`.
-fn reading<S, R>(
+pub(crate) fn reading<S, R>(
     mut service: S,
     request: impl Fn() -> R + 'static,
     read: impl Fn(&S::Response) + 'static,
@@ -84,17 +101,17 @@ where
     L: Layer<Tokens>,
     L::Service: Service<ActorTokenRequest, Error: Into<BoxError>> + 'static,
 {
-    calls(layer.layer(Tokens(token_id())), || {
+    calls(layer.layer(Tokens::new()), || {
         ActorTokenRequest::create(create())
     })
 }
 
 /// Returns a service in place of DecodeError and everything below.
-fn attempts() -> BeginAttempts<InOnePiece<TokenResponse>> {
+pub(crate) fn attempts() -> BeginAttempts<InOnePiece<TokenResponse>> {
     BeginAttempts(transport().settled())
 }
 
-fn payloads<S>(service: S) -> Calls
+pub(crate) fn payloads<S>(service: S) -> Calls
 where
     S: Service<Request<Payload>, Error: Into<BoxError>> + 'static,
 {

@@ -5,6 +5,7 @@ mod case;
 mod floor;
 mod in_flight;
 mod layers;
+mod policy;
 mod samples;
 mod stack;
 mod transport;
