@@ -84,7 +84,8 @@ async fn errors_and_events_of_every_refusal_show_no_secret() {
         .with_ansi(false)
         .with_writer(log.clone())
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    // For all threads: one without a subscriber could turn off an event for good by meeting it first.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
     let transport = service_fn({
         let count = Arc::new(Mutex::new(0));
         move |request: Request<Body>| {
