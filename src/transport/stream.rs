@@ -36,10 +36,10 @@ impl<S: Read + Unpin> Read for Stream<S> {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buffer));
         if self.received {
-            return Poll::Ready(read);
+            return Pin::new(&mut self.inner).poll_read(cx, buffer);
         }
+        let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buffer));
         self.received = read.is_ok();
         Poll::Ready(read.map_err(|error| match tls::handshake_refusal(&error) {
             Some(reason) => io::Error::new(io::ErrorKind::ConnectionRefused, reason),
