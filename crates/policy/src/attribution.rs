@@ -121,8 +121,9 @@ impl AttributionLayer {
             check(create.actor())?;
             let principal: Option<&Principal> = request.extensions().get();
             let policy = self.policy.as_ref().map(SharedPolicy::current);
+            let call = call.to_string();
             let stamps = [
-                ("call", Some(&*call.to_string())),
+                ("call", Some(&*call)),
                 ("by", principal.map(|principal| &*principal.id)),
                 ("iss", Some(&*self.issuer)),
                 ("policy", policy.as_ref().map(|policy| policy.version())),
