@@ -1,7 +1,7 @@
 //! Prints the cost of the cases as Markdown tables.
 //!
 //! ```text
-//! cargo bench -p bench_in_memory                  nanoseconds; needs no valgrind
+//! cargo bench -p bench_in_memory                  nanoseconds, like a plain `cargo bench`
 //! cargo bench -p bench_in_memory -- counts        instructions and allocations
 //! cargo bench -p bench_in_memory -- in-flight     many concurrent calls
 //! cargo bench -p bench_in_memory -- check         fails if a count is above its ceiling
