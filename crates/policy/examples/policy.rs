@@ -195,7 +195,7 @@ fn cells(call: CallId, row: &Row) -> Result<[String; 9], Box<dyn Error>> {
     };
     let (word, error) = match end {
         End::Returned { .. } => ("returned", None),
-        End::Refused { code, .. } => ("refused", code.as_deref()),
+        End::Refused { code, rule, .. } => ("refused", rule.as_deref().or(code.as_deref())),
         End::Failed { error, code, .. } => ("failed", code.as_deref().or(Some(error))),
         End::Cancelled(_) => ("cancelled", None),
         End::Panicked(_) => ("panicked", None),

@@ -148,9 +148,12 @@ pub enum End {
         /// The status of the refusal.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
-        /// The error code, such as that of a rule.
+        /// The error code.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<String>,
+        /// The rule or limit that refused the call: `meta.rule` of the error.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
     },
     /// The call succeeded.
     Returned {
@@ -197,6 +200,7 @@ impl End {
                 Self::Refused {
                     status: error.status().map(|status| status.as_u16()),
                     code: error.code().map(str::to_owned),
+                    rule: rule_of(error),
                 }
             }
             Err(error) => Self::Failed {
@@ -225,6 +229,11 @@ impl End {
             }
         }
     }
+}
+
+fn rule_of(error: &Error) -> Option<String> {
+    let entry = error.clerk_errors()?.errors.first()?;
+    Some(entry.meta.get("rule")?.as_str()?.to_owned())
 }
 
 /// The possible effect of a call that did not succeed.

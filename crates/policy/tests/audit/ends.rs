@@ -9,7 +9,7 @@ use clerk_actor_tokens::{
 };
 use clerk_actor_tokens_policy::{
     CallId,
-    audit::{AuditBarrierLayer, AuditLayer, MemorySink},
+    audit::{AuditBarrierLayer, AuditLayer, End, Event, MemorySink},
 };
 use futures_util::FutureExt;
 use http::StatusCode;
@@ -50,9 +50,9 @@ async fn failed_call_ends_with_the_outcome_of_its_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn call_that_a_layer_refuses_ends_as_refused() {
+async fn call_that_a_layer_refuses_ends_as_refused_with_its_rule() {
     let (sandbox, sink) = (Sandbox::new(), MemorySink::new());
-    let denied = ClerkError::new("denied", "denied", "Not allowed.");
+    let denied = ClerkError::new("denied", "denied", "Not allowed.").with_meta("rule", "subjects");
     let refusing = FilterLayer::new(move |_: ActorTokenRequest| {
         let errors = ClerkErrors::new(denied.clone());
         Err::<ActorTokenRequest, _>(Error::refused(StatusCode::FORBIDDEN, errors))
@@ -65,6 +65,10 @@ async fn call_that_a_layer_refuses_ends_as_refused() {
         .unwrap();
     client.send(create()).await.unwrap_err();
     assert_eq!(words(&sink), ["begin", "refused denied"]);
+    let Event::End(End::Refused { status, rule, .. }) = &sink.entries()[1].event else {
+        panic!("{:?}", sink.entries());
+    };
+    assert_eq!((*status, rule.as_deref()), (Some(403), Some("subjects")));
     assert_eq!(sandbox.requests(), 0);
 }
 
