@@ -1,4 +1,4 @@
-//! [`CallRecord`], the shared state of one call.
+//! [`CallRecord`], the shared state of one call. One file, so that all that its mutex guards is read together.
 //!
 //! All clones of a request share one record, and every [`Attempt`] is an entry in it. The record is a
 //! state machine behind one mutex. The body of an attempt is open until a transport takes it or a layer

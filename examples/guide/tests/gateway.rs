@@ -1,7 +1,7 @@
 //! The gateway of its page serves the wire protocol under its policy.
 
 /// The program of the page.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the test does not run its `main`")]
 mod page {
     include!(concat!(env!("OUT_DIR"), "/gateway.rs"));
 

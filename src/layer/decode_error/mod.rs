@@ -181,7 +181,7 @@ where
                 if this.payload.kind() == OperationKind::Create {
                     return Poll::Ready(Ok(response));
                 }
-                match read_revoke(response, outcome, this.payload) {
+                match judge_ok(response, outcome, this.payload) {
                     Ok(response) => return Poll::Ready(Ok(response)),
                     Err(error) => error,
                 }
@@ -196,7 +196,7 @@ where
 }
 
 /// Judges the 200 to another operation than a create. `outcome` applies to a body that cannot be used.
-fn read_revoke(
+fn judge_ok(
     response: Response<TokenResponse>,
     outcome: Outcome,
     payload: &Payload,

@@ -1,4 +1,5 @@
-//! [`Obligation`], a token that must be returned, revoked or reported, with all its transitions.
+//! [`Obligation`], a token that must be returned, revoked or reported. One file, so that every way to end it
+//! is read together.
 
 use std::{
     mem,
