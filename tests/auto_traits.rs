@@ -12,7 +12,10 @@ use clerk_actor_tokens::{
 };
 use http::{Request, Response};
 use http_body_util::Full;
-use tower::{layer::util::Identity, util::BoxCloneSyncService};
+use tower::{
+    layer::util::Identity,
+    util::{BoxCloneSyncService, ServiceFn},
+};
 
 type Wire = BoxCloneSyncService<Request<Body>, Response<Full<Bytes>>, BoxError>;
 type Collected = BoxCloneSyncService<Request<Body>, Response<Bytes>, BoxError>;
@@ -23,6 +26,7 @@ type TypedCall = BoxCloneSyncService<ActorTokenRequest, ActorToken, Error>;
 type ReadyWire = Ready<Result<Response<Full<Bytes>>, BoxError>>;
 type ReadyAttempt = Ready<Result<Response<TokenResponse>, BoxError>>;
 type ReadyCall = Ready<Result<ActorToken, Error>>;
+type CallFn = ServiceFn<fn(ActorTokenRequest) -> ReadyCall>;
 type Layers = client::Layers<Identity, Identity, Identity, Identity>;
 type Builder = ClientBuilder<Layers, client::CustomTransport<Wire>>;
 
@@ -193,7 +197,7 @@ fn futures_are_send_and_debug_if_the_inner_futures_are() {
     future::<layer::trace::ResponseFuture<ReadyAttempt>>();
     future::<layer::trace_call::ResponseFuture<ReadyCall>>();
     future::<layer::timeout::ResponseFuture<ReadyCall>>();
-    future::<layer::typed_error::ResponseFuture<ReadyCall>>();
+    future::<layer::typed_error::ResponseFuture<CallFn>>();
 
     fn sent<T: Future + Send + Debug + 'static>() {}
     sent::<layer::bearer_auth::ResponseFuture<Wire>>();

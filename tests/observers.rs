@@ -20,6 +20,7 @@ use clerk_actor_tokens::{
     client::{CustomTransport, Layers},
     layer::SettleLayer,
 };
+use futures_util::poll;
 use http::Request;
 use support::{
     peer::{Content, Delay, Effect, End, Exchange, Head, Peer, USER, numbered},
@@ -28,6 +29,8 @@ use support::{
 use tower::{
     Layer, Service,
     filter::FilterLayer,
+    layer::layer_fn,
+    limit::ConcurrencyLimitLayer,
     retry::{Policy, RetryLayer},
     util::MapRequestLayer,
 };
@@ -452,6 +455,58 @@ async fn cancelled_call_has_an_outcome() {
         let watch = observer.watch();
         assert_eq!(watch.outcome(), expected.outcome, "{what}: after drain");
         assert!(!watch.is_settling(), "{what}: after drain");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_dropped_while_a_call_layer_is_not_ready_is_not_sent() {
+    let observer = Observer::default();
+    let client = over(&[lost()])
+        .observe_layer(observer.clone())
+        .call_layer(ConcurrencyLimitLayer::new(1))
+        .build()
+        .unwrap();
+    let mut busy = Box::pin(client.send(create()));
+    assert!(poll!(&mut busy).is_pending());
+    for operation in [create as fn() -> _, revoke] {
+        cancel_after(SECOND, &client, operation()).await;
+    }
+    assert_eq!(observer.observed(), vec![cancelled(Outcome::NotSent, 0); 2]);
+
+    // The place is free again, also for a call that waits for it.
+    let mut waiting = Box::pin(client.send(revoke()));
+    assert!(poll!(&mut waiting).is_pending());
+    drop(busy);
+    waiting.await.unwrap();
+    claim(client.send(revoke()).await);
+    assert_eq!(observer.observed().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_layer_that_fails_instead_of_getting_ready_is_observed() {
+    let observer = Observer::default();
+    let gone = layer_fn(|_| Gone);
+    let client = over(&[]).observe_layer(observer.clone()).call_layer(gone);
+    let error = client.build().unwrap().send(create()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Foreign);
+    assert_eq!(observer.only(), failed(Outcome::NotSent, 0));
+}
+
+/// A service that is never ready, because it has ended.
+#[derive(Clone)]
+struct Gone;
+
+impl Service<ActorTokenRequest> for Gone {
+    type Response = ActorToken;
+    type Error = BoxError;
+    type Future = Ready<Result<ActorToken, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Err("it has ended".into()))
+    }
+
+    fn call(&mut self, _: ActorTokenRequest) -> Self::Future {
+        panic!("it was called although it was not ready")
     }
 }
 

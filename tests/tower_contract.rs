@@ -13,6 +13,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -28,7 +29,7 @@ use clerk_actor_tokens::{
         TypedErrorLayer,
     },
 };
-use futures_util::poll;
+use futures_util::{FutureExt, poll};
 use http::{HeaderName, HeaderValue, Request, Response};
 use support::{
     probe::Probe,
@@ -176,6 +177,52 @@ async fn instance_that_was_ready_is_called_after_waiting_for_the_key() {
 
     let layer = BearerAuthLayer::new(KeySource::provider(Provider), BaseUrl::default());
     check(layer.layer(Probe::new(sent)), wire).await;
+}
+
+#[tokio::test]
+async fn typed_error_waits_for_readiness_inside_the_call() {
+    /// A service that counts its clones.
+    struct Counted<S>(S, Arc<AtomicU32>);
+
+    impl<S: Clone> Clone for Counted<S> {
+        fn clone(&self) -> Self {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            Self(self.0.clone(), Arc::clone(&self.1))
+        }
+    }
+
+    impl<S: Service<R>, R> Service<R> for Counted<S> {
+        type Response = S::Response;
+        type Error = S::Error;
+        type Future = S::Future;
+
+        fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+            self.0.poll_ready(cx)
+        }
+
+        fn call(&mut self, request: R) -> S::Future {
+            self.0.call(request)
+        }
+    }
+
+    let clones = Arc::new(AtomicU32::new(0));
+    let below = service_fn(|request| future::ready(token(request)));
+    let below = ConcurrencyLimitLayer::new(1).layer(below);
+    let mut service = TypedErrorLayer::new().layer(Counted(below, Arc::clone(&clones)));
+
+    // A service that is ready is called without a clone.
+    let first = service.ready().await.unwrap().call(call());
+    assert_eq!(clones.load(Ordering::SeqCst), 0);
+    let is_ready = service.ready().now_or_never();
+    let second = is_ready.expect("it waits above the call");
+    let mut second = Box::pin(second.unwrap().call(call()));
+    assert!(poll!(&mut second).is_pending());
+    assert!(first.await.is_ok());
+    assert!(second.await.is_ok());
+    // Readiness reserves no place.
+    let mut idle = service.clone();
+    idle.ready().now_or_never().unwrap().unwrap();
+    assert!(service.call(call()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

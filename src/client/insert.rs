@@ -8,8 +8,8 @@ use super::{ClientBuilder, CustomTransport, Layers, Transport};
 impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
     /// Adds an observer layer over `ActorTokenRequest`s, once per call, below earlier ones and above every
     /// layer that can fail. It sees each result as `Result<ActorToken, Error>`, and the outcome of a
-    /// cancelled call by a [`CallWatch`](crate::CallWatch). It does not see a call that ends while a call
-    /// layer is not ready, when nothing was sent.
+    /// cancelled call by a [`CallWatch`](crate::CallWatch). The service below it is always ready, so it also
+    /// sees a call that is dropped while a call layer is not ready.
     ///
     /// ```
     /// use clerk_actor_tokens::{ActorToken, ClientBuilder, Error, sandbox::Sandbox};
@@ -39,8 +39,9 @@ impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
     /// Adds a call layer over `ActorTokenRequest`s, once per call, below earlier ones and above the call's
     /// timeout. The error below it is [`BoxError`](crate::BoxError).
     ///
-    /// The call's timeout does not include a wait in this layer. The timeout is always ready, so `LoadShed`
-    /// belongs directly above the limit that it watches.
+    /// The call's timeout does not include a wait in this layer. The timeout and the client are always ready,
+    /// because their futures wait. So `LoadShed` belongs directly above the limit that it watches, on the same
+    /// level: a layer above the client does not see that this layer is not ready.
     ///
     /// ```
     /// use clerk_actor_tokens::{Actor, ClientBuilder, CreateActorToken, sandbox::Sandbox};

@@ -222,6 +222,7 @@ impl Service<ActorTokenRequest> for Client {
     type Error = Error;
     type Future = ResponseFuture;
 
+    /// Is ready unless an observer layer is not. A call waits for its call layers.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.service.poll_ready(cx)
     }

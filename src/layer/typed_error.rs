@@ -5,6 +5,10 @@
 //! Above the call layers of users and below the observers. The error of a user's layer becomes the
 //! [`source`](std::error::Error::source), and its outcome is that of the call's attempts.
 //!
+//! The service is always ready, and its future waits for the inner service. So observers see every call,
+//! also one that is dropped while a call layer is not ready. The layers above see no backpressure: tower's
+//! `LoadShed` belongs directly above the limit that it watches, on the same level.
+//!
 //! # Example
 //!
 //! ```
@@ -24,16 +28,19 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping the future drops the inner future. After that, no task that a layer below has spawned can
-//! send the request, except a revoke that may already have taken effect.
+//! Dropping the future drops the inner future, or ends the wait for the inner service. After that, no
+//! task that a layer below has spawned can send the request, except a revoke that may already have taken
+//! effect.
 
 use std::{
+    mem,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use pin_project_lite::pin_project;
+use tower::{ServiceExt, util::Oneshot};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -69,17 +76,16 @@ pub struct TypedError<S> {
 
 impl<S> Service<ActorTokenRequest> for TypedError<S>
 where
-    S: Service<ActorTokenRequest>,
+    S: Service<ActorTokenRequest> + Clone,
     S::Error: Into<BoxError>,
 {
     type Response = S::Response;
     type Error = Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = ResponseFuture<S>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner
-            .poll_ready(cx)
-            .map_err(|error| typed(error.into(), Outcome::NotSent))
+    /// Is always ready, because the future waits for the inner service.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: ActorTokenRequest) -> Self::Future {
@@ -87,8 +93,24 @@ where
         let record = CallRecord::inside(request.record.take());
         request.record = Some(Arc::clone(&record));
         let kind = request.operation().kind();
+        // Polled once without a task, so that a service that is ready is not cloned.
+        let mut cx = Context::from_waker(Waker::noop());
+        let state = match self.inner.poll_ready(&mut cx) {
+            Poll::Ready(Ok(())) => State::Called {
+                inner: self.inner.call(request),
+            },
+            Poll::Ready(Err(error)) => State::Ended {
+                error: Some(error.into()),
+            },
+            Poll::Pending => {
+                // The future polls this instance again, which keeps its place in a queue.
+                let clone = self.inner.clone();
+                let inner = mem::replace(&mut self.inner, clone).oneshot(request);
+                State::Waiting { inner }
+            }
+        };
         ResponseFuture {
-            inner: Some(self.inner.call(request)),
+            state,
             kind,
             record,
         }
@@ -108,41 +130,64 @@ fn typed(error: BoxError, outcome: Outcome) -> Error {
 
 pin_project! {
     /// The future of [`TypedError`].
-    #[derive(Debug)]
-    pub struct ResponseFuture<F> {
+    pub struct ResponseFuture<S: Service<ActorTokenRequest>> {
         #[pin]
-        inner: Option<F>,
+        state: State<S>,
         kind: OperationKind,
         record: Arc<CallRecord>,
     }
 
-    impl<F> PinnedDrop for ResponseFuture<F> {
+    impl<S: Service<ActorTokenRequest>> PinnedDrop for ResponseFuture<S> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if this.inner.is_some() {
-                this.inner.set(None);
+            if !matches!(*this.state, State::Ended { error: None }) {
+                this.state.set(State::Ended { error: None });
                 this.record.close();
             }
         }
     }
 }
 
-impl<F, T, E> Future for ResponseFuture<F>
+pin_project! {
+    #[project = StateProjection]
+    enum State<S: Service<ActorTokenRequest>> {
+        Called {
+            #[pin]
+            inner: S::Future,
+        },
+        Waiting {
+            #[pin]
+            inner: Oneshot<S, ActorTokenRequest>,
+        },
+        // The error of `poll_ready`, until it is returned.
+        Ended {
+            error: Option<BoxError>,
+        },
+    }
+}
+
+impl<S> Future for ResponseFuture<S>
 where
-    F: Future<Output = Result<T, E>>,
-    E: Into<BoxError>,
+    S: Service<ActorTokenRequest, Error: Into<BoxError>>,
 {
-    type Output = Result<T, Error>;
+    type Output = Result<S::Response, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let inner = this.inner.as_mut().as_pin_mut();
-        let result = ready!(inner.expect("polled after it was ready").poll(cx));
+        let result = match this.state.as_mut().project() {
+            StateProjection::Called { inner } => ready!(inner.poll(cx)).map_err(Into::into),
+            StateProjection::Waiting { inner } => ready!(inner.poll(cx)).map_err(Into::into),
+            StateProjection::Ended { error } => {
+                Err(error.take().expect("polled after it was ready"))
+            }
+        };
         // Dropped before the record is read, so that no attempt changes the outcome later.
-        this.inner.set(None);
-        Poll::Ready(result.map_err(|error| complete(error.into(), *this.kind, this.record)))
+        this.state.set(State::Ended { error: None });
+        Poll::Ready(result.map_err(|error| complete(error, *this.kind, this.record)))
     }
 }
+
+crate::text::opaque_debug!(ResponseFuture<S> where S: Service<ActorTokenRequest>);
 
 /// Adds the facts of the record to the error, and an effect that the error shows to the record.
 pub(crate) fn complete(error: BoxError, kind: OperationKind, record: &CallRecord) -> Error {

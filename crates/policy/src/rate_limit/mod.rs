@@ -10,7 +10,8 @@
 //! A call layer below [`AuthorizeLayer`](crate::AuthorizeLayer), so that a denied call takes no unit. It
 //! does not wait for units. It has a [`TypedErrorLayer`] in it, which closes the record of the call, so
 //! that nothing can be sent after the units are given back. That proof needs the client's layers below:
-//! a service of another kind that is dropped counts as not sent.
+//! a service of another kind that is dropped counts as not sent. The service is always ready, and a call
+//! takes its units before it waits for the layers below.
 //!
 //! # Example
 //!

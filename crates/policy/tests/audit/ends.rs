@@ -11,9 +11,9 @@ use clerk_actor_tokens_policy::{
     CallId,
     audit::{AuditBarrierLayer, AuditLayer, End, Event, MemorySink},
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, poll};
 use http::StatusCode;
-use tower::{Service, filter::FilterLayer, util::MapResultLayer};
+use tower::{Service, filter::FilterLayer, limit::ConcurrencyLimitLayer, util::MapResultLayer};
 
 use crate::{SECOND, Setup, create, support::scripted_sink::Mode, words};
 
@@ -90,6 +90,25 @@ async fn cancelled_call_has_an_end_with_its_outcome_so_far() {
         let cancelled = format!("cancelled {outcome}");
         assert_eq!(setup.words(), ["begin", "sending", &cancelled]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_dropped_while_a_call_layer_is_not_ready_has_an_end() {
+    let (sandbox, sink) = (Sandbox::new(), MemorySink::new());
+    sandbox.inject(Fault::HangAfter);
+    let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+        .observe_layer(AuditLayer::new(sink.clone()))
+        .call_layer(ConcurrencyLimitLayer::new(1))
+        .call_layer(AuditBarrierLayer::new())
+        .build()
+        .unwrap();
+    let mut busy = Box::pin(client.send(create()));
+    assert!(poll!(&mut busy).is_pending());
+    let waiting = tokio::time::timeout(SECOND, client.send(create()));
+    assert!(waiting.await.is_err());
+    let recorded = ["begin", "sending", "begin", "cancelled not_sent"];
+    assert_eq!(words(&sink), recorded);
+    assert_eq!(sandbox.requests(), 1);
 }
 
 #[tokio::test(start_paused = true)]
