@@ -36,6 +36,7 @@ const BAD_RECORD_MAC: u8 = 20;
 /// Alerts that name the handshake.
 const HANDSHAKE: [u8; 12] = [40, 42, 43, 44, 45, 46, 48, 49, 70, 71, 116, 120];
 const CERTIFICATE_REQUIRED: u8 = 116;
+const WANTS_CERTIFICATE: &str = "the server wants a client certificate";
 
 /// When a server sends its alert.
 #[derive(Clone, Copy, Debug)]
@@ -223,9 +224,8 @@ fn cases() -> impl Iterator<Item = Case> {
 }
 
 impl Case {
-    /// Makes `successful` calls, then returns the error of the next one and the number of connections.
-    async fn run(self, when: When, successful: usize) -> (Error, usize) {
-        let (base_url, server) = Server::spawn(when, self.http2).await;
+    /// Returns a client with its own connections.
+    fn client(self, base_url: &str, server: &Server) -> Client {
         let config = server.identity.trusted();
         let builder = Client::builder(SecretKey::new("sk_test_alert").unwrap())
             .base_url(base_url)
@@ -238,7 +238,13 @@ impl Case {
                 .transport(HyperTransport::new(&config).unwrap())
                 .build(),
         };
-        let client = client.unwrap();
+        client.unwrap()
+    }
+
+    /// Makes `successful` calls, then returns the error of the next one and the number of connections.
+    async fn run(self, when: When, successful: usize) -> (Error, usize) {
+        let (base_url, server) = Server::spawn(when, self.http2).await;
+        let client = self.client(&base_url, &server);
         for _ in 0..successful {
             client.revoke("act_1").await.unwrap();
         }
@@ -264,15 +270,28 @@ async fn missing_client_certificate_is_named_and_means_not_sent() {
             let (error, connections) = case.run(When::Verified(version), 0).await;
             let shown = format!("{case:?}: {error}, {error:?}");
             assert_eq!(error.outcome(), Outcome::NotSent, "{shown}");
-            assert!(
-                error
-                    .to_string()
-                    .contains("the server wants a client certificate"),
-                "{shown}"
-            );
+            assert!(error.to_string().contains(WANTS_CERTIFICATE), "{shown}");
             assert!(error.is_permanent() && error.is_connect(), "{shown}");
             assert_eq!(connections, 1, "{shown}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn missing_client_certificate_is_named_whenever_the_alert_arrives() {
+    const CALLS: usize = 200;
+    for case in cases().filter(|case| case.create) {
+        let (base_url, server) = Server::spawn(When::Verified(&TLS13), case.http2).await;
+        let client = case.client(&base_url, &server);
+        for call in 0..CALLS {
+            let create = CreateActorToken::new("user_1", Actor::new("user_2"));
+            let error = client.create(create).await.unwrap_err();
+            let shown = format!("{case:?}, {call}: {error}, {error:?}");
+            assert!(error.to_string().contains(WANTS_CERTIFICATE), "{shown}");
+            assert_eq!(error.outcome(), Outcome::NotSent, "{shown}");
+            assert!(error.is_permanent() && error.is_connect(), "{shown}");
+        }
+        assert_eq!(*server.connections.lock().unwrap(), CALLS, "{case:?}");
     }
 }
 
@@ -288,7 +307,7 @@ async fn handshake_alert_after_the_request_was_written_means_not_sent() {
             let shown = format!("{case:?}, {alert}: {error}, {error:?}");
             assert_eq!(error.outcome(), Outcome::NotSent, "{shown}");
             let reason = match alert {
-                CERTIFICATE_REQUIRED => "the server wants a client certificate",
+                CERTIFICATE_REQUIRED => WANTS_CERTIFICATE,
                 _ => "the server refused the TLS handshake: ",
             };
             assert!(error.to_string().contains(reason), "{shown}");

@@ -1,11 +1,12 @@
 //! [`HyperTransport`], a transport over hyper-util's client.
 
 use std::{
+    error::Error as _,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, uri::Authority};
 use hyper_util::{
     client::legacy::{
         self,
@@ -19,7 +20,7 @@ use tower_service::Service;
 
 pub use pooled_transport::ResponseBody;
 
-use super::{Connector, TlsError, TransportConfig};
+use super::{ConnectError, Connector, TlsError, TransportConfig, stream::Refusals};
 use crate::{Body, BoxError};
 
 /// hyper-util's client over rustls, with a connection pool that all clones share: an alternative to
@@ -32,6 +33,7 @@ use crate::{Body, BoxError};
 #[derive(Clone, Debug)]
 pub struct HyperTransport {
     client: legacy::Client<Connector, Body>,
+    refusals: Refusals,
 }
 
 impl HyperTransport {
@@ -41,14 +43,16 @@ impl HyperTransport {
     ///
     /// If there is no cryptography provider, no root certificate, or an invalid one.
     pub fn new(config: &TransportConfig) -> Result<Self, TlsError> {
+        let connector = super::connector(config)?;
+        let refusals = connector.refusals.clone();
         let client = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(config.pool_idle_timeout)
             .http2_keep_alive_interval(config.http2_keep_alive_interval)
             .http2_keep_alive_timeout(config.http2_keep_alive_timeout)
-            .build(super::connector(config)?);
-        Ok(Self { client })
+            .build(connector);
+        Ok(Self { client, refusals })
     }
 }
 
@@ -63,8 +67,10 @@ impl Service<Request<Body>> for HyperTransport {
 
     fn call(&mut self, mut request: Request<Body>) -> ResponseFuture {
         ResponseFuture {
+            server: request.uri().authority().cloned(),
             connection: capture_connection(&mut request),
             inner: self.client.request(request),
+            refusals: self.refusals.clone(),
         }
     }
 }
@@ -76,7 +82,15 @@ pin_project! {
         #[pin]
         inner: legacy::ResponseFuture,
         connection: CaptureConnection,
+        server: Option<Authority>,
+        refusals: Refusals,
     }
+}
+
+/// Returns whether the connection ended before the request was written to it.
+fn is_unsent(error: &legacy::Error) -> bool {
+    let hyper = error.source().and_then(|it| it.downcast_ref());
+    hyper.is_some_and(|it: &hyper::Error| it.is_canceled() || it.is_closed())
 }
 
 impl Future for ResponseFuture {
@@ -84,7 +98,16 @@ impl Future for ResponseFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx))?;
+        let response = match ready!(this.inner.poll(cx)) {
+            Ok(response) => response,
+            Err(error) => {
+                let server = this.server.as_ref().filter(|_| is_unsent(&error));
+                return Poll::Ready(Err(match server.and_then(|it| this.refusals.get(it)) {
+                    Some(reason) => ConnectError::HandshakeRefused(reason).into(),
+                    None => error.into(),
+                }));
+            }
+        };
         if response.status() == StatusCode::MISDIRECTED_REQUEST {
             if let Some(connected) = &*this.connection.connection_metadata() {
                 connected.poison();

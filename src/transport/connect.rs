@@ -17,7 +17,7 @@ use tokio::{
 use tower::ServiceExt;
 use tower_service::Service;
 
-use super::stream::Stream;
+use super::stream::{Handshake, Refusals, Stream};
 use crate::BoxError;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
@@ -78,6 +78,7 @@ fn loopback(resolved: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr
 pub(super) struct ConnectTimeout<C> {
     pub(super) inner: C,
     pub(super) limit: Duration,
+    pub(super) refusals: Refusals,
 }
 
 impl<C> Service<Uri> for ConnectTimeout<C>
@@ -96,11 +97,15 @@ where
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
+        let handshake = Handshake {
+            server: uri.authority().cloned(),
+            refusals: self.refusals.clone(),
+        };
         let (connecting, limit) = (self.inner.call(uri), self.limit);
         Box::pin(async move {
             Handle::try_current()?;
             match tokio::time::timeout(limit, connecting).await {
-                Ok(connected) => connected.map(Stream::new).map_err(Into::into),
+                Ok(connected) => Ok(Stream::new(connected.map_err(Into::into)?, handshake)),
                 Err(_) => Err(ConnectError::TimedOut(limit).into()),
             }
         })
@@ -114,6 +119,8 @@ pub(crate) enum ConnectError {
     TimedOut(Duration),
     #[error("the host name could not be resolved")]
     Unresolved(#[source] io::Error),
+    #[error("{0}")]
+    HandshakeRefused(String),
     #[error("plain HTTP is used for loopback only, and the host has another address: use https")]
     NotLoopback,
     #[cfg(feature = "proxy")]
@@ -127,7 +134,7 @@ impl ConnectError {
         match self {
             #[cfg(feature = "proxy")]
             Self::NoTunnel(failure) => failure.is_permanent(),
-            _ => matches!(self, Self::NotLoopback),
+            _ => matches!(self, Self::HandshakeRefused(_) | Self::NotLoopback),
         }
     }
 }
@@ -147,7 +154,12 @@ mod tests {
         let resolver =
             tower::service_fn(|_: Name| pending::<Result<vec::IntoIter<SocketAddr>, BoxError>>());
         let inner = HttpConnector::new_with_resolver(resolver);
-        let mut connector = ConnectTimeout { inner, limit };
+        let refusals = Refusals::default();
+        let mut connector = ConnectTimeout {
+            inner,
+            limit,
+            refusals,
+        };
         let connecting = connector.call(Uri::from_static("http://api.clerk.com"));
         let error = connecting.await.map(drop).unwrap_err();
         assert_eq!(error.to_string(), "connecting took longer than 3s");

@@ -15,13 +15,16 @@ mod tls;
 
 use hyper_util::client::legacy::connect::HttpConnector;
 
-use self::connect::{ConnectTimeout, Tcp};
 #[cfg(feature = "proxy")]
 pub use self::proxy::{InvalidProxy, Proxy};
 pub use self::{
     client::HyperTransport, config::TransportConfig, pool::PooledTransport, tls::TlsError,
 };
 pub(crate) use self::{connect::ConnectError, tls::handshake_failure};
+use self::{
+    connect::{ConnectTimeout, Tcp},
+    stream::Refusals,
+};
 
 type Connector = ConnectTimeout<hyper_rustls::HttpsConnector<Tcp>>;
 
@@ -43,6 +46,9 @@ fn connector(config: &TransportConfig) -> Result<Connector, TlsError> {
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(tcp);
-    let limit = config.connect_timeout;
-    Ok(ConnectTimeout { inner, limit })
+    Ok(ConnectTimeout {
+        inner,
+        limit: config.connect_timeout,
+        refusals: Refusals::default(),
+    })
 }

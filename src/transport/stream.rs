@@ -1,11 +1,14 @@
 //! [`Stream`], a connection that detects a refused TLS handshake.
 
 use std::{
+    collections::HashMap,
     io,
     pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
 
+use http::uri::Authority;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 
@@ -19,14 +22,43 @@ use super::tls;
 #[derive(Debug)]
 pub(super) struct Stream<S> {
     inner: S,
-    /// Whether the server sent anything, or ended the connection.
-    received: bool,
+    /// `None` once the server has sent anything, or ended the connection.
+    handshake: Option<Handshake>,
 }
 
 impl<S> Stream<S> {
-    pub(super) fn new(inner: S) -> Self {
-        let received = false;
-        Self { inner, received }
+    pub(super) fn new(inner: S, handshake: Handshake) -> Self {
+        let handshake = Some(handshake);
+        Self { inner, handshake }
+    }
+}
+
+/// A handshake that the server may still refuse.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    pub(super) server: Option<Authority>,
+    pub(super) refusals: Refusals,
+}
+
+/// The servers that refused the latest TLS handshake, and their reasons.
+///
+/// If a connection ends before a request is written to it, hyper-util does not report the error of the
+/// connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Refusals(Arc<Mutex<HashMap<Authority, String>>>);
+
+impl Refusals {
+    pub(super) fn get(&self, server: &Authority) -> Option<String> {
+        let refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.get(server).cloned()
+    }
+
+    fn note(&self, server: Authority, reason: Option<String>) {
+        let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match reason {
+            Some(reason) => refusals.insert(server, reason),
+            None => refusals.remove(&server),
+        };
     }
 }
 
@@ -36,15 +68,18 @@ impl<S: Read + Unpin> Read for Stream<S> {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.received {
-            return Pin::new(&mut self.inner).poll_read(cx, buffer);
-        }
         let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buffer));
-        self.received = read.is_ok();
-        Poll::Ready(read.map_err(|error| match tls::handshake_refusal(&error) {
-            Some(reason) => io::Error::new(io::ErrorKind::ConnectionRefused, reason),
-            None => error,
-        }))
+        let Some(Handshake { server, refusals }) = self.handshake.take() else {
+            return Poll::Ready(read);
+        };
+        let reason = read.as_ref().err().and_then(tls::handshake_refusal);
+        if let Some(server) = server {
+            refusals.note(server, reason.clone());
+        }
+        Poll::Ready(match reason {
+            Some(reason) => Err(io::Error::new(io::ErrorKind::ConnectionRefused, reason)),
+            None => read,
+        })
     }
 }
 

@@ -175,6 +175,7 @@ impl ErrorFacts {
             self.connect |= error.is_connect();
             self.never_written |= !error.may_have_been_sent();
         }
+        self.connect |= error.is::<crate::transport::ConnectError>();
         if self.connect {
             self.note_connecting(error);
         }
