@@ -21,7 +21,7 @@ mod tests;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
 };
 
@@ -30,7 +30,7 @@ use http::StatusCode;
 
 use self::prefix::Prefix;
 use crate::{
-    ActorTokenId, BaseUrl, InvalidRequest, Outcome, RetryConfig, response_head::ResponseHead,
+    ActorTokenId, BaseUrl, InvalidRequest, Outcome, RetryConfig, lock, response_head::ResponseHead,
 };
 
 /// The settings of one call that replace the client's defaults.
@@ -203,8 +203,7 @@ impl CallRecord {
     }
 
     fn lock(&self) -> MutexGuard<'_, CallState> {
-        // Every transition is complete when a panic could happen, so a poisoned state is valid.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -124,6 +124,13 @@ pub use self::{
     token_response::TokenResponse,
 };
 
+/// Locks a state that is complete whenever a panic could happen, so that a poisoned one is valid.
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// Compiles the code blocks of the README.
 #[cfg(all(doctest, feature = "transport"))]
 #[doc = include_str!("../README.md")]

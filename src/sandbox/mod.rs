@@ -50,7 +50,7 @@ mod transport;
 use std::{
     fmt,
     future::{Ready, ready},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
     time::Duration,
 };
@@ -68,7 +68,7 @@ pub use self::{
     serve::SandboxServer,
     transport::{ResponseFuture, SandboxBody, SandboxTransport},
 };
-use crate::{ActorToken, ActorTokenRequest, Error, SecretKey};
+use crate::{ActorToken, ActorTokenRequest, Error, SecretKey, lock};
 
 /// The origin of token links, unless the sandbox is served.
 const ORIGIN: &str = "https://sandbox.clerk.accounts.dev";
@@ -184,10 +184,6 @@ impl Sandbox {
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for Sandbox {

@@ -25,8 +25,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tower_service::Service;
 
-use super::{Sandbox, SandboxTransport, fault::disconnected, lock};
-use crate::BaseUrl;
+use super::{Sandbox, SandboxTransport, fault::disconnected};
+use crate::{BaseUrl, lock};
 
 /// The wait after a failed `accept`.
 const ACCEPT_BACKOFF: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, ready},
 };
 
@@ -13,6 +13,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 
 use super::tls;
+use crate::lock;
 
 /// A connection that fails with [`io::ErrorKind::ConnectionRefused`] if the server refuses the TLS handshake.
 ///
@@ -49,12 +50,11 @@ pub(super) struct Refusals(Arc<Mutex<HashMap<Authority, String>>>);
 
 impl Refusals {
     pub(super) fn get(&self, server: &Authority) -> Option<String> {
-        let refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.get(server).cloned()
+        lock(&self.0).get(server).cloned()
     }
 
     fn note(&self, server: Authority, reason: Option<String>) {
-        let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refusals = lock(&self.0);
         match reason {
             Some(reason) => refusals.insert(server, reason),
             None => refusals.remove(&server),

@@ -3,7 +3,7 @@
 
 use std::{
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
@@ -24,6 +24,7 @@ use crate::{
     actor_token::Guard,
     call::Attempt,
     layer::{collect_body::CollectBodyError, decode_error, no_runtime},
+    lock,
 };
 
 /// The result of the exchange below Settle.
@@ -382,17 +383,13 @@ impl TokenGuard {
 
     /// Changes the obligation, unless it has ended.
     fn with<T>(&self, change: impl FnOnce(&mut Obligation) -> T) -> Option<T> {
-        let mut obligation = self.lock();
+        let mut obligation = lock(&self.0);
         obligation.as_mut().filter(|it| !it.ended).map(change)
     }
 
     /// Takes the obligation, unless it has ended.
     fn take(&self) -> Option<Obligation> {
-        self.lock().take_if(|it| !it.ended)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Obligation>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).take_if(|it| !it.ended)
     }
 }
 

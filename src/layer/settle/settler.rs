@@ -3,7 +3,7 @@
 use std::{
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -27,7 +27,7 @@ use crate::{
     ActorToken, ActorTokenRequest, Body, BoxError, Error, ErrorKind, Outcome, RetryConfig,
     TokenResponse,
     layer::{DecodeErrorLayer, JsonLayer, RetryLayer, TimeoutLayer, TraceLayer, TypedErrorLayer},
-    telemetry,
+    lock, telemetry,
 };
 
 /// The largest number of concurrent compensating revokes.
@@ -210,11 +210,6 @@ impl Settler {
 /// the report of the next token.
 fn isolate<T>(run: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(run)).ok()
-}
-
-/// Locks state that is complete whenever a panic could happen.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
