@@ -1,46 +1,37 @@
 //! [`Budget`], which limits the retries of all clones of a client.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
+
+use crate::lock;
 
 /// A budget of ten retries. A retry takes one, and a success returns a tenth of one. It keeps retries from
 /// multiplying the load on an overloaded API.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Budget {
-    tenths: Mutex<u32>,
+    /// The tenths of a retry that were taken and not returned.
+    taken: Mutex<u32>,
 }
 
 const FULL: u32 = 100;
 const COST: u32 = 10;
 
-impl Default for Budget {
-    fn default() -> Self {
-        Self {
-            tenths: Mutex::new(FULL),
-        }
-    }
-}
-
 impl Budget {
     /// Takes a retry. Returns false if none is left.
     pub(super) fn withdraw(&self) -> bool {
-        let mut tenths = self.lock();
-        let left = tenths.checked_sub(COST);
-        *tenths = left.unwrap_or(*tenths);
-        left.is_some()
+        let mut taken = lock(&self.taken);
+        let is_left = *taken + COST <= FULL;
+        *taken += if is_left { COST } else { 0 };
+        is_left
     }
 
     /// Returns a tenth of a retry, after a success.
     pub(super) fn deposit(&self) {
-        let mut tenths = self.lock();
-        *tenths = (*tenths + 1).min(FULL);
+        let mut taken = lock(&self.taken);
+        *taken = taken.saturating_sub(1);
     }
 
     /// Returns how many retries are left.
     pub(super) fn left(&self) -> f64 {
-        f64::from(*self.lock()) / f64::from(COST)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, u32> {
-        self.tenths.lock().unwrap_or_else(PoisonError::into_inner)
+        f64::from(FULL - *lock(&self.taken)) / f64::from(COST)
     }
 }
