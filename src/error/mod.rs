@@ -244,6 +244,13 @@ impl Error {
         }
     }
 
+    /// Creates the error of a 200 that cannot be used.
+    pub(crate) fn unreadable(why: impl Into<String>, outcome: Outcome) -> Self {
+        Self::new(ErrorKind::UnreadableResponse, outcome)
+            .with_status(StatusCode::OK)
+            .with_detail(why)
+    }
+
     setters! {
         with_attempts: attempts = u32;
         /// Whether another attempt would fail in the same way.

@@ -159,8 +159,6 @@ fn check_ended(id: Option<&ActorTokenId>, body: &[u8]) -> Result<(), Error> {
     }
 }
 
-pub(super) fn unreadable(why: &str) -> Error {
-    Error::new(ErrorKind::UnreadableResponse, Outcome::Unknown)
-        .with_status(StatusCode::OK)
-        .with_detail(why)
+fn unreadable(why: &str) -> Error {
+    Error::unreadable(why, Outcome::Unknown)
 }

@@ -10,7 +10,7 @@ use tower::{ServiceExt, util::BoxCloneSyncService};
 
 use super::{
     error::EndImpersonationError,
-    session::{Session, page, unreadable},
+    session::{Session, page},
 };
 use crate::{
     ActorTokenId, ActorTokenRequest, BoxError, Error, ErrorKind, InvalidRequest, OperationKind,
@@ -180,7 +180,7 @@ impl Sessions {
 
 /// Returns the error of a listing that cannot be used.
 fn no_list(why: &str) -> Error {
-    unreadable(why).with_outcome(Outcome::Rejected)
+    Error::unreadable(why, Outcome::Rejected)
 }
 
 /// Closes the record, so that no clone of a request can be sent once its call has ended.

@@ -30,10 +30,7 @@ pub(super) fn decode(response: Response<TokenResponse>, attempt: &Attempt) -> Er
 
 /// Reads the token in the 200 to a revoke. Fails unless its status is `revoked` or absent.
 pub(crate) fn revoked(id: Option<&ActorTokenId>, body: &[u8]) -> Result<ActorToken, Error> {
-    let unusable = |why: &str| {
-        let error = Error::new(ErrorKind::UnreadableResponse, Outcome::Unknown);
-        error.with_status(StatusCode::OK).with_detail(why)
-    };
+    let unusable = |why: &str| Error::unreadable(why, Outcome::Unknown);
     let token = ActorToken::read(body, id, &mut None).map_err(|it| unusable(&it.to_string()))?;
     if id.is_some_and(|id| token.id != *id) {
         return Err(unusable("the response is about another token"));

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
-
 use crate::{
     ActorToken, ActorTokenId, ActorTokenStatus, BoxError, Error, ErrorKind, InvalidActorToken,
     Outcome, TokenResponse, call::CallRecord, layer::decode_error::revoked,
@@ -74,7 +72,7 @@ impl Expected {
 fn undecodable(user_id: Option<&str>, error: InvalidActorToken, body: &[u8]) -> Error {
     let why = error.to_string();
     match ActorToken::salvage(body) {
-        None => unreadable(&why, Outcome::Unknown),
+        None => Error::unreadable(why, Outcome::Unknown),
         Some(found) if found.user_id.is_some() && found.user_id.as_deref() != user_id => {
             about_another_user(found.id)
         }
@@ -83,17 +81,11 @@ fn undecodable(user_id: Option<&str>, error: InvalidActorToken, body: &[u8]) -> 
 }
 
 fn about_another_user(id: ActorTokenId) -> Error {
-    unreadable("the response is about another user", Outcome::Unknown)
+    Error::unreadable("the response is about another user", Outcome::Unknown)
         .with_actor_token_id(id)
         .with_foreign_token(true)
 }
 
 fn applied(why: &str, id: ActorTokenId) -> Error {
-    unreadable(why, Outcome::Applied).with_actor_token_id(id)
-}
-
-fn unreadable(why: &str, outcome: Outcome) -> Error {
-    Error::new(ErrorKind::UnreadableResponse, outcome)
-        .with_status(StatusCode::OK)
-        .with_detail(why)
+    Error::unreadable(why, Outcome::Applied).with_actor_token_id(id)
 }
