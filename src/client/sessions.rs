@@ -2,7 +2,8 @@
 
 use super::Client;
 use crate::{
-    EndImpersonationError, Error, ErrorKind, Outcome, Session,
+    EndImpersonationError, Error, Session,
+    layer::refused,
     sessions::{Call, Sessions},
 };
 
@@ -16,8 +17,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`ErrorKind`]. The outcome is [`Rejected`](Outcome::Rejected) or [`NotSent`](Outcome::NotSent),
-    /// because listing changes nothing.
+    /// See [`ErrorKind`](crate::ErrorKind). The [outcome](Error::outcome) is `Rejected` or `NotSent`, because
+    /// listing changes nothing.
     ///
     /// # Cancel safety
     ///
@@ -85,10 +86,7 @@ impl Client {
 
     fn sessions(&self) -> Result<&Sessions, Error> {
         self.parts.sessions.as_ref().ok_or_else(|| {
-            let error = Error::new(ErrorKind::InvalidRequest, Outcome::NotSent).permanent(true);
-            error.with_detail(
-                "only a client of a ClientBuilder has sessions, not one over a service",
-            )
+            refused("only a client of a ClientBuilder has sessions, not one over a service")
         })
     }
 }

@@ -5,7 +5,8 @@ use std::convert::Infallible;
 use super::{Error, ErrorKind};
 use crate::{
     InvalidActorToken, InvalidActorTokenId, InvalidBaseUrl, InvalidRequest, InvalidSecretKey,
-    Outcome, layer::api_headers::InvalidApiVersion,
+    Outcome,
+    layer::{api_headers::InvalidApiVersion, refused},
 };
 
 macro_rules! invalid_request {
@@ -13,9 +14,7 @@ macro_rules! invalid_request {
         impl From<$invalid> for Error {
             /// Returns a permanent [`ErrorKind::InvalidRequest`] with outcome [`Outcome::NotSent`].
             fn from(invalid: $invalid) -> Self {
-                Self::new(ErrorKind::InvalidRequest, Outcome::NotSent)
-                    .permanent(true)
-                    .with_detail(invalid.to_string())
+                refused(invalid.to_string())
             }
         }
     )*};

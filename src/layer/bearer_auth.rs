@@ -100,7 +100,7 @@ impl BearerAuthLayer {
                     return Err(refused("a layer has set a wrong content-length"));
                 }
             } else if is_framing(name) {
-                return Err(refused(&format!("a layer has set the header {name}")));
+                return Err(refused(format!("a layer has set the header {name}")));
             }
         }
         Ok(())

@@ -45,7 +45,7 @@ pub mod trace;
 pub mod trace_call;
 pub mod typed_error;
 
-pub(crate) use self::refusal::{is_reserved, no_runtime};
+pub(crate) use self::refusal::{is_reserved, no_runtime, refused};
 pub use self::{
     api_headers::{ApiHeaders, ApiHeadersLayer, ApiVersion},
     base_uri::{BaseUri, BaseUriLayer},

@@ -27,7 +27,7 @@ pub(crate) fn is_reserved(name: &HeaderName) -> bool {
 }
 
 /// Returns the error for an invalid request.
-pub(super) fn refused(why: &str) -> Error {
+pub(crate) fn refused(why: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidRequest, Outcome::NotSent)
         .permanent(true)
         .with_detail(why)

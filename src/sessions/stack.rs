@@ -18,7 +18,7 @@ use crate::{
     body::PayloadParts,
     call::{CallOptions, CallRecord},
     client::stack::AttemptService,
-    layer::{no_runtime, typed_error::complete},
+    layer::{no_runtime, refused, typed_error::complete},
 };
 
 /// The number of sessions in a page. The API allows 500, but a response of 256 KiB has no room for them.
@@ -143,10 +143,8 @@ impl Sessions {
         call: &Call,
     ) -> Result<Bytes, Error> {
         Handle::try_current().map_err(|_| no_runtime())?;
-        let path = PathAndQuery::try_from(path).map_err(|_| {
-            let error = Error::new(ErrorKind::InvalidRequest, Outcome::NotSent).permanent(true);
-            error.with_detail("its path is not valid in a URL")
-        })?;
+        let path =
+            PathAndQuery::try_from(path).map_err(|_| refused("its path is not valid in a URL"))?;
         let own = call.options.as_ref().and_then(|options| options.timeout);
         let timeout = own.unwrap_or(self.timeout);
         let record = Arc::<CallRecord>::default();
