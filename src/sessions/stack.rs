@@ -1,6 +1,6 @@
 //! [`Sessions`], the two operations on sessions over the attempt level of a client.
 
-use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use form_urlencoded::Serializer;
@@ -190,8 +190,4 @@ impl Drop for CloseOnDrop {
     }
 }
 
-impl fmt::Debug for Sessions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions").finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(Sessions);

@@ -1,6 +1,6 @@
 //! [`Policy`], the retry policy: verdict, backoff and budget.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{Request, StatusCode};
 use tokio::time::{Instant, Sleep};
@@ -32,11 +32,7 @@ impl Classifier {
     }
 }
 
-impl fmt::Debug for Classifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Classifier")
-    }
-}
+crate::text::opaque_debug!(Classifier);
 
 /// The retry policy: the settings of all calls, and the state of one. [`tower::retry::Retry`] clones it
 /// for every call.
