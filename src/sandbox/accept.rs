@@ -58,5 +58,5 @@ pub(super) fn response(sandbox: &Sandbox, head: &Parts) -> Option<Response<Respo
     };
     let sentence = format!("The link cannot be used: {error}.");
     let entry = ClerkError::new(code, error.to_string(), sentence);
-    Some(response::of_error(&response::refusal(status, entry)))
+    Some(response::refusal(status, entry).to_response())
 }

@@ -67,9 +67,7 @@ impl Fault {
     ) -> io::Result<Response<SandboxBody>> {
         let response = match self {
             Self::Status(status) => of_status(status),
-            Self::RateLimited { retry_after } => {
-                response::of_error(&too_many_requests(retry_after))
-            }
+            Self::RateLimited { retry_after } => too_many_requests(retry_after).to_response(),
             Self::StatusAfter(status) => {
                 operation.await;
                 of_status(status)

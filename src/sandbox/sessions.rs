@@ -137,7 +137,7 @@ pub(super) fn response(
     });
     Some(match result {
         Ok(body) => response::json(StatusCode::OK, body.to_string()),
-        Err(error) => response::of_error(&error),
+        Err(error) => error.to_response(),
     })
 }
 

@@ -19,7 +19,7 @@ use tower_service::Service;
 use super::{Fault, Sandbox, accept, fault::disconnected};
 use crate::{
     BoxError,
-    server::{ActorTokensApi, ResponseBody, body, response},
+    server::{ActorTokensApi, ResponseBody, body},
 };
 
 /// The sandbox behind the wire protocol: a transport for a
@@ -80,7 +80,7 @@ where
         Box::pin(async move {
             let body = match body::read(body).await {
                 Ok(body) => body,
-                Err(error) => return Ok(response::of_error(&error).map(SandboxBody::new)),
+                Err(error) => return Ok(error.to_response().map(SandboxBody::new)),
             };
             let operation = async {
                 #[cfg(feature = "sessions")]

@@ -32,7 +32,24 @@ impl Error {
     /// assert_eq!(response.headers()["content-type"], "application/json");
     /// ```
     pub fn to_response(&self) -> Response<ResponseBody> {
-        of_error(self)
+        let (status, mut body) = match self.status() {
+            Some(status) if may_be_forwarded(status, self) => {
+                (status, self.clerk_errors().cloned().unwrap_or_default())
+            }
+            _ => translated(self),
+        };
+        if body.errors.is_empty() {
+            body.errors.push(bad_gateway(self.outcome()));
+        }
+        // With the id, the caller can revoke a token that was minted although the call failed. The id of
+        // another user's token is not shown, because the caller would revoke that token.
+        let id = self.actor_token_id();
+        if let Some(id) = id.filter(|_| !self.has_foreign_token()) {
+            let meta = &mut body.errors[0].meta;
+            meta.insert("actor_token_id".into(), id.as_str().into());
+        }
+        body.clerk_trace_id = self.trace_id().map(str::to_owned);
+        errors(status, body, self.retry_after())
     }
 }
 
@@ -92,42 +109,20 @@ pub(super) fn of_result(result: Result<ActorToken, BoxError>) -> Response<Respon
             response
         }
         Err(error) => match error.downcast_ref::<Error>() {
-            Some(error) => of_error(error),
+            Some(error) => error.to_response(),
             // Only a client knows the outcome.
             None if error.is::<TimedOut>() => {
-                of_error(&Error::new(ErrorKind::Timeout, Outcome::Unknown))
+                Error::new(ErrorKind::Timeout, Outcome::Unknown).to_response()
             }
             // The text of a foreign error may not be meant for the caller.
             None => {
                 let sentence = "There was an internal error. It may have taken effect.";
                 let code = ClerkError::INTERNAL_CLERK_ERROR;
                 let entry = ClerkError::new(code, "internal error", sentence);
-                of_error(&refusal(StatusCode::INTERNAL_SERVER_ERROR, entry))
+                refusal(StatusCode::INTERNAL_SERVER_ERROR, entry).to_response()
             }
         },
     }
-}
-
-/// Returns the response from which a client draws the same conclusions as from the error.
-pub(crate) fn of_error(error: &Error) -> Response<ResponseBody> {
-    let (status, mut body) = match error.status() {
-        Some(status) if may_be_forwarded(status, error) => {
-            (status, error.clerk_errors().cloned().unwrap_or_default())
-        }
-        _ => translated(error),
-    };
-    if body.errors.is_empty() {
-        body.errors.push(bad_gateway(error.outcome()));
-    }
-    // With the id, the caller can revoke a token that was minted although the call failed. The id of
-    // another user's token is not shown, because the caller would revoke that token.
-    let id = error.actor_token_id();
-    if let Some(id) = id.filter(|_| !error.has_foreign_token()) {
-        let meta = &mut body.errors[0].meta;
-        meta.insert("actor_token_id".into(), id.as_str().into());
-    }
-    body.clerk_trace_id = error.trace_id().map(str::to_owned);
-    errors(status, body, error.retry_after())
 }
 
 /// Returns whether the caller may see this status. A 4xx says that nothing changed, so it is hidden if
@@ -240,7 +235,7 @@ mod tests {
                         .with_status(status.map(|it| StatusCode::from_u16(it).unwrap()))
                         .with_clerk_errors(body)
                         .with_actor_token_id(id.clone());
-                    let (head, mut body) = of_error(&error).into_parts();
+                    let (head, mut body) = error.to_response().into_parts();
                     let status = head.status.as_u16();
                     let body = body.take();
                     let entry = &serde_json::from_slice::<Value>(&body).unwrap()["errors"][0];
