@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, uri::PathAndQuery};
+use http::{Method, Request, uri::PathAndQuery};
 
 use super::Expected;
 use crate::{
@@ -34,8 +34,9 @@ pub(super) fn encode(
         deadline,
         record,
     } = request;
-    if !trusts_headers && !headers.is_empty() {
-        check_headers(&headers)?;
+    let mut names = headers.keys().filter(|_| !trusts_headers);
+    if let Some(name) = names.find(|name| is_reserved(name)).cloned() {
+        return Err(InvalidRequest::ReservedHeader { name }.into());
     }
     let record = record.unwrap_or_default();
     let kind = operation.kind();
@@ -74,13 +75,6 @@ pub(super) fn encode(
     *request.headers_mut() = headers;
     *request.extensions_mut() = extensions;
     Ok((request, expected))
-}
-
-fn check_headers(headers: &HeaderMap) -> Result<(), Error> {
-    match headers.keys().find(|name| is_reserved(name)).cloned() {
-        Some(name) => Err(InvalidRequest::ReservedHeader { name }.into()),
-        None => Ok(()),
-    }
 }
 
 fn encode_create(create: &CreateActorToken) -> Result<Bytes, Error> {
