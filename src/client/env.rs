@@ -3,18 +3,11 @@
 use std::env::{self, VarError};
 
 use super::{Client, ClientBuilder, ConfigError};
-use crate::{
-    BaseUrl, SecretKey,
-    layer::{ApiVersion, api_headers::InvalidApiVersion},
-};
+use crate::{BaseUrl, SecretKey, layer::ApiVersion};
 
 const KEY: &str = "CLERK_SECRET_KEY";
 const URL: &str = "CLERK_API_URL";
 const VERSION: &str = "CLERK_API_VERSION";
-
-fn not_a_version(error: InvalidApiVersion) -> ConfigError {
-    ConfigError::variable(VERSION)(format!("{error}, or the path of the API, like v1"))
-}
 
 impl Client {
     /// Builds a client from the environment, see [`ClientBuilder::from_env`].
@@ -50,7 +43,11 @@ impl ClientBuilder {
         let path = match version {
             Some(version) if is_path => Some(format!("/{version}")),
             Some(version) => {
-                let version = version.parse::<ApiVersion>().map_err(not_a_version)?;
+                let version = version.parse::<ApiVersion>().map_err(|error| {
+                    ConfigError::variable(VERSION)(format!(
+                        "{error}, or the path of the API, like v1"
+                    ))
+                })?;
                 builder = builder.api_version(version);
                 None
             }
