@@ -27,7 +27,7 @@ use crate::{Actor, ActorTokenId, text::presentable};
 pub struct ActorToken {
     pub(crate) id: ActorTokenId,
     pub(crate) user_id: Option<String>,
-    actor: Option<Actor>,
+    pub(crate) actor: Option<Actor>,
     pub(crate) status: ActorTokenStatus,
     pub(crate) ticket: Option<Ticket>,
     pub(crate) created_at: Option<SystemTime>,
@@ -122,13 +122,6 @@ impl ActorToken {
         let end_by_api = self.created_at.and_then(end).filter(|end| *end > now);
         self.expires_at = end_by_api.or_else(|| end(now));
         self.lifetime = Some(lifetime);
-        self
-    }
-
-    /// Sets the actor.
-    #[cfg(feature = "sandbox")]
-    pub(crate) fn with_actor(mut self, actor: Actor) -> Self {
-        self.actor = Some(actor);
         self
     }
 

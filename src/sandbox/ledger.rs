@@ -106,8 +106,8 @@ impl LedgerEntry {
 
     /// Returns the token as in a response, without its credential.
     pub(super) fn token(&self) -> ActorToken {
-        let token = ActorToken::new(self.id.clone(), self.status.clone());
-        let mut token = token.with_actor(self.actor().clone());
+        let mut token = ActorToken::new(self.id.clone(), self.status.clone());
+        token.actor = Some(self.actor().clone());
         token.user_id = Some(self.user_id().to_owned());
         token.created_at = Some(self.created_at);
         token.updated_at = Some(self.updated_at);
