@@ -21,7 +21,7 @@ use tower_service::Service;
 pub use pooled_transport::ResponseBody;
 
 use super::{ConnectError, Connector, TlsError, TransportConfig, stream::Refusals};
-use crate::{Body, BoxError};
+use crate::{Body, BoxError, lock};
 
 /// hyper-util's client over rustls, with a connection pool that all clones share: an alternative to
 /// [`PooledTransport`](super::PooledTransport).
@@ -102,7 +102,8 @@ impl Future for ResponseFuture {
             Ok(response) => response,
             Err(error) => {
                 let server = this.server.as_ref().filter(|_| is_unsent(&error));
-                return Poll::Ready(Err(match server.and_then(|it| this.refusals.get(it)) {
+                let reason = server.and_then(|it| lock(this.refusals).get(it).cloned());
+                return Poll::Ready(Err(match reason {
                     Some(reason) => ConnectError::HandshakeRefused(reason).into(),
                     None => error.into(),
                 }));

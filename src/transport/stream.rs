@@ -45,22 +45,7 @@ pub(super) struct Handshake {
 ///
 /// If a connection ends before a request is written to it, hyper-util does not report the error of the
 /// connection.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Refusals(Arc<Mutex<HashMap<Authority, String>>>);
-
-impl Refusals {
-    pub(super) fn get(&self, server: &Authority) -> Option<String> {
-        lock(&self.0).get(server).cloned()
-    }
-
-    fn note(&self, server: Authority, reason: Option<String>) {
-        let mut refusals = lock(&self.0);
-        match reason {
-            Some(reason) => refusals.insert(server, reason),
-            None => refusals.remove(&server),
-        };
-    }
-}
+pub(super) type Refusals = Arc<Mutex<HashMap<Authority, String>>>;
 
 impl<S: Read + Unpin> Read for Stream<S> {
     fn poll_read(
@@ -74,7 +59,11 @@ impl<S: Read + Unpin> Read for Stream<S> {
         };
         let reason = read.as_ref().err().and_then(tls::handshake_refusal);
         if let Some(server) = server {
-            refusals.note(server, reason.clone());
+            let mut refusals = lock(&refusals);
+            match &reason {
+                Some(reason) => refusals.insert(server, reason.clone()),
+                None => refusals.remove(&server),
+            };
         }
         Poll::Ready(match reason {
             Some(reason) => Err(io::Error::new(io::ErrorKind::ConnectionRefused, reason)),
