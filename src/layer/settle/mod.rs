@@ -173,13 +173,7 @@ impl SettleLayer {
         self.shared.counts()
     }
 
-    /// Waits until no create is in flight and every lost token is settled, for at most `limit`. Then the
-    /// remaining lost tokens are reported, and creates with a waiting caller continue. It does not wait for
-    /// calls that begin later or are between two attempts.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future ends the wait.
+    /// Waits until every lost token is settled, see [`Client::drain`](crate::Client::drain).
     pub async fn drain(&self, limit: Duration) -> DrainReport {
         self.shared.drain(limit).await
     }
