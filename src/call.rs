@@ -15,20 +15,18 @@
 //! Every attempt of the inner record is also an attempt of the outer record. Locks are taken from the
 //! inner record to the outer one.
 
-mod prefix;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 
-use self::prefix::Prefix;
 use crate::{
     ActorTokenId, BaseUrl, InvalidRequest, Outcome, RetryConfig, lock, response_head::ResponseHead,
 };
@@ -77,7 +75,7 @@ struct AttemptState {
     responded: Option<StatusCode>,
     /// The head that reached CollectBody, if its status is not 200. A wire layer may have made it up.
     failed_head: Option<ResponseHead>,
-    received: Prefix,
+    received: Bytes,
     /// The same attempt in the outer record.
     outer: Option<Attempt>,
 }
@@ -368,18 +366,30 @@ impl Attempt {
     }
 
     /// Adds a frame of the response body, up to `limit` bytes in all. Returns whether it fits.
-    pub(crate) fn receive(&self, frame: Bytes, limit: usize) -> bool {
-        self.with(|state| state.received.push(frame, limit))
+    pub(crate) fn receive(&self, mut frame: Bytes, limit: usize) -> bool {
+        self.with(|state| {
+            let room = limit - state.received.len();
+            let fits = frame.len() <= room;
+            frame.truncate(room);
+            if !state.received.is_empty() {
+                // Copies the first frame, and has room for more later.
+                let mut joined = BytesMut::from(mem::take(&mut state.received));
+                joined.extend_from_slice(&frame);
+                frame = joined.freeze();
+            }
+            state.received = frame;
+            fits
+        })
     }
 
     /// Returns the bytes of the response body that were received. They may hold a credential.
     pub(crate) fn received(&self) -> Bytes {
-        self.with(|state| state.received.snapshot())
+        self.with(|state| state.received.clone())
     }
 
     /// Takes the response body once it has ended.
     pub(crate) fn take_received(&self) -> Bytes {
-        self.with(|state| state.received.take())
+        self.with(|state| mem::take(&mut state.received))
     }
 
     pub(crate) fn index(&self) -> u32 {
