@@ -91,7 +91,11 @@ impl<S: Write + Unpin> Write for Stream<S> {
 }
 
 impl<S: Connection> Connection for Stream<S> {
+    /// Leaves out the addresses, which hyper-util would copy into every response.
     fn connected(&self) -> Connected {
-        self.inner.connected()
+        match self.inner.connected().is_negotiated_h2() {
+            true => Connected::new().negotiated_h2(),
+            false => Connected::new(),
+        }
     }
 }
