@@ -3,6 +3,7 @@
 use std::{
     error::Error as _,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -32,7 +33,8 @@ use crate::{Body, BoxError, lock};
 /// Plain HTTP connects to loopback addresses only. A response with status 421 retires its connection.
 #[derive(Clone, Debug)]
 pub struct HyperTransport {
-    client: legacy::Client<Connector, Body>,
+    // Shared, because its clone is large.
+    client: Arc<legacy::Client<Connector, Body>>,
     refusals: Refusals,
 }
 
@@ -52,7 +54,10 @@ impl HyperTransport {
             .http2_keep_alive_interval(config.http2_keep_alive_interval)
             .http2_keep_alive_timeout(config.http2_keep_alive_timeout)
             .build(connector);
-        Ok(Self { client, refusals })
+        Ok(Self {
+            client: Arc::new(client),
+            refusals,
+        })
     }
 }
 
