@@ -320,7 +320,8 @@ transport_settings! {
     /// Sets the time after which TCP probes an idle HTTPS connection; `None` for no probes, the default.
     tcp_keepalive(time: impl Into<Option<Duration>>);
     /// Sets how long an HTTP/2 connection may be silent while a response is awaited, before a ping is sent;
-    /// `None` for no pings. Default: 5 s.
+    /// `None` for no pings, the default. Without pings, a connection that is silent for 2 s takes no further
+    /// requests.
     http2_keep_alive_interval(interval: impl Into<Option<Duration>>);
     /// Limits how long the server may take to reply to that ping. Default: 3 s.
     http2_keep_alive_timeout(limit: Duration);

@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::{Request, Response, StatusCode, uri::Authority};
@@ -47,11 +48,14 @@ impl HyperTransport {
     pub fn new(config: &TransportConfig) -> Result<Self, TlsError> {
         let connector = super::connector(config)?;
         let refusals = connector.refusals.clone();
+        // With the default timeout shorter than an attempt, so that the next attempt uses another connection.
+        let keep_alive = config.http2_keep_alive_interval;
+        let keep_alive = keep_alive.unwrap_or(Some(Duration::from_secs(5)));
         let client = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(config.pool_idle_timeout)
-            .http2_keep_alive_interval(config.http2_keep_alive_interval)
+            .http2_keep_alive_interval(keep_alive)
             .http2_keep_alive_timeout(config.http2_keep_alive_timeout)
             .build(connector);
         Ok(Self {

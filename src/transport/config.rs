@@ -11,7 +11,8 @@ pub struct TransportConfig {
     pub(super) connect_timeout: Duration,
     pub(super) pool_idle_timeout: Duration,
     pub(super) tcp_keepalive: Option<Duration>,
-    pub(super) http2_keep_alive_interval: Option<Duration>,
+    /// `None` if it is not set.
+    pub(super) http2_keep_alive_interval: Option<Option<Duration>>,
     pub(super) http2_keep_alive_timeout: Duration,
     pub(super) roots: Vec<Roots>,
     #[cfg(feature = "proxy")]
@@ -25,8 +26,7 @@ impl Default for TransportConfig {
             connect_timeout: Duration::from_secs(3),
             pool_idle_timeout: Duration::from_secs(30),
             tcp_keepalive: None,
-            // Together shorter than an attempt, so that the next attempt uses another connection.
-            http2_keep_alive_interval: Some(Duration::from_secs(5)),
+            http2_keep_alive_interval: None,
             http2_keep_alive_timeout: Duration::from_secs(3),
             roots: Vec::new(),
             #[cfg(feature = "proxy")]
@@ -55,9 +55,10 @@ impl TransportConfig {
     }
 
     /// Sets the time without a frame, while a response is awaited, after which HTTP/2 sends a ping, or `None`
-    /// for no pings. Default: 5 s.
+    /// for no pings. Default: `None`, because [`PooledTransport`](super::PooledTransport) stops using a silent
+    /// connection; 5 s for [`HyperTransport`](super::HyperTransport), which does not.
     pub fn http2_keep_alive_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
-        self.http2_keep_alive_interval = interval.into();
+        self.http2_keep_alive_interval = Some(interval.into());
         self
     }
 

@@ -16,7 +16,8 @@ use crate::{Body, BoxError, Withdrawn};
 ///
 /// It follows no redirects, decompresses nothing, and uses a proxy only if [`TransportConfig`] names one.
 /// Plain HTTP connects to loopback addresses only, even if `localhost` resolves to others. A response with
-/// status 421 retires its connection. Each tokio runtime has its own connections, so that one client can
+/// status 421 retires its connection. An HTTP/2 connection without a response for 2 s, although a request waits
+/// for one, takes no further requests. Each tokio runtime has its own connections, so that one client can
 /// serve several.
 ///
 /// # Errors
@@ -42,7 +43,7 @@ impl PooledTransport {
     pub fn new(config: &TransportConfig) -> Result<Self, TlsError> {
         let inner = pooled_transport::Builder::new()
             .idle_timeout(config.pool_idle_timeout)
-            .http2_keep_alive_interval(config.http2_keep_alive_interval)
+            .http2_keep_alive_interval(config.http2_keep_alive_interval.flatten())
             .http2_keep_alive_timeout(config.http2_keep_alive_timeout)
             .before_send(check_not_withdrawn)
             .build(super::connector(config)?);

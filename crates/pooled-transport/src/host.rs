@@ -8,11 +8,10 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderValue, Uri};
 use http_body::Body;
 use hyper::{
-    body::Incoming,
-    client::conn::{TrySendError, http1, http2},
+    client::conn::{http1, http2},
     rt::{Executor, Read, Write},
 };
 use hyper_util::client::legacy::connect::Connection;
@@ -33,6 +32,10 @@ use crate::{
 /// After this time without use a connection may have ended unnoticed, because a suspended process, or a
 /// runtime between two `block_on`, does not poll its sockets.
 const RESTED: Duration = Duration::from_secs(1);
+
+/// An HTTP/2 connection without a response for this time, although a request waits for one, may be dead. It takes
+/// no further requests.
+const SILENT: Duration = Duration::from_secs(2);
 
 /// The limit of connects in the background, whose callers took another connection or were cancelled.
 const BACKGROUND: usize = 64;
@@ -69,12 +72,14 @@ struct Shared<B> {
     sender: http2::SendRequest<B>,
     number: u64,
     used: Instant,
+    /// The first request since the last response, if there is one.
+    silent_since: Option<Instant>,
 }
 
 /// A connection for one exchange.
 pub(crate) struct Checkout<B> {
     pub(crate) sender: Sender<B>,
-    /// Identifies an HTTP/2 connection in [`Host::retire`]. It is 0 for HTTP/1.1.
+    /// Identifies an HTTP/2 connection of the host. It is 0 for HTTP/1.1.
     pub(crate) number: u64,
     /// The task of a new connection. A connection from the pool has none, and may have ended meanwhile.
     pub(crate) driver: Option<Driver>,
@@ -103,18 +108,6 @@ type New<B> = (Sender<B>, Driver);
 
 /// The task that drives a connection.
 pub(crate) type Driver = JoinHandle<hyper::Result<()>>;
-
-impl<B: Body + Send + 'static> Sender<B> {
-    pub(crate) async fn send(
-        &mut self,
-        request: Request<B>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
-        match self {
-            Self::Http1(sender) => sender.try_send_request(request).await,
-            Self::Http2(sender) => sender.try_send_request(request).await,
-        }
-    }
-}
 
 impl<B: Send + 'static> Host<B> {
     pub(crate) fn new(
@@ -237,7 +230,9 @@ impl<B: Send + 'static> Host<B> {
 
     fn take_shared(&self, connections: &mut Connections<B>, now: Instant) -> Option<Checkout<B>> {
         let shared = connections.shared.as_mut()?;
-        if !shared.sender.is_ready() || !self.is_fresh(shared.used, now) {
+        let silent_since = *shared.silent_since.get_or_insert(now);
+        let is_silent = now.duration_since(silent_since) >= SILENT;
+        if is_silent || !shared.sender.is_ready() || !self.is_fresh(shared.used, now) {
             return None;
         }
         shared.used = now;
@@ -264,6 +259,7 @@ impl<B: Send + 'static> Host<B> {
                 sender: new.clone(),
                 number,
                 used: now,
+                silent_since: Some(now),
             });
             self.available.notify_waiters();
         }
@@ -280,9 +276,14 @@ impl<B: Send + 'static> Host<B> {
     }
 
     /// Adds an HTTP/1.1 connection to the pool when its response is read to the end. An HTTP/2 connection is
-    /// still in the pool.
-    pub(crate) fn give_back(self: &Arc<Self>, sender: Sender<B>) {
+    /// still in the pool, and no longer silent.
+    pub(crate) fn give_back(self: &Arc<Self>, sender: Sender<B>, number: u64) {
         let Sender::Http1(mut sender) = sender else {
+            let mut connections = self.lock();
+            let shared = connections.shared.as_mut();
+            if let Some(shared) = shared.filter(|it| it.number == number) {
+                shared.silent_since = None;
+            }
             return;
         };
         if sender.is_ready() {
@@ -366,7 +367,8 @@ impl<B: Send + 'static> Drop for Started<'_, B> {
             if host.lock().shared.is_none() {
                 self.host.runtime.spawn(async move {
                     if let Ok(new) = connecting.await {
-                        host.give_back(host.admit(new).sender);
+                        let Checkout { sender, number, .. } = host.admit(new);
+                        host.give_back(sender, number);
                     }
                     drop(permit);
                 });

@@ -79,7 +79,6 @@ impl<B> Default for Builder<B> {
         let mut http2 = http2::Builder::new(BoxingExecutor);
         http2
             .timer(TokioTimer::new())
-            .keep_alive_interval(Duration::from_secs(5))
             .keep_alive_timeout(Duration::from_secs(3));
         Self {
             idle_timeout: Duration::from_secs(30),
@@ -102,7 +101,7 @@ impl<B: Send + 'static> Builder<B> {
     }
 
     /// Sets how long an HTTP/2 connection with requests in flight may be silent before a ping is sent, or `None`
-    /// for no pings. Default: 5 s.
+    /// for no pings. Default: no pings, which take 1,500 instructions of an exchange.
     pub fn http2_keep_alive_interval(mut self, interval: Option<Duration>) -> Self {
         self.http2.keep_alive_interval(interval);
         self
@@ -159,7 +158,7 @@ where
                 driver,
             } = host.checkout(connect).await?;
             if let Err(refused) = self.check(&request, &sender) {
-                host.give_back(sender);
+                host.give_back(sender, number);
                 return Err(refused);
             }
             let mut uri = None;
@@ -170,12 +169,16 @@ where
                 let headers = request.headers_mut();
                 headers.entry(HOST).or_insert_with(|| host.header.clone());
             }
-            let mut failure = match sender.send(request).await {
+            let result = match &mut sender {
+                Sender::Http1(sender) => sender.try_send_request(request).await,
+                Sender::Http2(sender) => sender.try_send_request(request).await,
+            };
+            let mut failure = match result {
                 Ok(response) => {
                     if response.status() == StatusCode::MISDIRECTED_REQUEST {
                         host.retire(number);
                     } else {
-                        host.give_back(sender);
+                        host.give_back(sender, number);
                     }
                     return Ok(response.map(ResponseBody::from));
                 }

@@ -8,7 +8,7 @@ use pooled_transport::Builder;
 use tokio::time::timeout;
 use tower::Service;
 
-use crate::world::{Signal, URI, World, exchange, request, run_tasks, try_exchange};
+use crate::world::{Signal, Transport, URI, World, exchange, request, run_tasks, try_exchange};
 
 const HEAD: &str = "http://127.0.0.1/head";
 
@@ -56,7 +56,7 @@ async fn stalled_connection_fails_the_requests_in_flight_and_no_others() {
     const LIMIT: Duration = Duration::from_secs(10);
     for idle in [0, 1, 20] {
         let world = World::http2();
-        let transport = world.transport();
+        let transport = with_pings(&world);
         for connected in [1, 2, 3] {
             exchange(&transport, URI).await;
             assert_eq!(world.connected(), connected);
@@ -72,7 +72,7 @@ async fn stalled_connection_fails_the_requests_in_flight_and_no_others() {
 #[tokio::test(start_paused = true)]
 async fn connection_that_replies_to_pings_is_kept_for_a_slow_response() {
     let world = World::http2();
-    let transport = world.transport();
+    let transport = with_pings(&world);
     let slow = transport.clone().call(request(HEAD));
     assert!(timeout(Duration::from_secs(80), slow).await.is_err());
     exchange(&transport, URI).await;
@@ -86,12 +86,57 @@ async fn connection_that_replies_to_pings_is_kept_for_a_slow_response() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keep_alive_can_be_disabled() {
+async fn keep_alive_is_disabled_by_default() {
     let world = World::http2();
-    let builder = Builder::new().http2_keep_alive_interval(None);
-    let transport = world.transport_of(builder);
+    let transport = world.transport();
     exchange(&transport, URI).await;
     world.signal(Signal::Stall).await;
     let lost = try_exchange(&transport, URI);
     assert!(timeout(Duration::from_secs(600), lost).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_after_one_that_timed_out_goes_over_a_new_connection() {
+    let world = World::http2();
+    let transport = world.transport();
+    for connected in [1, 2, 3] {
+        exchange(&transport, URI).await;
+        assert_eq!(world.connected(), connected);
+        world.signal(Signal::Stall).await;
+        let lost = try_exchange(&transport, URI);
+        assert!(timeout(Duration::from_secs(2), lost).await.is_err());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_beside_one_without_response_goes_over_a_new_connection() {
+    let world = World::http2();
+    let transport = world.transport();
+    exchange(&transport, URI).await;
+    world.signal(Signal::Stall).await;
+    let mut lost = Box::pin(try_exchange(&transport, URI));
+    assert!(poll!(&mut lost).is_pending());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    exchange(&transport, URI).await;
+    assert_eq!(world.connected(), 2);
+    assert!(poll!(&mut lost).is_pending());
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_that_responds_is_kept_for_a_slow_response() {
+    let world = World::http2();
+    let transport = world.transport();
+    exchange(&transport, URI).await;
+    let mut slow = Box::pin(transport.clone().call(request(HEAD)));
+    for _ in 0..10 {
+        assert!(poll!(&mut slow).is_pending());
+        exchange(&transport, URI).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    }
+    assert_eq!((world.connected(), world.open()), (1, 1));
+}
+
+fn with_pings(world: &World) -> Transport {
+    let interval = Some(Duration::from_secs(5));
+    world.transport_of(Builder::new().http2_keep_alive_interval(interval))
 }
