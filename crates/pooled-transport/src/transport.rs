@@ -144,58 +144,61 @@ where
     B: Body<Data: Send, Error: Into<BoxError>> + Unpin + Send + 'static,
 {
     /// Sends the request and returns the response. A request that hyper returns unsent is sent again.
-    async fn exchange(
+    // The future of an `async fn` would hold the request twice: 500 instructions more.
+    #[expect(clippy::manual_async_fn)]
+    fn exchange(
         self: Arc<Self>,
         mut request: Request<B>,
-    ) -> Result<Response<ResponseBody>, Error> {
-        let origin = Origin::of(&request)?;
-        loop {
-            let host = self.pool.host(&origin)?;
-            let connect = || host.connect(self.connector.clone(), self.http2.clone());
-            let Checkout {
-                mut sender,
-                number,
-                driver,
-            } = host.checkout(connect).await?;
-            if let Err(refused) = self.check(&request, &sender) {
-                host.give_back(sender, number);
-                return Err(refused);
-            }
-            let mut uri = None;
-            if let Sender::Http1(_) = sender {
-                let path = request.uri().path_and_query().cloned();
-                let path = path.map_or_else(Uri::default, Uri::from);
-                uri = Some(mem::replace(request.uri_mut(), path));
-                let headers = request.headers_mut();
-                headers.entry(HOST).or_insert_with(|| host.header.clone());
-            }
-            let result = match &mut sender {
-                Sender::Http1(sender) => sender.try_send_request(request).await,
-                Sender::Http2(sender) => sender.try_send_request(request).await,
-            };
-            let mut failure = match result {
-                Ok(response) => {
-                    if response.status() == StatusCode::MISDIRECTED_REQUEST {
-                        host.retire(number);
-                    } else {
-                        host.give_back(sender, number);
+    ) -> impl Future<Output = Result<Response<ResponseBody>, Error>> + Send {
+        async move {
+            let origin = Origin::of(&request)?;
+            let (driver, error) = loop {
+                let host = self.pool.host(&origin)?;
+                let connect = || host.connect(self.connector.clone(), self.http2.clone());
+                let Checkout {
+                    mut sender,
+                    number,
+                    driver,
+                } = host.checkout(connect).await?;
+                if let Err(refused) = self.check(&request, &sender) {
+                    host.give_back(sender, number);
+                    return Err(refused);
+                }
+                let mut uri = None;
+                if let Sender::Http1(_) = sender {
+                    let path = request.uri().path_and_query().cloned();
+                    let path = path.map_or_else(Uri::default, Uri::from);
+                    uri = Some(mem::replace(request.uri_mut(), path));
+                    let headers = request.headers_mut();
+                    headers.entry(HOST).or_insert_with(|| host.header.clone());
+                }
+                let result = match &mut sender {
+                    Sender::Http1(sender) => sender.try_send_request(request).await,
+                    Sender::Http2(sender) => sender.try_send_request(request).await,
+                };
+                let mut failure = match result {
+                    Ok(response) => {
+                        if response.status() == StatusCode::MISDIRECTED_REQUEST {
+                            host.retire(number);
+                        } else {
+                            host.give_back(sender, number);
+                        }
+                        return Ok(response.map(ResponseBody::from));
                     }
-                    return Ok(response.map(ResponseBody::from));
+                    Err(failure) => failure,
+                };
+                let (unsent, error) = (failure.take_message(), failure.into_error());
+                request = match (unsent, driver) {
+                    (Some(unsent), None) => unsent,
+                    (Some(_), Some(driver)) => break (driver, error),
+                    (None, _) => return Err(Error::new(Kind::Exchange, error)),
+                };
+                host.retire(number);
+                if let Some(uri) = uri {
+                    *request.uri_mut() = uri;
                 }
-                Err(failure) => failure,
             };
-            let (unsent, error) = (failure.take_message(), failure.into_error());
-            request = match (unsent, driver) {
-                (Some(unsent), None) => unsent,
-                (Some(_), Some(driver)) => {
-                    return Err(Error::new(Kind::Unsent, cause(driver, error).await));
-                }
-                (None, _) => return Err(Error::new(Kind::Exchange, error)),
-            };
-            host.retire(number);
-            if let Some(uri) = uri {
-                *request.uri_mut() = uri;
-            }
+            Err(Error::new(Kind::Unsent, cause(driver, error).await))
         }
     }
 
