@@ -474,6 +474,12 @@ impl CallWatch {
         may_exist.then(|| summary.exposed_until()).flatten()
     }
 
+    /// Ends the call, and returns its outcome, which is final. If nothing was sent, nothing of the call can
+    /// be sent any more.
+    pub fn close(&self) -> Outcome {
+        self.record.close().outcome
+    }
+
     /// Returns the token that was minted although the call failed, if its id is known.
     pub fn actor_token_id(&self) -> Option<ActorTokenId> {
         self.record.summary().lost
