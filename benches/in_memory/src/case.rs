@@ -80,6 +80,7 @@ pub fn cases() -> Vec<Case> {
         case(Alone, "wire/bare", "wire/bare", layers::no_wire_layer),
         case(Alone, "wire/api_headers", "wire/bare", layers::api_headers),
         case(Alone, "wire/bearer_auth", "wire/bare", layers::bearer_auth),
+        case(Whole, "policy/none", "floor/create", policy::none),
         case(Whole, "policy/create", "floor/create", policy::all),
         case(Alone, "policy/bare", "policy/bare", policy::no_layer),
         case(Alone, "policy/attribution", "policy/bare", policy::attribution),

@@ -1,6 +1,6 @@
 //! The policy layers, each alone over a service that is ready at once, and all of them in the stack.
 
-use std::{hint::black_box, num::NonZeroU32, time::Duration};
+use std::{hint::black_box, mem, num::NonZeroU32, time::Duration};
 
 use clerk_actor_tokens::{ActorToken, ActorTokenRequest, BoxError, Error, layer::TypedErrorLayer};
 use clerk_actor_tokens_policy::{
@@ -55,8 +55,11 @@ fn limiting() -> RateLimitLayer<MemoryRateLimitStore> {
     RateLimitLayer::new(MemoryRateLimitStore::new(), limits)
 }
 
+/// An audit whose sink outlives the run, because dropping its entries is no part of a call.
 fn auditing() -> AuditLayer<MemorySink> {
-    AuditLayer::new(MemorySink::new())
+    let sink = MemorySink::new();
+    mem::forget(sink.clone());
+    AuditLayer::new(sink)
 }
 
 fn gating() -> GateLayer<MemoryGate> {
@@ -105,6 +108,12 @@ pub(crate) fn audit() -> Calls {
 
 pub(crate) fn gate() -> Calls {
     payloads(gating().layer(attempts()))
+}
+
+/// Returns the same creates through the whole stack without policy layers.
+pub(crate) fn none() -> Calls {
+    let stack = builder(InMemory::responding(StatusCode::OK, MINTED)).service();
+    creates(stack.expect("a stack"))
 }
 
 /// Returns creates through the whole stack with all policy layers.
