@@ -74,10 +74,7 @@ pub use self::{
     shared::SharedPolicy,
 };
 pub use crate::future::ResponseFuture;
-use crate::{
-    future::take_ready,
-    telemetry::{self, Facts, Stage},
-};
+use crate::telemetry::{self, Facts, Stage};
 
 /// The code of the error of a call about which no decision could be made.
 pub const UNAVAILABLE: &str = "authorizer_unavailable";
@@ -115,8 +112,24 @@ impl<A: Authorizer> AuthorizeLayer<A> {
         self
     }
 
+    /// Returns the narrowed request, or the error of a refusal.
+    async fn decide<E: From<Error>>(
+        self,
+        request: ActorTokenRequest,
+    ) -> Result<ActorTokenRequest, E> {
+        let facts = Facts::of(&request);
+        let decided = match self.authorizer.authorize_now(&Ask::new(&request)) {
+            Some(decision) => carry_out(decision, request),
+            None => Box::pin(self.ask(request)).await,
+        };
+        decided.map_err(|(rule, error)| {
+            telemetry::refused(Stage::Authorize, rule, facts);
+            error.into()
+        })
+    }
+
     /// Returns the narrowed request, or the refusal and its rule. The authorizer may wait.
-    async fn decide(
+    async fn ask(
         self,
         request: ActorTokenRequest,
     ) -> Result<ActorTokenRequest, (&'static str, Error)> {
@@ -226,30 +239,7 @@ where
         if self.layer.creates_only && !is_create {
             return ResponseFuture::called(self.inner.call(request));
         }
-        let facts = Facts::of(&request);
-        if let Some(decision) = self.layer.authorizer.authorize_now(&Ask::new(&request)) {
-            return match carry_out(decision, request) {
-                Ok(request) => ResponseFuture::called(self.inner.call(request)),
-                Err((rule, error)) => {
-                    // Releases the reserved readiness, such as a concurrency permit.
-                    drop(take_ready(&mut self.inner));
-                    telemetry::refused(Stage::Authorize, rule, facts);
-                    ResponseFuture::refused(error.into())
-                }
-            };
-        }
-        let mut inner = take_ready(&mut self.inner);
-        let layer = self.layer.clone();
-        ResponseFuture::waiting(async move {
-            match layer.decide(request).await {
-                Ok(request) => inner.call(request).await,
-                Err((rule, error)) => {
-                    // Releases the reserved readiness, such as a concurrency permit.
-                    drop(inner);
-                    telemetry::refused(Stage::Authorize, rule, facts);
-                    Err(error.into())
-                }
-            }
-        })
+        let decision = self.layer.clone().decide(request);
+        ResponseFuture::decided(&mut self.inner, decision, S::call)
     }
 }

@@ -1,6 +1,6 @@
 //! [`Limit`], one rule of a rate limit.
 
-use std::{fmt, num::NonZeroU32, time::Duration};
+use std::{borrow::Cow, fmt, num::NonZeroU32, time::Duration};
 
 use clerk_actor_tokens::{ActorTokenRequest, Operation};
 use serde::{Deserialize, Serialize};
@@ -146,7 +146,7 @@ pub(super) struct Rule {
 
 impl Rule {
     /// Returns the key of the units for a create.
-    pub(super) fn key(&self, request: &ActorTokenRequest) -> String {
+    pub(super) fn key(&self, request: &ActorTokenRequest) -> Cow<'_, str> {
         let principal: Option<&Principal> = request.extensions().get();
         let id = match (self.by, request.operation()) {
             (LimitBy::Actor, Operation::Create(create)) => create.actor().sub(),
@@ -158,6 +158,9 @@ impl Rule {
         let id = id.trim();
         let end = (0..=MAX_ID.min(id.len())).rfind(|end| id.is_char_boundary(*end));
         let id = &id[..end.unwrap_or_default()];
-        [&self.prefix, id].concat()
+        match id {
+            "" => Cow::Borrowed(&self.prefix),
+            id => [&self.prefix, id].concat().into(),
+        }
     }
 }

@@ -8,10 +8,9 @@
 //! # Position
 //!
 //! A call layer below [`AuthorizeLayer`](crate::AuthorizeLayer), so that a denied call takes no unit. It
-//! does not wait for units. It has a [`TypedErrorLayer`] in it, which closes the record of the call, so
-//! that nothing can be sent after the units are given back. That proof needs the client's layers below:
-//! a service of another kind that is dropped counts as not sent. The service is always ready, and a call
-//! takes its units before it waits for the layers below.
+//! does not wait for units. It [closes](CallWatch::close) the call before it gives the units back, so that
+//! nothing can be sent afterwards. That proof needs the client's layers below: a service of another kind
+//! that is dropped counts as not sent.
 //!
 //! # Example
 //!
@@ -46,13 +45,14 @@
 //!
 //! [`Error::refused`] with 429, the code [`ClerkError::TOO_MANY_REQUESTS`], the limit as `meta.rule` and
 //! [`Error::retry_after`] in whole seconds, rounded up; 503 with the code [`UNAVAILABLE`] if the store
-//! cannot be reached. The error is an [`Error`], as that of [`TypedErrorLayer`].
+//! cannot be reached. Errors of the inner service pass unchanged.
 
 mod limit;
 mod memory;
 mod store;
 
 use std::{
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -61,7 +61,6 @@ use std::{
 
 use clerk_actor_tokens::{
     ActorTokenRequest, BoxError, CallWatch, ClerkError, Error, OperationKind, Outcome,
-    layer::{TypedErrorLayer, typed_error::TypedError},
 };
 use http::StatusCode;
 use pin_project_lite::pin_project;
@@ -77,7 +76,6 @@ pub use self::{
 pub use crate::future::ResponseFuture;
 use crate::{
     authorize::refusal,
-    future::take_ready,
     telemetry::{self, Facts, Stage},
 };
 
@@ -102,9 +100,8 @@ impl<St: RateLimitStore> RateLimitLayer<St> {
     }
 
     /// Takes the units of a create, or returns the error of a refusal.
-    async fn take(self, request: &ActorTokenRequest) -> Result<(Arc<St>, St::Receipt), Error> {
-        let rules = self.rules.iter();
-        let keys: Vec<_> = rules.map(|rule| rule.key(request)).collect();
+    async fn take(self, request: &mut ActorTokenRequest) -> Result<Units<St>, Error> {
+        let keys: Vec<_> = self.rules.iter().map(|rule| rule.key(request)).collect();
         let rules = self.rules.iter().zip(&keys);
         let cells: Vec<_> = rules
             .map(|(rule, key)| Cell::new(key, rule.interval, rule.burst))
@@ -112,7 +109,10 @@ impl<St: RateLimitStore> RateLimitLayer<St> {
         let (rule, error) = match self.store.take(&cells).await {
             Ok(Taken::Yes(receipt)) => {
                 telemetry::passed(Stage::RateLimit);
-                return Ok((self.store, receipt));
+                return Ok(Units {
+                    taken: Some((self.store, receipt)),
+                    watch: request.watch(),
+                });
             }
             Ok(Taken::No { rule, retry_after }) => {
                 let by = self.rules.get(rule).map_or("", |it| it.by.as_str());
@@ -152,17 +152,15 @@ impl<St, S> Layer<S> for RateLimitLayer<St> {
     type Service = RateLimit<St, S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RateLimit {
-            inner: TypedErrorLayer::new().layer(inner),
-            layer: self.clone(),
-        }
+        let layer = self.clone();
+        RateLimit { inner, layer }
     }
 }
 
 /// Limits creates, see the [module](self).
 #[derive(Debug)]
 pub struct RateLimit<St, S> {
-    inner: TypedError<S>,
+    inner: S,
     layer: RateLimitLayer<St>,
 }
 
@@ -181,50 +179,41 @@ where
     S: Service<ActorTokenRequest, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
 {
     type Response = S::Response;
-    type Error = Error;
-    type Future =
-        ResponseFuture<<TypedError<S> as Service<ActorTokenRequest>>::Future, S::Response, Error>;
+    type Error = BoxError;
+    type Future = ResponseFuture<Limited<S::Future, St>, S::Response, BoxError>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, mut request: ActorTokenRequest) -> Self::Future {
         if request.operation().kind() != OperationKind::Create {
-            return ResponseFuture::called(self.inner.call(request));
+            return ResponseFuture::called(Limited::new(self.inner.call(request), None));
         }
-        let mut inner = take_ready(&mut self.inner);
         let layer = self.layer.clone();
-        ResponseFuture::waiting(async move {
-            let (store, receipt) = layer.take(&request).await?;
-            let watch = request.watch();
-            // The units are given back even if `call` panics.
-            let mut limited = Limited {
-                call: None,
-                units: Some(Units {
-                    store,
-                    receipt,
-                    watch,
-                }),
-            };
-            limited.call = Some(inner.call(request));
-            limited.await
+        let take = async move {
+            let units = layer.take(&mut request).await?;
+            Ok((units, request))
+        };
+        ResponseFuture::decided(&mut self.inner, take, |inner, (units, request)| {
+            Limited::new(inner.call(request), Some(units))
         })
     }
 }
 
-/// The units of a call in flight.
+/// The units of a call in flight. Dropped, they are given back if nothing was sent and nothing can be sent
+/// any more.
 struct Units<St: RateLimitStore> {
-    store: Arc<St>,
-    receipt: St::Receipt,
+    /// `None` once the call is known to keep them.
+    taken: Option<(Arc<St>, St::Receipt)>,
     watch: CallWatch,
 }
 
-impl<St: RateLimitStore> Units<St> {
-    /// Gives the units back if the call ended before anything was sent.
-    fn end(self, outcome: Outcome) {
-        if outcome == Outcome::NotSent {
-            self.store.give_back(self.receipt);
+impl<St: RateLimitStore> Drop for Units<St> {
+    fn drop(&mut self) {
+        let is_unsent = self.watch.close() == Outcome::NotSent;
+        if let Some((store, receipt)) = self.taken.take().filter(|_| is_unsent) {
+            store.give_back(receipt);
             telemetry::given_back();
         }
     }
@@ -232,40 +221,49 @@ impl<St: RateLimitStore> Units<St> {
 
 pin_project! {
     /// A call and its units. The call is dropped before its outcome is read.
-    struct Limited<F, St: RateLimitStore> {
+    pub struct Limited<F, St: RateLimitStore> {
         #[pin]
         call: Option<F>,
         units: Option<Units<St>>,
     }
+}
 
-    impl<F, St: RateLimitStore> PinnedDrop for Limited<F, St> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            this.call.set(None);
-            if let Some(units) = this.units.take() {
-                let outcome = units.watch.outcome();
-                units.end(outcome);
-            }
-        }
+impl<F, St: RateLimitStore> Limited<F, St> {
+    fn new(call: F, units: Option<Units<St>>) -> Self {
+        let call = Some(call);
+        Self { call, units }
     }
 }
 
-impl<F, T, St> Future for Limited<F, St>
+impl<F, T, E, St> Future for Limited<F, St>
 where
-    F: Future<Output = Result<T, Error>>,
+    F: Future<Output = Result<T, E>>,
+    E: Into<BoxError>,
     St: RateLimitStore,
 {
-    type Output = Result<T, Error>;
+    type Output = Result<T, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let call = this.call.as_mut().as_pin_mut();
         let result = ready!(call.expect("polled after it was ready").poll(cx));
         this.call.set(None);
-        if let Some(units) = this.units.take() {
-            let outcome = result.as_ref().err().map(Error::outcome);
-            units.end(outcome.unwrap_or(Outcome::Applied));
+        let result = result.map_err(Into::into);
+        // An error may show an effect that the watch does not, such as that of another client below.
+        let is_unsent = result.as_ref().is_err_and(|error| {
+            let error = error.downcast_ref::<Error>();
+            error.is_none_or(|error| error.outcome() == Outcome::NotSent)
+        });
+        if let Some(mut units) = this.units.take() {
+            units.taken = units.taken.take().filter(|_| is_unsent);
         }
         Poll::Ready(result)
+    }
+}
+
+impl<F, St: RateLimitStore> fmt::Debug for Limited<F, St> {
+    /// Leaves out the inner future, because it may contain a response.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limited").finish_non_exhaustive()
     }
 }
