@@ -208,7 +208,7 @@ fn cells(call: CallId, row: &Row) -> Result<[String; 9], Box<dyn Error>> {
     Ok([
         // Without the first digits, which are the time.
         call.to_string().split_off(24),
-        principal.id.clone(),
+        principal.id.to_string(),
         operation,
         format!("{} ms", ended.duration_since(*begun)?.as_millis()),
         if row.is_sent { "yes" } else { "no" }.into(),

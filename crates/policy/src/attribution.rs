@@ -16,7 +16,7 @@
 //!
 //! # Position
 //!
-//! An observer layer, below Audit, which creates the [`CallId`] as an extension of the request, and above
+//! An observer layer, below Audit, which creates the [`CallId`], and above
 //! [`AuthorizeLayer`](crate::AuthorizeLayer), which checks the reason. Without Audit this layer creates
 //! the id. It works at the call level, too.
 //!
@@ -63,19 +63,17 @@ use std::{
     task::{Context, Poll},
 };
 
-use clerk_actor_tokens::{
-    Actor, ActorTokenRequest, ClerkError, ClerkErrors, CreateActorToken, Error, Operation,
-};
+use clerk_actor_tokens::{ActorTokenRequest, ClerkError, ClerkErrors, Error, Operation};
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tower_layer::Layer;
 use tower_service::Service;
 
 pub use crate::future::ResponseFuture;
 use crate::{
     CallId, Principal, Reason, SharedPolicy,
+    context::CallContext,
     future::take_ready,
-    reason::FullReason,
     telemetry::{self, Facts, Stage},
 };
 
@@ -116,29 +114,29 @@ impl AttributionLayer {
     fn stamp(&self, request: &mut ActorTokenRequest) -> Result<(), Error> {
         let reason = Reason::of(request);
         request.headers_mut().remove(Reason::HEADER);
-        let call = *request.extensions_mut().get_or_insert_with(CallId::create);
-        if let Operation::Create(create) = request.operation() {
-            check(create.actor())?;
-            let principal: Option<&Principal> = request.extensions().get();
+        request.extensions_mut().remove::<Reason>();
+        let call = CallId::of(request.extensions()).unwrap_or_else(CallId::create);
+        CallContext::of_call(call, request.extensions_mut()).reason = Some(reason.clone());
+        let principal: Option<&Principal> = request.extensions().get();
+        let by = principal.map(|principal| Arc::clone(&principal.id));
+        if let Operation::Create(create) = request.operation_mut() {
             let policy = self.policy.as_ref().map(SharedPolicy::current);
-            let call = call.to_string();
             let stamps = [
-                ("call", Some(&*call)),
-                ("by", principal.map(|principal| &*principal.id)),
-                ("iss", Some(&*self.issuer)),
-                ("policy", policy.as_ref().map(|policy| policy.version())),
+                ("call", Some(call.to_string())),
+                ("by", by.as_deref().map(String::from)),
+                ("iss", Some(String::from(&*self.issuer))),
+                ("policy", policy.map(|policy| policy.version().to_owned())),
             ];
-            let stamped = stamped(create, stamps, reason.as_ref())?;
-            *request.operation_mut() = Operation::Create(stamped);
+            let claims = create.actor_mut().claims_mut();
+            check(claims)?;
+            stamp(claims, stamps, reason.as_ref())?;
         }
-        request.extensions_mut().insert(FullReason(reason));
         Ok(())
     }
 }
 
 /// Refuses claims that a caller may not send.
-fn check(actor: &Actor) -> Result<(), Error> {
-    let claims = actor.claims();
+fn check(claims: &Map<String, Value>) -> Result<(), Error> {
     if let Some(name) = RESERVED.into_iter().find(|it| claims.contains_key(*it)) {
         let sentence = format!("The claim {name} of the actor is set by the gateway.");
         return Err(refused(ClerkError::FORM_PARAM_UNKNOWN, name, sentence));
@@ -159,19 +157,17 @@ fn refused(code: &'static str, claim: &str, sentence: String) -> Error {
     Error::refused(StatusCode::UNPROCESSABLE_ENTITY, ClerkErrors::new(entry))
 }
 
-/// Returns the create with these claims, and with the reason cut so that it fits beside them.
-fn stamped(
-    create: &CreateActorToken,
-    stamps: [(&str, Option<&str>); 4],
+/// Adds these claims, and the reason cut so that it fits beside them.
+fn stamp(
+    claims: &mut Map<String, Value>,
+    stamps: [(&str, Option<String>); 4],
     reason: Option<&Reason>,
-) -> Result<CreateActorToken, Error> {
-    // The braces, and for each member a colon and a comma.
+) -> Result<(), Error> {
+    // The braces, and for each member the quotes of its name, a colon and a comma.
     let mut used = "{}".len();
-    let mut stamped = create.clone();
-    let claims = stamped.actor_mut().claims_mut();
     for (name, value) in stamps {
         if let Some(value) = value {
-            used += json_len(name) + json_len(value) + ":,".len();
+            used += name.len() + json_len(&value) + "\"\":,".len();
             claims.insert(name.into(), value.into());
         }
     }
@@ -186,12 +182,12 @@ fn stamped(
             sentence,
         ));
     }
-    let room = MAX_BYTES.saturating_sub(used + json_len(Reason::CLAIM) + ":".len());
+    let room = MAX_BYTES.saturating_sub(used + Reason::CLAIM.len() + "\"\":".len());
     match reason.and_then(|reason| cut(reason.as_str(), room)) {
         Some(reason) => _ = claims.insert(Reason::CLAIM.into(), reason.into()),
         None => _ = claims.remove(Reason::CLAIM),
     }
-    Ok(stamped)
+    Ok(())
 }
 
 /// Returns the longest beginning of `text` that has at most `room` bytes as JSON.

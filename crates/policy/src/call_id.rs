@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use http::Extensions;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::context::CallContext;
 
 /// The identity of a call. It is created here and never taken from the caller.
 ///
@@ -18,11 +21,17 @@ impl CallId {
     pub fn create() -> Self {
         Self(Uuid::now_v7())
     }
+
+    /// Returns the id of a call from the extensions of its request, below [`AuditLayer`](crate::AuditLayer)
+    /// or [`AttributionLayer`](crate::AttributionLayer).
+    pub fn of(extensions: &Extensions) -> Option<Self> {
+        CallContext::of(extensions).map(|context| context.call)
+    }
 }
 
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.simple().fmt(f)
+        f.write_str(self.0.simple().encode_lower(&mut Uuid::encode_buffer()))
     }
 }
 

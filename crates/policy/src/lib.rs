@@ -68,6 +68,7 @@ pub mod gate;
 pub mod rate_limit;
 
 mod call_id;
+mod context;
 mod future;
 mod principal;
 mod reason;

@@ -1,8 +1,10 @@
 //! [`Principal`], who asks for a call.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-/// Who asks for a call. The host puts it into the extensions of the request.
+/// Who asks for a call. The host puts it into the extensions of the request. It is cheap to clone.
 ///
 /// ```
 /// use clerk_actor_tokens::ActorTokenRequest;
@@ -18,13 +20,13 @@ use serde::{Deserialize, Serialize};
 #[non_exhaustive]
 pub struct Principal {
     /// The id of the person, or the name of the key.
-    pub id: String,
+    pub id: Arc<str>,
     /// How the principal was authenticated, such as `console` or `key`.
-    pub via: String,
+    pub via: Arc<str>,
     /// The groups that rules can name.
-    pub groups: Vec<String>,
+    pub groups: Arc<[Arc<str>]>,
     /// The user who impersonates this principal, if one does.
-    pub act: Option<String>,
+    pub act: Option<Arc<str>>,
 }
 
 impl Principal {
@@ -32,32 +34,32 @@ impl Principal {
     pub const KEY: &str = "key";
 
     /// Creates a principal without groups.
-    pub fn new(id: impl Into<String>) -> Self {
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
         Self {
             id: id.into(),
-            via: String::new(),
-            groups: Vec::new(),
+            via: Arc::default(),
+            groups: Arc::default(),
             act: None,
         }
     }
 
     /// Sets how the principal was authenticated.
     #[must_use]
-    pub fn via(mut self, via: impl Into<String>) -> Self {
+    pub fn via(mut self, via: impl Into<Arc<str>>) -> Self {
         self.via = via.into();
         self
     }
 
     /// Adds a group.
     #[must_use]
-    pub fn group(mut self, group: impl Into<String>) -> Self {
-        self.groups.push(group.into());
+    pub fn group(mut self, group: impl Into<Arc<str>>) -> Self {
+        self.groups = self.groups.iter().cloned().chain([group.into()]).collect();
         self
     }
 
     /// Sets the user who impersonates this principal.
     #[must_use]
-    pub fn impersonated_by(mut self, actor: impl Into<String>) -> Self {
+    pub fn impersonated_by(mut self, actor: impl Into<Arc<str>>) -> Self {
         self.act = Some(actor.into());
         self
     }

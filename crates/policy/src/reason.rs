@@ -6,6 +6,8 @@ use clerk_actor_tokens::{ActorTokenRequest, Operation, server::Inbound};
 use http::HeaderName;
 use serde_json::Value;
 
+use crate::context::CallContext;
+
 /// Why a user is impersonated, in the words of the person who does it.
 ///
 /// The host may insert it into the extensions of the request, such as from a form. A claim `reason` of
@@ -26,10 +28,6 @@ use serde_json::Value;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reason(Arc<str>);
 
-/// The reason of an attributed call, before Attribution cut it.
-#[derive(Clone)]
-pub(crate) struct FullReason(pub(crate) Option<Reason>);
-
 impl Reason {
     /// The header that a caller may set, on the request or on the wire.
     pub const HEADER: HeaderName = HeaderName::from_static("x-impersonation-reason");
@@ -47,6 +45,10 @@ impl Reason {
         &self.0
     }
 
+    pub(crate) fn into_text(self) -> Arc<str> {
+        self.0
+    }
+
     /// Returns the reason of a request, if it has one that is not empty: the claim `reason` of the actor,
     /// else the header, else the extension.
     ///
@@ -54,7 +56,7 @@ impl Reason {
     /// cut.
     pub fn of(request: &ActorTokenRequest) -> Option<Self> {
         let extensions = request.extensions();
-        if let Some(FullReason(reason)) = extensions.get() {
+        if let Some(reason) = CallContext::of(extensions).and_then(|it| it.reason.as_ref()) {
             return reason.clone();
         }
         let claim = match request.operation() {

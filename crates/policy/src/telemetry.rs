@@ -41,7 +41,7 @@ impl Facts {
     pub(crate) fn of(request: &ActorTokenRequest) -> Self {
         Self {
             kind: request.operation().kind(),
-            call: request.extensions().get().copied(),
+            call: CallId::of(request.extensions()),
         }
     }
 }

@@ -1,20 +1,14 @@
 //! [`AuditBarrierLayer`], the barrier that a call passes when it is about to be sent.
 
-use std::{
-    fmt, mem,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+use std::task::{Context, Poll};
 
-use clerk_actor_tokens::{ActorToken, ActorTokenRequest, BoxError, Error};
-use pin_project_lite::pin_project;
+use clerk_actor_tokens::{ActorTokenRequest, Error};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{
-    SinkUnavailable,
-    call::{Mark, unavailable},
-};
+use super::{SinkUnavailable, call::unavailable};
+use crate::context::CallContext;
+pub use crate::future::ResponseFuture as BarrierFuture;
 
 /// Layer of [`AuditBarrier`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,89 +75,32 @@ pub struct AuditBarrier<S> {
 
 impl<S> Service<ActorTokenRequest> for AuditBarrier<S>
 where
-    S: Service<ActorTokenRequest, Response = ActorToken> + Clone,
-    S::Error: Into<BoxError>,
+    S: Service<ActorTokenRequest, Error: From<Error>, Future: Send> + Clone + Send + 'static,
 {
-    type Response = ActorToken;
-    type Error = BoxError;
-    type Future = BarrierFuture<S>;
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = BarrierFuture<S::Future, S::Response, S::Error>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: ActorTokenRequest) -> BarrierFuture<S> {
-        let clone = self.inner.clone();
-        let inner = mem::replace(&mut self.inner, clone);
-        // Removed, because the layers below clone the extensions.
-        let sending: Sending = match request.extensions_mut().remove() {
-            Some(Mark(call)) => call.sending(),
-            None => Box::pin(async {
-                let error =
-                    SinkUnavailable::new("no AuditLayer stands above the AuditBarrierLayer");
-                Err(unavailable(error))
-            }),
+    fn call(&mut self, mut request: ActorTokenRequest) -> Self::Future {
+        // Taken, because the layers below clone the extensions.
+        let context: Option<&mut CallContext> = request.extensions_mut().get_mut();
+        let barrier = context.and_then(|context| context.barrier.take());
+        let pass = async move {
+            match barrier {
+                Some(call) => call.sending().await?,
+                None => return Err(without_audit().into()),
+            }
+            Ok(request)
         };
-        BarrierFuture {
-            stage: Stage::Sending {
-                sending,
-                call: Some((inner, request)),
-            },
-        }
+        BarrierFuture::decided(&mut self.inner, pass, S::call)
     }
 }
 
-type Sending = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
-
-pin_project! {
-    /// The future of [`AuditBarrier`].
-    pub struct BarrierFuture<S: Service<ActorTokenRequest>> {
-        #[pin]
-        stage: Stage<S, S::Future>,
-    }
-}
-
-pin_project! {
-    #[project = StageProjection]
-    enum Stage<S, F> {
-        Sending {
-            sending: Sending,
-            call: Option<(S, ActorTokenRequest)>,
-        },
-        Sent {
-            #[pin]
-            inner: F,
-        },
-    }
-}
-
-impl<S> Future for BarrierFuture<S>
-where
-    S: Service<ActorTokenRequest, Response = ActorToken>,
-    S::Error: Into<BoxError>,
-{
-    type Output = Result<ActorToken, BoxError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut stage = self.project().stage;
-        loop {
-            let inner = match stage.as_mut().project() {
-                StageProjection::Sent { inner } => return inner.poll(cx).map_err(Into::into),
-                StageProjection::Sending { sending, call } => {
-                    let sending = ready!(sending.as_mut().poll(cx));
-                    // A refusal releases the reserved readiness, such as a concurrency permit.
-                    let (mut service, request) = call.take().expect("polled after it was ready");
-                    sending?;
-                    service.call(request)
-                }
-            };
-            stage.set(Stage::Sent { inner });
-        }
-    }
-}
-
-impl<S: Service<ActorTokenRequest>> fmt::Debug for BarrierFuture<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BarrierFuture").finish_non_exhaustive()
-    }
+fn without_audit() -> Error {
+    let error = "no AuditLayer stands above the AuditBarrierLayer";
+    unavailable(SinkUnavailable::new(error))
 }

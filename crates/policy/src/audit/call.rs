@@ -25,11 +25,8 @@ const AUDIT_UNAVAILABLE: &str = "audit_unavailable";
 /// How long a caller should wait for the next try: the sink is probed as often.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The extension of a request by which the barrier finds the record of its call.
-#[derive(Clone)]
-pub(super) struct Mark(pub(super) Arc<dyn Barrier>);
-
-pub(super) trait Barrier: Send + Sync {
+/// The record of a call, as the barrier finds it in the extensions of the request.
+pub(crate) trait Barrier: Send + Sync {
     /// Writes that the call is about to be sent, once for all clones of its request.
     fn sending(self: Arc<Self>) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 }

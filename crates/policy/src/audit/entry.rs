@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -71,7 +72,7 @@ pub struct Begin {
     pub principal: Option<Principal>,
     /// The version of the loaded policy, if the layer [knows the policy](super::AuditLayer::policy).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<String>,
+    pub policy: Option<Arc<str>>,
     /// The operation.
     #[serde(flatten)]
     pub asked: Asked,
@@ -90,7 +91,7 @@ pub enum Asked {
         actor: String,
         /// The [`Reason`], whole.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
+        reason: Option<Arc<str>>,
         /// The lifetime of the token, if the caller sets it.
         #[serde(default, skip_serializing_if = "Option::is_none", with = "seconds")]
         lifetime: Option<Duration>,
@@ -112,16 +113,13 @@ impl Begin {
     /// Reads a request, above the layers that complete it.
     pub fn of(request: &ActorTokenRequest) -> Self {
         let asked = match request.operation() {
-            Operation::Create(create) => {
-                let reason = Reason::of(request);
-                Asked::Create {
-                    subject: create.user_id().to_owned(),
-                    actor: create.actor().sub().to_owned(),
-                    reason: reason.map(|reason| reason.as_str().to_owned()),
-                    lifetime: create.lifetime(),
-                    session_lifetime: create.session_lifetime(),
-                }
-            }
+            Operation::Create(create) => Asked::Create {
+                subject: create.user_id().to_owned(),
+                actor: create.actor().sub().to_owned(),
+                reason: Reason::of(request).map(Reason::into_text),
+                lifetime: create.lifetime(),
+                session_lifetime: create.session_lifetime(),
+            },
             Operation::Revoke(id) => Asked::Revoke {
                 actor_token_id: id.clone(),
             },

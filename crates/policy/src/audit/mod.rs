@@ -11,8 +11,8 @@
 //!
 //! # Position
 //!
-//! [`AuditLayer`] is an observer layer, the first one: it creates the [`CallId`] and puts it
-//! into the extensions, and it records refused calls too. [`AuditBarrierLayer`] is the last call layer,
+//! [`AuditLayer`] is an observer layer, the first one: it creates the [`CallId`], and it
+//! records refused calls too. [`AuditBarrierLayer`] is the last call layer,
 //! below the layers that refuse or wait.
 //!
 //! # Example
@@ -77,7 +77,6 @@ mod writer;
 use std::{
     fmt,
     future::poll_fn,
-    mem,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -88,6 +87,7 @@ use clerk_actor_tokens::{ActorToken, ActorTokenRequest, Error, client::SettleEve
 use tower_layer::Layer;
 use tower_service::Service;
 
+pub(crate) use self::call::Barrier;
 #[cfg(feature = "metrics")]
 pub(crate) use self::telemetry::meter::describe as describe_metrics;
 pub use self::{
@@ -100,10 +100,10 @@ pub use self::{
     spool::Spool,
 };
 use self::{
-    call::{AuditedCall, Mark, Unended, unavailable, withheld},
+    call::{AuditedCall, Unended, unavailable, withheld},
     recorder::Recorder,
 };
-use crate::{CallId, SharedPolicy};
+use crate::{CallId, SharedPolicy, context::CallContext, future::take_ready};
 
 /// How long a call waits for the sink at each of its entries.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -146,8 +146,8 @@ impl<K: AuditSink> AuditLayer<K> {
     pub fn on_settle(&self) -> impl Fn(&SettleEvent) + Send + Sync + 'static {
         let recorder = Arc::clone(&self.recorder);
         move |event| {
-            if let Some(call) = event.extensions().get() {
-                recorder.follow_up(*call, FollowUp::from(event));
+            if let Some(call) = CallId::of(event.extensions()) {
+                recorder.follow_up(call, FollowUp::from(event));
             }
         }
     }
@@ -234,8 +234,7 @@ where
     }
 
     fn call(&mut self, request: ActorTokenRequest) -> ResponseFuture {
-        let clone = self.inner.clone();
-        let inner = mem::replace(&mut self.inner, clone);
+        let inner = take_ready(&mut self.inner);
         ResponseFuture {
             inner: Box::pin(audited(inner, self.audit.clone(), request)),
         }
@@ -254,11 +253,10 @@ where
     let (id, kind) = (CallId::create(), request.operation().kind());
     let watch = request.watch();
     let mut begin = Begin::of(&request);
-    begin.policy = policy.map(|policy| policy.current().version().to_owned());
+    begin.policy = policy.map(|policy| policy.current().shared_version());
     let begun = recorder.begin(id, begin, kind).await;
     let call = AuditedCall::new(recorder, id, kind, begun.map_err(unavailable)?);
-    request.extensions_mut().insert(id);
-    request.extensions_mut().insert(Mark(call.clone()));
+    CallContext::of_call(id, request.extensions_mut()).barrier = Some(call.clone());
 
     let mut unended = Unended {
         call: Some(Arc::clone(&call)),

@@ -58,7 +58,7 @@ impl Pattern {
     }
 
     fn names_group_of(&self, principal: &Principal) -> bool {
-        matches!(self, Self::Group(group) if principal.groups.contains(group))
+        matches!(self, Self::Group(group) if principal.groups.iter().any(|it| **it == **group))
     }
 
     pub(super) fn is_group(&self) -> bool {

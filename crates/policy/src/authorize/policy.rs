@@ -1,6 +1,6 @@
 //! [`Policy`], an authorizer by rules, which are data.
 
-use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use clerk_actor_tokens::{BoxError, CreateActorToken, Operation};
 use http::StatusCode;
@@ -73,7 +73,7 @@ pub struct Policy {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rules {
-    version: String,
+    version: Arc<str>,
     lifetime: Limits,
     session: Limits,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -182,6 +182,10 @@ impl Policy {
         &self.rules.version
     }
 
+    pub(crate) fn shared_version(&self) -> Arc<str> {
+        Arc::clone(&self.rules.version)
+    }
+
     /// Decides about a call.
     pub fn decide(&self, ask: &Ask<'_>) -> Decision {
         let decided = match ask.operation() {
@@ -220,13 +224,13 @@ impl Policy {
             let sentence = "An actor cannot impersonate itself.";
             return Err(Denial::new("self_impersonation", sentence));
         }
-        if principal.via == Principal::KEY {
-            let claimable = self.rules.keys.get(&principal.id).into_iter().flatten();
+        if &*principal.via == Principal::KEY {
+            let claimable = self.rules.keys.get(&*principal.id).into_iter().flatten();
             if !claimable.into_iter().any(|it| it.names(sub)) {
                 let sentence = "This key cannot claim this actor.";
                 return Err(Denial::new("keys", sentence));
             }
-        } else if sub != principal.id {
+        } else if sub != &*principal.id {
             let sentence = "The actor is not the principal who asks.";
             return Err(Denial::new("actor", sentence));
         }
@@ -255,7 +259,7 @@ impl Policy {
     fn check_reason(&self, reason: Option<&str>, principal: &Principal) -> Result<(), Denial> {
         let applies = |it: &&ReasonRule| {
             let via = it.via.as_ref();
-            via.is_none_or(|via| via.contains(&principal.via))
+            via.is_none_or(|via| via.iter().any(|via| **via == *principal.via))
         };
         let Some(rule) = self.rules.reason.as_ref().filter(applies) else {
             return Ok(());

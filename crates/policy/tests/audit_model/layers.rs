@@ -49,7 +49,7 @@ where
     fn call(&mut self, request: ActorTokenRequest) -> Response {
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let id: CallId = *request.extensions().get().expect("the audit creates it");
+        let id = CallId::of(request.extensions()).expect("the audit creates it");
         let Number(call) = *request.extensions().get().unwrap();
         self.ids.lock().unwrap().insert(call, id);
         let does = planned(&request, &self.calls);

@@ -55,7 +55,7 @@ fn create_gets_all_stamps_and_keeps_the_rest() {
         .insert(Reason::new("  ticket 4711\n"));
     let request = attributed(&layer(), request).unwrap();
 
-    let call = request.extensions().get::<CallId>().unwrap().to_string();
+    let call = CallId::of(request.extensions()).unwrap().to_string();
     let stamps = json!({
         "team": ["a"], "call": call, "by": "user_admin", "iss": "gateway", "policy": "7", "reason": "ticket 4711"
     });
@@ -79,19 +79,23 @@ fn stamps_without_a_value_are_left_out() {
 
 #[test]
 fn call_id_of_a_layer_above_is_kept_and_else_each_call_gets_its_own() {
-    let id = CallId::create();
+    let above = attributed(&layer(), revoke()).unwrap();
+    let below = attributed(&layer(), above.clone()).unwrap();
+    let [above, below] = [above, below].map(|it| CallId::of(it.extensions()));
+    assert!(above.is_some() && above == below);
+
+    // A host cannot choose it.
     let mut request = call();
-    request.extensions_mut().insert(id);
-    let request = attributed(&layer(), request).unwrap();
-    assert_eq!(claims(&request)["call"], id.to_string());
+    request.extensions_mut().insert(CallId::create());
+    assert!(CallId::of(request.extensions()).is_none());
 
     let [one, two] = [(); 2].map(|()| {
         let request = attributed(&layer(), call()).unwrap();
-        *request.extensions().get::<CallId>().unwrap()
+        CallId::of(request.extensions()).unwrap()
     });
     assert_ne!(one, two);
     let revoke = attributed(&layer(), revoke()).unwrap();
-    assert!(revoke.extensions().get::<CallId>().is_some());
+    assert!(CallId::of(revoke.extensions()).is_some());
 }
 
 #[test]
