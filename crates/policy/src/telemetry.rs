@@ -5,7 +5,7 @@ use std::time::Duration;
 use clerk_actor_tokens::{ActorTokenRequest, OperationKind};
 use tracing::Level;
 
-use crate::CallId;
+use crate::{CallId, gate::Scope};
 
 /// The target of all events.
 pub(crate) const TARGET: &str = "clerk_actor_tokens_policy";
@@ -113,6 +113,11 @@ pub(crate) fn gate_closed(kind: OperationKind, retry_after: Option<Duration>) {
     meter::closed(kind);
 }
 
+/// Shows the level of a gate: zero while it is open.
+pub(crate) fn gate_level(scope: &Scope, level: u32) {
+    meter::level(scope, level);
+}
+
 fn milliseconds(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
@@ -125,13 +130,16 @@ mod meter {
     use std::time::Duration;
 
     use clerk_actor_tokens::OperationKind;
-    use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+    use metrics::{
+        Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    };
 
-    use super::Stage;
+    use super::{Scope, Stage};
 
     const DECISIONS: &str = "clerk.actor_tokens.policy.decisions";
     const GATE_WAIT: &str = "clerk.actor_tokens.policy.gate_wait";
     const GATE_CLOSED: &str = "clerk.actor_tokens.policy.gate_closed";
+    const GATE_LEVEL: &str = "clerk.actor_tokens.policy.gate_level";
 
     /// Describes all metrics of this crate's layers to the recorder. Call it once, after the recorder is
     /// installed.
@@ -141,6 +149,7 @@ mod meter {
     /// | `clerk.actor_tokens.policy.decisions` | counter | `layer`, `decision`: `passed`, `refused`, `given_back`, and for a refusal `rule` |
     /// | `clerk.actor_tokens.policy.gate_wait` | histogram, seconds | `operation` |
     /// | `clerk.actor_tokens.policy.gate_closed` | counter | `operation` |
+    /// | `clerk.actor_tokens.policy.gate_level` | gauge of a [`MemoryGate`](crate::MemoryGate): 0 while it is open, else its level | `account`, `operation` |
     /// | `clerk.actor_tokens.policy.audit_write` | histogram, seconds | `step`: `begin`, `sending`, `end`, `replay`; `result`: `ok`, `error` |
     /// | `clerk.actor_tokens.policy.audit_up` | gauge, 0 or 1 | |
     /// | `clerk.actor_tokens.policy.audit_spool_depth` | gauge, entries | |
@@ -154,6 +163,11 @@ mod meter {
         describe_counter!(DECISIONS, Unit::Count, "Decisions of the policy layers");
         describe_histogram!(GATE_WAIT, Unit::Seconds, "Waits for a slot of the gate");
         describe_counter!(GATE_CLOSED, Unit::Count, "Rate limits that closed the gate");
+        describe_gauge!(
+            GATE_LEVEL,
+            Unit::Count,
+            "Level of the gate, 0 while it is open"
+        );
         crate::audit::describe_metrics();
     }
 
@@ -171,6 +185,11 @@ mod meter {
     pub(super) fn closed(kind: OperationKind) {
         counter!(GATE_CLOSED, "operation" => kind.as_str()).increment(1);
     }
+
+    pub(super) fn level(scope: &Scope, level: u32) {
+        let account = scope.account.to_string();
+        gauge!(GATE_LEVEL, "account" => account, "operation" => scope.kind.as_str()).set(level);
+    }
 }
 
 #[cfg(not(feature = "metrics"))]
@@ -179,11 +198,13 @@ mod meter {
 
     use clerk_actor_tokens::OperationKind;
 
-    use super::Stage;
+    use super::{Scope, Stage};
 
     pub(super) fn decision(_: Stage, _: &'static str, _: &'static str) {}
 
     pub(super) fn waited(_: OperationKind, _: Duration) {}
 
     pub(super) fn closed(_: OperationKind) {}
+
+    pub(super) fn level(_: &Scope, _: u32) {}
 }

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Gate, Pass, Scope};
-use crate::StoreUnavailable;
+use crate::{StoreUnavailable, telemetry};
 
 /// The step below which slots are not distinguished any more: the resolution of tokio's timers.
 const SHORTEST_STEP: Duration = Duration::from_millis(1);
@@ -24,7 +24,8 @@ const LONGEST_CLOSE: Duration = Duration::from_secs(3600);
 ///
 /// A 429 closes it for its `Retry-After`, at most an hour, or for a second without one. Then attempts
 /// leave one step apart. The step doubles with each 429 of an attempt that left after the gate had closed,
-/// at most six times, and halves each second without one, until the gate is open.
+/// at most six times, and halves each second without one, until the gate is open. The first attempt after
+/// that opens it.
 #[derive(Clone, Debug)]
 pub struct MemoryGate {
     scopes: Arc<Mutex<HashMap<Scope, State>>>,
@@ -100,11 +101,12 @@ impl MemoryGate {
     }
 
     /// Opens the gate when its ramp is over and every slot is past.
-    fn open(&self, state: &mut State, now: Instant) {
+    fn open(&self, scope: &Scope, state: &mut State, now: Instant) {
         if let Some(closed) = state.closed {
             let is_over = self.step_at(state.level, closed, now).is_zero();
             if is_over && closed.next_slot <= now {
                 (state.level, state.closed) = (0, None);
+                telemetry::gate_level(scope, 0);
             }
         }
     }
@@ -117,7 +119,7 @@ impl Gate for MemoryGate {
             return Ok(Pass::Go { epoch: 0 });
         };
         let now = Instant::now();
-        self.open(state, now);
+        self.open(scope, state, now);
         let epoch = state.epoch;
         let Some(mut closed) = state.closed else {
             return Ok(Pass::Go { epoch });
@@ -143,7 +145,7 @@ impl Gate for MemoryGate {
         let mut scopes = self.lock();
         let state = scopes.entry(scope.clone()).or_default();
         let now = Instant::now();
-        self.open(state, now);
+        self.open(scope, state, now);
         let is_current = state.epoch == epoch;
         if is_current {
             state.level = (state.level + 1).min(1 + MAX_LEVEL);
@@ -159,5 +161,7 @@ impl Gate for MemoryGate {
         if is_current || is_later {
             state.epoch += 1;
         }
+        // A late 429 closes an open gate without a level, which has the step of the first one.
+        telemetry::gate_level(scope, state.level.max(1));
     }
 }

@@ -1,15 +1,77 @@
 //! Decisions are counted under a bounded number of labels.
 #![cfg(feature = "metrics")]
 
-use clerk_actor_tokens::{ActorTokenRequest, sandbox::Sandbox};
+use std::time::Duration;
+
+use clerk_actor_tokens::{
+    ActorTokenRequest, RetryConfig,
+    sandbox::{Fault, Sandbox},
+};
 use clerk_actor_tokens_policy::{
     AttributionLayer, AuthorizeLayer, GateLayer, Limit, LimitBy, MemoryGate, MemoryRateLimitStore,
     RateLimitLayer, describe_metrics,
 };
-use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use tokio::runtime::Builder;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use tokio::{runtime::Builder, time::advance};
 
 use crate::setup::{HOUR, call, create, over, policy};
+
+/// Returns the labels and values of a metric.
+fn values(snapshotter: &Snapshotter, name: &str) -> Vec<String> {
+    let metrics = snapshotter.snapshot().into_vec().into_iter();
+    let mut values: Vec<_> = metrics
+        .filter(|(key, ..)| key.key().name() == name)
+        .map(|(key, _, _, value)| {
+            let labels = key.key().labels();
+            let labels: Vec<_> = labels
+                .map(|it| format!("{}={}", it.key(), it.value()))
+                .collect();
+            let value = match value {
+                DebugValue::Counter(count) => count.to_string(),
+                DebugValue::Gauge(level) => level.to_string(),
+                DebugValue::Histogram(_) => String::new(),
+            };
+            format!("{} {value}", labels.join(" "))
+        })
+        .collect();
+    values.sort();
+    values
+}
+
+#[test]
+fn gate_shows_its_level_until_it_is_open_again() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let level = || values(&snapshotter, "clerk.actor_tokens.policy.gate_level");
+    metrics::with_local_recorder(&recorder, || {
+        let mut runtime = Builder::new_current_thread();
+        let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let sandbox = Sandbox::new();
+            let client = over(&sandbox)
+                .retry(RetryConfig::disabled())
+                .attempt_layer(GateLayer::new(MemoryGate::new(), "production"))
+                .build()
+                .unwrap();
+            let token = client.send(call()).await.unwrap();
+            // Not revoked, which would take the fault.
+            token.expose_url();
+            assert!(level().is_empty());
+            for expected in 1..=2 {
+                let retry_after = Duration::from_secs(1);
+                sandbox.inject(Fault::RateLimited { retry_after });
+                client.send(call()).await.unwrap_err();
+                assert_eq!(
+                    level(),
+                    [format!("account=production operation=create {expected}")]
+                );
+            }
+            advance(HOUR).await;
+            client.send(call()).await.unwrap();
+            assert_eq!(level(), ["account=production operation=create 0"]);
+        });
+    });
+}
 
 #[test]
 fn decisions_are_counted_by_layer_and_rule() {
@@ -33,26 +95,7 @@ fn decisions_are_counted_by_layer_and_rule() {
             _ = client.send(ActorTokenRequest::create(create())).await;
         });
     });
-    let mut counted: Vec<_> = snapshotter
-        .snapshot()
-        .into_vec()
-        .into_iter()
-        .filter_map(|(key, _, _, value)| {
-            let key = key.key().clone();
-            let labels: Vec<_> = key
-                .labels()
-                .map(|it| format!("{}={}", it.key(), it.value()))
-                .collect();
-            let is_ours = key.name() == "clerk.actor_tokens.policy.decisions";
-            match value {
-                DebugValue::Counter(count) if is_ours => {
-                    Some(format!("{} {count}", labels.join(" ")))
-                }
-                _ => None,
-            }
-        })
-        .collect();
-    counted.sort();
+    let counted = values(&snapshotter, "clerk.actor_tokens.policy.decisions");
     assert_eq!(
         counted,
         [
