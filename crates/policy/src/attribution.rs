@@ -12,7 +12,8 @@
 //! | `reason` | the [`Reason`], if there is one, cut so that the claims fit [`MAX_BYTES`] as a JSON object |
 //!
 //! A caller that sends one of the first four itself is refused with 422. The header of the reason is not
-//! sent to the API.
+//! sent to the API. The layer also takes the [`Reason`] out of the extensions of the request:
+//! [`Reason::of`] still returns it below.
 //!
 //! # Position
 //!
