@@ -13,7 +13,10 @@ use clerk_actor_tokens::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::formats::{millis, opt_millis, outcome, seconds};
+use super::{
+    Note,
+    formats::{millis, opt_millis, outcome, seconds},
+};
 use crate::{CallId, Principal, Reason};
 
 /// A line of the audit. serde writes times as milliseconds since 1970.
@@ -22,7 +25,7 @@ use crate::{CallId, Principal, Reason};
 /// actors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The call.
+    /// The call. A [`Note`] has an id of its own.
     pub call: CallId,
     /// When it was recorded.
     #[serde(with = "millis")]
@@ -46,9 +49,14 @@ impl Entry {
             event,
         }
     }
+
+    /// Creates an entry of this time for a note.
+    pub fn note(note: Note) -> Self {
+        Self::new(CallId::create(), Event::Note(note))
+    }
 }
 
-/// An event of a call.
+/// An event of a call, or a note.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -61,6 +69,8 @@ pub enum Event {
     End(End),
     /// A fact became known after the call.
     FollowUp(FollowUp),
+    /// The host noted a fact.
+    Note(Note),
 }
 
 /// The beginning of a call: its operation and its principal.
@@ -182,6 +192,8 @@ pub enum End {
     Cancelled(Effect),
     /// A layer or the transport panicked.
     Panicked(Effect),
+    /// The process ended before the call did. Its successor writes this end.
+    Interrupted(Effect),
 }
 
 impl End {
@@ -222,9 +234,10 @@ impl End {
         match self {
             Self::Abandoned | Self::Refused { .. } => Outcome::NotSent,
             Self::Returned { .. } => Outcome::Applied,
-            Self::Failed { effect, .. } | Self::Cancelled(effect) | Self::Panicked(effect) => {
-                effect.outcome
-            }
+            Self::Failed { effect, .. }
+            | Self::Cancelled(effect)
+            | Self::Panicked(effect)
+            | Self::Interrupted(effect) => effect.outcome,
         }
     }
 }
@@ -256,6 +269,17 @@ pub struct Effect {
 }
 
 impl Effect {
+    /// Describes a call of which nothing but the outcome is known, without attempts.
+    pub fn new(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            attempts: 0,
+            is_settling: false,
+            exposed_until: None,
+            actor_token_id: None,
+        }
+    }
+
     /// Reads the watch of a call whose inner future was dropped.
     pub fn of(watch: &CallWatch) -> Self {
         Self {

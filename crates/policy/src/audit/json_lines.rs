@@ -1,33 +1,20 @@
 //! [`JsonLinesSink`], an audit in a file of JSON lines.
 
 use std::{
-    fmt, io,
+    fs, io, mem,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::Semaphore;
+use clerk_actor_tokens::BoxError;
 
-use super::{
-    AuditSink, Begin, Entry, Event, FollowUp, JsonLinesRecord, SinkUnavailable,
-    queue::{Command, Queue, Then, Write, done, line, written},
-    telemetry,
-    writer::{Depth, Writer},
-};
-use crate::CallId;
-
-/// How many calls may be in flight at once, and how many follow-ups may wait.
-const SLOTS: usize = 4096;
+use super::{AuditLog, AuditWriter, Entry, WriterRecord, log_file::LogFile};
 
 /// An audit in a file of JSON lines, one [`Entry`] a line. Clones share the file.
 ///
-/// A thread appends the entries and waits for `fdatasync`. Entries that come in meanwhile become durable
-/// together. After a rotation, or when the file is gone, the thread begins a new one. An append that fails is
-/// undone, so that the file holds whole entries only; a process that is killed may leave half a line, which a
-/// reader skips.
-///
-/// The thread ends with the last clone and the last call. An entry is durable when its future is ready;
-/// [`flush`](Self::flush) also waits for those that no future waits for.
+/// The thread of the [`AuditWriter`] appends the entries and waits for `fdatasync`. After a rotation, or when
+/// the file is gone, it begins a new one. An append that fails is undone, so that the file holds whole
+/// entries only; a process that is killed may leave half a line, which a reader skips.
 ///
 /// ```
 /// use clerk_actor_tokens::{ClientBuilder, sandbox::Sandbox};
@@ -50,15 +37,10 @@ const SLOTS: usize = 4096;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
-pub struct JsonLinesSink {
-    path: PathBuf,
-    queue: Arc<Queue>,
-    calls: Arc<Semaphore>,
-    follow_ups: Arc<Semaphore>,
-    dropped: Arc<Mutex<u64>>,
-    depth: Depth,
-}
+pub type JsonLinesSink = AuditWriter<JsonLinesFile>;
+
+/// The [`AuditRecord`](super::AuditRecord) of a [`JsonLinesSink`].
+pub type JsonLinesRecord = WriterRecord<JsonLinesFile>;
 
 impl JsonLinesSink {
     /// Opens the file, or creates it. It must have no other writer.
@@ -67,90 +49,104 @@ impl JsonLinesSink {
     ///
     /// When the file cannot be opened, or the thread cannot be started.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
-        let path = path.as_ref();
-        let (queue, commands) = mpsc::channel();
-        let (queue, depth) = (Arc::new(queue), Depth::default());
-        Writer::start(path, commands, Arc::downgrade(&queue), depth.clone())?;
-        Ok(Self {
-            path: path.to_owned(),
-            queue,
-            calls: Arc::new(Semaphore::new(SLOTS)),
-            follow_ups: Arc::new(Semaphore::new(SLOTS)),
-            dropped: Arc::default(),
-            depth,
-        })
+        Self::start(JsonLinesFile::open(path)?)
+    }
+}
+
+/// The [`AuditLog`] of a [`JsonLinesSink`].
+#[derive(Debug)]
+pub struct JsonLinesFile {
+    file: LogFile,
+    depth: Depth,
+}
+
+/// How many entries are in a file that is a spool, those included that were taken and not forgotten.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Depth(Arc<Mutex<DepthState>>);
+
+#[derive(Debug, Default)]
+struct DepthState {
+    entries: usize,
+    taken: usize,
+}
+
+impl Depth {
+    pub(super) fn entries(&self) -> usize {
+        self.lock().entries
     }
 
-    /// Waits until everything is durable that was written before.
+    fn lock(&self) -> MutexGuard<'_, DepthState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl JsonLinesFile {
+    /// Opens the file, or creates it. It must have no other writer.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written. Ends and follow-ups are written once it can be.
-    pub async fn flush(&self) -> Result<(), SinkUnavailable> {
-        self.late(Vec::new()).await
+    /// When the file cannot be opened.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        let file = Self {
+            file: LogFile::open(path.as_ref())?,
+            depth: Depth::default(),
+        };
+        if !file.file.is_empty() || file.taken().exists() {
+            // How many there are is known after the first take.
+            file.depth.lock().entries = 1;
+        }
+        Ok(file)
     }
 
-    /// Returns how many follow-ups were dropped, because too many waited.
-    pub fn dropped_follow_ups(&self) -> u64 {
-        *self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn depth(&self) -> Depth {
+        self.depth.clone()
     }
 
-    /// Returns how many entries were written and not forgotten.
-    pub(super) fn len(&self) -> usize {
-        self.depth.entries()
+    /// Returns where the entries are that were moved out of the file.
+    fn taken(&self) -> PathBuf {
+        let mut path = self.file.path.clone().into_os_string();
+        path.push(".replay");
+        path.into()
     }
 
     /// Moves all entries out of the file, and returns them.
-    pub(super) async fn take(&self) -> Result<Vec<Entry>, SinkUnavailable> {
-        written(&self.queue, Command::Take).await
+    pub(super) fn take(&mut self) -> io::Result<Vec<Entry>> {
+        let taken = self.taken();
+        let mut found = Vec::new();
+        if !self.file.is_empty() || taken.exists() {
+            let text = self.file.take(&taken)?;
+            // The process may have been killed within a line.
+            let lines = text.lines();
+            found.extend(lines.filter_map(|line| serde_json::from_str(line).ok()));
+        }
+        let mut depth = self.depth.lock();
+        (depth.entries, depth.taken) = (found.len(), found.len());
+        Ok(found)
     }
 
     /// Forgets the entries that were taken.
-    pub(super) async fn forget(&self) -> Result<(), SinkUnavailable> {
-        written(&self.queue, Command::Forget).await
-    }
-
-    pub(super) async fn append(&self, entry: &Entry) -> Result<(), SinkUnavailable> {
-        let lines = line(entry);
-        written(&self.queue, |written| done(lines, written)).await
-    }
-}
-
-impl AuditSink for JsonLinesSink {
-    type Record = JsonLinesRecord;
-
-    async fn begin(&self, call: CallId, begin: Begin) -> Result<JsonLinesRecord, SinkUnavailable> {
-        let lines = line(&Entry::new(call, Event::Begin(begin)));
-        let permit = Arc::clone(&self.calls).acquire_owned().await;
-        let permit = permit.expect("the semaphore is never closed");
-        written(&self.queue, |written| {
-            let then = Then::Begun(call, permit, written);
-            Command::Write(Write { lines, then })
-        })
-        .await
-    }
-
-    async fn late(&self, entries: Vec<Entry>) -> Result<(), SinkUnavailable> {
-        let lines = entries.iter().map(line).collect();
-        written(&self.queue, |written| done(lines, written)).await
-    }
-
-    fn follow_up(&self, call: CallId, event: FollowUp) {
-        if let Ok(permit) = Arc::clone(&self.follow_ups).try_acquire_owned() {
-            let lines = line(&Entry::new(call, Event::FollowUp(event)));
-            let then = Then::Owed(None, permit);
-            drop(self.queue.send(Command::Write(Write { lines, then })));
-        } else {
-            *self.dropped.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-            telemetry::follow_up_dropped(call);
+    pub(super) fn forget(&mut self) -> io::Result<()> {
+        let taken = self.taken();
+        if taken.exists() {
+            fs::remove_file(taken)?;
         }
+        let mut depth = self.depth.lock();
+        depth.entries -= mem::take(&mut depth.taken);
+        Ok(())
     }
 }
 
-impl fmt::Debug for JsonLinesSink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JsonLinesSink")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+impl AuditLog for JsonLinesFile {
+    fn append(&mut self, entries: &[Entry]) -> Result<(), BoxError> {
+        let mut lines = Vec::new();
+        for entry in entries {
+            serde_json::to_writer(&mut lines, entry)?;
+            lines.push(b'\n');
+        }
+        let appended = self.file.append(&lines);
+        appended
+            .map_err(|error| format!("could not write {}: {error}", self.file.path.display()))?;
+        self.depth.lock().entries += entries.len();
+        Ok(())
     }
 }

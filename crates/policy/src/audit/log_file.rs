@@ -11,7 +11,7 @@ use std::{
 /// The file is reopened once another one, or none, is at its path.
 #[derive(Debug)]
 pub(super) struct LogFile {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     file: File,
     /// The length up to the last complete append.
     length: u64,

@@ -67,12 +67,13 @@ mod formats;
 mod json_lines;
 mod log_file;
 mod memory;
-mod queue;
+mod note;
 mod recorder;
 mod sink;
 mod spool;
 mod telemetry;
 mod writer;
+mod writer_thread;
 
 use std::{
     fmt,
@@ -93,11 +94,12 @@ pub(crate) use self::telemetry::meter::describe as describe_metrics;
 pub use self::{
     barrier::{AuditBarrier, AuditBarrierLayer, BarrierFuture},
     entry::{Asked, Begin, Effect, End, Entry, Event, FollowUp},
-    json_lines::JsonLinesSink,
+    json_lines::{JsonLinesFile, JsonLinesRecord, JsonLinesSink},
     memory::{MemoryRecord, MemorySink},
-    queue::JsonLinesRecord,
+    note::Note,
     sink::{AuditRecord, AuditSink, SinkUnavailable},
     spool::Spool,
+    writer::{AuditLog, AuditWriter, WriterRecord},
 };
 use self::{
     call::{AuditedCall, Unended, unavailable, withheld},

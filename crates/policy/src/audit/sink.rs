@@ -15,11 +15,12 @@ use crate::CallId;
 /// A future that writes is dropped after two seconds, or with its call. A sink's writer is a thread and not
 /// a task, because a runtime that shuts down drops its tasks in any order.
 ///
-/// [`MemorySink`](super::MemorySink) and [`JsonLinesSink`](super::JsonLinesSink) are sinks.
+/// [`MemorySink`](super::MemorySink) and [`JsonLinesSink`](super::JsonLinesSink) are sinks. An
+/// [`AuditWriter`](super::AuditWriter) makes a sink of an [`AuditLog`](super::AuditLog), and does all of the above.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no audit sink",
     label = "an `AuditLayer` needs an `AuditSink`",
-    note = "`MemorySink` and `JsonLinesSink` are sinks"
+    note = "`MemorySink`, `JsonLinesSink` and `AuditWriter` are sinks"
 )]
 pub trait AuditSink: Send + Sync + 'static {
     /// A call that has begun.

@@ -3,8 +3,8 @@
 use std::{io, path::Path};
 
 use super::{
-    AuditRecord, AuditSink, Begin, End, Entry, Event, JsonLinesRecord, JsonLinesSink, MemoryRecord,
-    MemorySink, SinkUnavailable,
+    AuditRecord, AuditSink, Begin, End, Entry, Event, JsonLinesFile, JsonLinesRecord,
+    JsonLinesSink, MemoryRecord, MemorySink, SinkUnavailable, json_lines::Depth,
 };
 use crate::CallId;
 
@@ -25,7 +25,7 @@ pub struct Spool(Kind);
 #[derive(Clone, Debug)]
 enum Kind {
     Memory(MemorySink),
-    File(JsonLinesSink),
+    File(JsonLinesSink, Depth),
 }
 
 impl Spool {
@@ -41,7 +41,9 @@ impl Spool {
     ///
     /// When the file cannot be opened, or its thread cannot be started.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
-        JsonLinesSink::open(path).map(|spool| Self(Kind::File(spool)))
+        let file = JsonLinesFile::open(path)?;
+        let depth = file.depth();
+        Ok(Self(Kind::File(JsonLinesSink::start(file)?, depth)))
     }
 
     /// Returns how many entries wait; at least one, if an earlier process left some and none was replayed
@@ -49,7 +51,7 @@ impl Spool {
     pub fn depth(&self) -> usize {
         match &self.0 {
             Kind::Memory(spool) => spool.len(),
-            Kind::File(spool) => spool.len(),
+            Kind::File(_, depth) => depth.entries(),
         }
     }
 
@@ -60,13 +62,13 @@ impl Spool {
     ) -> Result<SpoolRecord, SinkUnavailable> {
         Ok(match &self.0 {
             Kind::Memory(spool) => SpoolRecord::Memory(spool.begin(call, begin).await?),
-            Kind::File(spool) => SpoolRecord::File(spool.begin(call, begin).await?),
+            Kind::File(spool, _) => SpoolRecord::File(spool.begin(call, begin).await?),
         })
     }
 
     /// Returns whether entries outlive the process.
     pub(super) fn is_durable(&self) -> bool {
-        matches!(self.0, Kind::File(_))
+        matches!(self.0, Kind::File(..))
     }
 
     /// Adds an event of a call that has begun in the sink.
@@ -74,7 +76,7 @@ impl Spool {
         let entry = Entry::new(call, event);
         match &self.0 {
             Kind::Memory(spool) => spool.push(entry),
-            Kind::File(spool) => spool.append(&entry).await,
+            Kind::File(spool, _) => spool.write(vec![entry]).await,
         }
     }
 
@@ -82,7 +84,7 @@ impl Spool {
     pub(super) async fn take(&self) -> Result<Vec<Entry>, SinkUnavailable> {
         let mut entries = match &self.0 {
             Kind::Memory(spool) => spool.entries(),
-            Kind::File(spool) => spool.take().await?,
+            Kind::File(spool, _) => spool.run(|file| Ok(file.take()?)).await?,
         };
         for entry in &mut entries {
             entry.late = true;
@@ -97,7 +99,7 @@ impl Spool {
                 spool.forget(entries);
                 Ok(())
             }
-            Kind::File(spool) => spool.forget().await,
+            Kind::File(spool, _) => spool.run(|file| Ok(file.forget()?)).await,
         }
     }
 }

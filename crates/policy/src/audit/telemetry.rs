@@ -1,7 +1,6 @@
 //! Events and metrics of the audit. They name calls, and no user, actor or token.
 
-use std::{io, path::Path};
-
+use clerk_actor_tokens::BoxError;
 use tokio::time::Instant;
 use tracing::Level;
 
@@ -113,15 +112,14 @@ pub(super) fn follow_up_dropped(call: CallId) {
     meter::follow_up_dropped();
 }
 
-/// Logs that a file cannot be written from now on, or can be written again.
-pub(super) fn file(path: &Path, error: Option<&io::Error>) {
-    let path = path.display();
+/// Logs that a log cannot be written from now on, or can be written again.
+pub(super) fn log(error: Option<&BoxError>) {
     match error {
         Some(error) => {
-            tracing::event!(target: TARGET, Level::ERROR, %path, %error, "could not write a file of the audit")
+            tracing::event!(target: TARGET, Level::ERROR, %error, "could not write a log of the audit")
         }
         None => {
-            tracing::event!(target: TARGET, Level::INFO, %path, "a file of the audit can be written again")
+            tracing::event!(target: TARGET, Level::INFO, "a log of the audit can be written again")
         }
     }
 }

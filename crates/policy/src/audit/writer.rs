@@ -1,196 +1,277 @@
-//! [`Writer`], the thread that writes a file of lines.
+//! [`AuditWriter`], a sink over an [`AuditLog`] with a thread of its own.
 
 use std::{
-    fs, io, mem,
-    path::{Path, PathBuf},
+    fmt, io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        mpsc::{Receiver, RecvTimeoutError},
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Sender},
     },
-    thread,
-    time::Duration,
 };
+
+use clerk_actor_tokens::BoxError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{
-    End, Entry, JsonLinesRecord, SinkUnavailable,
-    log_file::LogFile,
-    queue::{Command, Queue, Then, Write, owed_end},
-    telemetry,
+    AuditRecord, AuditSink, Begin, End, Entry, Event, FollowUp, SinkUnavailable, telemetry,
+    writer_thread::{self, Command, Then, Write, Written},
 };
+use crate::CallId;
 
-/// How many entries are made durable together at most.
-const BATCH: usize = 1024;
+/// How many calls may be in flight at once, and how many follow-ups may wait.
+const SLOTS: usize = 4096;
 
-/// How long the thread waits before it writes again what it owes.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// The thread that writes a file.
-pub(super) struct Writer {
-    log: LogFile,
-    path: PathBuf,
-    commands: Receiver<Command>,
-    queue: Weak<Queue>,
-    owed: Vec<Write>,
-    is_failing: bool,
-    depth: Depth,
+/// Where an [`AuditWriter`] writes entries durably: a file, a database.
+///
+/// It runs on the writer's thread alone, so that it may block and needs no lock. A panic ends the thread,
+/// and with it the sink.
+pub trait AuditLog: Send + 'static {
+    /// Writes entries, all or none, and returns once they are durable. It may be called again with entries
+    /// that were written. No entry at all is a probe: whether entries could be written now.
+    ///
+    /// # Errors
+    ///
+    /// When the entries are not durable. The ends and follow-ups among them are written again until that
+    /// succeeds.
+    fn append(&mut self, entries: &[Entry]) -> Result<(), BoxError>;
 }
 
-/// How many entries are in a file that is a spool, those included that were taken and not forgotten.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Depth(Arc<Mutex<DepthState>>);
-
-#[derive(Debug, Default)]
-struct DepthState {
-    entries: usize,
-    taken: usize,
+/// An [`AuditSink`] over an [`AuditLog`]. Clones share the log.
+///
+/// A thread owns the log. Entries that come in while it writes become durable together with the next
+/// [`append`](AuditLog::append). The thread ends with the last clone and the last call.
+///
+/// An entry is durable when its future is ready. [`flush`](Self::flush) also waits for those that no future
+/// waits for.
+///
+/// ```
+/// use clerk_actor_tokens::{BoxError, ClientBuilder, sandbox::Sandbox};
+/// use clerk_actor_tokens_policy::audit::{
+///     AuditBarrierLayer, AuditLayer, AuditLog, AuditWriter, Entry,
+/// };
+///
+/// /// A table with a column of JSON.
+/// struct Table(Vec<String>);
+///
+/// impl AuditLog for Table {
+///     fn append(&mut self, entries: &[Entry]) -> Result<(), BoxError> {
+///         let rows: Result<Vec<_>, _> = entries.iter().map(serde_json::to_string).collect();
+///         self.0.extend(rows?);
+///         Ok(())
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let (sandbox, writer) = (Sandbox::new(), AuditWriter::start(Table(Vec::new()))?);
+/// let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
+///     .observe_layer(AuditLayer::new(writer.clone()))
+///     .call_layer(AuditBarrierLayer::new())
+///     .build()?;
+/// client.revoke("act_1").await.unwrap_err();
+/// assert_eq!(writer.run(|table| Ok(table.0.len())).await?, 3);
+/// # Ok(())
+/// # }
+/// ```
+pub struct AuditWriter<L> {
+    shared: Arc<Shared<L>>,
 }
 
-impl Depth {
-    pub(super) fn entries(&self) -> usize {
-        self.lock().entries
-    }
-
-    fn lock(&self) -> MutexGuard<'_, DepthState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+pub(super) struct Shared<L> {
+    queue: Sender<Command<L>>,
+    calls: Arc<Semaphore>,
+    follow_ups: Arc<Semaphore>,
+    dropped: Mutex<u64>,
 }
 
-impl Writer {
-    /// Starts the thread of the file at this path.
-    pub(super) fn start(
-        path: &Path,
-        commands: Receiver<Command>,
-        queue: Weak<Queue>,
-        depth: Depth,
-    ) -> io::Result<()> {
-        let writer = Self {
-            log: LogFile::open(path)?,
-            path: path.to_owned(),
-            commands,
+impl<L: AuditLog> AuditWriter<L> {
+    /// Starts the thread of a log.
+    ///
+    /// # Errors
+    ///
+    /// When the thread cannot be started.
+    pub fn start(log: L) -> io::Result<Self> {
+        let (queue, commands) = mpsc::channel();
+        let shared = Arc::new(Shared {
             queue,
-            owed: Vec::new(),
-            is_failing: false,
-            depth,
-        };
-        if !writer.log.is_empty() || writer.taken().exists() {
-            // How many there are is known after the first take.
-            writer.depth.lock().entries = 1;
-        }
-        let thread = thread::Builder::new().name("actor-token-audit".into());
-        thread.spawn(|| writer.run()).map(drop)
+            calls: Arc::new(Semaphore::new(SLOTS)),
+            follow_ups: Arc::new(Semaphore::new(SLOTS)),
+            dropped: Mutex::default(),
+        });
+        writer_thread::start(log, commands, Arc::downgrade(&shared))?;
+        Ok(Self { shared })
     }
 
-    fn run(mut self) {
-        loop {
-            let first = match self.owed.is_empty() {
-                true => self.commands.recv().map_err(Into::into),
-                false => self.commands.recv_timeout(RETRY),
-            };
-            // No handle is left. Lines that cannot be written now are lost.
-            let is_last = matches!(first, Err(RecvTimeoutError::Disconnected));
-            // Entries that came in meanwhile become durable together.
-            let meanwhile = self.commands.try_iter().take(BATCH);
-            let commands: Vec<_> = first.into_iter().chain(meanwhile).collect();
-            let mut batch = mem::take(&mut self.owed);
-            for command in commands {
-                match command {
-                    Command::Write(write) if write.is_given_up() => {}
-                    Command::Write(write) => batch.push(write),
-                    Command::Take(written) => {
-                        self.write(mem::take(&mut batch));
-                        let _ = written.send(self.take());
-                    }
-                    Command::Forget(written) => {
-                        let _ = written.send(self.forget().map_err(SinkUnavailable::new));
-                    }
-                }
-            }
-            self.write(batch);
-            if is_last {
-                return;
-            }
-        }
+    /// Runs a task on the thread of the log, after everything that was queued before, and returns its result.
+    ///
+    /// # Errors
+    ///
+    /// The error of the task.
+    ///
+    /// # Cancel safety
+    ///
+    /// The task runs even if the future is dropped.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut L) -> Result<T, BoxError> + Send + 'static,
+    ) -> Result<T, SinkUnavailable> {
+        self.send(|written| {
+            Command::Run(Box::new(|log| {
+                let _ = written.send(task(log).map_err(SinkUnavailable::new));
+            }))
+        })
+        .await
     }
 
-    fn write(&mut self, batch: Vec<Write>) {
-        if batch.is_empty() {
-            return;
-        }
-        let lines: String = batch.iter().map(|write| &*write.lines).collect();
-        let result = self.log.append(lines.as_bytes());
-        if result.is_ok() {
-            self.depth.lock().entries += lines.lines().count();
-        }
-        if result.is_err() != self.is_failing {
-            self.is_failing = result.is_err();
-            telemetry::file(&self.path, result.as_ref().err());
-        }
-        for write in batch {
-            self.complete(write, &result);
-        }
+    /// Writes entries as they are, all or none. `Ok` means that they are durable.
+    ///
+    /// # Errors
+    ///
+    /// When the entries are not durable.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the entries are written or not.
+    pub async fn write(&self, entries: Vec<Entry>) -> Result<(), SinkUnavailable> {
+        self.send(|written| {
+            let then = Then::Done(written);
+            Command::Write(Write { entries, then })
+        })
+        .await
     }
 
-    fn complete(&mut self, write: Write, result: &io::Result<()>) {
-        let unavailable = |error: &io::Error| SinkUnavailable::new(error.to_string());
-        let result = result.as_ref().map(|_| ()).map_err(unavailable);
-        match (write.then, result) {
-            (Then::Begun(call, permit, written), Ok(())) => {
-                // A record that does not arrive writes the end when it is dropped here.
-                match self.queue.upgrade() {
-                    Some(queue) => {
-                        let _ = written.send(Ok(JsonLinesRecord::new(queue, call, permit)));
-                    }
-                    None => self.owed.push(owed_end(call, End::Abandoned, None, permit)),
-                }
-            }
-            (Then::Begun(_, _, written), Err(error)) => drop(written.send(Err(error))),
-            (Then::Done(written), result) => drop(written.send(result)),
-            (Then::Owed(written, _), Ok(())) => {
-                written.map(|written| written.send(Ok(())));
-            }
-            (Then::Owed(written, permit), Err(error)) => {
-                written.map(|written| written.send(Err(error)));
-                let (lines, then) = (write.lines, Then::Owed(None, permit));
-                self.owed.push(Write { lines, then });
-            }
-        }
+    /// Waits until everything is durable that was written before.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be written. Ends and follow-ups are written once it can be.
+    pub async fn flush(&self) -> Result<(), SinkUnavailable> {
+        self.write(Vec::new()).await
     }
 
-    /// Returns where the entries are that were moved out of the file.
-    fn taken(&self) -> PathBuf {
-        let mut path = self.path.clone().into_os_string();
-        path.push(".replay");
-        path.into()
+    /// Returns how many follow-ups were dropped, because too many waited.
+    pub fn dropped_follow_ups(&self) -> u64 {
+        let dropped = self.shared.dropped.lock();
+        *dropped.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&mut self) -> Result<Vec<Entry>, SinkUnavailable> {
-        let taken = self.taken();
-        let mut found = Vec::new();
-        if !self.log.is_empty() || taken.exists() {
-            let text = self.log.take(&taken).map_err(SinkUnavailable::new)?;
-            // The process may have been killed within a line.
-            found = entries(&text);
-        }
-        let mut depth = self.depth.lock();
-        (depth.entries, depth.taken) = (found.len(), found.len());
-        Ok(found)
-    }
-
-    fn forget(&self) -> io::Result<()> {
-        let taken = self.taken();
-        if taken.exists() {
-            fs::remove_file(taken)?;
-        }
-        let mut depth = self.depth.lock();
-        depth.entries -= mem::take(&mut depth.taken);
-        Ok(())
+    /// Sends a command, and waits until it was carried out.
+    async fn send<T>(
+        &self,
+        command: impl FnOnce(Written<T>) -> Command<L>,
+    ) -> Result<T, SinkUnavailable> {
+        let (written, result) = oneshot::channel();
+        // Without a thread the command is dropped, and with it the other end.
+        drop(self.shared.queue.send(command(written)));
+        received(result).await
     }
 }
 
-/// Returns the entries of a text, without the lines that are none.
-pub(super) fn entries(text: &str) -> Vec<Entry> {
-    let lines = text.lines();
-    lines
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect()
+async fn received<T>(
+    result: oneshot::Receiver<Result<T, SinkUnavailable>>,
+) -> Result<T, SinkUnavailable> {
+    let result = result.await;
+    result.unwrap_or_else(|_| Err(SinkUnavailable::new("the writer's thread has ended")))
+}
+
+impl<L: AuditLog> AuditSink for AuditWriter<L> {
+    type Record = WriterRecord<L>;
+
+    async fn begin(&self, call: CallId, begin: Begin) -> Result<WriterRecord<L>, SinkUnavailable> {
+        let entries = vec![Entry::new(call, Event::Begin(begin))];
+        let permit = Arc::clone(&self.shared.calls).acquire_owned().await;
+        let permit = permit.expect("the semaphore is never closed");
+        self.send(|written| {
+            let then = Then::Begun(call, permit, written);
+            Command::Write(Write { entries, then })
+        })
+        .await
+    }
+
+    async fn late(&self, entries: Vec<Entry>) -> Result<(), SinkUnavailable> {
+        self.write(entries).await
+    }
+
+    fn follow_up(&self, call: CallId, event: FollowUp) {
+        let shared = &self.shared;
+        if let Ok(permit) = Arc::clone(&shared.follow_ups).try_acquire_owned() {
+            let write = Write::owed(call, Event::FollowUp(event), None, permit);
+            drop(shared.queue.send(Command::Write(write)));
+        } else {
+            *shared
+                .dropped
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) += 1;
+            telemetry::follow_up_dropped(call);
+        }
+    }
+}
+
+impl<L> Clone for AuditWriter<L> {
+    fn clone(&self) -> Self {
+        let shared = Arc::clone(&self.shared);
+        Self { shared }
+    }
+}
+
+impl<L> fmt::Debug for AuditWriter<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditWriter").finish_non_exhaustive()
+    }
+}
+
+/// The [`AuditRecord`] of an [`AuditWriter`].
+pub struct WriterRecord<L> {
+    writer: AuditWriter<L>,
+    call: CallId,
+    /// The slot of the end in the queue; `None` once that was written.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl<L> WriterRecord<L> {
+    pub(super) fn new(shared: Arc<Shared<L>>, call: CallId, permit: OwnedSemaphorePermit) -> Self {
+        let (writer, permit) = (AuditWriter { shared }, Some(permit));
+        Self {
+            writer,
+            call,
+            permit,
+        }
+    }
+
+    fn finish(&mut self, end: End, written: Option<Written>) {
+        if let Some(permit) = self.permit.take() {
+            let write = Write::owed(self.call, Event::End(end), written, permit);
+            drop(self.writer.shared.queue.send(Command::Write(write)));
+        }
+    }
+}
+
+impl<L: AuditLog> AuditRecord for WriterRecord<L> {
+    async fn sending(&mut self) -> Result<(), SinkUnavailable> {
+        let entry = Entry::new(self.call, Event::Sending);
+        self.writer.write(vec![entry]).await
+    }
+
+    fn end(mut self, end: End) -> impl Future<Output = Result<(), SinkUnavailable>> + Send {
+        let (written, result) = oneshot::channel();
+        self.finish(end, Some(written));
+        received(result)
+    }
+
+    fn end_on_drop(mut self, end: End) {
+        self.finish(end, None);
+    }
+}
+
+impl<L> Drop for WriterRecord<L> {
+    fn drop(&mut self) {
+        self.finish(End::Abandoned, None);
+    }
+}
+
+impl<L> fmt::Debug for WriterRecord<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriterRecord")
+            .field("call", &self.call)
+            .finish_non_exhaustive()
+    }
 }

@@ -1,9 +1,11 @@
 //! The contents of entries, and their JSON.
 
-use clerk_actor_tokens::{Actor, ActorTokenRequest, CreateActorToken, Ticket, sandbox::Fault};
+use clerk_actor_tokens::{
+    Actor, ActorTokenRequest, CreateActorToken, Outcome, Ticket, sandbox::Fault,
+};
 use clerk_actor_tokens_policy::{
-    Principal,
-    audit::{AuditLayer, Begin, Entry, Event, FollowUp},
+    CallId, Principal,
+    audit::{AuditLayer, Begin, Effect, End, Entry, Event, FollowUp, Note},
 };
 use serde_json::{Value, json};
 
@@ -112,4 +114,30 @@ fn layer_and_entries_show_no_user_in_debug() {
     let setup = AuditLayer::new(crate::ScriptedSink::new());
     let shown = format!("{setup:?} {:?}", Begin::of(&create()));
     assert!(!shown.contains("user_"), "{shown}");
+}
+
+#[test]
+fn note_and_interrupted_end_are_read_back_as_they_were_written() {
+    let by = Principal::new("user_admin").via("console");
+    let note = Entry::note(Note::new("paused").by(by).detail("incident 12"));
+    let mut effect = Effect::new(Outcome::Unknown);
+    effect.exposed_until = Some(std::time::UNIX_EPOCH + 60 * SECOND);
+    let end = Entry::new(CallId::create(), Event::End(End::Interrupted(effect)));
+    for entry in [&note, &end] {
+        let json = serde_json::to_string(entry).unwrap();
+        let read: Entry = serde_json::from_str(&json).unwrap();
+        assert_eq!(read.event, entry.event);
+        assert_eq!(serde_json::to_string(&read).unwrap(), json);
+    }
+    let json = serde_json::to_value(&note).unwrap();
+    assert_eq!(
+        (&json["event"], &json["note"], &json["detail"]),
+        (&json!("note"), &json!("paused"), &json!("incident 12"))
+    );
+    let json = serde_json::to_value(&end).unwrap();
+    assert_eq!(
+        (&json["end"], &json["outcome"], &json["exposed_until"]),
+        (&json!("interrupted"), &json!("unknown"), &json!(60_000))
+    );
+    assert!(!format!("{note:?}").contains("incident"), "{note:?}");
 }

@@ -11,6 +11,7 @@ mod entries;
 mod json_lines;
 mod metered;
 mod redaction;
+mod writer;
 #[path = "../support"]
 mod support {
     pub(crate) mod scripted_sink;
