@@ -405,6 +405,22 @@ async fn keys_change_while_the_api_serves() {
             assert!(got != 200 || name.as_deref() == Some("ci"));
         }
     }
+    // All keys at once: a name that is not among the new ones is gone.
+    let key = |text| SecretKey::new(text).unwrap();
+    keys.replace([("ci", [key(CI)]), ("next", [key(CI_NEXT)])])
+        .unwrap();
+    let names = [
+        admitted(&recorder, &api, CI).await.1,
+        admitted(&recorder, &api, CI_NEXT).await.1,
+    ];
+    assert_eq!(names, [Some("ci".into()), Some("next".into())]);
+    assert!(
+        keys.replace([("ci", [key(CI)]), ("next", [key("sk_test_short")])])
+            .is_err()
+    );
+    assert_eq!(admitted(&recorder, &api, CI_NEXT).await.0, 200);
+    keys.replace([("ci", [key(CI)])]).unwrap();
+    assert_eq!(admitted(&recorder, &api, CI_NEXT).await.0, 401);
     // A key that could be guessed changes nothing.
     set(&[CI]).unwrap();
     assert_eq!(

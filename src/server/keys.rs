@@ -70,14 +70,28 @@ impl AcceptedKeys {
         name: &str,
         keys: impl IntoIterator<Item = SecretKey>,
     ) -> Result<(), InvalidSecretKey> {
-        let name = KeyName(name.into());
-        let named = keys
-            .into_iter()
-            .map(|key| strong(key).map(|key| (Some(name.clone()), key)));
-        let named = named.collect::<Result<Vec<_>, _>>()?;
+        let named = named(name, keys)?;
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        keys.retain(|(other, _)| other.as_ref() != Some(&name));
+        keys.retain(|(other, _)| other.as_ref().is_none_or(|other| other.as_str() != name));
         keys.extend(named);
+        Ok(())
+    }
+
+    /// Replaces all keys at once by named ones, such as those of a configuration that was read again. A
+    /// request that was admitted before goes on.
+    ///
+    /// # Errors
+    ///
+    /// As [`set`](Self::set). Then nothing changes.
+    pub fn replace(
+        &self,
+        keys: impl IntoIterator<Item = (impl AsRef<str>, impl IntoIterator<Item = SecretKey>)>,
+    ) -> Result<(), InvalidSecretKey> {
+        let mut all = Vec::new();
+        for (name, keys) in keys {
+            all.extend(named(name.as_ref(), keys)?);
+        }
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = all;
         Ok(())
     }
 
@@ -98,6 +112,17 @@ impl AcceptedKeys {
             })
         })
     }
+}
+
+/// Names keys, and refuses those that could be guessed.
+fn named(
+    name: &str,
+    keys: impl IntoIterator<Item = SecretKey>,
+) -> Result<Vec<Accepted>, InvalidSecretKey> {
+    let name = KeyName(name.into());
+    keys.into_iter()
+        .map(|key| Ok((Some(name.clone()), strong(key)?)))
+        .collect()
 }
 
 /// Returns the key if it is too long to be guessed.
