@@ -98,33 +98,30 @@ pub struct Timeout<S> {
 }
 
 impl<S: Clone> Timeout<S> {
-    /// Makes a future that calls the inner service, unless the limit or the runtime refuses it.
-    fn limit<F>(
-        &mut self,
-        scope: Scope,
-        own_limit: Option<Duration>,
-        call: impl FnOnce(&mut S, Option<Instant>) -> F,
-    ) -> ResponseFuture<F> {
+    /// Begins a request, unless its limit or the runtime refuses it.
+    fn begin(&mut self, scope: Scope, own_limit: Option<Duration>) -> Result<Time, BoxError> {
         let limit = own_limit.unwrap_or(self.limit);
         let timed_out = TimedOut { scope, limit };
-        let end = Instant::now().checked_add(limit);
-        let is_refused = limit.is_zero() || Handle::try_current().is_err();
-        if is_refused {
-            // Releases the reserved readiness, such as a concurrency permit.
-            self.inner = self.inner.clone();
-        }
-        let inner = match is_refused {
-            false => refusal::ResponseFuture::called(call(&mut self.inner, end)),
-            true if limit.is_zero() => refusal::ResponseFuture::refused(timed_out),
-            true => refusal::ResponseFuture::refused(no_runtime()),
+        let refusal = if limit.is_zero() {
+            timed_out.into()
+        } else if Handle::try_current().is_err() {
+            no_runtime().into()
+        } else {
+            let end = Instant::now().checked_add(limit);
+            return Ok(Time { end, timed_out });
         };
-        ResponseFuture {
-            inner,
-            end,
-            sleep: None,
-            timed_out,
-        }
+        // Releases the reserved readiness, such as a concurrency permit.
+        self.inner = self.inner.clone();
+        Err(refusal)
     }
+}
+
+/// The time of a request.
+#[derive(Debug)]
+struct Time {
+    // `None` without a limit.
+    end: Option<Instant>,
+    timed_out: TimedOut,
 }
 
 impl<S> Service<ActorTokenRequest> for Timeout<S>
@@ -143,10 +140,13 @@ where
 
     fn call(&mut self, mut request: ActorTokenRequest) -> Self::Future {
         let own_limit = request.options().and_then(|options| options.timeout);
-        self.limit(Scope::Call, own_limit, |inner, end| {
-            request.deadline = request.deadline.into_iter().chain(end).min();
-            inner.clone().oneshot(request)
-        })
+        match self.begin(Scope::Call, own_limit) {
+            Ok(time) => {
+                request.deadline = request.deadline.into_iter().chain(time.end).min();
+                ResponseFuture::called(self.inner.clone().oneshot(request), time)
+            }
+            Err(refusal) => ResponseFuture::refused(refusal),
+        }
     }
 }
 
@@ -166,7 +166,10 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let options = request.body().options();
         let own_limit = options.and_then(|options| options.attempt_timeout);
-        self.limit(Scope::Attempt, own_limit, |inner, _| inner.call(request))
+        match self.begin(Scope::Attempt, own_limit) {
+            Ok(time) => ResponseFuture::called(self.inner.call(request), time),
+            Err(refusal) => ResponseFuture::refused(refusal),
+        }
     }
 }
 
@@ -175,12 +178,29 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: refusal::ResponseFuture<F>,
-        // `None` without a limit.
-        end: Option<Instant>,
+        // `None` after a refusal.
+        time: Option<Time>,
         // Created when the inner future is pending: 300 instructions less for one that is ready at once.
         #[pin]
         sleep: Option<Sleep>,
-        timed_out: TimedOut,
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    fn called(inner: F, time: Time) -> Self {
+        Self {
+            inner: refusal::ResponseFuture::called(inner),
+            time: Some(time),
+            sleep: None,
+        }
+    }
+
+    fn refused(refusal: BoxError) -> Self {
+        Self {
+            inner: refusal::ResponseFuture::refused(refusal),
+            time: None,
+            sleep: None,
+        }
     }
 }
 
@@ -196,15 +216,20 @@ where
         if let Poll::Ready(result) = this.inner.poll(cx) {
             return Poll::Ready(result);
         }
-        if this.sleep.is_none() {
-            this.sleep.set(this.end.map(tokio::time::sleep_until));
-        }
-        let Some(sleep) = this.sleep.as_pin_mut() else {
+        let Some(Time {
+            end: Some(end),
+            timed_out,
+        }) = this.time
+        else {
             return Poll::Pending;
         };
+        if this.sleep.is_none() {
+            this.sleep.set(Some(tokio::time::sleep_until(*end)));
+        }
+        let sleep = this.sleep.as_pin_mut().expect("it was made above");
         // Unconstrained, because the inner future may have used up the coop budget.
         ready!(pin!(unconstrained(sleep)).poll(cx));
-        Poll::Ready(Err((*this.timed_out).into()))
+        Poll::Ready(Err((*timed_out).into()))
     }
 }
 
