@@ -125,7 +125,7 @@ impl RedisConfig {
         Ok(Redis::new(self.shared()?))
     }
 
-    /// Connects once, for a test of the configuration.
+    /// Connects once, to test the configuration.
     ///
     /// # Errors
     ///

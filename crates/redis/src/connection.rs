@@ -80,7 +80,8 @@ impl Redis {
         self.shared().link.borrow().is_some()
     }
 
-    /// Waits until decisions are shared.
+    /// Waits until decisions are shared. A host may do so before its first call, which is decided in the process
+    /// otherwise.
     pub async fn available(&self) {
         let mut link = self.shared().link.subscribe();
         // The sender is not dropped while `self` is borrowed.
@@ -205,16 +206,18 @@ impl Shared {
 
     /// Closes a connection, unless another one has replaced it.
     fn disconnect(&self, number: u64, cause: Cause) {
-        let is_closed = self.link.send_if_modified(|link| {
-            let link = link.take_if(|link| link.number == number);
-            link.is_some()
+        // The connection is dropped after the lock of the channel is released.
+        let mut closed = None;
+        self.link.send_if_modified(|link| {
+            closed = link.take_if(|link| link.number == number);
+            closed.is_some()
         });
-        if is_closed {
+        if closed.is_some() {
             telemetry::disconnected(cause);
         }
     }
 
-    /// Connects, and returns a connection on which Redis takes writes in time.
+    /// Connects, and returns a connection on which Redis takes writes and messages in time.
     pub(crate) async fn connect(
         &self,
         on_push: impl Fn(PushInfo) + Send + Sync + 'static,
@@ -237,12 +240,8 @@ impl Shared {
         });
         let mut connection = connected.await.map_err(|_| Failure::Timeout)??;
         let mut probe = redis::pipe();
-        probe
-            .cmd("SET")
-            .arg(self.keys.probe())
-            .arg(1)
-            .arg("PX")
-            .arg(1000);
+        let second = ["1", "PX", "1000"];
+        probe.cmd("SET").arg(self.keys.probe()).arg(&second);
         probe.cmd("PUBLISH").arg(self.keys.channel()).arg("");
         let probed = timeout(self.command_limit, probe.exec_async(&mut connection));
         probed.await.map_err(|_| Failure::Timeout)??;
@@ -272,8 +271,12 @@ impl Shared {
                     };
                     self.link.send_replace(Some(link));
                     telemetry::connected();
+                    let connected = Instant::now();
                     self.watch(number).await;
-                    delay = SHORTEST_DELAY;
+                    // A server that responds to heartbeats alone is not asked again at once.
+                    if connected.elapsed() > LONGEST_DELAY {
+                        delay = SHORTEST_DELAY;
+                    }
                 }
                 Err(failure) => telemetry::not_connected(&failure, number == 1),
             }

@@ -54,9 +54,7 @@ impl Keys {
             hmac.update(&[0]);
         }
         let bytes = hmac.finalize().into_bytes();
-        bytes[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        let start = bytes.first_chunk().expect("SHA-256 has 32 bytes");
+        format!("{:032x}", u128::from_be_bytes(*start))
     }
 }

@@ -10,7 +10,7 @@ use crate::connection::Failure;
 /// The target of all events.
 const TARGET: &str = "clerk_actor_tokens_redis";
 
-/// What Redis is asked for.
+/// A command, by its purpose.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Command {
     Connect,

@@ -13,10 +13,5 @@ pub(crate) fn micros(time: Duration) -> u64 {
 
 /// Rounds up, as a wait.
 pub(crate) fn micros_up(time: Duration) -> u64 {
-    let rest = time.subsec_nanos() % 1000;
-    micros(time.saturating_add(Duration::from_nanos(if rest > 0 {
-        1000 - rest as u64
-    } else {
-        0
-    })))
+    micros(time.saturating_add(Duration::from_nanos(999)))
 }

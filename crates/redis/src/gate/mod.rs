@@ -46,7 +46,7 @@ const RETRY: Duration = Duration::from_millis(100);
 /// while the gate is open, and one command for its slot while it is closed.
 ///
 /// No attempt leaves the process that closed the gate before the gate opens again. The other processes learn of it as
-/// soon as Redis has it. What Redis loses, it gets back from the first process that asks.
+/// soon as Redis has it. If Redis loses the state, the first process that asks restores it.
 ///
 /// # Without Redis
 ///
@@ -98,12 +98,15 @@ impl Gate for RedisGate {
         if let Some(epoch) = state.open_epoch(scope) {
             return Ok(Pass::Go { epoch });
         }
-        if let Some((link, mut script)) = state.script(&PASS, scope) {
-            script.arg(micros(patience));
-            let numbers = state.shared.run::<Numbers>(Command::Pass, script).await;
-            let reply = numbers.ok().map(Reply::from);
-            let pass = reply.and_then(|reply| state.accept(scope, link, reply, patience));
-            if let Some(pass) = pass {
+        // Once more if the gate closed meanwhile, because the slot is one of the earlier close.
+        for _ in 0..2 {
+            let Some((link, script)) = state.pass_script(scope, patience) else {
+                break;
+            };
+            let Ok(numbers) = state.shared.run::<Numbers>(Command::Pass, script).await else {
+                break;
+            };
+            if let Some(pass) = state.accept(scope, link, numbers.into(), patience) {
                 return Ok(pass);
             }
         }
@@ -137,7 +140,7 @@ impl fmt::Debug for RedisGate {
     }
 }
 
-/// What the gate and its task share.
+/// The state that the gate and its task share.
 struct State {
     shared: Arc<Shared>,
     /// The name of this gate in messages.
@@ -181,19 +184,22 @@ impl State {
         (view.until.is_none() && view.read_on == Some(link)).then_some(view.epoch)
     }
 
-    /// Returns a script with the arguments of all, and the connection it is for. Returns `None` if there is no
-    /// connection, or if Redis has to learn of a close first.
-    fn script(
+    /// Returns the script that takes a slot, and the connection it is for. Returns `None` if there is no connection,
+    /// or if Redis has to learn of a close first.
+    fn pass_script(
         &self,
-        script: &'static Script,
         scope: &Scope,
+        patience: Duration,
     ) -> Option<(u64, ScriptInvocation<'static>)> {
         let link = self.link()?;
         let mut views = self.views();
         let view = self.view(&mut views, scope);
-        let until_in = view.until_in();
-        let script = || self.invocation(script, view, view.level, until_in);
-        view.unsent.is_none().then(|| (link, script()))
+        if view.unsent.is_some() {
+            return None;
+        }
+        let mut script = self.invocation(&PASS, view, view.level, view.until_in());
+        script.arg(micros(patience));
+        Some((link, script))
     }
 
     /// Returns a script with the arguments of all. Level and time are restored if Redis lost them.
@@ -222,8 +228,9 @@ impl State {
         let mut views = self.views();
         let view = self.view(&mut views, scope);
         view.read_on = Some(link);
+        let is_older = reply.seen.epoch < view.remote;
         self.learn(scope, view, reply.seen);
-        if view.unsent.is_some() {
+        if is_older || view.unsent.is_some() {
             return None;
         }
         let epoch = view.epoch;

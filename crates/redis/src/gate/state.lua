@@ -1,7 +1,8 @@
 -- The state of a gate, which the scripts of this folder share.
 --
 -- KEYS[1]: the scope.
--- ARGV: step, ramp, and what the replica has seen last: epoch, level, whether it closed, until when from now.
+-- ARGV: step, ramp, and the state that the replica has seen last: epoch, level, whether it is closed, until when from
+-- now.
 --
 -- All times are whole microseconds. An epoch is the time of the close that began it, so that epochs grow even if
 -- Redis loses its state. The state expires when the gate is open.

@@ -1,4 +1,4 @@
-//! [`View`], what a process has seen of a gate.
+//! [`View`], the state of a gate as a process has seen it.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Pace {
     }
 }
 
-/// What a process has seen of a gate. Its own closes count before Redis has them.
+/// The state of a gate as a process has seen it. Its own closes count before Redis has them.
 pub(super) struct View {
     /// The name of the scope in messages and keys.
     pub(super) name: String,
@@ -152,13 +152,13 @@ impl View {
 
 /// The state of a gate in Redis at some time.
 pub(super) struct Seen {
-    epoch: u64,
+    pub(super) epoch: u64,
     level: u32,
     /// The microseconds until the first slot; `None` if it is open.
     until_in: Option<i64>,
 }
 
-/// What the scripts return.
+/// The result of a script: a slot and the state.
 pub(super) struct Reply {
     pub(super) is_granted: bool,
     pub(super) slot: Duration,

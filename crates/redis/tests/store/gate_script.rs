@@ -68,7 +68,7 @@ impl Scripts {
     }
 }
 
-/// What a replica has seen: epoch, level, closed, until.
+/// The state that a replica has seen: epoch, level, closed, until.
 type Seen = (u64, u32, u8, i64);
 
 fn run(connection: &mut Connection, script: &Script, seen: Seen, arguments: &[i64]) -> State {
@@ -170,7 +170,7 @@ fn lost_state_is_restored_from_what_a_replica_has_seen() {
     let seen = (epoch, level, 1, minute - 5);
     let restored = run(&mut connection, &scripts.pass, seen, &[2 * minute]);
     assert_eq!(restored, (1, 59_999_995, epoch, 1, 1, minute - 5));
-    // What another replica has seen of the same epoch changes nothing.
+    // Another view of the same epoch changes nothing.
     let seen = (epoch, level, 1, minute + 7);
     let state = run(&mut connection, &scripts.read, seen, &[]);
     assert_eq!(state, (1, 0, epoch, 1, 1, minute - 5));
