@@ -82,7 +82,7 @@ async fn main() -> Result<(), BoxError> {
     let mut times = Vec::with_capacity(calls);
     let store = RedisRateLimitStore::new(&redis);
     for n in 0..calls {
-        let actor = format!("0:actor:user_{}", n % 100);
+        let actor = format!("user_{}", n % 100);
         let begun = Instant::now();
         store.take(&[Cell::new(&actor, SECOND, 1 << 20)]).await?;
         times.push(begun.elapsed());

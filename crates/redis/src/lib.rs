@@ -13,7 +13,7 @@
 //!
 //! ```no_run
 //! use std::{num::NonZeroU32, time::Duration};
-//! use clerk_actor_tokens::Client;
+//! use clerk_actor_tokens::{Client, SecretKey};
 //! use clerk_actor_tokens_policy::{GateLayer, Limit, LimitBy, RateLimitLayer};
 //! use clerk_actor_tokens_redis::{RedisConfig, RedisGate, RedisRateLimitStore};
 //!
@@ -23,7 +23,7 @@
 //! let redis = RedisConfig::new("redis://10.0.0.7/")?.replicas(three).connect()?;
 //! let per_actor = Limit::new(LimitBy::Actor, NonZeroU32::new(10).ok_or("zero")?, Duration::from_secs(60));
 //!
-//! let client = Client::builder(std::env::var("CLERK_SECRET_KEY")?.parse()?)
+//! let client = Client::builder(SecretKey::new(std::env::var("CLERK_SECRET_KEY")?)?)
 //!     .call_layer(RateLimitLayer::new(RedisRateLimitStore::new(&redis), [per_actor]))
 //!     .attempt_layer(GateLayer::new(RedisGate::new(&redis), "production"))
 //!     .build()?;

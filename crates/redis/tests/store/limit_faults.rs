@@ -79,7 +79,7 @@ async fn units_given_back_without_redis_can_be_taken_again() {
 #[tokio::test]
 async fn stopped_redis_delays_three_calls_by_the_limit_and_no_more() {
     let server = Server::start();
-    let limit = Duration::from_millis(50);
+    let limit = Duration::from_millis(200);
     let redis = connected(server.config().command_limit(limit)).await;
     let store = RedisRateLimitStore::new(&redis);
     take(&store, &[cell()]).await.unwrap();
