@@ -13,7 +13,6 @@ use clerk_actor_tokens_policy::{
     rate_limit::{Cell, Taken},
 };
 use clerk_actor_tokens_redis::{RedisGate, RedisRateLimitStore};
-use tracing::subscriber::with_default;
 use tracing_subscriber::fmt;
 
 use crate::server::{Server, until};
@@ -40,14 +39,13 @@ fn ids_are_neither_in_redis_nor_in_events() {
     let writer = log.clone();
     let subscriber = fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
     let subscriber = subscriber.with_writer(move || writer.clone()).finish();
-    let mut debug = String::new();
-    with_default(subscriber, || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        debug = runtime.block_on(play());
-    });
+    // For all threads: one without a subscriber could turn off an event for good by meeting it first.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let debug = runtime.block_on(play());
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     for expected in [
         "limits are shared",
