@@ -5,13 +5,20 @@ use std::time::Duration;
 use clerk_actor_tokens_policy::rate_limit::Cell;
 use clerk_actor_tokens_redis::{ConfigError, RedisConfig, RedisRateLimitStore};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-
-use crate::{
-    limits::take_all,
-    server::{Server, connected, free_port},
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, UnixStream},
+    sync::watch,
 };
 
-const CELL: fn() -> Cell<'static> = || Cell::new("global", Duration::from_secs(3600), 5);
+use crate::{
+    limits::{take, take_all},
+    server::{Server, connected, free_port, soon, until},
+};
+
+fn cell() -> Cell<'static> {
+    Cell::new("global", Duration::from_secs(3600), 5)
+}
 
 #[test]
 fn invalid_configuration_is_an_error_without_the_password() {
@@ -54,7 +61,7 @@ async fn credentials_and_database_of_the_url_are_used() {
     server.run(&["CONFIG", "SET", "requirepass", "hunter2"]);
     let url = format!("redis://:hunter2@127.0.0.1:{port}/4");
     let redis = connected(RedisConfig::new(&url).unwrap()).await;
-    assert_eq!(take_all(&RedisRateLimitStore::new(&redis), CELL()).await, 5);
+    assert_eq!(take_all(&RedisRateLimitStore::new(&redis), cell()).await, 5);
 }
 
 #[tokio::test]
@@ -83,7 +90,7 @@ async fn tls_with_a_private_certificate_authority_is_used() {
     let config = config.command_limit(Duration::from_secs(2));
     config.clone().check().await.expect_err("not trusted");
     let redis = connected(config.root_certificate_pem(cert.pem())).await;
-    assert_eq!(take_all(&RedisRateLimitStore::new(&redis), CELL()).await, 5);
+    assert_eq!(take_all(&RedisRateLimitStore::new(&redis), cell()).await, 5);
 }
 
 #[tokio::test]
@@ -100,7 +107,49 @@ async fn connection_ends_with_its_last_clone() {
     let count = || clients().lines().filter(|it| it.contains("sub=1")).count();
     assert_eq!(count(), 1);
     drop(redis);
-    assert_eq!(take_all(&store, CELL()).await, 5);
+    assert_eq!(take_all(&store, cell()).await, 5);
     drop(store);
-    crate::server::until(|| count() == 0).await;
+    until(|| count() == 0).await;
+}
+
+/// Forwards connections to the server. Returns the port, and the sender that freezes the connections so far: they stay
+/// open and forward nothing more.
+async fn proxy(server: &Server) -> (u16, watch::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (freeze, frozen) = watch::channel(());
+    let socket = server.socket();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut frozen = frozen.clone();
+            frozen.mark_unchanged();
+            let mut server = UnixStream::connect(&socket).await.unwrap();
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = copy_bidirectional(&mut client, &mut server) => {}
+                    _ = frozen.changed() => std::future::pending().await,
+                }
+            });
+        }
+    });
+    (port, freeze)
+}
+
+#[tokio::test]
+async fn connection_that_hangs_is_replaced() {
+    let server = Server::start();
+    let (port, freeze) = proxy(&server).await;
+    let config = RedisConfig::new(&format!("redis://127.0.0.1:{port}/")).unwrap();
+    let redis = connected(config.command_limit(Duration::from_millis(100))).await;
+    let store = RedisRateLimitStore::new(&redis);
+    freeze.send(()).unwrap();
+    // The server itself is well, and the heartbeat finds it by a new connection.
+    soon(async {
+        while server.count("evalsha") == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            _ = take(&store, &[cell()]).await;
+        }
+    })
+    .await;
+    assert!(redis.is_available());
 }
