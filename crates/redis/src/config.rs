@@ -16,11 +16,11 @@ use crate::{
 /// `Debug` shows no credentials.
 #[derive(Clone)]
 pub struct RedisConfig {
-    pub(crate) server: ConnectionInfo,
+    server: ConnectionInfo,
     namespace: String,
     hash_key: Vec<u8>,
-    pub(crate) replicas: NonZeroU32,
-    pub(crate) command_limit: Duration,
+    replicas: NonZeroU32,
+    command_limit: Duration,
     #[cfg(feature = "tls")]
     root_certificate: Option<Vec<u8>>,
 }

@@ -96,7 +96,8 @@ impl RateLimitStore for RedisRateLimitStore {
 
     async fn take(&self, cells: &[Cell<'_>]) -> Result<Taken<RedisReceipt>, StoreUnavailable> {
         if cells.is_empty() {
-            return Ok(Taken::Yes(RedisReceipt::default()));
+            let (units, local) = (None, Vec::new());
+            return Ok(Taken::Yes(RedisReceipt { units, local }));
         }
         let shared = self.redis.shared();
         let mut script = TAKE.prepare_invoke();
@@ -148,7 +149,6 @@ impl RateLimitStore for RedisRateLimitStore {
 }
 
 /// The units that a call has taken of a [`RedisRateLimitStore`].
-#[derive(Default)]
 pub struct RedisReceipt {
     units: Option<Units>,
     local: Vec<MemoryReceipt>,
