@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Prints the base URL and the secret key and, when it is interrupted, one line for every token that was
-//! minted, with its last status. Requests above the rate limit, which is for a minute, fail with 429.
+//! minted, with its last status. Requests above the rate limit, which is for a minute, fail with 429. With
+//! `--without-impersonation` every create fails with 402.
 
 use std::{env, error::Error, time::Duration};
 
@@ -34,12 +35,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
 fn arguments(mut args: impl Iterator<Item = String>) -> Result<(u16, Sandbox), Box<dyn Error>> {
     let (mut port, mut sandbox) = (0, Sandbox::new());
     while let Some(name) = args.next() {
+        if name == "--without-impersonation" {
+            sandbox = sandbox.without_impersonation();
+            continue;
+        }
         match (name.as_str(), args.next()) {
             ("--port", Some(value)) => port = value.parse()?,
             ("--rate-limit", Some(value)) => {
                 sandbox = sandbox.rate_limit(value.parse()?, Duration::from_secs(60));
             }
-            _ => return Err("usage: sandbox [--port PORT] [--rate-limit REQUESTS]".into()),
+            _ => return Err(
+                "usage: sandbox [--port PORT] [--rate-limit REQUESTS] [--without-impersonation]"
+                    .into(),
+            ),
         }
     }
     Ok((port, sandbox))

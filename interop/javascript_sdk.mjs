@@ -27,12 +27,14 @@ console.log("@clerk/backend", dependencies["@clerk/backend"]);
 // The SDK appends the version to the path itself.
 const origin = (url) => new URL(url).origin;
 const { CLERK_API_URL: url, RATE_LIMITED_API_URL: limitedUrl, CLERK_SECRET_KEY: secretKey } = process.env;
+const { NO_PLAN_API_URL: noPlanUrl, NO_PLAN_CODE: noPlanCode, DENIED_USER: deniedUser } = process.env;
 const request = { userId: "user_subject", actor: { sub: "user_admin" }, expiresInSeconds: 300 };
 
 const clerk = createClerkClient({ apiUrl: origin(url), secretKey });
 const token = await clerk.actorTokens.create(request);
 expect("created", token.status, "pending");
-expect("for", [token.userId, token.actor], ["user_subject", { sub: "user_admin" }]);
+// A gateway adds claims.
+expect("for", [token.userId, token.actor.sub], ["user_subject", "user_admin"]);
 assert(token.id.startsWith("act_") && token.token && token.url.includes(token.token));
 assert(token.createdAt === token.updatedAt && token.createdAt > 1_700_000_000_000);
 
@@ -49,6 +51,15 @@ await expectError(() => clerk.actorTokens.create({ ...request, userId: "" }), 42
 console.log("wrong key:");
 const stranger = createClerkClient({ apiUrl: origin(url), secretKey: "sk_test_wrong" });
 await expectError(() => stranger.actorTokens.create(request), 401, "clerk_key_invalid");
+
+console.log("without impersonation in the plan:");
+const noPlan = createClerkClient({ apiUrl: origin(noPlanUrl), secretKey });
+await expectError(() => noPlan.actorTokens.create(request), 402, noPlanCode);
+
+if (deniedUser) {
+  console.log("denied by the policy of the gateway:");
+  await expectError(() => clerk.actorTokens.create({ ...request, userId: deniedUser }), 403, "impersonation_denied");
+}
 
 console.log("above the rate limit:");
 const limited = createClerkClient({ apiUrl: origin(limitedUrl), secretKey });

@@ -60,6 +60,16 @@ print("wrong key:")
 with Clerk(bearer_auth="sk_test_wrong", server_url=url) as clerk:
     expect_error(lambda: clerk.actor_tokens.create(request=request), 401, "clerk_key_invalid")
 
+print("without impersonation in the plan:")
+with Clerk(bearer_auth=os.environ["CLERK_SECRET_KEY"], server_url=os.environ["NO_PLAN_API_URL"]) as clerk:
+    expect_error(lambda: clerk.actor_tokens.create(request=request), 402, os.environ["NO_PLAN_CODE"])
+
+if "DENIED_USER" in os.environ:
+    print("denied by the policy of the gateway:")
+    with Clerk(bearer_auth=os.environ["CLERK_SECRET_KEY"], server_url=url) as clerk:
+        denied = {**request, "user_id": os.environ["DENIED_USER"]}
+        expect_error(lambda: clerk.actor_tokens.create(request=denied), 403, "impersonation_denied")
+
 print("above the rate limit:")
 limited_url = os.environ["RATE_LIMITED_API_URL"]
 with Clerk(bearer_auth=os.environ["CLERK_SECRET_KEY"], server_url=limited_url) as clerk:

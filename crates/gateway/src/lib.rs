@@ -1,0 +1,32 @@
+//! A gateway for Clerk's actor tokens: any Clerk SDK creates and revokes them through it, with another base
+//! URL and a key of the gateway.
+//!
+//! It decides who may impersonate whom and how often, records every call durably, knows every token that is
+//! live, and ends it on request. The binary of this package serves it; [`Gateway::router`] nests it in an
+//! axum application.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod config;
+pub mod store;
+
+mod admin;
+mod gateway;
+mod lease;
+mod meter;
+mod operators;
+mod ops;
+mod pause;
+mod quota;
+mod stack;
+mod wire;
+
+pub mod serve;
+
+pub use self::{
+    config::Config,
+    gateway::{Gateway, OpenError, Shutdown},
+    lease::{Ended, LeaseEnd, Leases},
+    meter::{Metrics, MetricsError, describe_metrics},
+    operators::{InvalidOperator, Operator, Operators, Role},
+};

@@ -1,0 +1,263 @@
+//! What happens when a part fails: rows of the table in the README that no other test has.
+//!
+//! The full, read-only and moved database are in `store/failures.rs`; limits of calls and connections in
+//! `wire.rs` and `serve.rs`; the quota in `quota.rs`; signals in `cli.rs`; a killed process in `kill.rs`.
+
+use std::time::{Duration, SystemTime};
+
+use clerk_actor_tokens::{
+    Outcome,
+    sandbox::{Fault, Sandbox},
+};
+use clerk_actor_tokens_gateway::store::{LeaseFilter, LeaseState, Note, Store, StoreOptions};
+use clerk_actor_tokens_policy::audit::Entry;
+use http::StatusCode;
+use rusqlite::Connection;
+use serde_json::Value;
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+
+mod world;
+
+use world::{KEY, World, create};
+
+/// How long a condition may take to become true.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Waits until the ledger has this many tokens.
+async fn minted(sandbox: &Sandbox, count: usize) {
+    eventually(async || sandbox.ledger().minted().len() == count).await;
+}
+
+async fn eventually(condition: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !condition().await {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LIMIT, wait).await.expect("it did not become true");
+}
+
+/// Locks the database, as another process could, until it is dropped.
+fn lock(world: &World) -> Connection {
+    let blocker = Connection::open(world.database()).unwrap();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    blocker
+}
+
+async fn calls(world: &World, query: &str) -> Vec<Value> {
+    let received = world
+        .ask("GET", &format!("/calls?{query}"), "", "viewer")
+        .await;
+    received.json()["items"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn database_that_hangs_delays_a_create_by_two_seconds_until_it_is_known() {
+    let world = World::open(Sandbox::new(), "").await;
+    let served = world.serve().await;
+    let sdk = served.sdk(KEY);
+    let blocker = lock(&world);
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let error = sdk.create(create()).await.unwrap_err();
+        times.push(begun.elapsed());
+        assert_eq!(error.code(), Some("audit_unavailable"));
+        assert_eq!(error.outcome(), Outcome::Unknown, "a 503 of any peer");
+    }
+    assert!(
+        times.iter().all(|time| *time < Duration::from_secs(4)),
+        "{times:?}"
+    );
+    assert!(
+        times[4] < Duration::from_secs(1),
+        "refused at once: {times:?}"
+    );
+    assert_eq!(world.sandbox.ledger().minted().len(), 0);
+    drop(blocker);
+    eventually(async || sdk.create(create()).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn create_whose_end_cannot_be_written_is_revoked() {
+    let world = World::open(Sandbox::new(), "").await;
+    world
+        .sandbox
+        .inject(Fault::DelayAfter(Duration::from_millis(500)));
+    let served = world.serve().await;
+    let sdk = served.sdk(KEY);
+    let call = tokio::spawn(async move { sdk.create(create()).await });
+    minted(&world.sandbox, 1).await;
+    let blocker = lock(&world);
+    let error = call.await.unwrap().unwrap_err();
+    assert_eq!(error.code(), Some("audit_unavailable"));
+    eventually(async || world.sandbox.ledger().revoked().count() == 1).await;
+    drop(blocker);
+    let leases = async || {
+        let leases = world
+            .gateway
+            .leases()
+            .list(LeaseFilter::default())
+            .await
+            .unwrap();
+        leases.iter().map(|lease| lease.state).collect::<Vec<_>>()
+    };
+    eventually(async || leases().await == [LeaseState::Revoked]).await;
+}
+
+#[tokio::test]
+async fn create_whose_end_waits_in_the_spool_is_returned() {
+    let world = World::open_with_line(Sandbox::new(), "[storage]", "spool_ends = true").await;
+    world
+        .sandbox
+        .inject(Fault::DelayAfter(Duration::from_millis(500)));
+    let served = world.serve().await;
+    let sdk = served.sdk(KEY);
+    let call = tokio::spawn(async move { sdk.create(create()).await });
+    minted(&world.sandbox, 1).await;
+    let blocker = lock(&world);
+    let token = call.await.unwrap().unwrap();
+    assert!(token.expose_url().is_some());
+    drop(blocker);
+    eventually(async || calls(&world, "end=returned").await.len() == 1).await;
+    assert_eq!(world.sandbox.ledger().pending().count(), 1);
+}
+
+#[tokio::test]
+async fn create_while_clerk_is_unreachable_is_a_503_and_was_not_sent() {
+    let mut world = World::open(Sandbox::new(), "").await;
+    world.server = None;
+    let served = world.serve().await;
+    let error = served.sdk(KEY).create(create()).await.unwrap_err();
+    assert_eq!(error.status(), Some(StatusCode::SERVICE_UNAVAILABLE));
+    let calls = calls(&world, "end=failed").await;
+    assert_eq!(calls[0]["outcome"], "not_sent");
+    assert_eq!(
+        world
+            .gateway
+            .leases()
+            .list(LeaseFilter::default())
+            .await
+            .unwrap(),
+        []
+    );
+}
+
+#[tokio::test]
+async fn create_that_clerk_does_not_respond_to_is_a_504_and_its_token_a_lost_lease() {
+    let world = World::open_with_line(Sandbox::new(), "[clerk]", "call_timeout = 1").await;
+    world.sandbox.inject(Fault::HangAfter);
+    let served = world.serve().await;
+    let error = served.sdk(KEY).create(create()).await.unwrap_err();
+    assert_eq!(error.status(), Some(StatusCode::GATEWAY_TIMEOUT));
+    let leases = world
+        .gateway
+        .leases()
+        .list(LeaseFilter::live())
+        .await
+        .unwrap();
+    assert_eq!(leases.len(), 1);
+    assert_eq!(
+        (leases[0].state, &leases[0].actor_token_id),
+        (LeaseState::Lost, &None)
+    );
+    let token = world.sandbox.ledger();
+    let token = token.minted().next().unwrap();
+    assert_eq!(token.actor().claims()["call"], leases[0].call.to_string());
+    assert!(leases[0].live_until >= Some(token.expires_at()));
+}
+
+#[tokio::test]
+async fn create_after_a_429_waits_and_one_with_too_long_a_wait_is_refused() {
+    let world = World::open(Sandbox::new(), "").await;
+    let served = world.serve().await;
+    let sdk = served.sdk(KEY);
+    world.sandbox.inject(Fault::RateLimited {
+        retry_after: Duration::from_secs(60),
+    });
+    let error = sdk.create(create()).await.unwrap_err();
+    assert!(error.is_rate_limited());
+    let requests = world.sandbox.requests();
+    let error = sdk.create(create()).await.unwrap_err();
+    assert_eq!(error.status(), Some(StatusCode::TOO_MANY_REQUESTS));
+    assert!(
+        error.retry_after() > Some(Duration::from_secs(50)),
+        "{error:?}"
+    );
+    assert_eq!(
+        world.sandbox.requests(),
+        requests,
+        "the second one was not sent"
+    );
+}
+
+#[tokio::test]
+async fn key_that_clerk_refuses_is_a_502() {
+    let world = World::open(Sandbox::new(), "").await;
+    world
+        .sandbox
+        .inject(Fault::Status(StatusCode::UNAUTHORIZED));
+    let served = world.serve().await;
+    let error = served.sdk(KEY).create(create()).await.unwrap_err();
+    assert_eq!(error.status(), Some(StatusCode::BAD_GATEWAY));
+}
+
+#[tokio::test]
+async fn token_of_a_caller_that_disconnects_is_revoked_and_recorded() {
+    let world = World::open(Sandbox::new(), "").await;
+    world
+        .sandbox
+        .inject(Fault::DelayAfter(Duration::from_millis(300)));
+    let served = world.serve().await;
+    let mut caller = TcpStream::connect(served.addr).await.unwrap();
+    let body = r#"{"user_id":"user_subject","actor":{"sub":"user_admin"}}"#;
+    let request = format!(
+        "POST /v1/actor_tokens HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {KEY}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    caller.write_all(request.as_bytes()).await.unwrap();
+    minted(&world.sandbox, 1).await;
+    drop(caller);
+    eventually(async || world.sandbox.ledger().revoked().count() == 1).await;
+    eventually(async || calls(&world, "end=cancelled").await.len() == 1).await;
+    eventually(async || {
+        let leases = world
+            .gateway
+            .leases()
+            .list(LeaseFilter::default())
+            .await
+            .unwrap();
+        leases.len() == 1 && leases[0].state == LeaseState::Revoked
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn records_stay_in_order_when_the_clock_jumps() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.sqlite");
+    let store = Store::open(&path, StoreOptions::new()).unwrap();
+    let now = SystemTime::now();
+    let hour = Duration::from_secs(3600);
+    let noted = [now, now + hour, now - hour, now].map(|at| Entry {
+        at,
+        ..Entry::note(Note::new("clock"))
+    });
+    store.writer().write(noted.to_vec()).await.unwrap();
+    drop(store);
+    let mut lines = Vec::new();
+    clerk_actor_tokens_gateway::store::export(&path, None, &mut lines).unwrap();
+    let lines = String::from_utf8(lines).unwrap();
+    let exported: Vec<Entry> = lines
+        .lines()
+        .map(|it| serde_json::from_str(it).unwrap())
+        .collect();
+    let calls = |entries: &[Entry]| entries.iter().map(|it| it.call).collect::<Vec<_>>();
+    assert_eq!(calls(&exported), calls(&noted));
+    clerk_actor_tokens_gateway::store::verify(&path, None).unwrap();
+}
