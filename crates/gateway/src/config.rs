@@ -67,6 +67,9 @@ pub struct Config {
     /// The end of tokens that are live.
     #[serde(default)]
     pub leases: LeaseConfig,
+    /// The pages for operators.
+    #[serde(default)]
+    pub console: ConsoleConfig,
     /// The keys of callers over the wire protocol, by their name: several while a key is rotated.
     #[serde(default)]
     pub keys: BTreeMap<String, Vec<SecretFrom>>,
@@ -205,6 +208,21 @@ pub enum OnShutdown {
     Keep,
 }
 
+/// The pages for operators, at `/console`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct ConsoleConfig {
+    /// Whether they are served. Default: true.
+    pub enabled: bool,
+    /// The time without a request after which a session ends. Default: 30 minutes.
+    #[serde(deserialize_with = "seconds")]
+    pub idle: Duration,
+    /// The time after which a session ends. Default: 12 hours.
+    #[serde(deserialize_with = "seconds")]
+    pub longest: Duration,
+}
+
 /// A person who uses the admin API and the console.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -234,6 +252,16 @@ impl Default for Server {
             body_timeout: Duration::from_secs(10),
             grace: Duration::from_secs(35),
             drain: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for ConsoleConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            idle: Duration::from_secs(30 * 60),
+            longest: Duration::from_secs(12 * 3600),
         }
     }
 }

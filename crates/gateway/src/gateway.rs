@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use crate::{
     Config, Leases, Metrics, Operators, admin,
     config::{OnShutdown, ReadError},
+    console,
     lease::{LeaseEnd, LeftOver},
     operators::InvalidOperator,
     ops,
@@ -165,10 +166,12 @@ impl Gateway {
         Ok(gateway)
     }
 
-    /// Returns the routes of callers, the wire protocol and the admin API, to merge into an application. It
+    /// Returns the routes of callers, the wire protocol, the admin API and the console, to merge into an application. It
     /// has no fallback.
     pub fn router(&self) -> Router {
-        wire::router(self).merge(admin::router(self))
+        wire::router(self)
+            .merge(admin::router(self))
+            .merge(console::router(self))
     }
 
     /// Returns the [routes of callers](Self::router) as a whole application: any other path responds with a 404

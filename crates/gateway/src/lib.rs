@@ -11,6 +11,7 @@ pub mod config;
 pub mod store;
 
 mod admin;
+mod console;
 mod gateway;
 mod lease;
 mod meter;

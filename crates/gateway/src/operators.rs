@@ -125,7 +125,11 @@ impl Operators {
 
     /// Returns the operator whose token this is. The time does not depend on how much of a token is right.
     pub fn authenticate(&self, token: &SecretString) -> Option<Arc<Operator>> {
-        let hash: [u8; 32] = Sha256::digest(token.expose_secret()).into();
+        self.find(&Sha256::digest(token.expose_secret()).into())
+    }
+
+    /// Returns the operator whose token has this hash.
+    pub(crate) fn find(&self, hash: &[u8; 32]) -> Option<Arc<Operator>> {
         let operators = self.0.operators.read();
         let operators = operators.unwrap_or_else(PoisonError::into_inner);
         let mut found = None;

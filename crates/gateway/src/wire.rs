@@ -122,7 +122,7 @@ async fn refuse_proxy_requests(request: Request, next: Next) -> Response {
 }
 
 async fn not_found() -> Response {
-    let sentence = "This gateway serves POST /v1/actor_tokens, POST /v1/actor_tokens/{id}/revoke, and its admin API below /admin/v1, see /admin/v1/openapi.json.";
+    let sentence = "This gateway serves POST /v1/actor_tokens, POST /v1/actor_tokens/{id}/revoke, its admin API below /admin/v1, see /admin/v1/openapi.json, and its console at /console.";
     let entry = ClerkError::new(ClerkError::RESOURCE_NOT_FOUND, "not found", sentence);
     let error = Error::refused(StatusCode::NOT_FOUND, ClerkErrors::new(entry));
     error.to_response().into_response()

@@ -58,7 +58,7 @@ fn invalid_field_is_named_with_line_and_remedy() {
     let cases: &[(&str, &str)] = &[
         (
             "lisen = 1",
-            "line 1: lisen: unknown field `lisen`, expected one of `server`, `clerk`, `storage`, `policy`, `limits`, `quota`, `leases`, `keys`, `operators`",
+            "line 1: lisen: unknown field `lisen`, expected one of `server`, `clerk`, `storage`, `policy`, `limits`, `quota`, `leases`, `console`, `keys`, `operators`",
         ),
         (
             "[server]\nlisten = 4020",

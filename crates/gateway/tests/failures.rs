@@ -172,6 +172,24 @@ async fn create_that_clerk_does_not_respond_to_is_a_504_and_its_token_a_lost_lea
 }
 
 #[tokio::test]
+async fn token_of_a_response_that_comes_after_the_timeout_is_revoked() {
+    let world = World::open_with_line(Sandbox::new(), "[clerk]", "call_timeout = 1").await;
+    world
+        .sandbox
+        .inject(Fault::DelayAfter(Duration::from_millis(1500)));
+    let served = world.serve().await;
+    let error = served.sdk(KEY).create(create()).await.unwrap_err();
+    assert_eq!(error.status(), Some(StatusCode::GATEWAY_TIMEOUT));
+    eventually(async || world.sandbox.ledger().revoked().count() == 1).await;
+    eventually(async || {
+        let leases = world.gateway.leases().list(LeaseFilter::default());
+        let leases = leases.await.unwrap();
+        leases.len() == 1 && leases[0].state == LeaseState::Revoked
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn create_after_a_429_waits_and_one_with_too_long_a_wait_is_refused() {
     let world = World::open(Sandbox::new(), "").await;
     let served = world.serve().await;

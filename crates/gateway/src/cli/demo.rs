@@ -82,6 +82,7 @@ pub(super) async fn run(data: Option<PathBuf>, port: Option<u16>) -> Result<Exit
 fn text(listen: SocketAddr, ops: SocketAddr, key: &str, token: &str) -> String {
     format!(
         "gateway          http://{listen}
+console          http://{listen}/console
 ops              http://{ops}
 wire key         {key}
 operator         demo, with the token {token}"

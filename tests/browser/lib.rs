@@ -1,0 +1,1 @@
+//! Goes through the gateway’s console with Chromium: see `tests/console.rs`.
