@@ -31,3 +31,8 @@ pub use self::{
     meter::{Metrics, MetricsError, describe_metrics},
     operators::{InvalidOperator, Operator, Operators, Role},
 };
+
+/// Compiles the code block of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
