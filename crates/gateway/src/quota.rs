@@ -1,4 +1,4 @@
-//! Counts the tokens of a calendar month (UTC), and refuses creates once the quota is used up.
+//! Counts the tokens of a month (UTC), and refuses creates beyond the quota. One file, as the layer is small.
 //!
 //! The API has no endpoint that shows its quota. So the gateway counts its own creates, and a create that
 //! the API refuses because the quota is used up **closes** creates: further ones are refused at once, until

@@ -1,4 +1,4 @@
-//! The storage on one machine: an audit in SQLite, and the tables that are derived from it.
+//! The storage on one machine: an audit in SQLite, and derived tables. Long, because its API stands in one place.
 //!
 //! Everything that happens is an entry of the audit. Each entry is a record in a hash chain; the tables of calls,
 //! leases and settings are derived from records in the same transaction.
