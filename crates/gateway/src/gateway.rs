@@ -262,8 +262,9 @@ impl Gateway {
             error!("the audit is not complete");
             is_complete = false;
         }
-        if let Err(error) = shared.store.anchor().await {
-            error!(%error, "could not write an anchor");
+        let anchored = timeout(limit, shared.store.anchor()).await;
+        if !matches!(anchored, Ok(Ok(_))) {
+            error!(?anchored, "could not write an anchor");
             is_complete = false;
         }
         Shutdown { is_complete }

@@ -32,8 +32,7 @@ use tower_service::Service;
 
 use crate::{
     meter::{self, Rule},
-    quota::millis,
-    store::{Flag, Note, PAUSED, RESUMED, Store},
+    store::{Flag, Note, PAUSED, RESUMED, Store, millis},
 };
 
 /// The wait that a refused caller is advised to make, because the end of a pause is unknown.

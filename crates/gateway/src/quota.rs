@@ -1,4 +1,4 @@
-//! Counts the tokens of a month (UTC), and refuses creates beyond the quota. One file, as the layer is small.
+//! Counts the tokens of a month (UTC), and refuses creates beyond the quota. Long, because count and layer are one idea.
 //!
 //! The API has no endpoint that shows its quota. So the gateway counts its own creates, and a create that
 //! the API refuses because the quota is used up **closes** creates: further ones are refused at once, until
@@ -48,7 +48,7 @@ use tower_service::Service;
 use crate::{
     config,
     meter::{self, Rule},
-    store::{Flag, Note, QUOTA_CLOSED, QUOTA_REOPENED, Store, StoreError},
+    store::{Flag, Note, QUOTA_CLOSED, QUOTA_REOPENED, Store, StoreError, millis},
 };
 
 type Clock = Box<dyn Fn() -> SystemTime + Send + Sync>;
@@ -247,12 +247,6 @@ impl Period {
             closed: None,
         }
     }
-}
-
-/// Returns a time as milliseconds since 1970.
-pub(crate) fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    since.unwrap_or_default().as_millis() as u64
 }
 
 impl fmt::Debug for Quota {

@@ -18,8 +18,7 @@ use super::{
 };
 use crate::{
     Ended, Gateway, Operator,
-    quota::millis,
-    store::{Lease, LeaseFilter, LeaseState},
+    store::{Lease, LeaseFilter, LeaseState, millis},
 };
 
 /// The most leases in a response.

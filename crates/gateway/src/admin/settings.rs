@@ -13,7 +13,10 @@ use super::{
     error::Refused,
     input::{Body, to_the_end},
 };
-use crate::{Gateway, Operator, quota::millis, store::Flag};
+use crate::{
+    Gateway, Operator,
+    store::{Flag, millis},
+};
 
 /// The time in which a change must be in the audit.
 const LIMIT: Duration = Duration::from_secs(5);

@@ -404,7 +404,7 @@ impl fmt::Debug for Store {
 type Result<T, E = BoxError> = std::result::Result<T, E>;
 
 /// Returns a time in milliseconds since 1970.
-fn millis(time: SystemTime) -> u64 {
+pub(crate) fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     // SQLite's integers are signed.
     i64::try_from(since.as_millis())
