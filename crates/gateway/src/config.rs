@@ -25,6 +25,8 @@ mod read;
 mod secret;
 mod validate;
 
+pub use clerk_actor_tokens_store::Anchors;
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -163,18 +165,6 @@ pub struct Storage {
     pub spool_ends: bool,
 }
 
-/// Where anchors are written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "PathBuf")]
-#[non_exhaustive]
-pub enum Anchors {
-    /// The standard output, as JSON lines.
-    #[default]
-    Stdout,
-    /// A file.
-    File(PathBuf),
-}
-
 /// The number of tokens in a period. Clerk has no endpoint to read it, so the gateway counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -290,15 +280,6 @@ impl Storage {
     /// Returns the path of the spool.
     pub(crate) fn spool(&self) -> PathBuf {
         self.database.with_extension("spool.jsonl")
-    }
-}
-
-impl From<PathBuf> for Anchors {
-    fn from(path: PathBuf) -> Self {
-        match path.as_os_str() == "stdout" {
-            true => Self::Stdout,
-            false => Self::File(path),
-        }
     }
 }
 

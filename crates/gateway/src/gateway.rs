@@ -4,21 +4,21 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use axum::Router;
 use clerk_actor_tokens::{
-    Client, ConfigError, InvalidSecretKey, Outcome, RotatingKey, server::AcceptedKeys,
+    Client, ConfigError, InvalidSecretKey, RotatingKey, server::AcceptedKeys,
 };
 use clerk_actor_tokens_policy::{
     AuditLayer, Principal, SharedPolicy,
-    audit::{Asked, Effect, End, Entry, Event, SinkUnavailable, Spool},
+    audit::{Asked, SinkUnavailable, Spool},
 };
+use clerk_actor_tokens_store::{LeftOver, interrupted};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{error, info, warn};
 
 use crate::{
-    Config, Leases, Metrics, Operators, admin,
+    Config, LeaseEnd, Leases, Metrics, Operators, admin,
     config::{OnShutdown, ReadError},
     console,
-    lease::{LeaseEnd, LeftOver},
     operators::InvalidOperator,
     ops,
     pause::Pause,
@@ -27,12 +27,6 @@ use crate::{
     store::{LeaseFilter, LeaseState, Note, Store, StoreError, StoreOptions},
     wire,
 };
-
-/// The lifetime that the API gives a token whose request does not set it.
-const API_LIFETIME: Duration = Duration::from_secs(3600);
-
-/// How much later than the call's timeout a request may reach the API.
-const MARGIN: Duration = Duration::from_secs(60);
 
 /// A gateway. Clones share it.
 ///
@@ -312,21 +306,10 @@ async fn recover(store: &Store, config: &Config) -> Result<LeftOver, OpenError> 
     let mut left = LeftOver::default();
     let mut ends = Vec::new();
     for call in open {
-        let effect = match (call.sending_at, &call.begin.asked) {
-            (None, _) => Effect::new(Outcome::NotSent),
-            (Some(sending), Asked::Create { lifetime, .. }) => {
-                let lifetime = lifetime.unwrap_or(API_LIFETIME);
-                let mut effect = Effect::new(Outcome::Unknown);
-                effect.exposed_until =
-                    Some(sending + config.clerk.call_timeout + MARGIN + lifetime);
-                effect
-            }
-            (Some(_), _) => Effect::new(Outcome::Unknown),
-        };
+        ends.push(interrupted(&call, config.clerk.call_timeout));
         if let Asked::Revoke { actor_token_id } = call.begin.asked {
             left.revokes.push(actor_token_id);
         }
-        ends.push(Entry::new(call.call, Event::End(End::Interrupted(effect))));
     }
     if !ends.is_empty() {
         warn!(calls = ends.len(), "an earlier process ended within calls");

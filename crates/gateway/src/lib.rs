@@ -13,7 +13,6 @@ pub mod store;
 mod admin;
 mod console;
 mod gateway;
-mod lease;
 mod meter;
 mod operators;
 mod ops;
@@ -24,13 +23,17 @@ mod wire;
 
 pub mod serve;
 
+pub use clerk_actor_tokens_store::{Ended, LeaseEnd};
+
 pub use self::{
     config::Config,
     gateway::{Gateway, OpenError, Shutdown},
-    lease::{Ended, LeaseEnd, Leases},
     meter::{Metrics, MetricsError, describe_metrics},
     operators::{InvalidOperator, Operator, Operators, Role},
 };
+
+/// The leases of a gateway.
+pub type Leases = clerk_actor_tokens_store::Leases<store::Store, store::Writer>;
 
 /// Compiles the code block of the README.
 #[cfg(doctest)]

@@ -10,15 +10,10 @@ use std::{
 };
 
 use clerk_actor_tokens_policy::audit::{AuditLog, Entry, Event};
+use clerk_actor_tokens_store::{Anchor, LATE, Link, event_word, millis};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{
-    Result, StoreError, StoreOptions,
-    chain::{Anchor, Link},
-    derive::{self, LATE, word},
-    lease::LEASES,
-    millis, schema,
-};
+use super::{Result, StoreError, StoreOptions, derive, lease::LEASES, link, schema};
 
 /// How many records a prune deletes at once. In between, calls are recorded.
 const CHUNK: u64 = 2_000;
@@ -57,7 +52,7 @@ impl SqliteLog {
         })?;
         let mut connection = schema::open(path, options.max_bytes)?;
         schema::migrate(&mut connection, options.instance.as_deref())?;
-        let (instance, _) = Link::first(&connection)?;
+        let (instance, _) = link::first(&connection)?;
         if options
             .instance
             .as_ref()
@@ -65,7 +60,7 @@ impl SqliteLog {
         {
             return Err(StoreError::Instance { instance }.into());
         }
-        let head = Link::head(&connection)?;
+        let head = link::head(&connection)?;
         Ok(Self {
             path: path.to_owned(),
             options,
@@ -96,12 +91,12 @@ impl SqliteLog {
     fn reopen(&mut self) -> Result<Connection> {
         let connection = schema::open(&self.path, self.options.max_bytes)?;
         // A write that failed may have become durable, and a file with another history is not continued.
-        let (instance, _) = Link::first(&connection)?;
-        let known = Link::at(&connection, self.head.seq)?;
+        let (instance, _) = link::first(&connection)?;
+        let known = link::at(&connection, self.head.seq)?;
         if instance != self.instance || known != Some(self.head) {
             return Err(StoreError::Replaced.into());
         }
-        self.head = Link::head(&connection)?;
+        self.head = link::head(&connection)?;
         Ok(connection)
     }
 
@@ -134,7 +129,7 @@ impl SqliteLog {
     /// Writes an anchor.
     pub(super) fn anchor(&mut self) -> Result<Anchor> {
         let anchor = Anchor::new(self.instance.clone(), self.head, None);
-        anchor.write(&self.options.anchors)?;
+        write_anchor(&anchor, &self.options)?;
         self.anchored = Some(self.head.seq);
         Ok(anchor)
     }
@@ -151,13 +146,13 @@ impl SqliteLog {
     pub(super) fn prune(&mut self, before: SystemTime) -> Result<u64> {
         self.begin()?;
         let transaction = immediate(&mut self.connection)?;
-        let (_, first) = Link::first(&transaction)?;
+        let (_, first) = link::first(&transaction)?;
         let stop = first_to_keep(&transaction, &self.options, first.seq, before)?;
-        let last = Link::at(&transaction, stop - 1)?.unwrap_or(first);
+        let last = link::at(&transaction, stop - 1)?.unwrap_or(first);
         if last != first {
             // Written first: an anchor without a prune is harmless.
             let anchor = Anchor::new(self.instance.clone(), self.head, Some(last.seq));
-            anchor.write(&self.options.anchors)?;
+            write_anchor(&anchor, &self.options)?;
             self.anchored = Some(self.head.seq);
             transaction.execute("UPDATE chain SET seq = ?, hash = ?", (last.seq, last.hash))?;
             for table in ["records", "calls", "leases"] {
@@ -168,6 +163,11 @@ impl SqliteLog {
         self.is_suspect = false;
         Ok(last.seq - first.seq)
     }
+}
+
+fn write_anchor(anchor: &Anchor, options: &StoreOptions) -> Result<(), StoreError> {
+    let written = anchor.write(&options.anchors);
+    written.map_err(|source| StoreError::Anchors { source })
 }
 
 /// Writes a record and brings the derived tables up to date, unless the record is there.
@@ -190,7 +190,11 @@ fn insert(transaction: &Transaction<'_>, head: Link, entry: &Entry) -> Result<Li
             "SELECT 1 FROM records WHERE call = ? AND event = 'end'",
             None,
         )?;
-    let event = if is_late { LATE } else { word(&entry.event) };
+    let event = if is_late {
+        LATE
+    } else {
+        event_word(&entry.event)
+    };
     let link = head.next(&text);
     let mut statement = transaction.prepare_cached(
         "INSERT INTO records (seq, call, at, event, text, hash) VALUES (?, ?, ?, ?, ?, ?)",

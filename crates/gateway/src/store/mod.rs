@@ -31,11 +31,11 @@
 //! ```
 
 mod calls;
-mod chain;
 mod derive;
 mod error;
 mod export;
 mod lease;
+mod link;
 mod log;
 mod query;
 mod schema;
@@ -53,34 +53,25 @@ use clerk_actor_tokens_policy::{
     CallId,
     audit::{AuditWriter, Entry, SinkUnavailable},
 };
+use clerk_actor_tokens_store::LeaseStore;
 use rusqlite::{Connection, OptionalExtension};
-use serde::Serialize;
 use tokio::{
     task::spawn_blocking,
     time::{MissedTickBehavior, interval, timeout},
 };
 
 pub use self::{
-    calls::{CallDetail, CallFilter, CallRow, OpenCall, Page},
-    chain::Anchor,
     error::StoreError,
     export::export,
-    lease::{Lease, LeaseFilter, LeaseState},
     log::SqliteLog,
     verify::{Tampered, Verified, verify},
 };
-use crate::config::Anchors;
 
 pub use clerk_actor_tokens_policy::audit::Note;
-
-/// The note that creates are paused.
-pub const PAUSED: &str = "paused";
-/// The note that creates are resumed.
-pub const RESUMED: &str = "resumed";
-/// The note that Clerk's quota is used up, so that creates are refused.
-pub const QUOTA_CLOSED: &str = "quota_closed";
-/// The note that creates are sent again after [`QUOTA_CLOSED`].
-pub const QUOTA_REOPENED: &str = "quota_reopened";
+pub use clerk_actor_tokens_store::{
+    Anchor, Anchors, CallDetail, CallFilter, CallRow, Flag, Lease, LeaseFilter, LeaseState,
+    OpenCall, PAUSED, Page, QUOTA_CLOSED, QUOTA_REOPENED, RESUMED, Settings, millis,
+};
 
 /// How long a probe of the writer takes at most.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
@@ -143,27 +134,6 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The settings that operators or Clerk's quota changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Settings {
-    /// Creates are paused.
-    pub paused: Option<Flag>,
-    /// Clerk's quota is used up.
-    pub quota_closed: Option<Flag>,
-}
-
-/// A setting that is in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Flag {
-    /// Since when, in milliseconds since 1970.
-    pub since: u64,
-    /// The principal who set it.
-    pub by: Option<String>,
-    /// Why.
-    pub reason: Option<String>,
 }
 
 impl Store {
@@ -271,10 +241,7 @@ impl Store {
                 };
                 connection.query_row(sql, [name], read).optional()
             };
-            Ok(Settings {
-                paused: flag("paused")?,
-                quota_closed: flag("quota")?,
-            })
+            Ok(Settings::read(flag)?)
         })
         .await
     }
@@ -392,6 +359,18 @@ impl Store {
     }
 }
 
+impl LeaseStore for Store {
+    type Error = StoreError;
+
+    async fn leases(&self, filter: LeaseFilter) -> Result<Vec<Lease>, StoreError> {
+        self.leases(filter).await
+    }
+
+    async fn note(&self, note: Note) -> Result<(), SinkUnavailable> {
+        self.note(note).await
+    }
+}
+
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")
@@ -402,17 +381,3 @@ impl fmt::Debug for Store {
 
 /// The result of the parts of a store. A [`StoreError`] in it is returned as it is.
 type Result<T, E = BoxError> = std::result::Result<T, E>;
-
-/// Returns a time in milliseconds since 1970.
-pub(crate) fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    // SQLite's integers are signed.
-    i64::try_from(since.as_millis())
-        .unwrap_or(i64::MAX)
-        .unsigned_abs()
-}
-
-fn time(millis: u64) -> SystemTime {
-    let time = UNIX_EPOCH.checked_add(Duration::from_millis(millis));
-    time.unwrap_or(UNIX_EPOCH)
-}

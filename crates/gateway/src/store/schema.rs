@@ -2,9 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
+use clerk_actor_tokens_store::Link;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::{Result, StoreError, chain::Link, derive};
+use super::{Result, StoreError, derive};
 
 /// The steps from an empty database to the present one. `user_version` counts those that were taken.
 const MIGRATIONS: [&str; 1] = ["

@@ -4,14 +4,10 @@ use std::path::Path;
 
 use clerk_actor_tokens::BoxError;
 use clerk_actor_tokens_policy::audit::{Entry, Event};
+use clerk_actor_tokens_store::{Anchor, LATE, Link, event_word, millis};
 use rusqlite::Connection;
 
-use super::{
-    Result, StoreError,
-    chain::{Anchor, Link},
-    derive::{self, LATE, word},
-    millis, schema,
-};
+use super::{Result, StoreError, derive, link, schema};
 
 /// The result of [`verify`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +90,7 @@ pub fn verify(path: &Path, anchors: Option<&Path>) -> Result<Verified, Tampered>
 
 fn verified(path: &Path, anchors: Option<&Path>) -> Result<Verified> {
     let connection = schema::open_read_only(path)?;
-    let (instance, _) = Link::first(&connection)?;
+    let (instance, _) = link::first(&connection)?;
     let read = || {
         let anchors = anchors
             .map(|path| Anchor::read(path, &instance))
@@ -123,7 +119,7 @@ fn verified(path: &Path, anchors: Option<&Path>) -> Result<Verified> {
 
 /// Verifies the chain.
 fn records(connection: &Connection) -> Result<Verified> {
-    let (instance, first) = Link::first(connection)?;
+    let (instance, first) = link::first(connection)?;
     if first.seq == 0 && first != Link::root(&instance) {
         return Err(Tampered::Instance { instance }.into());
     }
@@ -174,21 +170,21 @@ fn is_event(
     is_pruned: bool,
 ) -> Result<bool> {
     if !matches!(entry.event, Event::End(_)) {
-        return Ok(event == word(&entry.event));
+        return Ok(event == event_word(&entry.event));
     }
     let sql = "SELECT 1 FROM records WHERE call = ? AND event = 'end' AND seq < ?";
     let mut ends = connection.prepare_cached(sql)?;
     let has_end = ends.exists((entry.call.to_string(), seq))?;
     Ok(match event {
         LATE => has_end || is_pruned,
-        event => event == word(&entry.event) && !has_end,
+        event => event == event_word(&entry.event) && !has_end,
     })
 }
 
 /// Verifies records against anchors. Returns the newest record that one covers.
 fn against(connection: &Connection, verified: &Verified, anchors: &[Anchor]) -> Result<u64> {
     for anchor in anchors {
-        let (seq, link) = (anchor.seq, Link::at(connection, anchor.seq)?);
+        let (seq, link) = (anchor.seq, link::at(connection, anchor.seq)?);
         let what = match link {
             Some(link) if link.hash == anchor.hash => continue,
             Some(_) => "its record has another hash, so the chain was written again",

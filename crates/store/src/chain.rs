@@ -3,33 +3,33 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
-    path::Path,
+    path::{Path, PathBuf},
     time::SystemTime,
 };
 
-use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Result, StoreError, millis};
-use crate::config::Anchors;
+use crate::millis;
 
 /// A link of the chain: the number of a record and its hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Link {
-    pub(super) seq: u64,
-    pub(super) hash: [u8; 32],
+pub struct Link {
+    /// The number of the record; 0 before the first one.
+    pub seq: u64,
+    /// The hash of the record.
+    pub hash: [u8; 32],
 }
 
 impl Link {
     /// Returns the link that the first record of an instance follows.
-    pub(super) fn root(instance: &str) -> Self {
+    pub fn root(instance: &str) -> Self {
         let hash = Sha256::digest(instance).into();
         Self { seq: 0, hash }
     }
 
     /// Returns the link of the record that follows, with this text.
-    pub(super) fn next(self, text: &str) -> Self {
+    pub fn next(self, text: &str) -> Self {
         let seq = self.seq + 1;
         let hash = Sha256::new()
             .chain_update(self.hash)
@@ -37,30 +37,6 @@ impl Link {
             .chain_update(text);
         let hash = hash.finalize().into();
         Self { seq, hash }
-    }
-
-    /// Returns the instance, and the link that its first record follows.
-    pub(super) fn first(connection: &Connection) -> rusqlite::Result<(String, Self)> {
-        connection.query_row("SELECT instance, seq, hash FROM chain", [], |row| {
-            let (seq, hash) = (row.get(1)?, row.get(2)?);
-            Ok((row.get(0)?, Self { seq, hash }))
-        })
-    }
-
-    /// Returns the link of the newest record.
-    pub(super) fn head(connection: &Connection) -> rusqlite::Result<Self> {
-        let seq: Option<u64> =
-            connection.query_row("SELECT max(seq) FROM records", [], |row| row.get(0))?;
-        let head = seq.map(|seq| Self::at(connection, seq)).transpose()?;
-        head.flatten()
-            .map_or_else(|| Ok(Self::first(connection)?.1), Ok)
-    }
-
-    /// Returns the link with a number, if it was not pruned.
-    pub(super) fn at(connection: &Connection, seq: u64) -> rusqlite::Result<Option<Self>> {
-        let sql = "SELECT hash FROM records WHERE seq = ?1 UNION ALL SELECT hash FROM chain WHERE seq = ?1";
-        let hash = connection.query_row(sql, [seq], |row| row.get(0));
-        Ok(hash.optional()?.map(|hash| Self { seq, hash }))
     }
 }
 
@@ -85,7 +61,8 @@ pub struct Anchor {
 }
 
 impl Anchor {
-    pub(super) fn new(instance: String, head: Link, pruned: Option<u64>) -> Self {
+    /// Creates the anchor of a head, now. `pruned` is the last record that a prune deletes.
+    pub fn new(instance: String, head: Link, pruned: Option<u64>) -> Self {
         let Link { seq, hash } = head;
         let at = millis(SystemTime::now());
         Self {
@@ -98,17 +75,24 @@ impl Anchor {
     }
 
     /// Writes the anchor durably.
-    pub(super) fn write(&self, to: &Anchors) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn write(&self, to: &Anchors) -> io::Result<()> {
         let line = serde_json::to_string(self).expect("an anchor has string keys only") + "\n";
-        let written = match to {
+        match to {
             Anchors::Stdout => io::stdout().write_all(line.as_bytes()),
             Anchors::File(path) => append(path, &line),
-        };
-        Ok(written.map_err(|source| StoreError::Anchors { source })?)
+        }
     }
 
     /// Reads the anchors of an instance.
-    pub(super) fn read(path: &Path, instance: &str) -> io::Result<Vec<Self>> {
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn read(path: &Path, instance: &str) -> io::Result<Vec<Self>> {
         let text = std::fs::read_to_string(path)?;
         // The process may have been killed within a line.
         let anchors = text
@@ -132,4 +116,24 @@ fn append(path: &Path, line: &str) -> io::Result<()> {
     let half = if last == *b"\n" { "" } else { "\n" };
     file.write_all(format!("{half}{line}").as_bytes())?;
     file.sync_all()
+}
+
+/// Where anchors are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "PathBuf")]
+pub enum Anchors {
+    /// The standard output, as JSON lines.
+    #[default]
+    Stdout,
+    /// A file.
+    File(PathBuf),
+}
+
+impl From<PathBuf> for Anchors {
+    fn from(path: PathBuf) -> Self {
+        match path.as_os_str() == "stdout" {
+            true => Self::Stdout,
+            false => Self::File(path),
+        }
+    }
 }

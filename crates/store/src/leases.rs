@@ -12,13 +12,15 @@ use clerk_actor_tokens::{
     ActorTokenId, ActorTokenRequest, Client, EndImpersonationError, Error, ErrorKind, Outcome,
     Session,
 };
-use clerk_actor_tokens_policy::{AuditLayer, CallId, Principal, audit::FollowUp};
+use clerk_actor_tokens_policy::{
+    AuditLayer, AuditSink, CallId, Principal,
+    audit::{FollowUp, Note},
+};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use tokio::time::sleep;
-use utoipa::ToSchema;
 
-use crate::store::{Lease, LeaseFilter, LeaseState, Note, Store, StoreError, Writer};
+use crate::{Lease, LeaseFilter, LeaseState, LeaseStore, LeftOver};
 
 /// How many leases are ended at once.
 const AT_ONCE: usize = 8;
@@ -30,24 +32,23 @@ const MAX_SKEW: Duration = Duration::from_secs(10);
 const BACKOFF: [u64; 4] = [1, 5, 15, 30];
 const MAX_BACKOFF: u64 = 60;
 
-/// The tokens that may be live. Clones share them.
-#[derive(Clone)]
-pub struct Leases {
-    store: Store,
+/// The tokens that may be live, in a store. Clones share them.
+pub struct Leases<S, K> {
+    store: S,
     client: Client,
-    audit: AuditLayer<Writer>,
+    audit: AuditLayer<K>,
 }
 
 /// What became of a lease that was to end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Ended {
     /// The call that created the token.
-    #[schema(value_type = String)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub call: CallId,
     /// The token, if its id is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub actor_token_id: Option<ActorTokenId>,
     /// What became of it.
     pub end: LeaseEnd,
@@ -57,9 +58,9 @@ pub struct Ended {
 }
 
 /// What became of a lease that was to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum LeaseEnd {
     /// The token is revoked.
     Revoked,
@@ -71,8 +72,10 @@ pub enum LeaseEnd {
     Failed,
 }
 
-impl Leases {
-    pub(crate) fn new(store: Store, client: Client, audit: AuditLayer<Writer>) -> Self {
+impl<S: LeaseStore, K: AuditSink> Leases<S, K> {
+    /// Creates the leases of a store. `client` has `audit` among its observer layers, and `audit` writes to the
+    /// store.
+    pub fn new(store: S, client: Client, audit: AuditLayer<K>) -> Self {
         Self {
             store,
             client,
@@ -85,7 +88,7 @@ impl Leases {
     /// # Errors
     ///
     /// When the database cannot be read.
-    pub async fn list(&self, filter: LeaseFilter) -> Result<Vec<Lease>, StoreError> {
+    pub async fn list(&self, filter: LeaseFilter) -> Result<Vec<Lease>, S::Error> {
         self.store.leases(filter).await
     }
 
@@ -106,17 +109,13 @@ impl Leases {
         filter: LeaseFilter,
         sessions: bool,
         by: &Principal,
-    ) -> Result<Vec<Ended>, StoreError> {
+    ) -> Result<Vec<Ended>, S::Error> {
         let leases = self.store.leases(filter).await?;
         Ok(self.end_all(leases, sessions, by).await)
     }
 
-    pub(crate) async fn end_all(
-        &self,
-        leases: Vec<Lease>,
-        sessions: bool,
-        by: &Principal,
-    ) -> Vec<Ended> {
+    /// Ends these leases, as [`end`](Self::end) does.
+    pub async fn end_all(&self, leases: Vec<Lease>, sessions: bool, by: &Principal) -> Vec<Ended> {
         let each = leases.into_iter().map(|lease| {
             let (leases, by) = (self.clone(), by.clone());
             async move { leases.end_one(lease, sessions, &by).await }
@@ -170,7 +169,12 @@ impl Leases {
         }
     }
 
-    pub(crate) async fn revoke(&self, id: ActorTokenId, by: &Principal) -> Result<(), Error> {
+    /// Revokes a token. One that is revoked already is no error.
+    ///
+    /// # Errors
+    ///
+    /// See [`ErrorKind`].
+    pub async fn revoke(&self, id: ActorTokenId, by: &Principal) -> Result<(), Error> {
         let mut request = ActorTokenRequest::revoke(id);
         request.extensions_mut().insert(by.clone());
         match self.client.send(request).await {
@@ -205,8 +209,12 @@ impl Leases {
         Ok(ended)
     }
 
-    /// Ends what an earlier process left, until that has ended or expired.
-    pub(crate) async fn clean_up(self, left: LeftOver, by: Principal) {
+    /// Ends what a process left that was killed, until that has ended or expired.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the rest, which [`LeaseStore::left_over`] finds again.
+    pub async fn clean_up(self, left: LeftOver, by: Principal) {
         let LeftOver {
             mut revokes,
             mut leases,
@@ -239,15 +247,17 @@ fn may_succeed_later(error: &Error) -> bool {
     error.outcome() != Outcome::Rejected || error.is_rate_limited()
 }
 
-/// Tokens that an earlier process left live.
-#[derive(Debug, Default)]
-pub(crate) struct LeftOver {
-    /// The tokens of revokes that may not have reached the API.
-    pub(crate) revokes: Vec<ActorTokenId>,
-    pub(crate) leases: Vec<Lease>,
+impl<S: Clone, K> Clone for Leases<S, K> {
+    fn clone(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            client: self.client.clone(),
+            audit: self.audit.clone(),
+        }
+    }
 }
 
-impl fmt::Debug for Leases {
+impl<S, K> fmt::Debug for Leases<S, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Leases").finish_non_exhaustive()
     }
