@@ -148,6 +148,14 @@ impl Failure {
             Self::Redis(_) => Cause::Error,
         }
     }
+
+    /// Returns a code for events. The text of the server may be anything, its code is one word.
+    fn code(&self) -> &str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Redis(error) => error.code().unwrap_or(error.category()),
+        }
+    }
 }
 
 impl Shared {
@@ -278,7 +286,7 @@ impl Shared {
                         delay = SHORTEST_DELAY;
                     }
                 }
-                Err(failure) => telemetry::not_connected(&failure, number == 1),
+                Err(failure) => telemetry::not_connected(failure.code(), number == 1),
             }
             sleep(delay.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
             delay = (delay * 2).min(LONGEST_DELAY);

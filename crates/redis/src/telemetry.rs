@@ -5,8 +5,6 @@ use std::time::Duration;
 use clerk_actor_tokens::OperationKind;
 use tracing::Level;
 
-use crate::connection::Failure;
-
 /// The target of all events.
 const TARGET: &str = "clerk_actor_tokens_redis";
 
@@ -86,12 +84,7 @@ pub(crate) fn disconnected(cause: Cause) {
 }
 
 /// Logs an attempt to connect that failed. Only the first one of a process is a warning of its own.
-pub(crate) fn not_connected(failure: &Failure, is_first: bool) {
-    // The text of the server may be anything, its code is one word.
-    let code = match failure {
-        Failure::Timeout => "timeout",
-        Failure::Redis(error) => error.code().unwrap_or(error.category()),
-    };
+pub(crate) fn not_connected(code: &str, is_first: bool) {
     if is_first {
         tracing::event!(target: TARGET, Level::WARN, redis.error = code, "could not connect to Redis, limits are local");
         meter::available(false);
