@@ -67,27 +67,47 @@ pub mod authorize;
 pub mod gate;
 pub mod rate_limit;
 
-mod call_id;
 mod context;
 mod future;
 mod principal;
-mod reason;
+mod refusal;
 mod store_unavailable;
 mod telemetry;
 
-#[cfg(feature = "metrics")]
-pub use self::telemetry::describe_metrics;
 pub use self::{
     attribution::AttributionLayer,
     audit::{AuditBarrierLayer, AuditLayer, AuditSink},
     authorize::{AuthorizeLayer, Authorizer, Policy, SharedPolicy},
-    call_id::CallId,
+    context::{CallId, Reason},
     gate::{Gate, GateLayer, MemoryGate},
     principal::Principal,
     rate_limit::{Limit, LimitBy, MemoryRateLimitStore, RateLimitLayer, RateLimitStore},
-    reason::Reason,
     store_unavailable::StoreUnavailable,
 };
+
+/// Describes all metrics of this crate's layers to the recorder. Call it once, after the recorder is
+/// installed.
+///
+/// | metric | kind, unit | labels |
+/// |---|---|---|
+/// | `clerk.actor_tokens.policy.decisions` | counter | `layer`, `decision`: `passed`, `refused`, `given_back`, and for a refusal `rule` |
+/// | `clerk.actor_tokens.policy.gate_wait` | histogram, seconds | `operation` |
+/// | `clerk.actor_tokens.policy.gate_closed` | counter | `operation` |
+/// | `clerk.actor_tokens.policy.gate_level` | gauge of a [`MemoryGate`]: 0 while it is open, else its level | `account`, `operation` |
+/// | `clerk.actor_tokens.policy.audit_write` | histogram, seconds | `step`: `begin`, `sending`, `end`, `replay`; `result`: `ok`, `error` |
+/// | `clerk.actor_tokens.policy.audit_up` | gauge, 0 or 1 | |
+/// | `clerk.actor_tokens.policy.audit_spool_depth` | gauge, entries | |
+/// | `clerk.actor_tokens.policy.audit_refused` | counter | |
+/// | `clerk.actor_tokens.policy.audit_withheld` | counter | |
+/// | `clerk.actor_tokens.policy.audit_unaudited` | counter | |
+/// | `clerk.actor_tokens.policy.audit_follow_ups_dropped` | counter | |
+///
+/// No label has an unlimited number of values, such as ids.
+#[cfg(feature = "metrics")]
+pub fn describe_metrics() {
+    telemetry::meter::describe();
+    audit::describe_metrics();
+}
 
 /// Compiles the code blocks of the README.
 #[cfg(doctest)]

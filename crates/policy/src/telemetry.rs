@@ -5,7 +5,7 @@ use std::time::Duration;
 use clerk_actor_tokens::{ActorTokenRequest, OperationKind};
 use tracing::Level;
 
-use crate::{CallId, gate::Scope};
+use crate::CallId;
 
 /// The target of all events.
 pub(crate) const TARGET: &str = "clerk_actor_tokens_policy";
@@ -114,8 +114,8 @@ pub(crate) fn gate_closed(kind: OperationKind, retry_after: Option<Duration>) {
 }
 
 /// Shows the level of a gate: zero while it is open.
-pub(crate) fn gate_level(scope: &Scope, level: u32) {
-    meter::level(scope, level);
+pub(crate) fn gate_level(account: &str, kind: OperationKind, level: u32) {
+    meter::level(account, kind, level);
 }
 
 fn milliseconds(time: Duration) -> i64 {
@@ -123,10 +123,7 @@ fn milliseconds(time: Duration) -> i64 {
 }
 
 #[cfg(feature = "metrics")]
-pub use self::meter::describe_metrics;
-
-#[cfg(feature = "metrics")]
-mod meter {
+pub(crate) mod meter {
     use std::time::Duration;
 
     use clerk_actor_tokens::OperationKind;
@@ -134,32 +131,14 @@ mod meter {
         Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
     };
 
-    use super::{Scope, Stage};
+    use super::Stage;
 
     const DECISIONS: &str = "clerk.actor_tokens.policy.decisions";
     const GATE_WAIT: &str = "clerk.actor_tokens.policy.gate_wait";
     const GATE_CLOSED: &str = "clerk.actor_tokens.policy.gate_closed";
     const GATE_LEVEL: &str = "clerk.actor_tokens.policy.gate_level";
 
-    /// Describes all metrics of this crate's layers to the recorder. Call it once, after the recorder is
-    /// installed.
-    ///
-    /// | metric | kind, unit | labels |
-    /// |---|---|---|
-    /// | `clerk.actor_tokens.policy.decisions` | counter | `layer`, `decision`: `passed`, `refused`, `given_back`, and for a refusal `rule` |
-    /// | `clerk.actor_tokens.policy.gate_wait` | histogram, seconds | `operation` |
-    /// | `clerk.actor_tokens.policy.gate_closed` | counter | `operation` |
-    /// | `clerk.actor_tokens.policy.gate_level` | gauge of a [`MemoryGate`](crate::MemoryGate): 0 while it is open, else its level | `account`, `operation` |
-    /// | `clerk.actor_tokens.policy.audit_write` | histogram, seconds | `step`: `begin`, `sending`, `end`, `replay`; `result`: `ok`, `error` |
-    /// | `clerk.actor_tokens.policy.audit_up` | gauge, 0 or 1 | |
-    /// | `clerk.actor_tokens.policy.audit_spool_depth` | gauge, entries | |
-    /// | `clerk.actor_tokens.policy.audit_refused` | counter | |
-    /// | `clerk.actor_tokens.policy.audit_withheld` | counter | |
-    /// | `clerk.actor_tokens.policy.audit_unaudited` | counter | |
-    /// | `clerk.actor_tokens.policy.audit_follow_ups_dropped` | counter | |
-    ///
-    /// No label has an unlimited number of values, such as ids.
-    pub fn describe_metrics() {
+    pub(crate) fn describe() {
         describe_counter!(DECISIONS, Unit::Count, "Decisions of the policy layers");
         describe_histogram!(GATE_WAIT, Unit::Seconds, "Waits for a slot of the gate");
         describe_counter!(GATE_CLOSED, Unit::Count, "Rate limits that closed the gate");
@@ -168,7 +147,6 @@ mod meter {
             Unit::Count,
             "Level of the gate, 0 while it is open"
         );
-        crate::audit::describe_metrics();
     }
 
     pub(super) fn decision(stage: Stage, decision: &'static str, rule: &'static str) {
@@ -186,9 +164,9 @@ mod meter {
         counter!(GATE_CLOSED, "operation" => kind.as_str()).increment(1);
     }
 
-    pub(super) fn level(scope: &Scope, level: u32) {
-        let account = scope.account.to_string();
-        gauge!(GATE_LEVEL, "account" => account, "operation" => scope.kind.as_str()).set(level);
+    pub(super) fn level(account: &str, kind: OperationKind, level: u32) {
+        gauge!(GATE_LEVEL, "account" => account.to_owned(), "operation" => kind.as_str())
+            .set(level);
     }
 }
 
@@ -198,7 +176,7 @@ mod meter {
 
     use clerk_actor_tokens::OperationKind;
 
-    use super::{Scope, Stage};
+    use super::Stage;
 
     pub(super) fn decision(_: Stage, _: &'static str, _: &'static str) {}
 
@@ -206,5 +184,5 @@ mod meter {
 
     pub(super) fn closed(_: OperationKind) {}
 
-    pub(super) fn level(_: &Scope, _: u32) {}
+    pub(super) fn level(_: &str, _: OperationKind, _: u32) {}
 }

@@ -17,19 +17,13 @@ use super::{
     recorder::{Record, Recorder},
     telemetry,
 };
-use crate::CallId;
+use crate::{CallId, context::Barrier};
 
 /// The code of the error of a call that could not be recorded.
 const AUDIT_UNAVAILABLE: &str = "audit_unavailable";
 
 /// How long a caller should wait for the next try: the sink is probed as often.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// The record of a call, as the barrier finds it in the extensions of the request.
-pub(crate) trait Barrier: Send + Sync {
-    /// Writes that the call is about to be sent, once for all clones of its request.
-    fn sending(self: Arc<Self>) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
-}
 
 /// The record of one call. All clones of its request share it.
 pub(super) struct AuditedCall<K: AuditSink> {

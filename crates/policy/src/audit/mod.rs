@@ -73,6 +73,7 @@ mod sink;
 mod spool;
 mod telemetry;
 mod writer;
+mod writer_queue;
 mod writer_thread;
 
 use std::{
@@ -88,7 +89,6 @@ use clerk_actor_tokens::{ActorToken, ActorTokenRequest, Error, client::SettleEve
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub(crate) use self::call::Barrier;
 #[cfg(feature = "metrics")]
 pub(crate) use self::telemetry::meter::describe as describe_metrics;
 pub use self::{
@@ -97,9 +97,10 @@ pub use self::{
     json_lines::{JsonLinesFile, JsonLinesRecord, JsonLinesSink},
     memory::{MemoryRecord, MemorySink},
     note::Note,
-    sink::{AuditRecord, AuditSink, SinkUnavailable},
+    sink::{AuditLog, AuditRecord, AuditSink, SinkUnavailable},
     spool::Spool,
-    writer::{AuditLog, AuditWriter, WriterRecord},
+    writer::AuditWriter,
+    writer_queue::WriterRecord,
 };
 use self::{
     call::{AuditedCall, Unended, unavailable, withheld},

@@ -1,4 +1,4 @@
-//! [`AuditSink`], where the audit is written.
+//! [`AuditSink`], where the audit is written, and [`AuditLog`], where a thread writes it.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
@@ -103,6 +103,21 @@ impl<K: AuditSink> AuditSink for Arc<K> {
     fn follow_up(&self, call: CallId, event: FollowUp) {
         (**self).follow_up(call, event);
     }
+}
+
+/// Where an [`AuditWriter`](super::AuditWriter) writes entries durably: a file, a database.
+///
+/// It runs on the writer's thread alone, so that it may block and needs no lock. A panic ends the thread,
+/// and with it the sink.
+pub trait AuditLog: Send + 'static {
+    /// Writes entries, all or none, and returns once they are durable. It may be called again with entries
+    /// that were written. No entry at all is a probe: whether entries could be written now.
+    ///
+    /// # Errors
+    ///
+    /// When the entries are not durable. The ends and follow-ups among them are written again until that
+    /// succeeds.
+    fn append(&mut self, entries: &[Entry]) -> Result<(), BoxError>;
 }
 
 /// The error of a sink that cannot write now.

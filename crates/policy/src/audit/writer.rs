@@ -2,38 +2,17 @@
 
 use std::{
     fmt, io,
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{self, Sender},
-    },
+    sync::{Arc, PoisonError},
 };
 
 use clerk_actor_tokens::BoxError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{
-    AuditRecord, AuditSink, Begin, End, Entry, Event, FollowUp, SinkUnavailable, telemetry,
-    writer_thread::{self, Command, Then, Write, Written},
+    AuditLog, AuditSink, Begin, Entry, Event, FollowUp, SinkUnavailable, telemetry,
+    writer_queue::{Command, Queue, Then, Write, WriterRecord, Written},
+    writer_thread,
 };
 use crate::CallId;
-
-/// How many calls may be in flight at once, and how many follow-ups may wait.
-const SLOTS: usize = 4096;
-
-/// Where an [`AuditWriter`] writes entries durably: a file, a database.
-///
-/// It runs on the writer's thread alone, so that it may block and needs no lock. A panic ends the thread,
-/// and with it the sink.
-pub trait AuditLog: Send + 'static {
-    /// Writes entries, all or none, and returns once they are durable. It may be called again with entries
-    /// that were written. No entry at all is a probe: whether entries could be written now.
-    ///
-    /// # Errors
-    ///
-    /// When the entries are not durable. The ends and follow-ups among them are written again until that
-    /// succeeds.
-    fn append(&mut self, entries: &[Entry]) -> Result<(), BoxError>;
-}
 
 /// An [`AuditSink`] over an [`AuditLog`]. Clones share the log.
 ///
@@ -73,14 +52,7 @@ pub trait AuditLog: Send + 'static {
 /// # }
 /// ```
 pub struct AuditWriter<L> {
-    shared: Arc<Shared<L>>,
-}
-
-pub(super) struct Shared<L> {
-    queue: Sender<Command<L>>,
-    calls: Arc<Semaphore>,
-    follow_ups: Arc<Semaphore>,
-    dropped: Mutex<u64>,
+    queue: Arc<Queue<L>>,
 }
 
 impl<L: AuditLog> AuditWriter<L> {
@@ -90,15 +62,9 @@ impl<L: AuditLog> AuditWriter<L> {
     ///
     /// When the thread cannot be started.
     pub fn start(log: L) -> io::Result<Self> {
-        let (queue, commands) = mpsc::channel();
-        let shared = Arc::new(Shared {
-            queue,
-            calls: Arc::new(Semaphore::new(SLOTS)),
-            follow_ups: Arc::new(Semaphore::new(SLOTS)),
-            dropped: Mutex::default(),
-        });
-        writer_thread::start(log, commands, Arc::downgrade(&shared))?;
-        Ok(Self { shared })
+        let (queue, commands) = Queue::new();
+        writer_thread::start(log, commands, Arc::downgrade(&queue))?;
+        Ok(Self { queue })
     }
 
     /// Runs a task on the thread of the log, after everything that was queued before, and returns its result.
@@ -114,12 +80,12 @@ impl<L: AuditLog> AuditWriter<L> {
         &self,
         task: impl FnOnce(&mut L) -> Result<T, BoxError> + Send + 'static,
     ) -> Result<T, SinkUnavailable> {
-        self.send(|written| {
+        let run = |written: Written<T>| {
             Command::Run(Box::new(|log| {
                 let _ = written.send(task(log).map_err(SinkUnavailable::new));
             }))
-        })
-        .await
+        };
+        self.queue.carry_out(run).await
     }
 
     /// Writes entries as they are, all or none. `Ok` means that they are durable.
@@ -132,11 +98,7 @@ impl<L: AuditLog> AuditWriter<L> {
     ///
     /// If the future is dropped, the entries are written or not.
     pub async fn write(&self, entries: Vec<Entry>) -> Result<(), SinkUnavailable> {
-        self.send(|written| {
-            let then = Then::Done(written);
-            Command::Write(Write { entries, then })
-        })
-        .await
+        self.queue.write(entries).await
     }
 
     /// Waits until everything is durable that was written before.
@@ -150,27 +112,9 @@ impl<L: AuditLog> AuditWriter<L> {
 
     /// Returns how many follow-ups were dropped, because too many waited.
     pub fn dropped_follow_ups(&self) -> u64 {
-        let dropped = self.shared.dropped.lock();
+        let dropped = self.queue.dropped.lock();
         *dropped.unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Sends a command, and waits until it was carried out.
-    async fn send<T>(
-        &self,
-        command: impl FnOnce(Written<T>) -> Command<L>,
-    ) -> Result<T, SinkUnavailable> {
-        let (written, result) = oneshot::channel();
-        // Without a thread the command is dropped, and with it the other end.
-        drop(self.shared.queue.send(command(written)));
-        received(result).await
-    }
-}
-
-async fn received<T>(
-    result: oneshot::Receiver<Result<T, SinkUnavailable>>,
-) -> Result<T, SinkUnavailable> {
-    let result = result.await;
-    result.unwrap_or_else(|_| Err(SinkUnavailable::new("the writer's thread has ended")))
 }
 
 impl<L: AuditLog> AuditSink for AuditWriter<L> {
@@ -178,13 +122,13 @@ impl<L: AuditLog> AuditSink for AuditWriter<L> {
 
     async fn begin(&self, call: CallId, begin: Begin) -> Result<WriterRecord<L>, SinkUnavailable> {
         let entries = vec![Entry::new(call, Event::Begin(begin))];
-        let permit = Arc::clone(&self.shared.calls).acquire_owned().await;
+        let permit = Arc::clone(&self.queue.calls).acquire_owned().await;
         let permit = permit.expect("the semaphore is never closed");
-        self.send(|written| {
+        let write = |written| {
             let then = Then::Begun(call, permit, written);
             Command::Write(Write { entries, then })
-        })
-        .await
+        };
+        self.queue.carry_out(write).await
     }
 
     async fn late(&self, entries: Vec<Entry>) -> Result<(), SinkUnavailable> {
@@ -192,15 +136,12 @@ impl<L: AuditLog> AuditSink for AuditWriter<L> {
     }
 
     fn follow_up(&self, call: CallId, event: FollowUp) {
-        let shared = &self.shared;
-        if let Ok(permit) = Arc::clone(&shared.follow_ups).try_acquire_owned() {
+        let queue = &self.queue;
+        if let Ok(permit) = Arc::clone(&queue.follow_ups).try_acquire_owned() {
             let write = Write::owed(call, Event::FollowUp(event), None, permit);
-            drop(shared.queue.send(Command::Write(write)));
+            queue.push(Command::Write(write));
         } else {
-            *shared
-                .dropped
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) += 1;
+            *queue.dropped.lock().unwrap_or_else(PoisonError::into_inner) += 1;
             telemetry::follow_up_dropped(call);
         }
     }
@@ -208,70 +149,13 @@ impl<L: AuditLog> AuditSink for AuditWriter<L> {
 
 impl<L> Clone for AuditWriter<L> {
     fn clone(&self) -> Self {
-        let shared = Arc::clone(&self.shared);
-        Self { shared }
+        let queue = Arc::clone(&self.queue);
+        Self { queue }
     }
 }
 
 impl<L> fmt::Debug for AuditWriter<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuditWriter").finish_non_exhaustive()
-    }
-}
-
-/// The [`AuditRecord`] of an [`AuditWriter`].
-pub struct WriterRecord<L> {
-    writer: AuditWriter<L>,
-    call: CallId,
-    /// The slot of the end in the queue; `None` once that was written.
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-impl<L> WriterRecord<L> {
-    pub(super) fn new(shared: Arc<Shared<L>>, call: CallId, permit: OwnedSemaphorePermit) -> Self {
-        let (writer, permit) = (AuditWriter { shared }, Some(permit));
-        Self {
-            writer,
-            call,
-            permit,
-        }
-    }
-
-    fn finish(&mut self, end: End, written: Option<Written>) {
-        if let Some(permit) = self.permit.take() {
-            let write = Write::owed(self.call, Event::End(end), written, permit);
-            drop(self.writer.shared.queue.send(Command::Write(write)));
-        }
-    }
-}
-
-impl<L: AuditLog> AuditRecord for WriterRecord<L> {
-    async fn sending(&mut self) -> Result<(), SinkUnavailable> {
-        let entry = Entry::new(self.call, Event::Sending);
-        self.writer.write(vec![entry]).await
-    }
-
-    fn end(mut self, end: End) -> impl Future<Output = Result<(), SinkUnavailable>> + Send {
-        let (written, result) = oneshot::channel();
-        self.finish(end, Some(written));
-        received(result)
-    }
-
-    fn end_on_drop(mut self, end: End) {
-        self.finish(end, None);
-    }
-}
-
-impl<L> Drop for WriterRecord<L> {
-    fn drop(&mut self) {
-        self.finish(End::Abandoned, None);
-    }
-}
-
-impl<L> fmt::Debug for WriterRecord<L> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WriterRecord")
-            .field("call", &self.call)
-            .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The thread of an [`AuditWriter`](super::AuditWriter), and the commands in its queue.
+//! The thread of an [`AuditWriter`](super::AuditWriter).
 
 use std::{
     io, mem,
@@ -11,12 +11,11 @@ use std::{
 };
 
 use clerk_actor_tokens::BoxError;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
-    AuditLog, End, Entry, Event, SinkUnavailable, WriterRecord, telemetry, writer::Shared,
+    AuditLog, End, Entry, Event, SinkUnavailable, telemetry,
+    writer_queue::{Command, Queue, Then, Write, WriterRecord},
 };
-use crate::CallId;
 
 /// How many commands are carried out together at most.
 const BATCH: usize = 1024;
@@ -24,55 +23,10 @@ const BATCH: usize = 1024;
 /// How long the thread waits before it writes again what it owes.
 const RETRY: Duration = Duration::from_secs(1);
 
-pub(super) type Written<T = ()> = oneshot::Sender<Result<T, SinkUnavailable>>;
-
-pub(super) enum Command<L> {
-    Write(Write<L>),
-    Run(Box<dyn FnOnce(&mut L) + Send>),
-}
-
-/// Entries to write.
-pub(super) struct Write<L> {
-    pub(super) entries: Vec<Entry>,
-    pub(super) then: Then<L>,
-}
-
-/// The next step once the entries are durable, or could not be written.
-pub(super) enum Then<L> {
-    /// The call has begun. The permit is its slot in the queue.
-    Begun(CallId, OwnedSemaphorePermit, Written<WriterRecord<L>>),
-    Done(Written),
-    /// The entries are owed: they are written again until that succeeds.
-    Owed(Option<Written>, OwnedSemaphorePermit),
-}
-
-impl<L> Write<L> {
-    pub(super) fn owed(
-        call: CallId,
-        event: Event,
-        written: Option<Written>,
-        permit: OwnedSemaphorePermit,
-    ) -> Self {
-        Self {
-            entries: vec![Entry::new(call, event)],
-            then: Then::Owed(written, permit),
-        }
-    }
-
-    /// Returns whether the entries need not be written any more.
-    fn is_given_up(&self) -> bool {
-        match &self.then {
-            Then::Begun(_, _, written) => written.is_closed(),
-            Then::Done(written) => written.is_closed(),
-            Then::Owed(..) => false,
-        }
-    }
-}
-
 struct WriterThread<L> {
     log: L,
     commands: Receiver<Command<L>>,
-    shared: Weak<Shared<L>>,
+    queue: Weak<Queue<L>>,
     owed: Vec<Write<L>>,
     is_failing: bool,
 }
@@ -81,12 +35,12 @@ struct WriterThread<L> {
 pub(super) fn start<L: AuditLog>(
     log: L,
     commands: Receiver<Command<L>>,
-    shared: Weak<Shared<L>>,
+    queue: Weak<Queue<L>>,
 ) -> io::Result<()> {
     let thread = WriterThread {
         log,
         commands,
-        shared,
+        queue,
         owed: Vec::new(),
         is_failing: false,
     };
@@ -154,9 +108,9 @@ impl<L: AuditLog> WriterThread<L> {
         match (then, result) {
             (Then::Begun(call, permit, written), Ok(())) => {
                 // A record that does not arrive writes the end when it is dropped here.
-                match self.shared.upgrade() {
-                    Some(shared) => {
-                        let _ = written.send(Ok(WriterRecord::new(shared, call, permit)));
+                match self.queue.upgrade() {
+                    Some(queue) => {
+                        let _ = written.send(Ok(WriterRecord::new(queue, call, permit)));
                     }
                     None => {
                         let end = Event::End(End::Abandoned);

@@ -2,12 +2,10 @@
 
 use std::{borrow::Cow, cmp::min, fmt, sync::Arc, time::Duration};
 
-use clerk_actor_tokens::{
-    Actor, ActorTokenRequest, BoxError, ClerkError, ClerkErrors, CreateActorToken, Error, Operation,
-};
+use clerk_actor_tokens::{Actor, ActorTokenRequest, BoxError, CreateActorToken, Error, Operation};
 use http::{Extensions, StatusCode};
 
-use crate::{Principal, Reason};
+use crate::{Principal, Reason, refusal::refusal};
 
 /// Decides whether a call may be made. [`Policy`](crate::Policy) is one by rules; a pair `(A, B)` allows
 /// what both allow.
@@ -233,19 +231,6 @@ impl Denial {
     pub(crate) fn into_error(self) -> Error {
         refusal(self.status, Self::CODE, self.rule, self.sentence)
     }
-}
-
-/// Returns the error of a call that a rule refuses.
-pub(crate) fn refusal(
-    status: StatusCode,
-    code: &str,
-    rule: &'static str,
-    sentence: impl Into<String>,
-) -> Error {
-    let message = format!("refused by the rule {rule}");
-    let sentence = format!("{} (rule {rule})", sentence.into());
-    let entry = ClerkError::new(code, message, sentence).with_meta("rule", rule);
-    Error::refused(status, ClerkErrors::new(entry))
 }
 
 impl<A: Authorizer, B: Authorizer> Authorizer for (A, B) {

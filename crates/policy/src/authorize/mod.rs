@@ -67,14 +67,16 @@ use tower_layer::Layer;
 use tower_service::Service;
 use tracing::Instrument;
 
-pub(crate) use self::decision::refusal;
 pub use self::{
     decision::{Ask, Authorizer, Decision, Denial, Narrowing},
     policy::{InvalidPolicy, Policy},
     shared::SharedPolicy,
 };
 pub use crate::future::ResponseFuture;
-use crate::telemetry::{self, Facts, Stage};
+use crate::{
+    refusal::refusal,
+    telemetry::{self, Facts, Stage},
+};
 
 /// The code of the error of a call about which no decision could be made.
 pub const UNAVAILABLE: &str = "authorizer_unavailable";

@@ -106,7 +106,7 @@ impl MemoryGate {
             let is_over = self.step_at(state.level, closed, now).is_zero();
             if is_over && closed.next_slot <= now {
                 (state.level, state.closed) = (0, None);
-                telemetry::gate_level(scope, 0);
+                telemetry::gate_level(&scope.account, scope.kind, 0);
             }
         }
     }
@@ -162,6 +162,6 @@ impl Gate for MemoryGate {
             state.epoch += 1;
         }
         // A late 429 closes an open gate without a level, which has the step of the first one.
-        telemetry::gate_level(scope, state.level.max(1));
+        telemetry::gate_level(&scope.account, scope.kind, state.level.max(1));
     }
 }

@@ -73,9 +73,8 @@ pub use self::{
 };
 pub use crate::future::ResponseFuture;
 use crate::{
-    authorize::refusal,
     future::{readied, take_ready},
-    rate_limit::whole_seconds,
+    refusal::{refusal, whole_seconds},
     telemetry::{self, Stage},
 };
 

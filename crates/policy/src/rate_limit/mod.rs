@@ -56,7 +56,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use clerk_actor_tokens::{
@@ -75,7 +74,7 @@ pub use self::{
 };
 pub use crate::future::ResponseFuture;
 use crate::{
-    authorize::refusal,
+    refusal::{refusal, whole_seconds},
     telemetry::{self, Facts, Stage},
 };
 
@@ -131,12 +130,6 @@ impl<St: RateLimitStore> RateLimitLayer<St> {
         telemetry::refused(Stage::RateLimit, rule, Facts::of(request));
         Err(error)
     }
-}
-
-/// Rounds up, so that no caller tries again too early.
-pub(crate) fn whole_seconds(time: Duration) -> Duration {
-    let seconds = time.as_secs();
-    Duration::from_secs(seconds.saturating_add((time.subsec_nanos() > 0).into()))
 }
 
 impl<St> Clone for RateLimitLayer<St> {
