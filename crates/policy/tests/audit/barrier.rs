@@ -9,7 +9,7 @@ use clerk_actor_tokens::{
     ActorToken, ActorTokenRequest, BoxError, ClientBuilder, ErrorKind, Outcome, sandbox::Sandbox,
 };
 use clerk_actor_tokens_policy::audit::{AuditBarrierLayer, AuditLayer};
-use tower::{Layer, Service, ServiceExt, layer::layer_fn, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 
 use crate::{
     SECOND, create,
@@ -17,23 +17,24 @@ use crate::{
     words,
 };
 
-/// Responds to a call that passes the barrier with the given service, below an audit in memory.
-async fn send_through<S, L>(
+type Inner = BoxCloneSyncService<ActorTokenRequest, ActorToken, BoxError>;
+
+/// Makes a call through an audit in memory, a layer that sends the request by `send`, and the barrier.
+async fn send_by<F>(
     sink: &ScriptedSink,
-    layer: impl FnOnce(tower::util::BoxCloneSyncService<ActorTokenRequest, ActorToken, BoxError>) -> L,
-    inner: S,
+    send: impl Fn(Inner, ActorTokenRequest) -> F + Clone + Send + Sync + 'static,
+    inner: impl Service<ActorTokenRequest, Response = ActorToken, Error = BoxError, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static,
 ) -> Result<ActorToken, clerk_actor_tokens::Error>
 where
-    S: Service<ActorTokenRequest, Response = ActorToken, Error = BoxError>,
-    S: Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    L: Service<ActorTokenRequest, Response = ActorToken, Error = BoxError>,
-    L: Clone + Send + Sync + 'static,
-    L::Future: Send + 'static,
+    F: Future<Output = Result<ActorToken, BoxError>> + Send + 'static,
 {
-    let barrier = AuditBarrierLayer::new().layer(inner);
-    let stack = layer(tower::util::BoxCloneSyncService::new(barrier));
-    let typed = clerk_actor_tokens::layer::TypedErrorLayer::new().layer(stack);
+    let barrier = Inner::new(AuditBarrierLayer::new().layer(inner));
+    let layer = service_fn(move |request| send(barrier.clone(), request));
+    let typed = clerk_actor_tokens::layer::TypedErrorLayer::new().layer(layer);
     let audited = AuditLayer::new(sink.clone()).layer(typed);
     audited.oneshot(create()).await
 }
@@ -75,17 +76,12 @@ async fn clones_of_a_request_wait_for_one_mark() {
         assert_eq!(words(&counted.memory), ["begin", "sending"]);
         async { token() }
     });
-    let twice = |inner| {
-        service_fn(move |request: ActorTokenRequest| {
-            let inner: tower::util::BoxCloneSyncService<_, _, BoxError> = Clone::clone(&inner);
-            async move {
-                let (first, second) = (inner.clone(), inner);
-                let both = tokio::join!(first.oneshot(request.clone()), second.oneshot(request));
-                both.0.and(both.1)
-            }
-        })
+    let twice = async |inner: Inner, request: ActorTokenRequest| {
+        let first = inner.clone().oneshot(request.clone());
+        let both = tokio::join!(first, inner.oneshot(request));
+        both.0.and(both.1)
     };
-    send_through(&sink, twice, inner).await.unwrap();
+    send_by(&sink, twice, inner).await.unwrap();
     assert_eq!(words(&sink.memory), ["begin", "sending", "returned"]);
 }
 
@@ -95,17 +91,12 @@ async fn clone_whose_mark_was_given_up_leaves_the_record_to_the_next() {
     sink.once(Mode::Up);
     sink.once(Mode::Hangs);
     let inner = service_fn(|_: ActorTokenRequest| async { token() });
-    let again = |inner| {
-        service_fn(move |request: ActorTokenRequest| {
-            let inner: tower::util::BoxCloneSyncService<_, _, BoxError> = Clone::clone(&inner);
-            async move {
-                let first = inner.clone().oneshot(request.clone());
-                assert!(tokio::time::timeout(SECOND, first).await.is_err());
-                inner.oneshot(request).await
-            }
-        })
+    let again = async |inner: Inner, request: ActorTokenRequest| {
+        let first = inner.clone().oneshot(request.clone());
+        assert!(tokio::time::timeout(SECOND, first).await.is_err());
+        inner.oneshot(request).await
     };
-    send_through(&sink, again, inner).await.unwrap();
+    send_by(&sink, again, inner).await.unwrap();
     assert_eq!(words(&sink.memory), ["begin", "sending", "returned"]);
 }
 
@@ -120,14 +111,8 @@ async fn call_that_ends_while_a_task_writes_its_mark_has_one_end_and_is_not_sent
         *count.lock().unwrap() += 1;
         pending::<Result<ActorToken, BoxError>>()
     });
-    let spawning = |inner| {
-        service_fn(move |request: ActorTokenRequest| {
-            let inner: tower::util::BoxCloneSyncService<_, _, BoxError> = Clone::clone(&inner);
-            let task = tokio::spawn(inner.oneshot(request));
-            async move { task.await? }
-        })
-    };
-    let call = tokio::time::timeout(SECOND / 2, send_through(&sink, spawning, inner));
+    let spawning = async |inner: Inner, request| tokio::spawn(inner.oneshot(request)).await?;
+    let call = tokio::time::timeout(SECOND / 2, send_by(&sink, spawning, inner));
     assert!(call.await.is_err());
     assert_eq!(words(&sink.memory), ["begin"]);
     tokio::time::sleep(SECOND).await;
@@ -144,19 +129,15 @@ async fn task_that_comes_after_the_end_of_its_call_is_refused() {
     let (late, result) = tokio::sync::oneshot::channel();
     let late = Arc::new(Mutex::new(Some(late)));
     let inner = service_fn(|_: ActorTokenRequest| async { token() });
-    let spawning = |inner| {
-        let late = Arc::clone(&late);
-        service_fn(move |request: ActorTokenRequest| {
-            let inner: tower::util::BoxCloneSyncService<_, _, BoxError> = Clone::clone(&inner);
-            let late = late.lock().unwrap().take().unwrap();
-            tokio::spawn(async move {
-                tokio::time::sleep(SECOND).await;
-                late.send(inner.oneshot(request).await).unwrap();
-            });
-            async { Err("too late".into()) }
-        })
+    let spawning = move |inner: Inner, request| {
+        let late = late.lock().unwrap().take().unwrap();
+        tokio::spawn(async move {
+            tokio::time::sleep(SECOND).await;
+            late.send(inner.oneshot(request).await).unwrap();
+        });
+        async { Err("too late".into()) }
     };
-    send_through(&sink, spawning, inner).await.unwrap_err();
+    send_by(&sink, spawning, inner).await.unwrap_err();
     let error = result.await.unwrap().unwrap_err();
     let error = error.downcast::<clerk_actor_tokens::Error>().unwrap();
     assert_eq!(error.code(), Some("audit_unavailable"));
@@ -170,11 +151,14 @@ async fn barrier_that_refuses_releases_the_readiness_below() {
     sink.once(Mode::Fails);
     let inner = service_fn(|_: ActorTokenRequest| async { token() });
     let limited = tower::limit::ConcurrencyLimitLayer::new(1).layer(inner);
-    let layer = layer_fn(|inner| inner);
-    send_through(&sink, |inner| layer.layer(inner), limited.clone())
-        .await
-        .unwrap_err();
-    send_through(&sink, |inner| layer.layer(inner), limited)
-        .await
-        .unwrap();
+    let send = |inner: Inner, request| inner.oneshot(request);
+    send_by(&sink, send, limited.clone()).await.unwrap_err();
+    send_by(&sink, send, limited.clone()).await.unwrap();
+
+    // Without an audit it refuses. The instance that was polled ready is kept.
+    let mut barrier = AuditBarrierLayer::new().layer(limited.clone());
+    let refused = barrier.ready().await.unwrap().call(create());
+    refused.await.unwrap_err();
+    let other = tokio::time::timeout(SECOND, limited.oneshot(create()));
+    other.await.unwrap().unwrap();
 }

@@ -14,6 +14,7 @@ mod redaction;
 mod writer;
 #[path = "../support"]
 mod support {
+    pub(crate) mod marker;
     pub(crate) mod scripted_sink;
 }
 

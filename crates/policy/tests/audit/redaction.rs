@@ -4,7 +4,6 @@ use std::{
     fmt::Debug,
     future::{Pending, pending, ready},
     pin::Pin,
-    sync::Mutex,
     task::{Context, Poll},
     time::Duration,
 };
@@ -20,18 +19,11 @@ use clerk_actor_tokens_policy::{
 use futures_util::poll;
 use http::{Request, Response};
 use tower::{Layer, Service, service_fn};
-use tracing_subscriber::fmt::MakeWriter;
 
-use crate::support::scripted_sink::{Mode, ScriptedSink};
-
-const MARKER: &str = "MARKER";
-const MINTED: &str = r#"{"id":"act_1","user_id":"user_MARKER","actor":{"sub":"MARKER"},"status":"pending","token":"MARKER","url":"https://x/?ticket=MARKER"}"#;
-
-#[track_caller]
-fn assert_hidden(value: &impl Debug) {
-    let shown = format!("{value:?} {value:#?}");
-    assert!(!shown.contains(MARKER), "{shown}");
-}
+use crate::support::{
+    marker::{MINTED, assert_error_hides_it, assert_hidden, collect_log, log},
+    scripted_sink::{Mode, ScriptedSink},
+};
 
 fn request() -> ActorTokenRequest {
     let actor = Actor::new("MARKER").claim("reason", "MARKER");
@@ -42,18 +34,9 @@ fn request() -> ActorTokenRequest {
     request
 }
 
-/// The bytes that were logged.
-static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-
 #[tokio::test(start_paused = true)]
 async fn errors_and_events_show_no_secret() {
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(|| LOG.make_writer())
-        .finish();
-    // For all threads: one without a subscriber could turn off an event for good by meeting it first.
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    collect_log();
     let transport = service_fn(|request: Request<Body>| {
         let sent = request.into_body().into_bytes();
         ready(sent.map(|_| Response::new(MINTED.to_owned())))
@@ -73,10 +56,7 @@ async fn errors_and_events_show_no_secret() {
         sink.once(Mode::Fails);
         match client.send(request()).await {
             Ok(token) => assert_hidden(&token),
-            Err(error) => {
-                assert_hidden(&error);
-                assert!(!error.to_string().contains(MARKER), "{error}");
-            }
+            Err(error) => assert_error_hides_it(&error),
         }
         sink.set(Mode::Up);
     }
@@ -97,12 +77,7 @@ async fn errors_and_events_show_no_secret() {
         .await
         .unwrap();
 
-    let logged = String::from_utf8(LOG.lock().unwrap().clone()).unwrap();
-    let shown: Vec<_> = logged
-        .lines()
-        .filter(|line| line.contains(MARKER))
-        .collect();
-    assert!(shown.is_empty(), "{shown:#?}");
+    let logged = log();
     for (level, message) in [
         ("DEBUG", "audit written"),
         ("WARN", "could not write the audit"),

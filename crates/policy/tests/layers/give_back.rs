@@ -12,7 +12,7 @@ use clerk_actor_tokens::{
     sandbox::{Fault, Sandbox},
 };
 use clerk_actor_tokens_policy::{MemoryRateLimitStore, RateLimitLayer};
-use futures_util::poll;
+use futures_util::{FutureExt, future::BoxFuture, poll};
 use http::{Request, StatusCode};
 use tower::{
     Layer, Service, ServiceExt, filter::FilterLayer, layer::layer_fn, service_fn,
@@ -91,16 +91,25 @@ fn queueing(queue: &Arc<Mutex<Vec<Body>>>, layer: RateLimitLayer<MemoryRateLimit
         .unwrap()
 }
 
+/// Sends a call until the transport has its body.
+async fn queued<'a>(
+    client: &'a Client,
+    queue: &Mutex<Vec<Body>>,
+) -> BoxFuture<'a, Result<ActorToken, Error>> {
+    let mut sent = client.send(call()).boxed();
+    while queue.lock().unwrap().is_empty() {
+        assert!(poll!(&mut sent).is_pending());
+    }
+    sent
+}
+
 #[tokio::test(start_paused = true)]
 async fn cancelled_call_gives_its_units_back_only_if_it_can_no_longer_be_sent() {
     for is_sent in [false, true] {
         let queue = Arc::default();
         let (store, layer) = limited(3);
         let client = queueing(&queue, layer);
-        let mut sent = Box::pin(client.send(call()));
-        while queue.lock().unwrap().is_empty() {
-            assert!(poll!(&mut sent).is_pending());
-        }
+        let sent = queued(&client, &queue).await;
         assert_eq!(left(&store, 3).await, 2);
         let body = queue.lock().unwrap().pop().unwrap();
         let kept = if is_sent {
@@ -117,10 +126,7 @@ async fn cancelled_call_gives_its_units_back_only_if_it_can_no_longer_be_sent() 
     let queue = Arc::default();
     let (store, layer) = limited(3);
     let client = queueing(&queue, layer);
-    let mut sent = Box::pin(client.send(call()));
-    while queue.lock().unwrap().is_empty() {
-        assert!(poll!(&mut sent).is_pending());
-    }
+    let sent = queued(&client, &queue).await;
     drop(sent);
     assert_eq!(left(&store, 3).await, 3);
     assert!(queue.lock().unwrap().pop().unwrap().into_bytes().is_err());

@@ -10,6 +10,8 @@ mod drop_at_every_poll;
 mod gate;
 mod gcra;
 mod give_back;
+#[path = "../support/marker.rs"]
+mod marker;
 mod memory_gate;
 mod metered;
 mod policy_rules;
