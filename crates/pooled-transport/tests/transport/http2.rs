@@ -76,21 +76,22 @@ async fn connection_that_replies_to_pings_is_kept_for_a_slow_response() {
     let slow = transport.clone().call(request(HEAD));
     assert!(timeout(Duration::from_secs(80), slow).await.is_err());
     exchange(&transport, URI).await;
-    let mut slow = Box::pin(transport.clone().call(request(HEAD)));
-    for _ in 0..10 {
-        assert!(poll!(&mut slow).is_pending());
-        exchange(&transport, URI).await;
-        tokio::time::sleep(Duration::from_secs(4)).await;
-    }
+    wait_beside_requests(&transport).await;
     assert_eq!((world.connected(), world.open()), (2, 1));
 }
 
-#[tokio::test(start_paused = true)]
-async fn keep_alive_is_disabled_by_default() {
+/// A connection that has carried one exchange, and from now on nothing.
+async fn stalled() -> (World, Transport) {
     let world = World::http2();
     let transport = world.transport();
     exchange(&transport, URI).await;
     world.signal(Signal::Stall).await;
+    (world, transport)
+}
+
+#[tokio::test(start_paused = true)]
+async fn keep_alive_is_disabled_by_default() {
+    let (_world, transport) = stalled().await;
     let lost = try_exchange(&transport, URI);
     assert!(timeout(Duration::from_secs(600), lost).await.is_err());
 }
@@ -110,10 +111,7 @@ async fn request_after_one_that_timed_out_goes_over_a_new_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn request_beside_one_without_response_goes_over_a_new_connection() {
-    let world = World::http2();
-    let transport = world.transport();
-    exchange(&transport, URI).await;
-    world.signal(Signal::Stall).await;
+    let (world, transport) = stalled().await;
     let mut lost = Box::pin(try_exchange(&transport, URI));
     assert!(poll!(&mut lost).is_pending());
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -127,13 +125,18 @@ async fn connection_that_responds_is_kept_for_a_slow_response() {
     let world = World::http2();
     let transport = world.transport();
     exchange(&transport, URI).await;
+    wait_beside_requests(&transport).await;
+    assert_eq!((world.connected(), world.open()), (1, 1));
+}
+
+/// Waits for a response that does not come, while others come.
+async fn wait_beside_requests(transport: &Transport) {
     let mut slow = Box::pin(transport.clone().call(request(HEAD)));
     for _ in 0..10 {
         assert!(poll!(&mut slow).is_pending());
-        exchange(&transport, URI).await;
+        exchange(transport, URI).await;
         tokio::time::sleep(Duration::from_secs(4)).await;
     }
-    assert_eq!((world.connected(), world.open()), (1, 1));
 }
 
 fn with_pings(world: &World) -> Transport {
