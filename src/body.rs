@@ -9,12 +9,10 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::{
-    ActorTokenId, ActorTokenStatus,
-    actor_token::Salvaged,
+    ActorTokenId,
     call::{Attempt, CallOptions, CallRecord},
 };
 
@@ -132,33 +130,6 @@ impl Payload {
     /// Returns the token to revoke, if it is known.
     pub(crate) fn id(&self) -> Option<&ActorTokenId> {
         self.parts.id.as_ref()
-    }
-
-    /// Returns whether an unusable 200 shows that the request took effect, because it names the token of
-    /// the request.
-    pub(crate) fn took_effect_by(&self, found: &Salvaged) -> bool {
-        match self.kind() {
-            OperationKind::Create => !self.is_about_another_user(found),
-            OperationKind::Revoke => {
-                let is_revoked = |it: &String| it == ActorTokenStatus::Revoked.as_str();
-                self.id().is_none_or(|id| *id == found.id)
-                    && found.status.as_ref().is_none_or(is_revoked)
-            }
-            #[cfg(feature = "sessions")]
-            OperationKind::ListSessions | OperationKind::EndSession => false,
-        }
-    }
-
-    /// Returns whether the response to this create names another user. A layer may have replaced the body
-    /// by one of another form, which names none.
-    pub(crate) fn is_about_another_user(&self, found: &Salvaged) -> bool {
-        #[derive(Deserialize)]
-        struct Create {
-            user_id: String,
-        }
-        found.user_id.as_ref().is_some_and(|user_id| {
-            serde_json::from_slice(self.as_bytes()).is_ok_and(|it: Create| it.user_id != *user_id)
-        })
     }
 
     pub(crate) fn options(&self) -> Option<&CallOptions> {

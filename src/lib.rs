@@ -88,6 +88,7 @@ mod body;
 mod call;
 mod clerk_errors;
 mod error;
+mod invalid_request;
 mod key_source;
 mod lenient;
 mod outcome;
@@ -116,9 +117,10 @@ pub use self::{
     call::CallWatch,
     clerk_errors::{ClerkError, ClerkErrors},
     error::{BoxError, Error, ErrorKind},
+    invalid_request::InvalidRequest,
     key_source::{KeyProvider, KeySource, RotatingKey},
     outcome::Outcome,
-    request::{Actor, ActorTokenRequest, CreateActorToken, InvalidRequest, Operation},
+    request::{Actor, ActorTokenRequest, CreateActorToken, Operation},
     retry_config::RetryConfig,
     secret_key::{InvalidSecretKey, SecretKey},
     token_response::TokenResponse,

@@ -12,7 +12,6 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) use self::ticket::Guard;
-pub(crate) use self::wire::Salvaged;
 pub use self::{ticket::Ticket, wire::InvalidActorToken};
 use crate::{Actor, ActorTokenId, text::presentable};
 

@@ -12,8 +12,8 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{ActorToken, Ticket};
-use crate::{Actor, ActorTokenId, lenient};
+use super::{ActorToken, ActorTokenStatus, Ticket};
+use crate::{Actor, ActorTokenId, OperationKind, Payload, lenient};
 
 /// The fields of an actor token. A field that is null, missing or of the wrong type is absent.
 #[derive(Default, Deserialize, Serialize)]
@@ -255,6 +255,35 @@ pub(crate) struct Salvaged {
     pub(crate) id: ActorTokenId,
     pub(crate) user_id: Option<String>,
     pub(crate) status: Option<String>,
+}
+
+impl Salvaged {
+    /// Returns whether an unusable 200 shows that the request took effect, because it names the token of
+    /// the request.
+    pub(crate) fn shows_effect_of(&self, payload: &Payload) -> bool {
+        match payload.kind() {
+            OperationKind::Create => !self.is_about_another_user(payload),
+            OperationKind::Revoke => {
+                let is_revoked = |it: &String| it == ActorTokenStatus::Revoked.as_str();
+                payload.id().is_none_or(|id| *id == self.id)
+                    && self.status.as_ref().is_none_or(is_revoked)
+            }
+            #[cfg(feature = "sessions")]
+            OperationKind::ListSessions | OperationKind::EndSession => false,
+        }
+    }
+
+    /// Returns whether the response to a create names another user. A layer may have replaced the body of
+    /// the request by one of another form, which names none.
+    pub(crate) fn is_about_another_user(&self, create: &Payload) -> bool {
+        #[derive(Deserialize)]
+        struct Create {
+            user_id: String,
+        }
+        self.user_id.as_ref().is_some_and(|user_id| {
+            serde_json::from_slice(create.as_bytes()).is_ok_and(|it: Create| it.user_id != *user_id)
+        })
+    }
 }
 
 /// Why a text is not the JSON of an actor token. The message does not repeat the text.

@@ -5,8 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize, de::MapAccess};
 use serde_json::{Map, Value};
 
-use super::InvalidRequest;
-use crate::lenient::Text;
+use crate::{InvalidRequest, lenient::Text};
 
 /// The person or program that signs in as a user: a JSON object with a `sub` and any other claims.
 ///

@@ -4,7 +4,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Actor, InvalidRequest};
+use super::Actor;
+use crate::InvalidRequest;
 
 /// A token to mint: the user to sign in as, the actor, and the lifetimes.
 ///

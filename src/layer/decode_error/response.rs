@@ -65,7 +65,7 @@ pub(super) fn complete(error: Error, attempt: &Attempt, payload: &Payload) -> Er
 /// Sets the outcome of an unusable 200 to [`Outcome::Applied`] if the response shows the effect.
 pub(super) fn with_effect(error: Error, payload: &Payload, response: &[u8]) -> Error {
     let found = ActorToken::salvage(response);
-    match found.filter(|found| payload.took_effect_by(found)) {
+    match found.filter(|found| found.shows_effect_of(payload)) {
         Some(found) => error
             .with_status(StatusCode::OK)
             .with_outcome(Outcome::Applied)

@@ -174,7 +174,7 @@ impl Obligation {
                 false => Verdict::of_failure(attempt.outcome_of(StatusCode::OK)),
             };
         };
-        let is_foreign = create.payload.is_about_another_user(&found);
+        let is_foreign = found.is_about_another_user(&create.payload);
         if is_pending && !is_foreign {
             attempt.record().note_lost(&found.id);
         }
