@@ -16,27 +16,34 @@ fn empty_user() -> Result<(), InvalidRequest> {
     CreateActorToken::new("", Actor::new("a")).validate()
 }
 
+/// Functions that fail by `?`, each with a part of its message.
+macro_rules! fallible {
+    ($error:ty) => {{
+        type Fallible = fn() -> Result<(), $error>;
+        [
+            (
+                (|| Ok(_ = ActorTokenId::try_from("")?)) as Fallible,
+                "token id is empty",
+            ),
+            (|| Ok(_ = "latest".parse::<ApiVersion>()?), "a date like"),
+            (
+                || Ok(_ = "ftp://marker".parse::<BaseUrl>()?),
+                "start with https://",
+            ),
+            (|| Ok(empty_user()?), "user_id is empty"),
+            (|| Ok(_ = SecretKey::new("pk_marker")?), "publishable"),
+            #[cfg(feature = "proxy")]
+            (
+                || Ok(_ = clerk_actor_tokens::transport::Proxy::to("")?),
+                "http://host:port",
+            ),
+        ]
+    }};
+}
+
 #[test]
 fn question_mark_converts_every_invalid_value_into_an_error() {
-    type Fallible = fn() -> Result<(), Error>;
-    for (fallible, reason) in [
-        (
-            (|| Ok(_ = ActorTokenId::try_from("")?)) as Fallible,
-            "token id is empty",
-        ),
-        (|| Ok(_ = "latest".parse::<ApiVersion>()?), "a date like"),
-        (
-            || Ok(_ = "ftp://marker".parse::<BaseUrl>()?),
-            "start with https://",
-        ),
-        (|| Ok(empty_user()?), "user_id is empty"),
-        (|| Ok(_ = SecretKey::new("pk_marker")?), "publishable"),
-        #[cfg(feature = "proxy")]
-        (
-            || Ok(_ = clerk_actor_tokens::transport::Proxy::to("")?),
-            "http://host:port",
-        ),
-    ] {
+    for (fallible, reason) in fallible!(Error) {
         let error = fallible().unwrap_err();
         let facts = (error.kind(), error.outcome(), error.is_permanent());
         assert_eq!(facts, (ErrorKind::InvalidRequest, Outcome::NotSent, true));
@@ -54,25 +61,7 @@ fn question_mark_converts_every_invalid_value_into_an_error() {
 
 #[test]
 fn question_mark_converts_every_invalid_value_into_a_config_error() {
-    type Fallible = fn() -> Result<(), ConfigError>;
-    for (fallible, reason) in [
-        (
-            (|| Ok(_ = ActorTokenId::try_from("")?)) as Fallible,
-            "token id is empty",
-        ),
-        (|| Ok(_ = "latest".parse::<ApiVersion>()?), "a date like"),
-        (
-            || Ok(_ = "ftp://marker".parse::<BaseUrl>()?),
-            "start with https://",
-        ),
-        (|| Ok(empty_user()?), "user_id is empty"),
-        (|| Ok(_ = SecretKey::new("pk_marker")?), "publishable"),
-        #[cfg(feature = "proxy")]
-        (
-            || Ok(_ = clerk_actor_tokens::transport::Proxy::to("")?),
-            "http://host:port",
-        ),
-    ] {
+    for (fallible, reason) in fallible!(ConfigError) {
         let shown = fallible().unwrap_err().to_string();
         assert!(
             shown.contains(reason) && !shown.contains("marker"),

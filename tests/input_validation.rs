@@ -1,7 +1,8 @@
-//! Invalid input is refused before any I/O. The error states the mistake and its position without repeating
-//! the input.
+//! Invalid input is refused before any I/O. The error states the mistake and its position without
+//! repeating the input. Long, because a promise has one file.
 
 mod support {
+    pub(crate) mod reserved;
     pub(crate) mod response;
     pub(crate) mod scripted;
     pub(crate) mod shown;
@@ -15,7 +16,7 @@ use clerk_actor_tokens::{
 };
 use http::{HeaderName, HeaderValue, Request, header::CONTENT_LENGTH};
 use serde_json::Value;
-use support::{response::response, scripted::Scripted, shown::shown};
+use support::{reserved::RESERVED, response::response, scripted::Scripted, shown::shown};
 use tower::util::MapRequestLayer;
 
 fn key() -> SecretKey {
@@ -245,17 +246,7 @@ async fn zero_fractional_or_too_long_lifetime_is_refused() {
 
 #[tokio::test]
 async fn reserved_header_of_a_request_is_refused() {
-    for name in [
-        "authorization",
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ] {
+    for name in RESERVED {
         let header = HeaderName::from_static(name);
         let value = HeaderValue::from_static("marker");
         invalid(

@@ -2,6 +2,7 @@
 
 mod support {
     pub(crate) mod reports;
+    pub(crate) mod settled;
 }
 
 use std::{
@@ -19,40 +20,11 @@ use clerk_actor_tokens::{
 };
 use futures_util::poll;
 use http::{Request, StatusCode};
-use support::reports::Reports;
+use support::settled::{Fixture, LONG, configured};
 use tower::util::MapRequestLayer;
 
-const LONG: Duration = Duration::from_secs(600);
-
-struct Fixture {
-    sandbox: Sandbox,
-    client: Client,
-    reports: Reports,
-}
-
 fn fixture() -> Fixture {
-    let (sandbox, reports) = (Sandbox::new(), Reports::default());
-    let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
-        .retry(RetryConfig::disabled())
-        .on_settle(reports.hook())
-        .build()
-        .unwrap();
-    Fixture {
-        sandbox,
-        client,
-        reports,
-    }
-}
-
-impl Fixture {
-    async fn drained(&self) -> Vec<SettleEnd> {
-        assert!(self.client.drain(LONG).await.is_complete());
-        self.reports.ends()
-    }
-
-    fn live(&self) -> usize {
-        self.sandbox.ledger().pending().count()
-    }
+    configured(|builder| builder.retry(RetryConfig::disabled()))
 }
 
 fn create() -> CreateActorToken {

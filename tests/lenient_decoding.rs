@@ -1,5 +1,5 @@
 //! Responses are decoded leniently: an unexpected field hides neither the credential nor the reason of an
-//! error.
+//! error. Long, because a promise has one file.
 
 mod support {
     pub(crate) mod response;

@@ -1,4 +1,5 @@
-//! An observer layer sees the outcome of each call through a `CallWatch`, also of a cancelled call.
+//! An observer layer sees the outcome of each call through a `CallWatch`, also of a cancelled call. Long,
+//! because a promise has one file.
 
 #[path = "support"]
 mod support {

@@ -1,4 +1,5 @@
-//! Connections through a proxy, which sees a request for a tunnel and no secret.
+//! Connections through a proxy, which sees a request for a tunnel and no secret. Long, because a promise
+//! has one file.
 #![cfg(all(feature = "proxy", feature = "ring"))]
 
 mod support {

@@ -1,4 +1,5 @@
-//! A call is retried if its outcome, its configuration and the shared retry budget allow it.
+//! A call is retried if its outcome, its configuration and the shared retry budget allow it. Long,
+//! because a promise has one file.
 
 use std::{
     pin::Pin,

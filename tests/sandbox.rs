@@ -1,4 +1,5 @@
-//! The sandbox: the states of its tokens, and the effect of every fault on a client.
+//! The sandbox: the states of its tokens, and the effect of every fault on a client. Long, because a
+//! promise has one file.
 
 use std::{io, sync::Mutex, time::Duration};
 

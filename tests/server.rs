@@ -1,4 +1,5 @@
-//! `ActorTokensApi`: the order of its checks, and the response to each failure of its service.
+//! `ActorTokensApi`: the order of its checks, and the response to each failure of its service. Long, because a
+//! promise has one file.
 
 use std::{
     convert::Infallible,

@@ -1,4 +1,5 @@
 //! A live impersonation is found by its actor and ended; a failure says which sessions may still be live.
+//! Long, because a promise has one file.
 #![cfg(feature = "sessions")]
 
 mod support {

@@ -1,7 +1,9 @@
-//! Every credential that was minted is returned, revoked or reported.
+//! Every credential that was minted is returned, revoked or reported. Long, because a promise has one
+//! file.
 
 mod support {
     pub(crate) mod reports;
+    pub(crate) mod settled;
 }
 
 use std::{
@@ -16,60 +18,25 @@ use std::{
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    Actor, ActorTokenRequest, Body, BoxError, Client, ClientBuilder, CreateActorToken, Error,
-    ErrorKind, OperationKind, Outcome, RetryConfig, Ticket,
+    Actor, ActorTokenRequest, Body, BoxError, ClientBuilder, CreateActorToken, Error, ErrorKind,
+    OperationKind, Outcome, RetryConfig, Ticket,
     layer::{SettleLayer, settle::SettleEnd},
-    sandbox::{Fault, Sandbox, SandboxTransport},
+    sandbox::{Fault, Sandbox},
 };
 use futures_util::{FutureExt, poll};
 use http::{Request, StatusCode};
-use support::reports::Reports;
+use support::{
+    reports::Reports,
+    settled::{Fixture, LONG, configured},
+};
 use tower::{Service, ServiceBuilder, ServiceExt, layer::layer_fn, util::MapRequestLayer};
-
-/// Longer than settling takes; the clock is paused.
-const LONG: Duration = Duration::from_secs(600);
 
 fn create() -> CreateActorToken {
     CreateActorToken::new("user_1", Actor::new("user_2")).expires_in(Duration::from_secs(1000))
 }
 
-struct Fixture {
-    sandbox: Sandbox,
-    client: Client,
-    reports: Reports,
-}
-
 fn fixture() -> Fixture {
     configured(|builder| builder)
-}
-
-type Builder = ClientBuilder<
-    clerk_actor_tokens::client::Layers,
-    clerk_actor_tokens::client::CustomTransport<SandboxTransport>,
->;
-
-fn configured(configure: impl FnOnce(Builder) -> Builder) -> Fixture {
-    let (sandbox, reports) = (Sandbox::new(), Reports::default());
-    let builder = ClientBuilder::over(sandbox.secret_key(), sandbox.transport());
-    let client = configure(builder)
-        .on_settle(reports.hook())
-        .build()
-        .unwrap();
-    Fixture {
-        sandbox,
-        client,
-        reports,
-    }
-}
-
-impl Fixture {
-    fn minted(&self) -> usize {
-        self.sandbox.ledger().minted().len()
-    }
-
-    fn live(&self) -> usize {
-        self.sandbox.ledger().pending().count()
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
-//! Every call and every attempt has a span, which records its result and no secret.
+//! Every call and every attempt has a span, which records its result and no secret. Long, because a
+//! promise has one file.
 
 mod support {
     pub(crate) mod capture;

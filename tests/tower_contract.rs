@@ -1,4 +1,5 @@
-//! Every layer keeps tower's contract: it calls the instance that it polled ready.
+//! Every layer keeps tower's contract: it calls the instance that it polled ready. Long, because a
+//! promise has one file.
 
 mod support {
     pub(crate) mod probe;

@@ -1,5 +1,6 @@
-//! Users' attempt layers: tower's retry with a user's policy, tower's hedge under a buffer, spawned attempts
-//! and attempts that are begun by hand. Every token is returned, revoked or reported.
+//! Users' attempt layers: tower's retry with a user's policy, tower's hedge under a buffer, spawned
+//! attempts and attempts that are begun by hand. Every token is returned, revoked or reported. Long,
+//! because a promise has one file.
 
 use std::{
     pin::Pin,

@@ -10,8 +10,8 @@ use tokio::{io::AsyncReadExt, net::TcpListener};
 use tower::{timeout::TimeoutLayer, util::MapFutureLayer};
 
 use crate::{
-    LONG, SECOND, Settling, UNKNOWN, claim, create, failed, key, late, playing, prompt, revoke,
-    revoked, sent, spawned,
+    LONG, SECOND, Settling, UNKNOWN, claim, create, failed, is_never_sent, key, late, playing,
+    prompt, revoke, revoked, sent, spawned,
     support::{
         peer::{Delay, End, Exchange, Head, Peer},
         tower_policies::RetryOnce,
@@ -107,10 +107,7 @@ async fn spawned_retry_cannot_send_after_not_sent_was_reported() {
         .attempt_layer(RetryOnce::always())
         .build()
         .unwrap();
-    let error = client.send(create()).await.unwrap_err();
-    assert_eq!(error.outcome(), Outcome::NotSent);
-    tokio::time::sleep(LONG).await;
-    assert_eq!(sent(&peer), 0);
+    is_never_sent(&client, &peer).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,8 +12,8 @@ use tower::{
 };
 
 use crate::{
-    LONG, SECOND, Settling, claim, create, delayed, key, late, playing, prompt, revoke, revoked,
-    sent, silent, spawned,
+    LONG, SECOND, Settling, claim, create, delayed, is_never_sent, key, late, playing, prompt,
+    revoke, revoked, sent, silent, spawned,
     support::{
         peer::{Delay, Effect, Exchange, Head, Peer},
         tower_policies::RetryOnce,
@@ -37,10 +37,7 @@ async fn spawned_call_cannot_send_after_not_sent_was_reported() {
         .call_layer(MapFutureLayer::new(spawned))
         .build()
         .unwrap();
-    let error = client.send(create()).await.unwrap_err();
-    assert_eq!(error.outcome(), Outcome::NotSent);
-    tokio::time::sleep(LONG).await;
-    assert_eq!(sent(&peer), 0);
+    is_never_sent(&client, &peer).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,10 +57,7 @@ async fn delayed_clone_cannot_send_after_not_sent_was_reported() {
             Err::<ActorToken, BoxError>("too late".into())
         }
     }));
-    let error = client.send(create()).await.unwrap_err();
-    assert_eq!(error.outcome(), Outcome::NotSent);
-    tokio::time::sleep(LONG).await;
-    assert_eq!(sent(&peer), 0);
+    is_never_sent(&client, &peer).await;
 }
 
 #[tokio::test(start_paused = true)]

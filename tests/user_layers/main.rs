@@ -30,8 +30,8 @@ use std::{
 };
 
 use clerk_actor_tokens::{
-    ActorToken, ActorTokenRequest, Body, BoxError, ClientBuilder, Error, OperationKind, Outcome,
-    RetryConfig, SecretKey, Ticket,
+    ActorToken, ActorTokenRequest, Body, BoxError, Client, ClientBuilder, Error, OperationKind,
+    Outcome, RetryConfig, SecretKey, Ticket,
     client::{CustomTransport, Layers, Transport},
     layer::{
         CollectBody, CollectBodyLayer, DecodeError, DecodeErrorLayer, Json, JsonLayer, Settle,
@@ -57,6 +57,15 @@ fn key() -> SecretKey {
 
 fn revoke() -> ActorTokenRequest {
     numbered(ActorTokenRequest::revoke("act_7".parse().unwrap()))
+}
+
+/// Makes a create that fails without being sent, and checks that it is not sent later either.
+async fn is_never_sent(client: &Client, peer: &Peer) -> Error {
+    let error = client.send(create()).await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::NotSent);
+    tokio::time::sleep(LONG).await;
+    assert_eq!(sent(peer), 0);
+    error
 }
 
 /// A peer that responds at once.
