@@ -1,4 +1,5 @@
-//! A person goes through the console with Chromium, on a laptop and on a phone.
+//! A person goes through the console with Chromium, on a laptop and on a phone. One file, because its checks
+//! hold for every page.
 //!
 //! Run it with `.ci/browser`. It fails on a violation of the content security policy, on any other complaint of
 //! the browser, on a serious finding of axe-core, and on a page that is wider than its window.
