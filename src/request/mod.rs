@@ -118,7 +118,7 @@ impl ActorTokenRequest {
         self
     }
 
-    /// Adds a header to every attempt of this call: types of [`http`], or texts.
+    /// Adds a header to every attempt of this call, and to a compensating revoke: types of [`http`], or texts.
     ///
     /// The call fails before any I/O if the name or the value is invalid, or if only the client may set
     /// the header (`authorization`, `host`, `content-length`, …).
