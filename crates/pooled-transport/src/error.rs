@@ -2,7 +2,7 @@
 
 use crate::BoxError;
 
-/// The error of an exchange. Its source is an error of hyper, of the connector, or of tokio.
+/// The error of an exchange. Its source is an error of hyper, of the connector, of its I/O, or of tokio.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind}")]
 pub struct Error {

@@ -18,7 +18,6 @@ use hyper_util::client::legacy::connect::Connection;
 use tokio::{
     runtime::Handle,
     sync::{Notify, Semaphore},
-    task::JoinHandle,
     time::Instant,
 };
 use tower_service::Service;
@@ -26,6 +25,7 @@ use tower_service::Service;
 use crate::{
     BoxError,
     error::{Error, Kind},
+    link::{Driver, Link, Linked, LinkedIo},
     target::Origin,
 };
 
@@ -63,13 +63,13 @@ struct Connections<B> {
 }
 
 struct Idle<B> {
-    sender: http1::SendRequest<B>,
+    sender: Linked<http1::SendRequest<B>>,
     used: Instant,
 }
 
 /// The HTTP/2 connection that all requests share.
 struct Shared<B> {
-    sender: http2::SendRequest<B>,
+    sender: Linked<http2::SendRequest<B>>,
     number: u64,
     used: Instant,
     /// The first request since the last response, if there is one.
@@ -86,8 +86,8 @@ pub(crate) struct Checkout<B> {
 }
 
 pub(crate) enum Sender<B> {
-    Http1(http1::SendRequest<B>),
-    Http2(http2::SendRequest<B>),
+    Http1(Linked<http1::SendRequest<B>>),
+    Http2(Linked<http2::SendRequest<B>>),
 }
 
 /// Boxes hyper's tasks for HTTP/2, because tokio copies a task several times. This saves 3,800 instructions of
@@ -105,9 +105,6 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for BoxingExecutor {
 pub(crate) type Connecting<B> = Pin<Box<dyn Future<Output = Result<New<B>, Error>> + Send>>;
 
 type New<B> = (Sender<B>, Driver);
-
-/// The task that drives a connection.
-pub(crate) type Driver = JoinHandle<hyper::Result<()>>;
 
 impl<B: Send + 'static> Host<B> {
     pub(crate) fn new(
@@ -152,16 +149,19 @@ impl<B: Send + 'static> Host<B> {
                 .map_err(failed)?;
             let io = connector.call(uri).await.map_err(failed)?;
             let handshake = runtime.spawn(async move {
-                if io.connected().is_negotiated_h2() {
-                    let (mut sender, connection) = http2.handshake(io).await.map_err(ended)?;
-                    let driver = drive(connection, sender.ready()).await?;
-                    Ok((Sender::Http2(sender), driver))
+                let is_http2 = io.connected().is_negotiated_h2();
+                let link = Arc::<Link>::default();
+                let io = LinkedIo::new(io, &link);
+                if is_http2 {
+                    let (mut inner, connection) = http2.handshake(io).await.map_err(ended)?;
+                    let driver = Driver::spawn(connection, &link, inner.ready()).await?;
+                    Ok((Sender::Http2(Linked { inner, link }), driver))
                 } else {
                     // One buffer for head and body saves 400 instructions of a create, 800 with TLS.
                     let http1 = http1::Builder::new().writev(false).handshake(io);
-                    let (mut sender, connection) = http1.await.map_err(ended)?;
-                    let driver = drive(connection, sender.ready()).await?;
-                    Ok((Sender::Http1(sender), driver))
+                    let (mut inner, connection) = http1.await.map_err(ended)?;
+                    let driver = Driver::spawn(connection, &link, inner.ready()).await?;
+                    Ok((Sender::Http1(Linked { inner, link }), driver))
                 }
             });
             handshake
@@ -291,13 +291,13 @@ impl<B: Send + 'static> Host<B> {
         }
         let host = Arc::clone(self);
         self.runtime.spawn(async move {
-            if sender.ready().await.is_ok() {
+            if sender.inner.ready().await.is_ok() {
                 host.add(sender);
             }
         });
     }
 
-    fn add(&self, sender: http1::SendRequest<B>) {
+    fn add(&self, sender: Linked<http1::SendRequest<B>>) {
         let used = Instant::now();
         self.lock().idle.push(Idle { sender, used });
         self.available.notify_one();
@@ -329,26 +329,6 @@ impl<B: Send + 'static> Host<B> {
         self.connections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Spawns a new connection, and waits until its sender is `ready`.
-async fn drive(
-    connection: impl Future<Output = hyper::Result<()>> + Send + 'static,
-    ready: impl Future<Output = hyper::Result<()>>,
-) -> Result<Driver, Error> {
-    let driver = tokio::spawn(connection);
-    match ready.await {
-        Ok(()) => Ok(driver),
-        Err(error) => Err(Error::new(Kind::Handshake, cause(driver, error).await)),
-    }
-}
-
-/// Returns the error of a connection that ended, because that of its sender does not say why.
-pub(crate) async fn cause(driver: Driver, of_sender: hyper::Error) -> hyper::Error {
-    match driver.await {
-        Ok(Err(cause)) => cause,
-        _ => of_sender,
     }
 }
 

@@ -3,6 +3,7 @@
 mod body;
 mod error;
 mod host;
+mod link;
 mod pool;
 mod target;
 mod transport;

@@ -20,7 +20,7 @@ use tower_service::Service;
 use crate::{
     BoxError, ResponseBody,
     error::{Error, Kind},
-    host::{BoxingExecutor, Checkout, Sender, cause},
+    host::{BoxingExecutor, Checkout, Sender},
     pool::Pool,
     target::Origin,
 };
@@ -173,8 +173,8 @@ where
                     headers.entry(HOST).or_insert_with(|| host.header.clone());
                 }
                 let result = match &mut sender {
-                    Sender::Http1(sender) => sender.try_send_request(request).await,
-                    Sender::Http2(sender) => sender.try_send_request(request).await,
+                    Sender::Http1(linked) => linked.pass(|it| it.try_send_request(request)).await,
+                    Sender::Http2(linked) => linked.pass(|it| it.try_send_request(request)).await,
                 };
                 let mut failure = match result {
                     Ok(response) => {
@@ -198,7 +198,7 @@ where
                     *request.uri_mut() = uri;
                 }
             };
-            Err(Error::new(Kind::Unsent, cause(driver, error).await))
+            Err(Error::new(Kind::Unsent, driver.cause(error).await))
         }
     }
 

@@ -174,6 +174,9 @@ impl ErrorFacts {
             self.exchange = true;
             self.connect |= error.is_connect();
             self.never_written |= !error.may_have_been_sent();
+            if !self.connect {
+                self.note_refusal(error);
+            }
         }
         self.connect |= error.is::<crate::transport::ConnectError>();
         if self.connect {
@@ -182,11 +185,7 @@ impl ErrorFacts {
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
             self.exchange = true;
             self.never_written |= error.is_canceled();
-            // The transports of this crate use this kind for a refused TLS handshake only.
-            if let Some(refusal) = error.source().filter(|source| is_refused(*source)) {
-                (self.refused_handshake, self.permanent) = (true, true);
-                self.cause = Some(text(refusal));
-            }
+            self.note_refusal(error);
             if error.is_timeout() {
                 self.timed_out = true;
                 self.cause
@@ -197,6 +196,16 @@ impl ErrorFacts {
             // A GOAWAY is reported only to streams above the last one that the peer processes.
             let refused = error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM);
             self.refused_by_peer |= error.is_remote() && refused;
+        }
+    }
+
+    /// Notes the failure of a connection whose server refused the TLS handshake. The transports of this crate use
+    /// [`io::ErrorKind::ConnectionRefused`] after connecting for nothing else.
+    #[cfg(feature = "transport")]
+    fn note_refusal(&mut self, error: &(dyn StdError + 'static)) {
+        if let Some(refusal) = error.source().filter(|source| is_refused(*source)) {
+            (self.refused_handshake, self.permanent) = (true, true);
+            self.cause = Some(text(refusal));
         }
     }
 

@@ -4,17 +4,23 @@ use std::{
     error::Error as _,
     io,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use futures_util::future::ready;
 use http::{Request, Version};
-use http_body::Body as _;
+use http_body::{Body, Frame};
 use http_body_util::BodyExt;
-use pooled_transport::{Builder, PooledTransport, ResponseBody};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use pooled_transport::{Builder, Error, PooledTransport, ResponseBody};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    time::timeout,
+};
 use tower::{Service, ServiceExt};
 
 use crate::world::{
@@ -48,25 +54,24 @@ async fn connection_closed_at_once_fails_the_request_before_it_is_sent() {
     }
 }
 
-/// A connection that fails at the n-th read.
-struct Failing(usize);
+/// A connection that fails at the first read for which the function returns true.
+struct Failing<F>(F);
 
-impl AsyncRead for Failing {
+impl<F: FnMut() -> bool + Unpin> AsyncRead for Failing<F> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         _: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.0 -= 1;
         cx.waker().wake_by_ref();
-        match self.0 {
-            0 => Poll::Ready(Err(io::Error::other("the cause"))),
-            _ => Poll::Pending,
+        match (self.0)() {
+            true => Poll::Ready(Err(io::Error::other("the cause"))),
+            false => Poll::Pending,
         }
     }
 }
 
-impl AsyncWrite for Failing {
+impl<F: Unpin> AsyncWrite for Failing<F> {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
@@ -84,24 +89,97 @@ impl AsyncWrite for Failing {
     }
 }
 
+fn is_named(error: &Error) -> bool {
+    let mut sources = std::iter::successors(error.source(), |error| (*error).source());
+    sources.any(|source| source.to_string() == "the cause")
+}
+
 #[tokio::test(start_paused = true)]
 async fn cause_of_a_failed_new_connection_is_always_in_the_error() {
     for http2 in [false, true] {
         let mut kinds = Vec::new();
-        for reads in 1..200 {
+        for failing in 1..200 {
             let transport = PooledTransport::new(connector(move || {
-                ready(Ok(Stream::new(Failing(reads), http2)))
+                let mut reads = 0;
+                let fails = move || {
+                    reads += 1;
+                    reads == failing
+                };
+                ready(Ok(Stream::new(Failing(fails), http2)))
             }));
             let error = try_exchange(&transport, URI).await.unwrap_err();
-            let mut sources = std::iter::successors(error.source(), |error| (*error).source());
-            let is_named = sources.any(|source| source.to_string() == "the cause");
-            assert!(is_named, "HTTP/2: {http2}, {reads}: {error:?}");
+            assert!(is_named(&error), "HTTP/2: {http2}, {failing}: {error:?}");
             kinds.push(error.to_string());
         }
         for kind in ["before the request was sent", "before the response arrived"] {
             assert!(kinds.iter().any(|it| it.ends_with(kind)), "{kinds:?}");
         }
     }
+}
+
+/// An empty body that takes long to move.
+struct Large {
+    _bytes: [u8; LARGE],
+}
+
+const LARGE: usize = 1 << 18;
+
+impl Body for Large {
+    type Data = &'static [u8];
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Self::Data>>>> {
+        Poll::Ready(None)
+    }
+}
+
+/// Set directly before the connection takes the request.
+#[derive(Clone, Default)]
+struct Checked(Arc<AtomicBool>);
+
+/// Returns the error of a request over a connection that fails `reads` reads after the request was checked.
+async fn error_after_check(http2: bool, reads: usize) -> Error {
+    let checked = Checked::default();
+    let request = Request::post(URI).extension(checked.clone());
+    let request = request.body(Large { _bytes: [0; LARGE] }).unwrap();
+    let connect = move || {
+        let (Checked(checked), mut reads) = (checked.clone(), reads);
+        let fails = move || {
+            let is_checked = checked.load(Ordering::Relaxed);
+            reads -= usize::from(is_checked && reads > 0);
+            is_checked && reads == 0
+        };
+        ready(Ok(Stream::new(Failing(fails), http2)))
+    };
+    let builder = Builder::new().before_send(|request: &Request<Large>| {
+        let Checked(checked) = request.extensions().get().expect("it was added");
+        checked.store(true, Ordering::Relaxed);
+        Ok(())
+    });
+    let exchange = builder.build(connector(connect)).oneshot(request);
+    let exchange = timeout(Duration::from_secs(5), exchange).await;
+    exchange.expect("the exchange ends").unwrap_err()
+}
+
+// hyper's channel takes a large request slowly, so that the connection often ends meanwhile.
+#[test]
+fn connection_that_fails_while_it_takes_the_request_ends_the_exchange_with_the_cause() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_stack_size(LARGE << 8)
+        .enable_time()
+        .build()
+        .unwrap();
+    let run = async {
+        for (i, http2) in [false, true].repeat(200).into_iter().enumerate() {
+            let error = error_after_check(http2, i / 2 % 100).await;
+            assert!(is_named(&error), "HTTP/2: {http2}, {i}: {error:?}");
+        }
+    };
+    runtime.block_on(runtime.spawn(run)).unwrap();
 }
 
 #[tokio::test(start_paused = true)]
