@@ -291,6 +291,8 @@ async fn missing_client_certificate_is_named_whenever_the_alert_arrives() {
             assert_eq!(error.outcome(), Outcome::NotSent, "{shown}");
             assert!(error.is_permanent() && error.is_connect(), "{shown}");
         }
+        let connections = *server.connections.lock().unwrap();
+        assert_eq!(connections, CALLS, "{case:?}");
     }
 }
 

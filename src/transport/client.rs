@@ -2,19 +2,21 @@
 
 use std::{
     error::Error as _,
+    future::poll_fn,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use http::{Request, Response, StatusCode, uri::Authority};
+use hyper::rt::Executor;
 use hyper_util::{
     client::legacy::{
         self,
         connect::{CaptureConnection, capture_connection},
     },
-    rt::{TokioExecutor, TokioTimer},
+    rt::TokioTimer,
 };
 use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
@@ -37,6 +39,24 @@ pub struct HyperTransport {
     // Shared, because its clone is large.
     client: Arc<legacy::Client<Connector, Body>>,
     refusals: Refusals,
+    tasks: Tasks,
+}
+
+/// Spawns the tasks of hyper.
+///
+/// It is locked while a task or an exchange is polled. Otherwise a connection could end while hyper's channel
+/// takes a request, which would then stay in the channel, and the exchange would never end.
+#[derive(Clone, Debug, Default)]
+struct Tasks(Arc<Mutex<()>>);
+
+impl<F: Future<Output: Send> + Send + Unpin + 'static> Executor<F> for Tasks {
+    fn execute(&self, mut task: F) {
+        let Self(polling) = self.clone();
+        tokio::spawn(poll_fn(move |cx| {
+            let _polling = lock(&polling);
+            Pin::new(&mut task).poll(cx)
+        }));
+    }
 }
 
 impl HyperTransport {
@@ -51,7 +71,8 @@ impl HyperTransport {
         // With the default timeout shorter than an attempt, so that the next attempt uses another connection.
         let keep_alive = config.http2_keep_alive_interval;
         let keep_alive = keep_alive.unwrap_or(Some(Duration::from_secs(5)));
-        let client = legacy::Client::builder(TokioExecutor::new())
+        let tasks = Tasks::default();
+        let client = legacy::Client::builder(tasks.clone())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(config.pool_idle_timeout)
@@ -61,6 +82,7 @@ impl HyperTransport {
         Ok(Self {
             client: Arc::new(client),
             refusals,
+            tasks,
         })
     }
 }
@@ -80,6 +102,7 @@ impl Service<Request<Body>> for HyperTransport {
             connection: capture_connection(&mut request),
             inner: self.client.request(request),
             refusals: self.refusals.clone(),
+            tasks: self.tasks.clone(),
         }
     }
 }
@@ -93,6 +116,7 @@ pin_project! {
         connection: CaptureConnection,
         server: Option<Authority>,
         refusals: Refusals,
+        tasks: Tasks,
     }
 }
 
@@ -107,7 +131,11 @@ impl Future for ResponseFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = match ready!(this.inner.poll(cx)) {
+        let polled = {
+            let _polling = lock(&this.tasks.0);
+            this.inner.poll(cx)
+        };
+        let response = match ready!(polled) {
             Ok(response) => response,
             Err(error) => {
                 let server = this.server.as_ref().filter(|_| is_unsent(&error));
@@ -124,5 +152,46 @@ impl Future for ResponseFuture {
             }
         }
         Poll::Ready(Ok(response.map(ResponseBody::from)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use http::Uri;
+    use http_body_util::Empty;
+    use hyper_util::rt::TokioIo;
+    use tokio::{net::TcpStream, sync::mpsc::unbounded_channel};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn neither_task_nor_exchange_is_polled_while_another_one_is() {
+        let tasks = Tasks::default();
+        let (seen, mut all_seen) = unbounded_channel();
+        let Tasks(polling) = tasks.clone();
+        let see = move || seen.send(polling.try_lock().is_err()).unwrap();
+        let connect = see.clone();
+        let connector = tower::service_fn(move |_: Uri| {
+            connect();
+            std::future::ready(io::Result::<TokioIo<TcpStream>>::Err(
+                io::ErrorKind::NotFound.into(),
+            ))
+        });
+        let client = legacy::Client::builder(tasks.clone()).build(connector);
+        let request = Request::get("https://localhost/").body(Empty::<&[u8]>::new());
+        let mut request = request.unwrap();
+        let exchange = ResponseFuture {
+            connection: capture_connection(&mut request),
+            inner: client.request(request),
+            server: None,
+            refusals: Refusals::default(),
+            tasks: tasks.clone(),
+        };
+        assert!(exchange.await.is_err());
+        tasks.execute(Box::pin(async move { see() }));
+        assert_eq!(all_seen.recv().await, Some(true));
+        assert_eq!(all_seen.recv().await, Some(true));
     }
 }
