@@ -33,7 +33,8 @@ use crate::{Body, BoxError, lock};
 /// Use it from one runtime, because a connection stops with the runtime that opened it. Between two
 /// `block_on` it does not notice the end of a connection, and a call may fail.
 ///
-/// Plain HTTP connects to loopback addresses only. A response with status 421 retires its connection.
+/// Plain HTTP connects to loopback addresses only. A response with status 421 retires its connection. The
+/// exchanges and connections of all clones are polled one at a time, so that they use at most one core.
 #[derive(Clone, Debug)]
 pub struct HyperTransport {
     // Shared, because its clone is large.
