@@ -72,86 +72,88 @@ impl Serialize for ActorToken {
 }
 
 fn text<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Cow<'de, str>>, D::Error> {
-    match json.deserialize_any(FieldVisitor { reads_actor: false })? {
-        Field::Text(text) => Ok(Some(text)),
-        _ => Ok(None),
-    }
+    let mut text = None;
+    json.deserialize_any(Slot::Text(&mut text))?;
+    Ok(text)
 }
 
 fn millis<'de, D: Deserializer<'de>>(json: D) -> Result<Option<u64>, D::Error> {
-    match json.deserialize_any(FieldVisitor { reads_actor: false })? {
-        Field::Number(millis) => Ok(Some(millis)),
-        _ => Ok(None),
-    }
+    let mut millis = None;
+    json.deserialize_any(Slot::Millis(&mut millis))?;
+    Ok(millis)
 }
 
 fn actor<'de, 'a, D: Deserializer<'de>>(json: D) -> Result<Option<Cow<'a, Actor>>, D::Error> {
-    match json.deserialize_any(FieldVisitor { reads_actor: true })? {
-        Field::Actor(actor) => Ok(actor.map(Cow::Owned)),
-        _ => Ok(None),
-    }
+    let mut actor = None;
+    json.deserialize_any(Slot::Actor(&mut actor))?;
+    Ok(actor.map(Cow::Owned))
 }
 
-/// A value of any type. Only strings, whole numbers and the actor are kept.
-enum Field<'a> {
-    Text(Cow<'a, str>),
-    Number(u64),
-    Actor(Option<Actor>),
-    Other,
+/// The place for the value of a field. It stays empty if the value has another type.
+enum Slot<'a, 'de> {
+    Text(&'a mut Option<Cow<'de, str>>),
+    Millis(&'a mut Option<u64>),
+    Actor(&'a mut Option<Actor>),
 }
 
-struct FieldVisitor {
-    reads_actor: bool,
-}
-
-impl<'de> Visitor<'de> for FieldVisitor {
-    type Value = Field<'de>;
+impl<'de> Visitor<'de> for Slot<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Field::Text(Cow::Borrowed(text)))
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<(), E> {
+        if let Self::Text(text) = self {
+            *text = Some(Cow::Borrowed(value));
+        }
+        Ok(())
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Field::Text(Cow::Owned(text.to_owned())))
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        if let Self::Text(text) = self {
+            *text = Some(Cow::Owned(value.to_owned()));
+        }
+        Ok(())
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Field::Number(number))
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        if let Self::Millis(millis) = self {
+            *millis = Some(value);
+        }
+        Ok(())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Field::Other)
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Field::Other)
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Field::Other)
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Field::Other)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         // An unreadable actor is refused, even if it is not an object.
-        while self.reads_actor && seq.next_element::<Value>()?.is_some() {}
+        while matches!(self, Self::Actor(_)) && seq.next_element::<Value>()?.is_some() {}
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Field::Other)
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        if self.reads_actor {
-            return Actor::read(map).map(Field::Actor);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        if let Self::Actor(actor) = self {
+            *actor = Actor::read(map)?;
+            return Ok(());
         }
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Field::Other)
+        Ok(())
     }
 }
 
