@@ -5,7 +5,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use http::{Response, StatusCode};
@@ -19,10 +19,8 @@ type BoxExchange = Pin<Box<Exchange<dyn Future<Output = Collected> + Send>>>;
 /// The future of [`Settle`](super::Settle).
 pub struct ResponseFuture {
     // Boxed, so that a create can move to a task and the futures above stay small.
+    // `None` during a poll, so that an exchange that panicked is not followed, and once it has ended.
     exchange: Option<BoxExchange>,
-    refusal: Option<BoxError>,
-    /// Set during a poll of the exchange, and after one that panicked.
-    polling: bool,
 }
 
 pin_project! {
@@ -56,16 +54,6 @@ impl ResponseFuture {
         };
         Self {
             exchange: Some(Box::pin(exchange)),
-            refusal: None,
-            polling: false,
-        }
-    }
-
-    pub(super) fn refused(refusal: BoxError) -> Self {
-        Self {
-            exchange: None,
-            refusal: Some(refusal),
-            polling: false,
         }
     }
 }
@@ -74,17 +62,13 @@ impl Future for ResponseFuture {
     type Output = Result<Response<TokenResponse>, BoxError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let Some(exchange) = &mut this.exchange else {
-            let refusal = this.refusal.take().expect("polled after it was ready");
-            return Poll::Ready(Err(refusal));
+        let mut exchange = self.exchange.take().expect("polled after it was ready");
+        let Poll::Ready(result) = exchange.as_mut().project().future.poll(cx) else {
+            self.exchange = Some(exchange);
+            return Poll::Pending;
         };
-        this.polling = true;
-        let polled = exchange.as_mut().project().future.poll(cx);
-        this.polling = false;
-        let result = ready!(polled);
         let guard = exchange.as_mut().project().guard.take();
-        this.exchange = None;
+        drop(exchange);
         let Some(guard) = guard else {
             return Poll::Ready(result.map(|response| response.map(TokenResponse::new)));
         };
@@ -103,17 +87,8 @@ impl Future for ResponseFuture {
 
 impl Drop for ResponseFuture {
     fn drop(&mut self) {
-        let Some(exchange) = self.exchange.take() else {
-            return;
-        };
-        // A future that panicked is not polled again.
-        if self.polling {
-            let head = exchange.attempt.failed_head();
-            let status = head.map_or(StatusCode::OK, |head| head.status);
-            exchange.attempt.end_with(status);
-            return;
-        }
-        if exchange.guard.as_ref().is_some_and(|it| it.is_pending()) {
+        let is_pending = |it: &mut BoxExchange| it.guard.as_ref().is_some_and(|it| it.is_pending());
+        if let Some(exchange) = self.exchange.take_if(is_pending) {
             follow(exchange);
         }
     }

@@ -72,6 +72,7 @@ mod settler;
 
 use std::{
     fmt,
+    future::ready,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -249,15 +250,13 @@ where
         let body = request.body();
         let is_settled = body.kind() == OperationKind::Create && self.settler.config.enabled;
         let guard = is_settled.then(|| TokenGuard::of_create(&self.settler, &request));
+        let attempt = request.body().attempt_handle();
         match guard.transpose() {
-            Ok(guard) => {
-                let attempt = request.body().attempt_handle();
-                ResponseFuture::new(attempt, guard, self.inner.call(request))
-            }
+            Ok(guard) => ResponseFuture::new(attempt, guard, self.inner.call(request)),
             Err(error) => {
                 // Releases the reserved readiness, such as a concurrency permit.
                 self.inner = self.inner.clone();
-                ResponseFuture::refused(error.into())
+                ResponseFuture::new(attempt, None, ready(Err(error.into())))
             }
         }
     }
