@@ -153,12 +153,12 @@ where
 
     fn call(&mut self, mut request: ActorTokenRequest) -> Self::Future {
         if !self.make_span.is_on() {
-            return ResponseFuture::new(self.inner.call(request), None);
+            return ResponseFuture::new(self.inner.call(request), Span::none(), None);
         }
         let context = SpanContext::of_call(&request);
         let span = self.make_span.make(&context, span::call_span);
         let guard = SpanGuard::of_call(&span, &mut request);
         let inner = span.in_scope(|| self.inner.call(request));
-        ResponseFuture::new(inner, guard)
+        ResponseFuture::new(inner, span, guard)
     }
 }

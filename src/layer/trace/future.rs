@@ -9,7 +9,7 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
-use tracing::Span;
+use tracing::{Instrument, Span, instrument::Instrumented};
 
 use super::SpanContext;
 use crate::{
@@ -22,24 +22,16 @@ use crate::{
 pin_project! {
     /// Response future of [`Trace`](super::Trace) and [`TraceCall`](crate::layer::TraceCall).
     pub struct ResponseFuture<F> {
+        // Dropped before the guard, which records the outcome of ended attempts.
         #[pin]
-        inner: Option<F>,
+        inner: Option<Instrumented<F>>,
         guard: Option<Box<SpanGuard>>,
-    }
-
-    impl<F> PinnedDrop for ResponseFuture<F> {
-        // Drops the inner future in the span and before the guard, which records the outcome of ended attempts.
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            let _entered = this.guard.as_ref().map(|guard| guard.span.enter());
-            this.inner.set(None);
-        }
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(crate) fn new(inner: F, guard: Option<Box<SpanGuard>>) -> Self {
-        let inner = Some(inner);
+    pub(crate) fn new(inner: F, span: Span, guard: Option<Box<SpanGuard>>) -> Self {
+        let inner = Some(inner.instrument(span));
         Self { inner, guard }
     }
 }
@@ -54,13 +46,14 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let entered = this.guard.as_ref().map(|guard| guard.span.enter());
         let inner = this.inner.as_mut().as_pin_mut();
         let inner = inner.expect("polled after it was ready");
+        if this.guard.is_none() {
+            return inner.poll(cx).map_err(Into::into);
+        }
         let result = ready!(inner.poll(cx)).map_err(Into::into);
-        this.inner.set(None);
-        drop(entered);
         // Ends the span now, because a caller may keep the future.
+        this.inner.set(None);
         if let Some(guard) = this.guard.take() {
             guard.end(&result);
         }

@@ -186,12 +186,12 @@ where
 
     fn call(&mut self, request: Request<Payload>) -> Self::Future {
         if !self.config.make_span.is_on() {
-            return ResponseFuture::new(self.inner.call(request), None);
+            return ResponseFuture::new(self.inner.call(request), Span::none(), None);
         }
         let context = SpanContext::of_attempt(&request, &self.config.servers);
         let span = self.config.make_span.make(&context, span::attempt_span);
         let guard = SpanGuard::of_attempt(&span, &context);
         let inner = span.in_scope(|| self.inner.call(request));
-        ResponseFuture::new(inner, guard)
+        ResponseFuture::new(inner, span, guard)
     }
 }
