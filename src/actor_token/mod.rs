@@ -115,13 +115,12 @@ impl ActorToken {
     }
 
     /// Sets the lifetime of a token that was just minted.
-    pub(crate) fn living_for(mut self, lifetime: Duration) -> Self {
+    pub(crate) fn set_lifetime(&mut self, lifetime: Duration) {
         let now = SystemTime::now();
         let end = |minted: SystemTime| minted.checked_add(lifetime);
         let end_by_api = self.created_at.and_then(end).filter(|end| *end > now);
         self.expires_at = end_by_api.or_else(|| end(now));
         self.lifetime = Some(lifetime);
-        self
     }
 
     /// Moves the token's guard into its ticket. A token without a ticket cannot be used, so it needs no

@@ -34,11 +34,11 @@ impl Expected {
         };
         // If the response cannot be used, dropping the guard revokes or reports the token.
         let (bytes, guard) = response.into_parts();
-        let token = ActorToken::read(&bytes, None, &mut user_id)
+        let mut token = ActorToken::read(&bytes, None, &mut user_id)
             .map_err(|error| undecodable(user_id.as_deref(), error, &bytes))?;
         match (user_id, token.user_id()) {
             (None, _) => {
-                let mut token = token.living_for(lifetime);
+                token.set_lifetime(lifetime);
                 token.set_guard(guard);
                 Ok(token)
             }

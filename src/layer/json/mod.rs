@@ -158,7 +158,10 @@ where
             }),
             Err(error) => expected.converge(error, &record),
         };
-        Poll::Ready(token.inspect(|_| record.note_applied()))
+        if token.is_ok() {
+            record.note_applied();
+        }
+        Poll::Ready(token)
     }
 }
 
