@@ -1,7 +1,6 @@
 //! [`Payload`], the request body of a call's attempts, and [`Body`], the request body of one attempt.
 
 use std::{
-    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -141,14 +140,7 @@ impl Payload {
     }
 }
 
-impl fmt::Debug for Payload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Payload")
-            .field("kind", &self.kind())
-            .field("len", &self.as_bytes().len())
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(Payload, |it| kind: it.kind(), len: it.as_bytes().len());
 
 /// The request body of one attempt, which records whether the transport took its bytes.
 ///
@@ -310,11 +302,4 @@ impl http_body::Body for Body {
     }
 }
 
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body")
-            .field("kind", &self.kind())
-            .field("len", &self.len())
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(Body, |it| kind: it.kind(), len: it.len());

@@ -19,7 +19,7 @@
 mod tests;
 
 use std::{
-    fmt, mem,
+    mem,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
 };
@@ -415,15 +415,8 @@ impl Attempt {
     }
 }
 
-impl fmt::Debug for CallRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let summary = self.summary();
-        f.debug_struct("CallRecord")
-            .field("attempts", &summary.attempts)
-            .field("outcome", &summary.outcome)
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(CallRecord, |it|
+    attempts: it.summary().attempts, outcome: it.summary().outcome);
 
 /// A view of the attempts and the outcome of a call, from
 /// [`ActorTokenRequest::watch`](crate::ActorTokenRequest::watch).

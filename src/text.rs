@@ -31,12 +31,22 @@ macro_rules! display_as_str {
 }
 pub(crate) use display_as_str;
 
-/// Implements `Debug` by the name of the type alone, because a field may hold a credential.
+/// Implements `Debug` by the name of the type and these fields, because another one may hold a credential.
 macro_rules! opaque_debug {
     ($type:ident $(<$($param:ident),*>)? $(where $($bounds:tt)*)?) => {
         impl $(<$($param),*>)? std::fmt::Debug for $type $(<$($param),*>)? $(where $($bounds)*)? {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.debug_struct(stringify!($type)).finish_non_exhaustive()
+            }
+        }
+    };
+    ($type:ident $(<$param:ident>)?, |$it:ident| $($field:ident: $value:expr),*) => {
+        impl $(<$param>)? std::fmt::Debug for $type $(<$param>)? {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let $it = self;
+                let mut fields = f.debug_struct(stringify!($type));
+                $(fields.field(stringify!($field), &$value);)*
+                fields.finish_non_exhaustive()
             }
         }
     };

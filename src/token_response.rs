@@ -1,6 +1,6 @@
 //! [`TokenResponse`], the response body between Settle and Json.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -54,11 +54,4 @@ impl TokenResponse {
     }
 }
 
-impl fmt::Debug for TokenResponse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenResponse")
-            .field("len", &self.bytes.len())
-            .field("is_guarded", &self.guard.is_some())
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(TokenResponse, |it| len: it.bytes.len(), is_guarded: it.guard.is_some());

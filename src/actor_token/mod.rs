@@ -4,7 +4,6 @@ mod ticket;
 mod wire;
 
 use std::{
-    fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -180,15 +179,6 @@ impl<'de> Deserialize<'de> for ActorTokenStatus {
     }
 }
 
-impl fmt::Debug for ActorToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ActorToken")
-            .field("id", &self.id)
-            .field("status", &self.status)
-            .field("ticket", &self.ticket)
-            .field("created_at", &self.created_at)
-            .field("updated_at", &self.updated_at)
-            .field("expires_at", &self.expires_at)
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ActorToken, |it|
+    id: it.id, status: it.status, ticket: it.ticket, created_at: it.created_at,
+    updated_at: it.updated_at, expires_at: it.expires_at);

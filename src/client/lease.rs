@@ -1,6 +1,6 @@
 //! [`Lease`], a token that is revoked when it is dropped.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use http::HeaderMap;
 use tokio::runtime::Handle;
@@ -198,10 +198,4 @@ impl Drop for Lease {
     }
 }
 
-impl fmt::Debug for Lease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease")
-            .field("token", &self.token)
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(Lease, |it| token: it.token);

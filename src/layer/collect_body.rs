@@ -241,12 +241,5 @@ impl fmt::Display for CollectBodyError {
     }
 }
 
-impl fmt::Debug for CollectBodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CollectBodyError")
-            .field("status", &self.head.status)
-            .field("received", &self.prefix.len())
-            .field("source", &self.source)
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(CollectBodyError, |it|
+    status: it.head.status, received: it.prefix.len(), source: it.source);

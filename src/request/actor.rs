@@ -1,7 +1,5 @@
 //! [`Actor`], who signs in as a user.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize, de::MapAccess};
 use serde_json::{Map, Value};
 
@@ -103,10 +101,4 @@ fn is_deeper_than(value: &Value, limit: usize) -> bool {
     }
 }
 
-impl fmt::Debug for Actor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Actor")
-            .field("claims", &self.claims.keys().collect::<Vec<_>>())
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(Actor, |it| claims: it.claims.keys().collect::<Vec<_>>());

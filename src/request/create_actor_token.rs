@@ -1,6 +1,6 @@
 //! [`CreateActorToken`], the body of a create.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -135,13 +135,6 @@ fn read_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, 
     Option::deserialize(from).map(|seconds| seconds.map(Duration::from_secs))
 }
 
-impl fmt::Debug for CreateActorToken {
-    /// Shows neither the user nor the `sub` of the actor.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CreateActorToken")
-            .field("actor", &self.actor)
-            .field("expires_in", &self.expires_in)
-            .field("session_max_duration", &self.session_max_duration)
-            .finish_non_exhaustive()
-    }
-}
+// Shows neither the user nor the `sub` of the actor.
+crate::text::opaque_debug!(CreateActorToken, |it|
+    actor: it.actor, expires_in: it.expires_in, session_max_duration: it.session_max_duration);

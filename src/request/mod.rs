@@ -3,7 +3,7 @@
 mod actor;
 mod create_actor_token;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
@@ -215,13 +215,6 @@ impl From<Operation> for ActorTokenRequest {
     }
 }
 
-impl fmt::Debug for ActorTokenRequest {
-    /// Shows the names of the headers but not their values, which may be secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ActorTokenRequest")
-            .field("operation", &self.operation)
-            .field("headers", &self.headers.keys().collect::<Vec<_>>())
-            .field("options", &self.options)
-            .finish_non_exhaustive()
-    }
-}
+// Shows the names of the headers but not their values, which may be secret.
+crate::text::opaque_debug!(ActorTokenRequest, |it|
+    operation: it.operation, headers: it.headers.keys().collect::<Vec<_>>(), options: it.options);

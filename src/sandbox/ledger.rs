@@ -1,9 +1,6 @@
 //! The tokens that a sandbox has minted.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use crate::{Actor, ActorToken, ActorTokenId, ActorTokenStatus, CreateActorToken};
 
@@ -115,13 +112,5 @@ impl LedgerEntry {
     }
 }
 
-impl fmt::Debug for LedgerEntry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LedgerEntry")
-            .field("id", &self.id)
-            .field("status", &self.status)
-            .field("created_at", &self.created_at)
-            .field("expires_at", &self.expires_at())
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(LedgerEntry, |it|
+    id: it.id, status: it.status, created_at: it.created_at, expires_at: it.expires_at());

@@ -48,7 +48,6 @@ mod state;
 mod transport;
 
 use std::{
-    fmt,
     future::{Ready, ready},
     sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
@@ -206,10 +205,4 @@ impl Service<ActorTokenRequest> for Sandbox {
     }
 }
 
-impl fmt::Debug for Sandbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sandbox")
-            .field("origin", &self.origin)
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(Sandbox, |it| origin: it.origin);

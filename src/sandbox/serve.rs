@@ -1,7 +1,6 @@
 //! The sandbox over TCP.
 
 use std::{
-    fmt,
     future::poll_fn,
     io,
     net::SocketAddr,
@@ -176,10 +175,4 @@ impl Drop for SandboxServer {
     }
 }
 
-impl fmt::Debug for SandboxServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SandboxServer")
-            .field("addr", &self.addr)
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(SandboxServer, |it| addr: it.addr);

@@ -1,7 +1,6 @@
 //! The sandbox behind the wire protocol.
 
 use std::{
-    fmt,
     future::ready,
     io, mem,
     pin::Pin,
@@ -177,10 +176,4 @@ impl Body for SandboxBody {
     }
 }
 
-impl fmt::Debug for SandboxBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SandboxBody")
-            .field("remaining", &(self.first.len() + self.rest.len()))
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(SandboxBody, |it| remaining: it.first.len() + it.rest.len());

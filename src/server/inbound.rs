@@ -1,6 +1,6 @@
 //! [`Inbound`], the headers of a served request.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use http::{
     HeaderMap,
@@ -28,11 +28,5 @@ impl Inbound {
     }
 }
 
-impl fmt::Debug for Inbound {
-    /// Shows only the names, because values may be secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbound")
-            .field("headers", &self.0.keys().collect::<Vec<_>>())
-            .finish_non_exhaustive()
-    }
-}
+// Shows only the names, because values may be secret.
+crate::text::opaque_debug!(Inbound, |it| headers: it.0.keys().collect::<Vec<_>>());

@@ -100,7 +100,6 @@ mod response_body;
 
 use std::{
     convert::Infallible,
-    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -256,14 +255,7 @@ fn decode(route: Route, head: Parts, body: &[u8]) -> Result<ActorTokenRequest, E
     Ok(request)
 }
 
-impl<S> fmt::Debug for ActorTokensApi<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ActorTokensApi")
-            .field("keys", &self.keys)
-            .field("base_path", &self.base_path)
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ActorTokensApi<S>, |it| keys: it.keys, base_path: it.base_path);
 
 /// The response future of [`ActorTokensApi`].
 pub struct ResponseFuture(Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>);

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    fmt, mem,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -54,10 +54,4 @@ impl Body for ResponseBody {
     }
 }
 
-impl fmt::Debug for ResponseBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseBody")
-            .field("remaining", &self.json.len())
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(ResponseBody, |it| remaining: it.json.len());

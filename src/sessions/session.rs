@@ -1,9 +1,6 @@
 //! [`Session`], and the responses of the two operations on sessions.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use serde::Deserialize;
@@ -80,15 +77,7 @@ fn is_live(status: &str) -> bool {
     )
 }
 
-impl fmt::Debug for Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("id", &self.id())
-            .field("status", &self.status)
-            .field("created_at", &self.created_at)
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(Session, |it| id: it.id(), status: it.status, created_at: it.created_at);
 
 /// A session as the API describes it. Times are in milliseconds since 1970.
 #[derive(Deserialize)]

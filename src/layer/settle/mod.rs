@@ -180,17 +180,9 @@ impl SettleLayer {
     }
 }
 
-impl fmt::Debug for SettleLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SettleLayer")
-            .field("enabled", &self.config.enabled)
-            .field("max_creates", &self.config.max_creates)
-            .field("grace", &self.config.grace)
-            .field("revoke_unread", &self.config.revoke_unread)
-            .field("hook", &self.config.hook.is_some())
-            .finish_non_exhaustive()
-    }
-}
+crate::text::opaque_debug!(SettleLayer, |it|
+    enabled: it.config.enabled, max_creates: it.config.max_creates, grace: it.config.grace,
+    revoke_unread: it.config.revoke_unread, hook: it.config.hook.is_some());
 
 impl<S> Layer<S> for SettleLayer
 where
