@@ -20,51 +20,38 @@ fn phase(attempt: &Attempt) -> Phase {
 }
 
 #[test]
-fn open_attempt_was_not_sent() {
-    let record = call();
-    assert_eq!((record.attempts(), record.outcome()), (0, Outcome::NotSent));
-    let attempt = record.begin_attempt();
-    assert_eq!((attempt.number(), phase(&attempt)), (1, Phase::Open));
-    assert_eq!((record.attempts(), record.outcome()), (1, Outcome::NotSent));
-}
-
-#[test]
-fn taken_body_is_in_doubt_and_cannot_be_withdrawn() {
-    let record = call();
-    let attempt = record.begin_attempt();
-    assert!(attempt.take(false));
-    assert!(
-        attempt.take(false),
-        "hyper asks an empty body more than once"
-    );
-    assert!(!attempt.withdraw() && !attempt.is_withdrawn());
-    assert_eq!(phase(&attempt), Phase::Taken);
-    assert_eq!(record.outcome(), Outcome::Unknown);
-}
-
-#[test]
-fn withdrawn_body_cannot_be_taken() {
-    let record = call();
-    let attempt = record.begin_attempt();
-    assert!(attempt.withdraw());
-    assert!(attempt.withdraw(), "it may be withdrawn more than once");
-    assert!(attempt.is_withdrawn() && !attempt.take(false));
-    assert_eq!(record.outcome(), Outcome::NotSent);
-}
-
-#[test]
-fn ended_attempt_has_its_outcome_and_cannot_be_taken_or_withdrawn() {
-    for outcome in ENDS {
-        for before in
-            [|_| true, |it| it.take(false), Attempt::withdraw] as [fn(&Attempt) -> bool; 3]
-        {
-            let record = call();
-            let attempt = record.begin_attempt();
-            assert!(before(&attempt));
+fn body_is_taken_or_withdrawn_whichever_is_first_and_neither_after_the_end() {
+    type Step = fn(&Attempt) -> bool;
+    let (take, withdraw): (Step, Step) = (|it| it.take(false), Attempt::withdraw);
+    // hyper asks an empty body more than once, and a body may be withdrawn more than once.
+    let steps: [(&[Step], [bool; 2], Phase, Outcome); 3] = [
+        (&[], [true, false], Phase::Open, Outcome::NotSent),
+        (&[take], [true, false], Phase::Taken, Outcome::Unknown),
+        (
+            &[withdraw],
+            [false, true],
+            Phase::Withdrawn,
+            Outcome::NotSent,
+        ),
+    ];
+    for (steps, [takes, withdraws], expected, outcome) in steps {
+        let begin = || {
+            let attempt = call().begin_attempt();
+            assert!(steps.iter().all(|step| step(&attempt)));
+            attempt
+        };
+        let attempt = begin();
+        assert_eq!(
+            (phase(&attempt), attempt.record().outcome()),
+            (expected, outcome)
+        );
+        assert_eq!(attempt.is_withdrawn(), expected == Phase::Withdrawn);
+        assert_eq!([take(&attempt), withdraw(&attempt)], [takes, withdraws]);
+        for outcome in ENDS {
+            let attempt = begin();
             attempt.end(outcome);
-            assert!(attempt.has_ended());
-            assert!(!attempt.take(false) && !attempt.withdraw());
-            assert_eq!(record.outcome(), outcome);
+            assert!(attempt.has_ended() && !take(&attempt) && !withdraw(&attempt));
+            assert_eq!(attempt.record().outcome(), outcome);
         }
     }
 }
@@ -72,6 +59,7 @@ fn ended_attempt_has_its_outcome_and_cannot_be_taken_or_withdrawn() {
 #[test]
 fn greatest_outcome_of_all_attempts_counts() {
     let record = call();
+    assert_eq!((record.attempts(), record.outcome()), (0, Outcome::NotSent));
     let attempts: Vec<_> = (0..3).map(|_| record.begin_attempt()).collect();
     let numbers: Vec<_> = attempts.iter().map(Attempt::number).collect();
     assert_eq!((record.attempts(), numbers), (3, vec![1, 2, 3]));
@@ -255,29 +243,26 @@ fn status_of_the_transport_decides_else_that_of_the_response_if_none_is_recorded
     use Outcome::{NotSent, Rejected, Unknown};
 
     let status = |status| StatusCode::from_u16(status).unwrap();
-    let watched = [
-        (Some(401), 200, Rejected),
-        (Some(503), 400, Unknown),
-        (Some(408), 400, Unknown),
-        (None, 429, Unknown),
-        (None, 503, Unknown),
+    // Whether a body that was taken is watched, the status of the transport, and the status that arrives.
+    let rows = [
+        (Some(true), Some(401), 200, Rejected),
+        (Some(true), Some(503), 400, Unknown),
+        (Some(true), Some(408), 400, Unknown),
+        (Some(true), None, 429, Unknown),
+        (Some(true), None, 503, Unknown),
+        (Some(false), None, 200, Unknown),
+        (Some(false), None, 302, Unknown),
+        (Some(false), None, 400, Rejected),
+        (Some(false), None, 408, Unknown),
+        (Some(false), None, 460, Unknown),
+        (Some(false), None, 499, Unknown),
+        (Some(false), None, 429, Rejected),
+        (Some(false), None, 503, Unknown),
+        (None, None, 200, NotSent),
+        (None, None, 400, NotSent),
+        (None, None, 502, NotSent),
     ];
-    let unwatched = [
-        (200, Unknown),
-        (302, Unknown),
-        (400, Rejected),
-        (408, Unknown),
-        (460, Unknown),
-        (499, Unknown),
-        (429, Rejected),
-        (503, Unknown),
-    ];
-    let watched =
-        watched.map(|(responded, shown, expected)| (Some(true), responded, shown, expected));
-    let unwatched = unwatched.map(|(shown, expected)| (Some(false), None, shown, expected));
-    let not_taken = [200, 400, 502].map(|shown| (None, None, shown, NotSent));
-    for (taken, responded, shown, expected) in watched.into_iter().chain(unwatched).chain(not_taken)
-    {
+    for (taken, responded, shown, expected) in rows {
         let attempt = call().begin_attempt();
         if let Some(is_watched) = taken {
             assert!(attempt.take(is_watched));
