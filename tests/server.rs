@@ -2,6 +2,7 @@
 //! promise has one file.
 
 use std::{
+    collections::HashSet,
     convert::Infallible,
     sync::{Arc, Mutex},
     task::{Context, Poll},
@@ -10,9 +11,10 @@ use std::{
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    Actor, ActorToken, ActorTokenRequest, ActorTokenStatus, Body, BoxError, ClerkError,
-    ClerkErrors, Client, ClientBuilder, CreateActorToken, Error, ErrorKind, InvalidSecretKey,
-    Operation, Outcome, RetryConfig, SecretKey,
+    Actor, ActorToken, ActorTokenId, ActorTokenRequest, ActorTokenStatus, Body, BoxError,
+    ClerkError, ClerkErrors, Client, ClientBuilder, CreateActorToken, Error, ErrorKind,
+    InvalidRequest, InvalidSecretKey, KeyProvider, KeySource, Operation, Outcome, RetryConfig,
+    SecretKey,
     layer::TimeoutLayer,
     sandbox::{Fault, Sandbox},
     server::{AcceptedKeys, ActorTokensApi, Inbound, KeyName, ResponseBody},
@@ -759,6 +761,96 @@ async fn status_of_a_failure_states_the_same_outcome() {
             .unwrap()
             .ends_with("-FRA")
     );
+}
+
+/// Returns failures of every kind that needs neither a network nor a limit, with the statuses and bodies of each.
+async fn failures() -> Vec<Error> {
+    let down = || ClerkErrors::new(ClerkError::new("down", "down", "It is down."));
+    let mut failures = vec![
+        Error::from(InvalidRequest::EmptySub),
+        Error::from(ActorToken::from_json(b"{}").unwrap_err()),
+    ];
+    for status in [
+        StatusCode::BAD_REQUEST,
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::BAD_GATEWAY,
+    ] {
+        for body in [ClerkErrors::default(), down()] {
+            failures.push(Error::api(status, body.clone()));
+            failures.push(Error::refused(status, body));
+        }
+    }
+    let sandbox = Sandbox::new();
+    let over = |sandbox: &Sandbox, key: KeySource| {
+        let client = ClientBuilder::over(key, sandbox.transport());
+        client.retry(RetryConfig::disabled()).build().unwrap()
+    };
+    let client = over(&sandbox, sandbox.secret_key().into());
+    let request = || CreateActorToken::new("user_1", Actor::new("user_2"));
+    for fault in [
+        Fault::Status(StatusCode::FOUND),
+        Fault::DisconnectAfter,
+        Fault::HangAfter,
+        Fault::Truncate(10),
+        Fault::Body(Bytes::from_static(b"{}")),
+    ] {
+        sandbox.inject(fault);
+        failures.push(client.create(request()).await.unwrap_err());
+    }
+    for status in ["pending", "accepted"] {
+        let token = json!({"id": "act_1", "status": status}).to_string();
+        sandbox.inject(Fault::Body(token.into()));
+        failures.push(client.revoke("act_1").await.unwrap_err());
+    }
+    let token = client.create(request()).await.unwrap();
+    client.revoke(token.id()).await.unwrap();
+    failures.push(client.revoke(token.id()).await.unwrap_err());
+    let without_key = over(&sandbox, KeySource::provider(NoKey));
+    failures.push(without_key.create(request()).await.unwrap_err());
+    let broken = Client::new(tower::service_fn(|_: ActorTokenRequest| async {
+        Err(BoxError::from("marker"))
+    }));
+    failures.push(broken.create(request()).await.unwrap_err());
+    failures
+}
+
+struct NoKey;
+
+impl KeyProvider for NoKey {
+    async fn key(&self) -> Result<SecretKey, BoxError> {
+        Err("the vault is sealed".into())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failure_states_its_outcome_and_its_token_and_is_a_4xx_only_without_effect() {
+    for (outcome, sentence) in [
+        (Outcome::NotSent, "Nothing has changed."),
+        (Outcome::Rejected, "Nothing has changed."),
+        (Outcome::Unknown, "It may have taken effect."),
+        (Outcome::Applied, "It has taken effect."),
+    ] {
+        let mut kinds = HashSet::new();
+        for error in failures().await {
+            kinds.insert(error.kind());
+            let kind = error.kind();
+            let id: ActorTokenId = "act_1".parse().unwrap();
+            let error = error.with_outcome(outcome).with_actor_token_id(id);
+            let (head, body) = error.to_response().into_parts();
+            let status = head.status.as_u16();
+            let body = body.collect().await.unwrap().to_bytes();
+            let entry = &serde_json::from_slice::<Value>(&body).unwrap()["errors"][0];
+            let case = format!("{error:?}: {status} {entry}");
+            assert!(status >= 500 || outcome.is_without_effect(), "{case}");
+            // A 422 describes the invalid field, an accepted token and a forwarded entry are the API's own.
+            let text = entry["long_message"].as_str().unwrap();
+            let is_of_the_api = error.clerk_errors().is_some_and(|it| it.code().is_some());
+            let is_other = status == 422 || kind == ErrorKind::AlreadyAccepted || is_of_the_api;
+            assert!(is_other || text.ends_with(sentence), "{case}");
+            assert_eq!(entry["meta"]["actor_token_id"], "act_1", "{case}");
+        }
+        assert_eq!(kinds.len(), 12, "{kinds:?}");
+    }
 }
 
 #[tokio::test]
