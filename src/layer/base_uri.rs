@@ -133,11 +133,7 @@ where
                 *request.uri_mut() = uri;
                 ResponseFuture::called(self.inner.call(request))
             }
-            Err(error) => {
-                // Releases the reserved readiness, such as a concurrency permit.
-                self.inner = self.inner.clone();
-                ResponseFuture::refused(error)
-            }
+            Err(error) => ResponseFuture::refused(&mut self.inner, error),
         }
     }
 }

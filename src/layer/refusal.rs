@@ -57,7 +57,9 @@ impl<F> ResponseFuture<F> {
         Self { inner, refusal }
     }
 
-    pub(super) fn refused(error: impl Into<BoxError>) -> Self {
+    /// Refuses a request, and releases the readiness that `service` has reserved, such as a concurrency permit.
+    pub(super) fn refused(service: &mut impl Clone, error: impl Into<BoxError>) -> Self {
+        *service = service.clone();
         let (inner, refusal) = (None, Some(error.into()));
         Self { inner, refusal }
     }

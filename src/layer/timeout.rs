@@ -98,30 +98,29 @@ pub struct Timeout<S> {
 }
 
 impl<S: Clone> Timeout<S> {
-    /// Begins a request, unless its limit or the runtime refuses it.
-    fn begin(&mut self, scope: Scope, own_limit: Option<Duration>) -> Result<Time, BoxError> {
+    /// Calls the inner service with the end of the time, unless the limit or the runtime refuses the request.
+    fn begin<F>(
+        &mut self,
+        scope: Scope,
+        own_limit: Option<Duration>,
+        call: impl FnOnce(&mut S, Option<Instant>) -> F,
+    ) -> ResponseFuture<F> {
         let limit = own_limit.unwrap_or(self.limit);
         let timed_out = TimedOut { scope, limit };
-        let refusal = if limit.is_zero() {
-            timed_out.into()
-        } else if Handle::try_current().is_err() {
-            no_runtime().into()
-        } else {
-            let end = Instant::now().checked_add(limit);
-            return Ok(Time { end, timed_out });
-        };
-        // Releases the reserved readiness, such as a concurrency permit.
-        self.inner = self.inner.clone();
-        Err(refusal)
+        let end = Instant::now().checked_add(limit);
+        ResponseFuture {
+            inner: if limit.is_zero() {
+                refusal::ResponseFuture::refused(&mut self.inner, timed_out)
+            } else if Handle::try_current().is_err() {
+                refusal::ResponseFuture::refused(&mut self.inner, no_runtime())
+            } else {
+                refusal::ResponseFuture::called(call(&mut self.inner, end))
+            },
+            end,
+            timed_out,
+            sleep: None,
+        }
     }
-}
-
-/// The time of a request.
-#[derive(Debug)]
-struct Time {
-    // `None` without a limit.
-    end: Option<Instant>,
-    timed_out: TimedOut,
 }
 
 impl<S> Service<ActorTokenRequest> for Timeout<S>
@@ -140,13 +139,10 @@ where
 
     fn call(&mut self, mut request: ActorTokenRequest) -> Self::Future {
         let own_limit = request.options().and_then(|options| options.timeout);
-        match self.begin(Scope::Call, own_limit) {
-            Ok(time) => {
-                request.deadline = request.deadline.into_iter().chain(time.end).min();
-                ResponseFuture::called(self.inner.clone().oneshot(request), time)
-            }
-            Err(refusal) => ResponseFuture::refused(refusal),
-        }
+        self.begin(Scope::Call, own_limit, |inner, end| {
+            request.deadline = request.deadline.into_iter().chain(end).min();
+            inner.clone().oneshot(request)
+        })
     }
 }
 
@@ -166,10 +162,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let options = request.body().options();
         let own_limit = options.and_then(|options| options.attempt_timeout);
-        match self.begin(Scope::Attempt, own_limit) {
-            Ok(time) => ResponseFuture::called(self.inner.call(request), time),
-            Err(refusal) => ResponseFuture::refused(refusal),
-        }
+        self.begin(Scope::Attempt, own_limit, |inner, _| inner.call(request))
     }
 }
 
@@ -178,29 +171,12 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: refusal::ResponseFuture<F>,
-        // `None` after a refusal.
-        time: Option<Time>,
+        // `None` without a limit.
+        end: Option<Instant>,
+        timed_out: TimedOut,
         // Created when the inner future is pending: 300 instructions less for one that is ready at once.
         #[pin]
         sleep: Option<Sleep>,
-    }
-}
-
-impl<F> ResponseFuture<F> {
-    fn called(inner: F, time: Time) -> Self {
-        Self {
-            inner: refusal::ResponseFuture::called(inner),
-            time: Some(time),
-            sleep: None,
-        }
-    }
-
-    fn refused(refusal: BoxError) -> Self {
-        Self {
-            inner: refusal::ResponseFuture::refused(refusal),
-            time: None,
-            sleep: None,
-        }
     }
 }
 
@@ -216,11 +192,7 @@ where
         if let Poll::Ready(result) = this.inner.poll(cx) {
             return Poll::Ready(result);
         }
-        let Some(Time {
-            end: Some(end),
-            timed_out,
-        }) = this.time
-        else {
+        let Some(end) = this.end else {
             return Poll::Pending;
         };
         if this.sleep.is_none() {
@@ -229,7 +201,7 @@ where
         let sleep = this.sleep.as_pin_mut().expect("it was made above");
         // Unconstrained, because the inner future may have used up the coop budget.
         ready!(pin!(unconstrained(sleep)).poll(cx));
-        Poll::Ready(Err((*timed_out).into()))
+        Poll::Ready(Err((*this.timed_out).into()))
     }
 }
 

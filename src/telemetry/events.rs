@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::StatusCode;
 use tracing::{Level, Span, field::Empty};
 
-use super::{TARGET, error_type, meter, names};
+use super::{TARGET, error_type, meter};
 use crate::{ActorTokenId, BoxError, Error, OperationKind, settle_end::SettleEnd};
 
 /// The name of the span of settling.
@@ -21,7 +21,7 @@ pub(crate) fn retrying(kind: OperationKind, error: &BoxError, attempt: u32, back
             tracing::event!(
                 target: TARGET,
                 Level::$level,
-                clerk.operation = names(kind).operation,
+                clerk.operation = kind.as_str(),
                 attempt = i64::from(attempt),
                 pause_ms = milliseconds(backoff),
                 "error.type" = &*error_type,
@@ -48,7 +48,7 @@ pub(crate) fn rate_limited(kind: OperationKind, error: &BoxError) {
     tracing::event!(
         target: TARGET,
         Level::WARN,
-        clerk.operation = names(kind).operation,
+        clerk.operation = kind.as_str(),
         retry_after_ms = error.and_then(Error::retry_after).map(milliseconds),
         out_of_budget = error.is_some_and(Error::is_out_of_budget),
         clerk.error.code = error.and_then(Error::code),

@@ -83,7 +83,7 @@ enum Level {
 
 impl Meter {
     pub(crate) fn call(kind: OperationKind) -> Self {
-        let in_flight = gauge!(CALLS_IN_FLIGHT, "operation" => names(kind).operation);
+        let in_flight = gauge!(CALLS_IN_FLIGHT, "operation" => kind.as_str());
         in_flight.increment(1.0);
         let level = Level::Call { in_flight };
         Self { kind, level }
@@ -106,7 +106,7 @@ impl Meter {
         let names = names(self.kind);
         let error_type = error_type.map(|error_type| Label::new("error.type", error_type));
         let mut count = vec![
-            Label::from_static_parts("operation", names.operation),
+            Label::from_static_parts("operation", self.kind.as_str()),
             Label::from_static_parts("outcome", outcome),
         ];
         match &self.level {
@@ -142,7 +142,7 @@ impl Drop for Meter {
 }
 
 pub(crate) fn retry(kind: OperationKind, reason: Cow<'static, str>) {
-    counter!(RETRIES, "operation" => names(kind).operation, "reason" => reason).increment(1);
+    counter!(RETRIES, "operation" => kind.as_str(), "reason" => reason).increment(1);
 }
 
 pub(crate) fn retry_budget_left(retries: impl FnOnce() -> f64) {

@@ -28,7 +28,6 @@ pub(crate) const TARGET: &str = "clerk_actor_tokens";
 pub(crate) const OK: &str = "ok";
 
 pub(crate) struct Names {
-    pub(crate) operation: &'static str,
     pub(crate) method: &'static str,
     pub(crate) url_template: &'static str,
     /// The span name of a call.
@@ -40,14 +39,12 @@ pub(crate) struct Names {
 pub(crate) fn names(kind: OperationKind) -> Names {
     match kind {
         OperationKind::Create => Names {
-            operation: "create",
             method: "POST",
             url_template: "/actor_tokens",
             call: "actor_tokens.create",
             attempt: "POST /actor_tokens",
         },
         OperationKind::Revoke => Names {
-            operation: "revoke",
             method: "POST",
             url_template: "/actor_tokens/{actor_token_id}/revoke",
             call: "actor_tokens.revoke",
@@ -55,7 +52,6 @@ pub(crate) fn names(kind: OperationKind) -> Names {
         },
         #[cfg(feature = "sessions")]
         OperationKind::ListSessions => Names {
-            operation: "list_sessions",
             method: "GET",
             url_template: "/sessions",
             call: "sessions.list",
@@ -63,7 +59,6 @@ pub(crate) fn names(kind: OperationKind) -> Names {
         },
         #[cfg(feature = "sessions")]
         OperationKind::EndSession => Names {
-            operation: "end_session",
             method: "POST",
             url_template: "/sessions/{session_id}/revoke",
             call: "sessions.end",

@@ -113,11 +113,10 @@ where
                 let inner = refusal::ResponseFuture::called(self.inner.call(request));
                 (inner, Some((expected, record)))
             }
-            Err(error) => {
-                // Releases the reserved readiness, such as a concurrency permit.
-                self.inner = self.inner.clone();
-                (refusal::ResponseFuture::refused(error), None)
-            }
+            Err(error) => (
+                refusal::ResponseFuture::refused(&mut self.inner, error),
+                None,
+            ),
         };
         ResponseFuture { inner, call }
     }

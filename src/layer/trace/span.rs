@@ -84,7 +84,7 @@ pub(crate) fn call_span(level: Level, context: &SpanContext<'_>) -> Span {
         otel.name = context.span_name(),
         otel.kind = "internal",
         otel.status_code = Empty,
-        clerk.operation = names(context.kind()).operation,
+        clerk.operation = context.kind().as_str(),
         actor_token.id = context.actor_token_id(),
         http.response.status_code = Empty,
         "error.type" = Empty,
