@@ -1,13 +1,16 @@
 //! [`KeySource`], the source of an attempt's secret key.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
 
 use bytes::Bytes;
 use http::HeaderValue;
 use secrecy::zeroize::Zeroizing;
-use tokio::sync::{Mutex, watch};
 
-use crate::{BoxError, SecretKey};
+use crate::{BoxError, SecretKey, lock};
 
 /// Reads the secret key from a vault, or from a file that changes.
 ///
@@ -57,14 +60,14 @@ pub trait KeyProvider: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct KeySource {
     /// The header value; `None` until the provider reads the key.
-    value: Arc<watch::Sender<Option<HeaderValue>>>,
+    value: Arc<Mutex<Option<HeaderValue>>>,
     provider: Option<Arc<Provider>>,
 }
 
 struct Provider {
     read: Box<dyn Fn() -> KeyFuture + Send + Sync>,
     /// Locked by the call that reads the key. If that call is dropped, the next one reads it.
-    reading: Mutex<()>,
+    reading: tokio::sync::Mutex<()>,
 }
 
 type KeyFuture = Pin<Box<dyn Future<Output = Result<SecretKey, BoxError>> + Send>>;
@@ -81,14 +84,14 @@ impl KeySource {
             value: Arc::default(),
             provider: Some(Arc::new(Provider {
                 read: Box::new(read),
-                reading: Mutex::default(),
+                reading: Default::default(),
             })),
         }
     }
 
     /// Returns the header value, unless the provider must read the key first.
     pub(crate) fn current(&self) -> Option<HeaderValue> {
-        self.value.borrow().clone()
+        lock(&self.value).clone()
     }
 
     /// Returns the header value. The provider reads the key if it is not cached.
@@ -101,25 +104,19 @@ impl KeySource {
             return Ok(value);
         }
         let value = bearer(&(provider.read)().await?);
-        self.value.send_replace(Some(value.clone()));
+        *lock(&self.value) = Some(value.clone());
         Ok(value)
     }
 
     /// Removes a key that the API refused from the cache of a provider, unless another key has replaced
     /// it. Returns whether another attempt may have another key.
     pub(crate) fn refuse(&self, refused: &HeaderValue) -> bool {
-        let is_current = |value: &Option<HeaderValue>| value.as_ref() == Some(refused);
-        if self.provider.is_none() {
-            return !is_current(&self.value.borrow());
+        let mut value = lock(&self.value);
+        let is_current = value.as_ref() == Some(refused);
+        if self.provider.is_some() && is_current {
+            *value = None;
         }
-        self.value.send_if_modified(|value| {
-            let is_current = is_current(value);
-            if is_current {
-                *value = None;
-            }
-            is_current
-        });
-        true
+        self.provider.is_some() || !is_current
     }
 }
 
@@ -162,20 +159,20 @@ impl From<RotatingKey> for KeySource {
 /// ```
 #[derive(Clone)]
 pub struct RotatingKey {
-    value: Arc<watch::Sender<Option<HeaderValue>>>,
+    value: Arc<Mutex<Option<HeaderValue>>>,
 }
 
 impl RotatingKey {
     /// Creates a rotating key that begins with `key`.
     pub fn new(key: SecretKey) -> Self {
         Self {
-            value: Arc::new(watch::Sender::new(Some(bearer(&key)))),
+            value: Arc::new(Mutex::new(Some(bearer(&key)))),
         }
     }
 
     /// Uses `key` for all attempts from now on.
     pub fn replace(&self, key: SecretKey) {
-        self.value.send_replace(Some(bearer(&key)));
+        *lock(&self.value) = Some(bearer(&key));
     }
 }
 

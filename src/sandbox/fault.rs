@@ -65,43 +65,29 @@ impl Fault {
         self,
         operation: impl Future<Output = Response<ResponseBody>>,
     ) -> io::Result<Response<SandboxBody>> {
+        if let Self::Delay(time) = self {
+            sleep(time).await;
+        }
         let response = match self {
-            Self::Status(status) => of_status(status),
+            Self::Status(_) | Self::RateLimited { .. } | Self::Html(_) => Response::default(),
+            Self::DisconnectBefore | Self::HangBefore => Response::default(),
+            _ => operation.await,
+        };
+        let body = response.map(SandboxBody::new);
+        let response = match self {
+            Self::Status(status) | Self::StatusAfter(status) => of_status(status),
             Self::RateLimited { retry_after } => too_many_requests(retry_after).to_response(),
-            Self::StatusAfter(status) => {
-                operation.await;
-                of_status(status)
-            }
-            Self::DisconnectBefore => return Err(disconnected()),
-            Self::DisconnectAfter => {
-                operation.await;
-                return Err(disconnected());
-            }
-            Self::HangBefore => return pending().await,
-            Self::HangAfter => {
-                operation.await;
-                return pending().await;
-            }
-            Self::Truncate(len) => {
-                return Ok((operation.await).map(|body| SandboxBody::new(body).truncated(len)));
-            }
-            Self::Body(body) => {
-                operation.await;
-                response::json(StatusCode::OK, body)
-            }
-            Self::Delay(time) => {
-                sleep(time).await;
-                operation.await
-            }
-            Self::DelayAfter(time) => {
-                let response = operation.await;
-                sleep(time).await;
-                response
-            }
-            Self::Pause { after, time } => {
-                return Ok((operation.await).map(|body| SandboxBody::new(body).paused(after, time)));
-            }
+            Self::Body(body) => response::json(StatusCode::OK, body),
             Self::Html(status) => html(status),
+            Self::DisconnectBefore | Self::DisconnectAfter => return Err(disconnected()),
+            Self::HangBefore | Self::HangAfter => return pending().await,
+            Self::Truncate(len) => return Ok(body.map(|body| body.truncated(len))),
+            Self::Pause { after, time } => return Ok(body.map(|body| body.paused(after, time))),
+            Self::Delay(_) => return Ok(body),
+            Self::DelayAfter(time) => {
+                sleep(time).await;
+                return Ok(body);
+            }
         };
         Ok(response.map(SandboxBody::new))
     }

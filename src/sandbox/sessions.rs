@@ -11,8 +11,8 @@ use super::{
     state::{State, not_found, random},
 };
 use crate::{
-    ClerkError, Error,
-    server::{ActorTokensApi, ResponseBody, response},
+    Error,
+    server::{ActorTokensApi, ResponseBody, body, response},
 };
 
 const PATH: &str = "/v1/sessions";
@@ -184,8 +184,5 @@ impl State {
 }
 
 fn invalid_parameter(name: &str) -> Error {
-    let sentence = format!("{name} is missing or invalid.");
-    let entry = ClerkError::new(ClerkError::FORM_PARAM_VALUE_INVALID, "is invalid", sentence);
-    let entry = entry.with_meta("param_name", name);
-    response::refusal(StatusCode::UNPROCESSABLE_ENTITY, entry)
+    body::invalid_field(name, &format!("{name} is missing or invalid."))
 }

@@ -95,7 +95,7 @@ fn missing_field(name: &str) -> Error {
     of_field("form_param_missing", "is missing", name, &sentence)
 }
 
-fn invalid_field(name: &str, sentence: &str) -> Error {
+pub(crate) fn invalid_field(name: &str, sentence: &str) -> Error {
     of_field("form_param_value_invalid", "is invalid", name, sentence)
 }
 

@@ -32,25 +32,19 @@ pub(super) type Collected = Result<Response<Bytes>, BoxError>;
 
 /// A token that must be returned, revoked or reported.
 ///
-/// It begins when a create is admitted. It ends once: by [`discharge`](Self::discharge) if the caller has
-/// the token or none was minted, else by [`settle`](Self::settle). If a panic or the end of its runtime
-/// drops it before, it reports the token.
+/// It begins when a create is admitted. It ends once: if the caller has the token or none was minted, else by
+/// [`settle`](Self::settle). If a panic or the end of its runtime drops it before, it reports the token.
 struct Obligation {
     settler: Arc<Settler>,
     /// The runtime to settle on if there is no current one.
     runtime: Handle,
     evidence: Evidence,
     /// The create; `None` if only its token is known.
-    create: Option<Create>,
+    create: Option<(Attempt, Payload)>,
     lifetime: Duration,
     origin: Origin,
     permit: Option<Permit>,
     ended: bool,
-}
-
-struct Create {
-    attempt: Attempt,
-    payload: Payload,
 }
 
 /// The knowledge about a token.
@@ -125,9 +119,7 @@ pub(crate) fn without_body_headers(mut headers: HeaderMap) -> HeaderMap {
 impl Obligation {
     /// Learns the result of the exchange.
     fn learn(&mut self, result: &Collected) {
-        let (Evidence::Exchange, Some(Create { attempt, payload })) =
-            (&self.evidence, &self.create)
-        else {
+        let (Evidence::Exchange, Some((attempt, payload))) = (&self.evidence, &self.create) else {
             return;
         };
         self.evidence = match result {
@@ -152,14 +144,13 @@ impl Obligation {
 
     /// Judges the evidence. Withdraws a body that was not sent.
     fn judge(&mut self) -> Verdict {
-        let create = match (&self.evidence, &self.create) {
+        let (attempt, payload) = match (&self.evidence, &self.create) {
             (Evidence::Failure(outcome), _) => return Verdict::of_failure(*outcome),
             (Evidence::Token { is_foreign, .. }, _) if *is_foreign => return Verdict::Foreign,
             (Evidence::Token { .. }, _) => return Verdict::Revoke,
             (_, None) => return Verdict::Unknown,
             (_, Some(create)) => create,
         };
-        let attempt = &create.attempt;
         let (response, is_pending) = match &self.evidence {
             Evidence::Response(bytes) => (bytes.clone(), false),
             _ if attempt.withdraw() => return Verdict::Nothing,
@@ -174,7 +165,7 @@ impl Obligation {
                 false => Verdict::of_failure(attempt.outcome_of(StatusCode::OK)),
             };
         };
-        let is_foreign = found.is_about_another_user(&create.payload);
+        let is_foreign = found.is_about_another_user(&payload);
         if is_pending && !is_foreign {
             attempt.record().note_lost(&found.id);
         }
@@ -185,15 +176,10 @@ impl Obligation {
         }
     }
 
-    /// Ends the obligation, because no token was minted or the caller has it.
-    fn discharge(&mut self) {
-        self.ended = true;
-    }
-
     /// Revokes the token in the background, or reports it. An expired token needs neither.
     fn settle(mut self) {
         match self.judge() {
-            Verdict::Revoke if self.has_expired() => self.discharge(),
+            Verdict::Revoke if self.has_expired() => self.ended = true,
             Verdict::Revoke => {
                 let (settler, runtime) = self.background();
                 settler.spawn(&runtime, self.revoke());
@@ -253,7 +239,7 @@ impl Obligation {
     /// Ends the obligation without a revoke.
     fn end(&mut self, verdict: Verdict) {
         match verdict {
-            Verdict::Nothing => self.discharge(),
+            Verdict::Nothing => self.ended = true,
             Verdict::Revoke => self.report(SettleEnd::NotRevoked, None),
             Verdict::Foreign => {
                 self.report(SettleEnd::Foreign, None);
@@ -332,7 +318,7 @@ impl TokenGuard {
                 headers: request.headers().clone(),
                 extensions: request.extensions().clone(),
             },
-            create: Some(Create { attempt, payload }),
+            create: Some((attempt, payload)),
             permit: Some(permit),
             ended: false,
         })))
@@ -405,7 +391,7 @@ impl Guard for TokenGuard {
     fn claim(&self) {
         // The caller's extensions are dropped outside of the lock, because they may run any code.
         let extensions = self.with(|obligation| {
-            obligation.discharge();
+            obligation.ended = true;
             mem::take(&mut obligation.origin.extensions)
         });
         drop(extensions);
@@ -432,7 +418,7 @@ impl Drop for TokenGuard {
         };
         let is_delivered = matches!(obligation.evidence, Evidence::Token { .. });
         if is_delivered && !obligation.settler.config.revoke_unread {
-            obligation.discharge();
+            obligation.ended = true;
         } else {
             obligation.settle();
         }
