@@ -152,13 +152,13 @@ crate::text::opaque_debug!(Payload, |it| kind: it.kind(), len: it.as_bytes().len
 /// bodies. Layers that sign or measure a request use [`Body::as_bytes`], and layers that rewrite it
 /// [`Body::with_bytes`].
 pub struct Body {
-    payload: Payload,
+    pub(crate) payload: Payload,
     /// The index of the attempt in the record of its call.
     attempt: u32,
     /// The bytes with which a layer replaced those of the payload.
     rewritten: Option<Box<Bytes>>,
     /// A layer records the response of the transport.
-    is_watched: bool,
+    pub(crate) is_watched: bool,
     is_taken: bool,
 }
 
@@ -233,17 +233,8 @@ impl Body {
         !self.attempt_handle().is_withdrawn()
     }
 
-    /// Notes that a layer records the response of the transport.
-    pub(crate) fn watch(&mut self) {
-        self.is_watched = true;
-    }
-
     pub(crate) fn options(&self) -> Option<&CallOptions> {
         self.payload.options()
-    }
-
-    pub(crate) fn payload(&self) -> &Payload {
-        &self.payload
     }
 
     pub(crate) fn attempt_handle(&self) -> Attempt {

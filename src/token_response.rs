@@ -11,10 +11,10 @@ use crate::{ActorToken, actor_token::Guard};
 /// Dropping it between [`Settle`](crate::layer::Settle) and [`Json`](crate::layer::Json) revokes the token,
 /// because its caller does not get it. It is not `Clone`, because a token is returned once.
 pub struct TokenResponse {
-    bytes: Bytes,
-    guard: Option<Arc<dyn Guard>>,
+    pub(crate) bytes: Bytes,
+    pub(crate) guard: Option<Arc<dyn Guard>>,
     /// The token of a revoke, which DecodeError has read.
-    revoked: Option<Box<ActorToken>>,
+    pub(crate) revoked: Option<Box<ActorToken>>,
 }
 
 impl TokenResponse {
@@ -28,29 +28,9 @@ impl TokenResponse {
         }
     }
 
-    pub(crate) fn guarded(bytes: Bytes, guard: Arc<dyn Guard>) -> Self {
-        Self {
-            guard: Some(guard),
-            ..Self::new(bytes)
-        }
-    }
-
     /// Returns the bytes of the response. They may hold a credential.
     pub fn expose_bytes(&self) -> &[u8] {
         &self.bytes
-    }
-
-    pub(crate) fn with_revoked(mut self, token: ActorToken) -> Self {
-        self.revoked = Some(Box::new(token));
-        self
-    }
-
-    pub(crate) fn take_revoked(&mut self) -> Option<ActorToken> {
-        self.revoked.take().map(|token| *token)
-    }
-
-    pub(crate) fn into_parts(self) -> (Bytes, Option<Arc<dyn Guard>>) {
-        (self.bytes, self.guard)
     }
 }
 

@@ -125,7 +125,7 @@ where
         let svc = collect_body.layer(svc);
         // Settle is below every layer that may drop an attempt, so that no drop loses a token.
         let svc = settle.layer(svc);
-        let settler = Arc::clone(svc.settler());
+        let settler = Arc::clone(&svc.settler);
         let svc = attempt_timeout.layer(svc);
         // Errors are typed below retry, so that retry decides on facts.
         let svc = DecodeErrorLayer::new().layer(svc);

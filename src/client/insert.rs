@@ -72,17 +72,6 @@ impl<O, C, A, W, T> ClientBuilder<Layers<O, C, A, W>, T> {
     ///
     /// tower's `Hedge` is not `Clone` and needs a `Buffer` above it. tower-http's layers that look into
     /// bodies are [wire layers](Self::wire_layer).
-    ///
-    /// ```
-    /// use clerk_actor_tokens::{ClientBuilder, sandbox::Sandbox};
-    /// use tower::limit::ConcurrencyLimitLayer;
-    ///
-    /// let sandbox = Sandbox::new();
-    /// let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
-    ///     .attempt_layer(ConcurrencyLimitLayer::new(8))
-    ///     .build()?;
-    /// # Ok::<(), clerk_actor_tokens::BoxError>(())
-    /// ```
     pub fn attempt_layer<L>(self, layer: L) -> ClientBuilder<Layers<O, C, Stack<L, A>, W>, T> {
         self.map_layers(|layers| Layers {
             observer: layers.observer,
@@ -142,21 +131,7 @@ impl<L, T> ClientBuilder<L, T> {
     ///
     /// **It must not follow redirects, which could send the key to another host, and must not retry,
     /// which could mint a second token.** Many HTTP clients do both by default.
-    ///
-    /// ```
-    /// use clerk_actor_tokens::{Actor, ClientBuilder, CreateActorToken, sandbox::Sandbox};
-    ///
-    /// # #[cfg(feature = "transport")]
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), clerk_actor_tokens::BoxError> {
-    /// let sandbox = Sandbox::new();
-    /// let client = ClientBuilder::new(sandbox.secret_key()).transport(sandbox.transport()).build()?;
-    /// client.create(CreateActorToken::new("user_1", Actor::new("user_2"))).await?;
-    /// # Ok(())
-    /// # }
-    /// # #[cfg(not(feature = "transport"))]
-    /// # fn main() {}
-    /// ```
+    /// [`over`](Self::over) has an example.
     pub fn transport<U: Transport>(self, transport: U) -> ClientBuilder<L, CustomTransport<U>> {
         ClientBuilder {
             settings: self.settings,

@@ -77,7 +77,7 @@ impl Lease {
         // Taken from the ticket, so that reading the ticket does not claim the token. There is none without
         // settling.
         let guard = token.take_guard().unwrap_or_else(|| {
-            let settler = Arc::clone(client.settler());
+            let settler = Arc::clone(&client.parts.settler);
             let id = token.id().clone();
             let lifetime = token.lifetime.unwrap_or(requested);
             Arc::new(TokenGuard::of_token(settler, runtime, id, lifetime, origin))

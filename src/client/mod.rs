@@ -66,7 +66,7 @@ pub struct Client {
 /// What a client has beside the service of its calls.
 #[derive(Clone)]
 pub(crate) struct Parts {
-    settler: Arc<Settler>,
+    pub(crate) settler: Arc<Settler>,
     /// `None` over a service of the user's.
     #[cfg(feature = "sessions")]
     pub(crate) sessions: Option<crate::sessions::Sessions>,
@@ -204,16 +204,12 @@ impl Client {
     ///
     /// Dropping the future ends the wait.
     pub async fn drain(&self, limit: Duration) -> DrainReport {
-        self.parts.settler.drain(limit).await
+        self.parts.settler.shared.drain(limit).await
     }
 
     /// Returns the number of tokens with each end so far.
     pub fn settle_counts(&self) -> SettleCounts {
-        self.parts.settler.counts()
-    }
-
-    pub(crate) fn settler(&self) -> &Arc<Settler> {
-        &self.parts.settler
+        self.parts.settler.shared.counts()
     }
 }
 

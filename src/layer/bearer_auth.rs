@@ -205,7 +205,7 @@ where
     S: Service<Request<Body>>,
 {
     request.headers_mut().insert(AUTHORIZATION, key.clone());
-    request.body_mut().watch();
+    request.body_mut().is_watched = true;
     let attempt = request.body().attempt_handle();
     State::Sent {
         future: service.call(request),

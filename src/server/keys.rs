@@ -3,10 +3,10 @@
 use std::{
     fmt,
     hint::black_box,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex},
 };
 
-use crate::{InvalidSecretKey, SecretKey, text::display_as_str};
+use crate::{InvalidSecretKey, SecretKey, lock, text::display_as_str};
 
 /// The name of the key that a caller presented, as an extension of the
 /// [`ActorTokenRequest`](crate::ActorTokenRequest). A key without a name adds none.
@@ -47,7 +47,7 @@ display_as_str!(KeyName);
 /// ```
 #[derive(Clone, Default)]
 pub struct AcceptedKeys {
-    keys: Arc<RwLock<Vec<Accepted>>>,
+    keys: Arc<Mutex<Vec<Accepted>>>,
 }
 
 type Accepted = (Option<KeyName>, SecretKey);
@@ -71,7 +71,7 @@ impl AcceptedKeys {
         keys: impl IntoIterator<Item = SecretKey>,
     ) -> Result<(), InvalidSecretKey> {
         let named = named(name, keys)?;
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = lock(&self.keys);
         keys.retain(|(other, _)| other.as_ref().is_none_or(|other| other.as_str() != name));
         keys.extend(named);
         Ok(())
@@ -91,13 +91,13 @@ impl AcceptedKeys {
         for (name, keys) in keys {
             all.extend(named(name.as_ref(), keys)?);
         }
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = all;
+        *lock(&self.keys) = all;
         Ok(())
     }
 
     /// Accepts one key of any length, without a name.
     pub(super) fn unnamed(key: SecretKey) -> Self {
-        let keys = Arc::new(RwLock::new(vec![(None, key)]));
+        let keys = Arc::new(Mutex::new(vec![(None, key)]));
         Self { keys }
     }
 
@@ -105,7 +105,7 @@ impl AcceptedKeys {
     /// counts. Compares all keys, so that the time does not depend on which one matches.
     pub(super) fn find(all: &[Self], presented: &[u8]) -> Option<Option<KeyName>> {
         all.iter().fold(None, |found, Self { keys }| {
-            let keys = keys.read().unwrap_or_else(PoisonError::into_inner);
+            let keys = lock(keys);
             let matches = keys.iter().filter(|(_, key)| is_equal(key, presented));
             matches.fold(found, |found, (name, _)| {
                 found.or_else(|| Some(name.clone()))
@@ -144,7 +144,7 @@ fn is_equal(key: &SecretKey, presented: &[u8]) -> bool {
 impl fmt::Debug for AcceptedKeys {
     /// Shows the names only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = lock(&self.keys);
         f.write_str("AcceptedKeys")?;
         f.debug_list()
             .entries(

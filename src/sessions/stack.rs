@@ -171,7 +171,7 @@ impl Sessions {
                 .with_detail(format!("the call took longer than {timeout:?}"))
                 .into())
         });
-        let body = sent.map(|response| response.into_body().into_parts().0);
+        let body = sent.map(|response| response.into_body().bytes);
         body.map_err(|error| complete(error, kind, &record))
     }
 }

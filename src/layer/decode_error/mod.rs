@@ -117,7 +117,7 @@ where
     fn call(&mut self, request: Request<Payload>) -> Self::Future {
         let request = request.map(Payload::begin_attempt);
         let attempt = request.body().attempt_handle();
-        let payload = request.body().payload().clone();
+        let payload = request.body().payload.clone();
         ResponseFuture {
             inner: Some(self.inner.call(request)),
             attempt,
@@ -211,7 +211,10 @@ fn judge_ok(
         });
     }
     match response::revoked(payload.id(), bytes) {
-        Ok(token) => Ok(response.map(|body| body.with_revoked(token))),
+        Ok(token) => {
+            let revoked = Some(Box::new(token));
+            Ok(response.map(|body| TokenResponse { revoked, ..body }))
+        }
         Err(error) if outcome.is_without_effect() => Err(error.with_outcome(outcome)),
         Err(error) if error.outcome() == Outcome::Unknown => {
             Err(response::with_effect(error, payload, bytes))

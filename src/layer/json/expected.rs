@@ -21,19 +21,19 @@ pub(super) enum Expected {
 
 impl Expected {
     /// Reads the token in a 200 and checks that it is the expected one.
-    pub(super) fn decode(self, mut response: TokenResponse) -> Result<ActorToken, Error> {
+    pub(super) fn decode(self, response: TokenResponse) -> Result<ActorToken, Error> {
         let (mut user_id, lifetime) = match self {
             Self::Minted { user_id, lifetime } => (user_id, lifetime),
             Self::Revoked { id } => {
                 // DecodeError has read the token, unless another layer replaces it.
-                return match response.take_revoked() {
-                    Some(token) => Ok(token),
-                    None => revoked(Some(&id), response.expose_bytes()),
+                return match response.revoked {
+                    Some(token) => Ok(*token),
+                    None => revoked(Some(&id), &response.bytes),
                 };
             }
         };
         // If the response cannot be used, dropping the guard revokes or reports the token.
-        let (bytes, guard) = response.into_parts();
+        let TokenResponse { bytes, guard, .. } = response;
         let mut token = ActorToken::read(&bytes, None, &mut user_id)
             .map_err(|error| undecodable(user_id.as_deref(), error, &bytes))?;
         match (user_id, token.user_id()) {

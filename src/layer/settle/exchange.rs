@@ -75,7 +75,10 @@ impl Future for ResponseFuture {
         guard.learn(&result);
         Poll::Ready(match result {
             Ok(response) if response.status() == StatusCode::OK => {
-                Ok(response.map(|bytes| TokenResponse::guarded(bytes, guard)))
+                Ok(response.map(|bytes| TokenResponse {
+                    guard: Some(guard),
+                    ..TokenResponse::new(bytes)
+                }))
             }
             result => {
                 guard.settle();

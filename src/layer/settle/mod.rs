@@ -208,13 +208,7 @@ where
 #[derive(Clone)]
 pub struct Settle<S> {
     inner: S,
-    settler: Arc<Settler>,
-}
-
-impl<S> Settle<S> {
-    pub(crate) fn settler(&self) -> &Arc<Settler> {
-        &self.settler
-    }
+    pub(crate) settler: Arc<Settler>,
 }
 
 impl<S: fmt::Debug> fmt::Debug for Settle<S> {

@@ -305,7 +305,7 @@ impl TokenGuard {
     ) -> Result<Arc<Self>, Error> {
         let runtime = Handle::try_current().map_err(|_| no_runtime())?;
         let permit = settler.admit()?;
-        let payload = request.body().payload().clone();
+        let payload = request.body().payload.clone();
         let attempt = request.body().attempt_handle();
         let lifetime = attempt.record().lifetime();
         Ok(Arc::new(Self::new(Obligation {

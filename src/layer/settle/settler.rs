@@ -84,7 +84,7 @@ impl Default for Config {
 }
 
 /// The state that all services of one layer share.
-pub(super) struct Shared {
+pub(crate) struct Shared {
     /// The creates in flight, followed ones included.
     creates: TaskTracker,
     /// The background tasks.
@@ -117,7 +117,7 @@ pub(super) struct Permit {
 pub(crate) struct Settler {
     revokes: Revokes,
     pub(super) config: Config,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Settler {
@@ -132,14 +132,6 @@ impl Settler {
     /// Creates a settler that revokes leases by `revokes`, without a [`Settle`](super::Settle) layer.
     pub(crate) fn over(revokes: Revokes) -> Arc<Self> {
         Self::new(revokes, Config::default(), Arc::default())
-    }
-
-    pub(crate) async fn drain(&self, limit: Duration) -> DrainReport {
-        self.shared.drain(limit).await
-    }
-
-    pub(crate) fn counts(&self) -> SettleCounts {
-        self.shared.counts()
     }
 
     /// Takes a permit for a create, or refuses it before anything is sent.
@@ -213,11 +205,11 @@ fn isolate<T>(run: impl FnOnce() -> T) -> Option<T> {
 }
 
 impl Shared {
-    pub(super) fn counts(&self) -> SettleCounts {
+    pub(crate) fn counts(&self) -> SettleCounts {
         *lock(&self.counts)
     }
 
-    pub(super) async fn drain(&self, limit: Duration) -> DrainReport {
+    pub(crate) async fn drain(&self, limit: Duration) -> DrainReport {
         // Only a closed tracker can be waited for. It still tracks later tasks.
         self.creates.close();
         self.tasks.close();
