@@ -62,7 +62,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// A [`Client`](crate::Client) whose methods block, see the [module](self).
 ///
-/// Clones are cheap and share one background thread.
+/// Clones are cheap and share one background thread. A method has the errors of the async one of its name, and
+/// [`ErrorKind::Runtime`] in an async runtime.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -76,6 +77,7 @@ struct Shared {
     thread: Option<JoinHandle<()>>,
 }
 
+#[expect(clippy::missing_errors_doc, reason = "the type documents them")]
 impl Client {
     /// Creates a blocking client over an async one, such as a test double or a
     /// [wrapped](crate::Client::wrap) client.
@@ -114,19 +116,11 @@ impl Client {
     }
 
     /// Mints a token, see [`Client::create`](crate::Client::create).
-    ///
-    /// # Errors
-    ///
-    /// See [`ErrorKind`]. Every method returns [`ErrorKind::Runtime`] in an async runtime.
     pub fn create(&self, create: CreateActorToken) -> Result<ActorToken, Error> {
         self.send(create)
     }
 
     /// Revokes a pending token, see [`Client::revoke`](crate::Client::revoke).
-    ///
-    /// # Errors
-    ///
-    /// See [`Client::revoke`](crate::Client::revoke).
     pub fn revoke<I>(&self, id: I) -> Result<ActorToken, Error>
     where
         I: TryInto<ActorTokenId, Error: Into<Error>>,
@@ -134,20 +128,12 @@ impl Client {
         self.wait(self.shared.client.revoke(id))?
     }
 
-    /// Sends a request, which may have its own headers and options.
-    ///
-    /// # Errors
-    ///
-    /// See [`ErrorKind`].
+    /// Sends a request, see [`Client::send`](crate::Client::send).
     pub fn send(&self, request: impl Into<ActorTokenRequest>) -> Result<ActorToken, Error> {
         self.wait(self.shared.client.send(request))?
     }
 
-    /// Mints a token that is revoked when the [`Lease`] is dropped, even if its ticket was read.
-    ///
-    /// # Errors
-    ///
-    /// See [`Client::lease`](crate::Client::lease).
+    /// Mints a token that is revoked when the [`Lease`] is dropped, see [`Client::lease`](crate::Client::lease).
     pub fn lease(&self, create: impl Into<ActorTokenRequest>) -> Result<Lease, Error> {
         let lease = self.wait(self.shared.client.lease(create))??;
         let client = self.clone();
@@ -156,10 +142,6 @@ impl Client {
 
     /// Lists the impersonations of a user, see
     /// [`Client::impersonations`](crate::Client::impersonations).
-    ///
-    /// # Errors
-    ///
-    /// See [`Client::impersonations`](crate::Client::impersonations).
     #[cfg(feature = "sessions")]
     pub fn impersonations(&self, subject: &str) -> Result<Vec<crate::Session>, Error> {
         self.wait(self.shared.client.impersonations(subject))?
@@ -167,10 +149,6 @@ impl Client {
 
     /// Ends live impersonations of a user, see
     /// [`Client::end_impersonation`](crate::Client::end_impersonation).
-    ///
-    /// # Errors
-    ///
-    /// See [`Client::end_impersonation`](crate::Client::end_impersonation).
     #[cfg(feature = "sessions")]
     pub fn end_impersonation<F>(
         &self,
@@ -184,10 +162,6 @@ impl Client {
     }
 
     /// Waits until every lost token is settled, see [`Client::drain`](crate::Client::drain).
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Runtime`] in an async runtime.
     pub fn drain(&self, limit: Duration) -> Result<DrainReport, Error> {
         self.wait(self.shared.client.drain(limit))
     }
@@ -239,7 +213,8 @@ impl Drop for Shared {
 
 crate::text::opaque_debug!(Client);
 
-/// A token that is revoked in the background when this is dropped, see [`Lease`](crate::Lease).
+/// A token that is revoked in the background when this is dropped, see [`Lease`](crate::Lease). A method has the
+/// errors of the async one of its name.
 #[must_use = "the token is revoked when this is dropped"]
 pub struct Lease {
     // Dropped first, so that the client drains it.
@@ -247,6 +222,7 @@ pub struct Lease {
     client: Client,
 }
 
+#[expect(clippy::missing_errors_doc, reason = "the type documents them")]
 impl Lease {
     /// Returns the token.
     pub fn token(&self) -> &ActorToken {
@@ -265,19 +241,11 @@ impl Lease {
     }
 
     /// Ends the lease and waits until the token cannot be used, see [`Lease::revoke`](crate::Lease::revoke).
-    ///
-    /// # Errors
-    ///
-    /// See [`Lease::revoke`](crate::Lease::revoke).
     pub fn revoke(self) -> Result<(), Error> {
         self.client.wait(self.lease.revoke())?
     }
 
     /// Ends the lease and the impersonation, see [`Lease::end_session`](crate::Lease::end_session).
-    ///
-    /// # Errors
-    ///
-    /// See [`Lease::end_session`](crate::Lease::end_session).
     #[cfg(feature = "sessions")]
     pub fn end_session(self) -> Result<Vec<crate::Session>, crate::EndImpersonationError> {
         self.client.wait(self.lease.end_session())?

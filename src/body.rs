@@ -118,7 +118,7 @@ impl Payload {
     /// Begins an attempt of the call and returns its body.
     pub fn begin_attempt(self) -> Body {
         Body {
-            attempt: self.parts.record.begin_attempt().index(),
+            attempt: self.parts.record.begin_attempt().index,
             payload: self,
             rewritten: None,
             is_watched: false,

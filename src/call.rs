@@ -288,7 +288,7 @@ impl AttemptState {
 #[derive(Clone)]
 pub(crate) struct Attempt {
     record: Arc<CallRecord>,
-    index: u32,
+    pub(crate) index: u32,
 }
 
 impl Attempt {
@@ -390,10 +390,6 @@ impl Attempt {
     /// Takes the response body once it has ended.
     pub(crate) fn take_received(&self) -> Bytes {
         self.with(|state| mem::take(&mut state.received))
-    }
-
-    pub(crate) fn index(&self) -> u32 {
-        self.index
     }
 
     /// Returns the number of the attempt within its call, counted from one.

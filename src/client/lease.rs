@@ -6,8 +6,7 @@ use http::HeaderMap;
 use tokio::runtime::Handle;
 
 use crate::{
-    ActorToken, ActorTokenRequest, Client, CreateActorToken, Error, ErrorKind, Operation, Outcome,
-    Ticket,
+    ActorToken, ActorTokenRequest, Client, Error, ErrorKind, Operation, Outcome, Ticket,
     actor_token::Guard,
     layer::{
         no_runtime,
@@ -15,7 +14,7 @@ use crate::{
     },
 };
 #[cfg(feature = "sessions")]
-use crate::{EndImpersonationError, Session};
+use crate::{CreateActorToken, EndImpersonationError, Session};
 
 /// How much earlier than the mint a session may seem to have begun.
 #[cfg(feature = "sessions")]
@@ -63,7 +62,7 @@ impl Lease {
             let error = Error::new(ErrorKind::InvalidRequest, Outcome::NotSent);
             return Err(error.with_detail("only a create can be leased"));
         };
-        let requested = create.lifetime().unwrap_or(CreateActorToken::DEFAULT_LIFE);
+        let requested = create.lifetime_or_default();
         let runtime = Handle::try_current().map_err(|_| no_runtime())?;
         let headers = request.headers().clone();
         let origin = Origin {
@@ -170,9 +169,8 @@ impl Lease {
                 && times.all(|(begun_by, minted_at)| begun_by >= minted_at)
         };
         let call = origin.revoke(self.token.id().clone()).into();
-        self.client
-            .end_sessions(create.user_id(), is_own, call)
-            .await
+        let sessions = self.client.sessions()?;
+        sessions.end(create.user_id(), is_own, &call).await
     }
 
     async fn revoke_by(&self, mut request: ActorTokenRequest) -> Result<(), Error> {

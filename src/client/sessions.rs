@@ -69,22 +69,11 @@ impl Client {
     where
         F: FnMut(&Session) -> bool,
     {
-        self.end_sessions(subject, filter, Call::default()).await
+        let sessions = self.sessions()?;
+        sessions.end(subject, filter, &Call::default()).await
     }
 
-    pub(crate) async fn end_sessions<F>(
-        &self,
-        subject: &str,
-        filter: F,
-        call: Call,
-    ) -> Result<Vec<Session>, EndImpersonationError>
-    where
-        F: FnMut(&Session) -> bool,
-    {
-        self.sessions()?.end(subject, filter, &call).await
-    }
-
-    fn sessions(&self) -> Result<&Sessions, Error> {
+    pub(super) fn sessions(&self) -> Result<&Sessions, Error> {
         self.parts.sessions.as_ref().ok_or_else(|| {
             refused("only a client of a ClientBuilder has sessions, not one over a service")
         })

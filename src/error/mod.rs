@@ -39,17 +39,17 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 pub struct Error {
     kind: ErrorKind,
     outcome: Outcome,
-    details: Box<Details>,
+    pub(crate) details: Box<Details>,
 }
 
 #[derive(Default)]
-struct Details {
+pub(crate) struct Details {
     attempts: u32,
     permanent: bool,
-    stale_key: bool,
+    pub(crate) stale_key: bool,
     settling: bool,
-    foreign_token: bool,
-    out_of_budget: bool,
+    pub(crate) foreign_token: bool,
+    pub(crate) out_of_budget: bool,
     status: Option<StatusCode>,
     clerk_errors: Option<ClerkErrors>,
     /// The trace id in the head of the response.
@@ -271,19 +271,6 @@ impl Error {
     pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.details.detail = Some(detail.into());
         self
-    }
-
-    pub(crate) fn mark_out_of_budget(&mut self) {
-        self.details.out_of_budget = true;
-    }
-
-    pub(crate) fn has_stale_key(&self) -> bool {
-        self.details.stale_key
-    }
-
-    #[cfg(feature = "server")]
-    pub(crate) fn has_foreign_token(&self) -> bool {
-        self.details.foreign_token
     }
 }
 

@@ -30,10 +30,6 @@
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! # Cancel safety
-//!
-//! Dropping the future drops the inner future.
 
 use std::{
     sync::Arc,

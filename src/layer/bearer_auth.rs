@@ -37,10 +37,6 @@
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! # Cancel safety
-//!
-//! Dropping the future drops the inner future.
 
 use std::{
     pin::Pin,

@@ -31,10 +31,6 @@
 //! # }
 //! ```
 //!
-//! # Cancel safety
-//!
-//! Dropping the future drops the inner future.
-//!
 //! # Errors
 //!
 //! [`TimedOut`], or an error outside of a tokio runtime. It panics on a runtime without timers.

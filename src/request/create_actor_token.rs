@@ -25,7 +25,7 @@ use crate::InvalidRequest;
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateActorToken {
-    user_id: String,
+    pub(crate) user_id: String,
     actor: Actor,
     #[serde(
         default,
@@ -98,8 +98,9 @@ impl CreateActorToken {
         self.session_max_duration
     }
 
-    pub(crate) fn into_user_id(self) -> String {
-        self.user_id
+    /// Returns the lifetime that the token will have.
+    pub(crate) fn lifetime_or_default(&self) -> Duration {
+        self.expires_in.unwrap_or(Self::DEFAULT_LIFE)
     }
 
     /// Checks the request. A client does so before it sends anything.

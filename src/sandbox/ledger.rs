@@ -83,11 +83,7 @@ impl LedgerEntry {
 
     /// Returns when the token expires.
     pub fn expires_at(&self) -> SystemTime {
-        self.created_at
-            + self
-                .create
-                .lifetime()
-                .unwrap_or(CreateActorToken::DEFAULT_LIFE)
+        self.created_at + self.create.lifetime_or_default()
     }
 
     /// Returns whether the token could be used: it was pending and had not expired.

@@ -44,7 +44,7 @@ impl Error {
         // With the id, the caller can revoke a token that was minted although the call failed. The id of
         // another user's token is not shown, because the caller would revoke that token.
         let id = self.actor_token_id();
-        if let Some(id) = id.filter(|_| !self.has_foreign_token()) {
+        if let Some(id) = id.filter(|_| !self.details.foreign_token) {
             let meta = &mut body.errors[0].meta;
             meta.insert("actor_token_id".into(), id.as_str().into());
         }
@@ -146,27 +146,21 @@ fn translated(error: &Error) -> (StatusCode, ClerkErrors) {
     let outcome = error.outcome();
     let is_timeout = error.is_timeout() || error.status().is_some_and(is_timeout_of_a_proxy);
     let (status, entry) = match error.kind() {
-        ErrorKind::InvalidRequest if outcome.is_without_effect() => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            ClerkError::new(
-                ClerkError::FORM_PARAM_VALUE_INVALID,
-                "is invalid",
-                error.to_string(),
-            ),
-        ),
+        ErrorKind::InvalidRequest if outcome.is_without_effect() => {
+            let (code, sentence) = (ClerkError::FORM_PARAM_VALUE_INVALID, error.to_string());
+            let entry = ClerkError::new(code, "is invalid", sentence);
+            (StatusCode::UNPROCESSABLE_ENTITY, entry)
+        }
         // The API may also say so in a 200, which a client would take for success.
         ErrorKind::AlreadyAccepted if outcome.is_without_effect() => (
             StatusCode::BAD_REQUEST,
             ClerkError::cannot_be_revoked(&ActorTokenStatus::Accepted),
         ),
-        _ if is_timeout => (
-            StatusCode::GATEWAY_TIMEOUT,
-            entry(
-                ClerkError::GATEWAY_TIMEOUT,
-                "The service took too long.",
-                outcome,
-            ),
-        ),
+        _ if is_timeout => {
+            let sentence = "The service took too long.";
+            let entry = entry(ClerkError::GATEWAY_TIMEOUT, sentence, outcome);
+            (StatusCode::GATEWAY_TIMEOUT, entry)
+        }
         _ if outcome == Outcome::NotSent => {
             let sentence = "The service cannot be reached at the moment.";
             let entry = entry(ClerkError::SERVICE_UNAVAILABLE, sentence, outcome);

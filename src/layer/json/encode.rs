@@ -43,9 +43,9 @@ pub(super) fn encode(
     let (path, bytes, id, expected) = match operation {
         Operation::Create(create) => {
             let bytes = encode_create(&create)?;
-            let lifetime = create.lifetime().unwrap_or(CreateActorToken::DEFAULT_LIFE);
+            let lifetime = create.lifetime_or_default();
             record.set_lifetime(lifetime);
-            let user_id = Some(create.into_user_id());
+            let user_id = Some(create.user_id);
             let expected = Expected::Minted { user_id, lifetime };
             (CREATE.clone(), bytes, None, expected)
         }

@@ -109,7 +109,7 @@ impl Policy {
         self.note_budget(&config);
         if !is_allowed {
             if let Some(error) = error.downcast_mut::<Error>() {
-                error.mark_out_of_budget();
+                error.details.out_of_budget = true;
             }
             return None;
         }
@@ -143,7 +143,7 @@ impl Policy {
     fn may_renew_key(&mut self, error: &BoxError) -> bool {
         let is_stale = error
             .downcast_ref::<Error>()
-            .is_some_and(|error| error.has_stale_key() && error.outcome().is_without_effect());
+            .is_some_and(|error| error.details.stale_key && error.outcome().is_without_effect());
         is_stale && !std::mem::replace(&mut self.key_renewed, true)
     }
 
