@@ -202,25 +202,3 @@ mod seconds {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ceiling_grows_up_to_the_longest_backoff() {
-        let default = RetryConfig::default();
-        let endless = default.clone().exponent(f64::NAN);
-        let endless = endless.initial_interval(Duration::MAX);
-        let zero = default.clone().initial_interval(Duration::ZERO);
-        let zero = zero.exponent(f64::INFINITY);
-        for (config, millis) in [
-            (default, [100, 200, 400, 5000, 5000, 5000]),
-            (endless, [5000; 6]),
-            (zero, [0; 6]),
-        ] {
-            let ceiling = |retry| config.ceiling(retry).as_millis();
-            assert_eq!([1, 2, 3, 7, 1000, u32::MAX].map(ceiling), millis);
-        }
-    }
-}

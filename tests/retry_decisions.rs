@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -125,6 +125,43 @@ async fn backoff_is_random_from_zero_to_the_longest() {
     assert!(backoffs.iter().all(|millis| *millis <= 1001));
     assert!(backoffs.iter().any(|millis| *millis < 250));
     assert!(backoffs.iter().any(|millis| *millis > 750));
+}
+
+#[tokio::test(start_paused = true)]
+async fn longest_backoff_grows_with_each_retry_up_to_its_limit() {
+    let default = RetryConfig::default();
+    let endless = default.clone().exponent(f64::NAN);
+    let endless = endless.initial_interval(Duration::MAX);
+    let zero = default.clone().initial_interval(Duration::ZERO);
+    let zero = zero.exponent(f64::INFINITY);
+    for (config, first) in [
+        (default, [100, 200, 400, 800, 1600, 3200, 5000]),
+        (endless, [5000; 7]),
+        (zero, [0; 7]),
+    ] {
+        let times = Mutex::new(Vec::new());
+        let failed = || {
+            times.lock().unwrap().push(Instant::now());
+            api(503).into()
+        };
+        // With more retries than a power of two can count.
+        let config = config.max_attempts(1100).budget(false);
+        fastrand::seed(4711);
+        let payload = Payload::new(OperationKind::Revoke, "");
+        assert_eq!(attempts(&config, payload, failed).await, 1100);
+        fastrand::seed(4711);
+        let times = times.into_inner().unwrap();
+        let last = first.last().copied();
+        let longest = first
+            .into_iter()
+            .chain(std::iter::repeat_n(last.unwrap(), 1092));
+        for (pair, longest) in times.windows(2).zip(longest) {
+            let expected = Duration::from_millis(longest).mul_f64(fastrand::f64());
+            let waited = pair[1] - pair[0];
+            // The clock rounds up to a whole millisecond.
+            assert!(waited >= expected && waited <= expected + Duration::from_millis(1));
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
