@@ -63,7 +63,7 @@ crate::text::display_as_str!(OperationKind);
 #[derive(Clone)]
 pub struct Payload {
     // Shared, so that a request is small: it is moved from layer to layer.
-    parts: Arc<PayloadParts>,
+    pub(crate) parts: Arc<PayloadParts>,
 }
 
 pub(crate) struct PayloadParts {
@@ -133,10 +133,6 @@ impl Payload {
 
     pub(crate) fn options(&self) -> Option<&CallOptions> {
         self.parts.options.as_deref()
-    }
-
-    pub(crate) fn record(&self) -> &Arc<CallRecord> {
-        &self.parts.record
     }
 }
 
@@ -238,7 +234,7 @@ impl Body {
     }
 
     pub(crate) fn attempt_handle(&self) -> Attempt {
-        self.payload.record().attempt(self.attempt)
+        self.payload.parts.record.attempt(self.attempt)
     }
 
     /// Returns the bytes; `None` once they are taken.

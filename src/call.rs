@@ -287,7 +287,7 @@ impl AttemptState {
 /// One attempt of a call, shared by its request body and the layers that classify and settle it.
 #[derive(Clone)]
 pub(crate) struct Attempt {
-    record: Arc<CallRecord>,
+    pub(crate) record: Arc<CallRecord>,
     pub(crate) index: u32,
 }
 
@@ -397,10 +397,6 @@ impl Attempt {
         self.index.saturating_add(1)
     }
 
-    pub(crate) fn record(&self) -> &Arc<CallRecord> {
-        &self.record
-    }
-
     fn with<T>(&self, change: impl FnOnce(&mut AttemptState) -> T) -> T {
         let state = &mut *self.record.lock();
         let attempt = match self.index {
@@ -431,14 +427,10 @@ crate::text::opaque_debug!(CallRecord, |it|
 /// ```
 #[derive(Clone, Debug)]
 pub struct CallWatch {
-    record: Arc<CallRecord>,
+    pub(crate) record: Arc<CallRecord>,
 }
 
 impl CallWatch {
-    pub(crate) fn new(record: Arc<CallRecord>) -> Self {
-        Self { record }
-    }
-
     /// Returns the greatest outcome of all attempts so far. An attempt that was sent and has not ended
     /// is [`Outcome::Unknown`]; a call that succeeded is [`Outcome::Applied`].
     pub fn outcome(&self) -> Outcome {

@@ -11,6 +11,8 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) use self::ticket::Guard;
+#[cfg(feature = "sessions")]
+pub(crate) use self::wire::to_time;
 pub use self::{ticket::Ticket, wire::InvalidActorToken};
 use crate::{Actor, ActorTokenId, text::presentable};
 

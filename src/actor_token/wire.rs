@@ -243,11 +243,11 @@ impl ActorToken {
     }
 }
 
-fn to_time(millis: u64) -> Option<SystemTime> {
+pub(crate) fn to_time(millis: u64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))
 }
 
-fn to_millis(time: SystemTime) -> Option<u64> {
+pub(crate) fn to_millis(time: SystemTime) -> Option<u64> {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     u64::try_from(since.as_millis()).ok()
 }

@@ -42,7 +42,7 @@ fn body_is_taken_or_withdrawn_whichever_is_first_and_neither_after_the_end() {
         };
         let attempt = begin();
         assert_eq!(
-            (phase(&attempt), attempt.record().outcome()),
+            (phase(&attempt), attempt.record.outcome()),
             (expected, outcome)
         );
         assert_eq!(attempt.is_withdrawn(), expected == Phase::Withdrawn);
@@ -51,7 +51,7 @@ fn body_is_taken_or_withdrawn_whichever_is_first_and_neither_after_the_end() {
             let attempt = begin();
             attempt.end(outcome);
             assert!(attempt.has_ended() && !take(&attempt) && !withdraw(&attempt));
-            assert_eq!(attempt.record().outcome(), outcome);
+            assert_eq!(attempt.record.outcome(), outcome);
         }
     }
 }
@@ -140,23 +140,6 @@ fn attempt_keeps_the_failed_head_and_the_body_that_were_received() {
     assert_eq!(attempt.received(), "abcde");
     assert_eq!(attempt.take_received(), "abcde");
     assert_eq!(attempt.received(), "");
-}
-
-#[test]
-fn exposed_until_is_set_only_if_a_token_may_exist() {
-    let record = call();
-    let watch = CallWatch::new(Arc::clone(&record));
-    record.set_lifetime(Duration::from_secs(60));
-    let attempt = record.begin_attempt();
-    assert_eq!(watch.exposed_until(), None);
-    assert!(attempt.take(false));
-    let left = watch
-        .exposed_until()
-        .unwrap()
-        .duration_since(SystemTime::now());
-    assert!(left.unwrap() <= Duration::from_secs(60));
-    assert_eq!((watch.attempts(), watch.outcome()), (1, Outcome::Unknown));
-    assert!(!watch.is_settling() && watch.actor_token_id().is_none());
 }
 
 mod inside_an_outer_record {

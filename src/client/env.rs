@@ -36,23 +36,23 @@ impl ClientBuilder {
         let mut builder = Self::new(SecretKey::new(key).map_err(ConfigError::variable(KEY))?);
         let url = variable(URL)?;
         let url = url.as_deref().unwrap_or("https://api.clerk.com");
-        let version = variable(VERSION)?;
-        // `v1` becomes `/v1`.
-        let digits = version.as_ref().and_then(|it| it.strip_prefix('v'));
-        let is_path = digits.is_some_and(|it| it.parse::<u32>().is_ok() && !it.starts_with('+'));
-        let path = match version {
-            Some(version) if is_path => Some(format!("/{version}")),
+        let is_path = |version: &str| {
+            let digits = version.strip_prefix('v');
+            digits.is_some_and(|it| it.parse::<u32>().is_ok() && !it.starts_with('+'))
+        };
+        let mut path = None;
+        match variable(VERSION)? {
+            // `v1` becomes `/v1`.
+            Some(version) if is_path(&version) => path = Some(format!("/{version}")),
             Some(version) => {
-                let version = version.parse::<ApiVersion>().map_err(|error| {
-                    ConfigError::variable(VERSION)(format!(
-                        "{error}, or the path of the API, like v1"
-                    ))
+                let version: ApiVersion = version.parse().map_err(|error| {
+                    let reason = format!("{error}, or the path of the API, like v1");
+                    ConfigError::variable(VERSION)(reason)
                 })?;
                 builder = builder.api_version(version);
-                None
             }
-            None => None,
-        };
+            None => {}
+        }
         let default = path.as_deref().unwrap_or(BaseUrl::DEFAULT_PATH);
         let base_url =
             BaseUrl::with_default_path(url, default).map_err(ConfigError::variable(URL))?;

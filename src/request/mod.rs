@@ -186,7 +186,8 @@ impl ActorTokenRequest {
     /// Returns a watch of the call, for observers. It shows the outcome of a cancelled call too.
     pub fn watch(&mut self) -> CallWatch {
         let record = CallRecord::inside(self.record.take());
-        CallWatch::new(Arc::clone(self.record.insert(record)))
+        let record = Arc::clone(self.record.insert(record));
+        CallWatch { record }
     }
 
     pub(crate) fn options(&self) -> Option<&CallOptions> {

@@ -113,23 +113,18 @@ pub(super) fn response(
     head: &Parts,
 ) -> Option<Response<ResponseBody>> {
     let path = head.uri.path().strip_prefix(PATH)?;
-    let to_end = path
-        .strip_prefix('/')
-        .and_then(|it| it.strip_suffix("/revoke"));
-    if !matches!(
-        (&head.method, path, to_end),
-        (&Method::GET, "", _) | (&Method::POST, _, Some(_))
-    ) {
-        return None;
-    }
+    let to_end = match (&head.method, path) {
+        (&Method::GET, "") => None,
+        (&Method::POST, _) => Some(path.strip_prefix('/')?.strip_suffix("/revoke")?),
+        _ => return None,
+    };
     let result = api.check_caller(head).and_then(|_| {
         let mut state = sandbox.state();
         state.count_request()?;
         let now = state.now();
-        state
-            .minted
-            .iter_mut()
-            .for_each(|entry| entry.expire_session(now));
+        for entry in &mut state.minted {
+            entry.expire_session(now);
+        }
         match to_end {
             Some(id) => state.end_session(id),
             None => state.list_sessions(head.uri.query().unwrap_or_default()),

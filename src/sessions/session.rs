@@ -1,12 +1,13 @@
 //! [`Session`], and the responses of the two operations on sessions.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::StatusCode;
 use serde::Deserialize;
 
 use crate::{
-    Actor, ActorTokenId, Error, ErrorKind, OperationKind, Outcome, Payload, text::presentable,
+    Actor, ActorTokenId, Error, ErrorKind, OperationKind, Outcome, Payload, actor_token::to_time,
+    text::presentable,
 };
 
 /// A session in which an actor is signed in as a user. `Debug` leaves out the user and the actor.
@@ -96,15 +97,14 @@ pub(super) struct Listed {
 impl Listed {
     /// Returns the session if an actor is signed in.
     pub(super) fn impersonation(self) -> Option<Session> {
-        let time = |millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
         Some(Session {
             actor: self.actor?,
             id: self.id,
             user_id: self.user_id,
             status: presentable(self.status),
-            created_at: self.created_at.and_then(time),
-            last_active_at: self.last_active_at.and_then(time),
-            expires_at: self.expire_at.and_then(time),
+            created_at: self.created_at.and_then(to_time),
+            last_active_at: self.last_active_at.and_then(to_time),
+            expires_at: self.expire_at.and_then(to_time),
         })
     }
 }

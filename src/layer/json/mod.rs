@@ -109,7 +109,7 @@ where
     fn call(&mut self, request: ActorTokenRequest) -> Self::Future {
         let (inner, call) = match encode::encode(request, self.trusts_headers) {
             Ok((request, expected)) => {
-                let record = Arc::clone(request.body().record());
+                let record = Arc::clone(&request.body().parts.record);
                 let inner = refusal::ResponseFuture::called(self.inner.call(request));
                 (inner, Some((expected, record)))
             }

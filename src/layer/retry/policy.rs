@@ -114,7 +114,7 @@ impl Policy {
             return None;
         }
         self.retries += 1;
-        self.accepts_doubt |= !payload.record().outcome().is_without_effect();
+        self.accepts_doubt |= !payload.parts.record.outcome().is_without_effect();
         telemetry::retrying(payload.kind(), error, self.retries, backoff);
         Some(at)
     }
@@ -125,7 +125,7 @@ impl Policy {
         let is_doubted = payload.kind() == OperationKind::Create
             && !self.accepts_doubt
             && !config.replay_unknown_create
-            && !payload.record().outcome().is_without_effect();
+            && !payload.parts.record.outcome().is_without_effect();
         let error = error.downcast_ref::<Error>();
         is_doubted && error.is_some_and(|error| error.outcome().is_without_effect())
     }

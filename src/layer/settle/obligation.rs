@@ -165,9 +165,9 @@ impl Obligation {
                 false => Verdict::of_failure(attempt.outcome_of(StatusCode::OK)),
             };
         };
-        let is_foreign = found.is_about_another_user(&payload);
+        let is_foreign = found.is_about_another_user(payload);
         if is_pending && !is_foreign {
-            attempt.record().note_lost(&found.id);
+            attempt.record.note_lost(&found.id);
         }
         self.identify(found.id, is_foreign);
         match is_foreign {
@@ -307,7 +307,7 @@ impl TokenGuard {
         let permit = settler.admit()?;
         let payload = request.body().payload.clone();
         let attempt = request.body().attempt_handle();
-        let lifetime = attempt.record().lifetime();
+        let lifetime = attempt.record.lifetime();
         Ok(Arc::new(Self::new(Obligation {
             settler: Arc::clone(settler),
             runtime,
