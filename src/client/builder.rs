@@ -1,6 +1,6 @@
 //! [`ClientBuilder`]: its constructors and settings.
 
-use std::{fmt::Display, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::USER_AGENT};
 
@@ -257,7 +257,7 @@ impl<L, T> ClientBuilder<L, T> {
     where
         F: Fn(&Error, OperationKind, Verdict) -> Verdict + Send + Sync + 'static,
     {
-        self.settings.classifier = Some(Classifier::new(classifier));
+        self.settings.classifier = Some(Classifier(Arc::new(classifier)));
         self
     }
 

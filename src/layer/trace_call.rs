@@ -48,7 +48,10 @@
 //! Dropping the future drops the call and closes the span, with `error.type` = `cancelled` and the
 //! outcome so far.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use tower_layer::Layer;
 use tower_service::Service;
@@ -116,7 +119,7 @@ impl TraceCallLayer {
     where
         F: Fn(&SpanContext<'_>) -> Span + Send + Sync + 'static,
     {
-        self.make_span = MakeSpan::by(make);
+        self.make_span = MakeSpan::By(Arc::new(make));
         self
     }
 }

@@ -59,6 +59,7 @@ mod policy;
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -95,7 +96,7 @@ impl RetryLayer {
     where
         F: Fn(&Error, OperationKind, Verdict) -> Verdict + Send + Sync + 'static,
     {
-        self.policy.set_classifier(Classifier::new(classifier));
+        self.policy.set_classifier(Classifier(Arc::new(classifier)));
         self
     }
 

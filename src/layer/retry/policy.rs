@@ -19,18 +19,9 @@ pub enum Verdict {
 
 /// A user's function that replaces a verdict.
 #[derive(Clone)]
-pub(crate) struct Classifier(Arc<Classify>);
+pub(crate) struct Classifier(pub(crate) Arc<Classify>);
 
 type Classify = dyn Fn(&Error, OperationKind, Verdict) -> Verdict + Send + Sync;
-
-impl Classifier {
-    pub(crate) fn new<F>(classifier: F) -> Self
-    where
-        F: Fn(&Error, OperationKind, Verdict) -> Verdict + Send + Sync + 'static,
-    {
-        Self(Arc::new(classifier))
-    }
-}
 
 crate::text::opaque_debug!(Classifier);
 

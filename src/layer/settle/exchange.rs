@@ -115,7 +115,7 @@ fn follow(mut exchange: BoxExchange) {
             }
             match is_cut {
                 // No time is left to revoke the token.
-                true => guard.report(),
+                true => drop(guard.take()),
                 false => guard.settle(),
             }
         }

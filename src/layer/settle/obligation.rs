@@ -34,7 +34,7 @@ pub(super) type Collected = Result<Response<Bytes>, BoxError>;
 ///
 /// It begins when a create is admitted. It ends once: if the caller has the token or none was minted, else by
 /// [`settle`](Self::settle). If a panic or the end of its runtime drops it before, it reports the token.
-struct Obligation {
+pub(super) struct Obligation {
     settler: Arc<Settler>,
     /// The runtime to settle on if there is no current one.
     runtime: Handle,
@@ -181,15 +181,11 @@ impl Obligation {
         match self.judge() {
             Verdict::Revoke if self.has_expired() => self.ended = true,
             Verdict::Revoke => {
-                let (settler, runtime) = self.background();
+                let (settler, runtime) = (Arc::clone(&self.settler), self.runtime.clone());
                 settler.spawn(&runtime, self.revoke());
             }
             verdict => self.end(verdict),
         }
-    }
-
-    fn background(&self) -> (Arc<Settler>, Handle) {
-        (Arc::clone(&self.settler), self.runtime.clone())
     }
 
     /// Returns the token's id and the latest time at which it expires, if its id is known.
@@ -294,10 +290,6 @@ impl Drop for Obligation {
 pub(crate) struct TokenGuard(Mutex<Option<Obligation>>);
 
 impl TokenGuard {
-    fn new(obligation: Obligation) -> Self {
-        Self(Mutex::new(Some(obligation)))
-    }
-
     /// Begins the obligation of a create, or refuses it before anything is sent.
     pub(super) fn of_create(
         settler: &Arc<Settler>,
@@ -308,7 +300,7 @@ impl TokenGuard {
         let payload = request.body().payload.clone();
         let attempt = request.body().attempt_handle();
         let lifetime = attempt.record.lifetime();
-        Ok(Arc::new(Self::new(Obligation {
+        let obligation = Obligation {
             settler: Arc::clone(settler),
             runtime,
             evidence: Evidence::Exchange,
@@ -321,7 +313,8 @@ impl TokenGuard {
             create: Some((attempt, payload)),
             permit: Some(permit),
             ended: false,
-        })))
+        };
+        Ok(Arc::new(Self(Mutex::new(Some(obligation)))))
     }
 
     /// Guards a token that no Settle layer guards.
@@ -343,7 +336,7 @@ impl TokenGuard {
             ended: false,
         };
         obligation.identify(id, false);
-        Self::new(obligation)
+        Self(Mutex::new(Some(obligation)))
     }
 
     /// Learns the result of the exchange.
@@ -359,12 +352,7 @@ impl TokenGuard {
 
     /// Returns the settler and the runtime to follow the exchange with.
     pub(super) fn background(&self) -> Option<(Arc<Settler>, Handle)> {
-        self.with(|obligation| obligation.background())
-    }
-
-    /// Reports the token without revoking it.
-    pub(super) fn report(&self) {
-        drop(self.take());
+        self.with(|it| (Arc::clone(&it.settler), it.runtime.clone()))
     }
 
     /// Changes the obligation, unless it has ended.
@@ -373,8 +361,8 @@ impl TokenGuard {
         obligation.as_mut().filter(|it| !it.ended).map(change)
     }
 
-    /// Takes the obligation, unless it has ended.
-    fn take(&self) -> Option<Obligation> {
+    /// Takes the obligation, unless it has ended. Dropping it reports the token.
+    pub(super) fn take(&self) -> Option<Obligation> {
         lock(&self.0).take_if(|it| !it.ended)
     }
 }

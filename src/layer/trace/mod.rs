@@ -132,7 +132,7 @@ impl TraceLayer {
     where
         F: Fn(&SpanContext<'_>) -> Span + Send + Sync + 'static,
     {
-        self.make_span = MakeSpan::by(make);
+        self.make_span = MakeSpan::By(Arc::new(make));
         self
     }
 

@@ -16,13 +16,6 @@ pub(crate) enum MakeSpan {
 }
 
 impl MakeSpan {
-    pub(crate) fn by<F>(make: F) -> Self
-    where
-        F: Fn(&SpanContext<'_>) -> Span + Send + Sync + 'static,
-    {
-        Self::By(Arc::new(make))
-    }
-
     /// Returns whether spans or metrics can be on.
     pub(crate) fn is_on(&self) -> bool {
         let is_traced = match self {
