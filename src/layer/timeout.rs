@@ -93,29 +93,28 @@ pub struct Timeout<S> {
     limit: Duration,
 }
 
-impl<S: Clone> Timeout<S> {
-    /// Calls the inner service with the end of the time, unless the limit or the runtime refuses the request.
-    fn begin<F>(
-        &mut self,
-        scope: Scope,
-        own_limit: Option<Duration>,
-        call: impl FnOnce(&mut S, Option<Instant>) -> F,
-    ) -> ResponseFuture<F> {
-        let limit = own_limit.unwrap_or(self.limit);
-        let timed_out = TimedOut { scope, limit };
+/// The time of a request.
+#[derive(Debug)]
+struct Time {
+    // `None` without a limit.
+    end: Option<Instant>,
+    timed_out: TimedOut,
+}
+
+impl Time {
+    fn begin(scope: Scope, limit: Duration) -> Self {
         let end = Instant::now().checked_add(limit);
-        ResponseFuture {
-            inner: if limit.is_zero() {
-                refusal::ResponseFuture::refused(&mut self.inner, timed_out)
-            } else if Handle::try_current().is_err() {
-                refusal::ResponseFuture::refused(&mut self.inner, no_runtime())
-            } else {
-                refusal::ResponseFuture::called(call(&mut self.inner, end))
-            },
-            end,
-            timed_out,
-            sleep: None,
+        let timed_out = TimedOut { scope, limit };
+        Self { end, timed_out }
+    }
+
+    /// Returns the error of a request that must not be sent.
+    fn refusal(&self) -> Option<BoxError> {
+        if self.timed_out.limit.is_zero() {
+            return Some(self.timed_out.into());
         }
+        let is_outside = Handle::try_current().is_err();
+        is_outside.then(|| no_runtime().into())
     }
 }
 
@@ -135,10 +134,12 @@ where
 
     fn call(&mut self, mut request: ActorTokenRequest) -> Self::Future {
         let own_limit = request.options().and_then(|options| options.timeout);
-        self.begin(Scope::Call, own_limit, |inner, end| {
-            request.deadline = request.deadline.into_iter().chain(end).min();
-            inner.clone().oneshot(request)
-        })
+        let time = Time::begin(Scope::Call, own_limit.unwrap_or(self.limit));
+        if let Some(error) = time.refusal() {
+            return ResponseFuture::refused(&mut self.inner, error, time);
+        }
+        request.deadline = request.deadline.into_iter().chain(time.end).min();
+        ResponseFuture::called(self.inner.clone().oneshot(request), time)
     }
 }
 
@@ -158,7 +159,11 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let options = request.body().options();
         let own_limit = options.and_then(|options| options.attempt_timeout);
-        self.begin(Scope::Attempt, own_limit, |inner, _| inner.call(request))
+        let time = Time::begin(Scope::Attempt, own_limit.unwrap_or(self.limit));
+        if let Some(error) = time.refusal() {
+            return ResponseFuture::refused(&mut self.inner, error, time);
+        }
+        ResponseFuture::called(self.inner.call(request), time)
     }
 }
 
@@ -167,12 +172,24 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: refusal::ResponseFuture<F>,
-        // `None` without a limit.
-        end: Option<Instant>,
-        timed_out: TimedOut,
+        time: Time,
         // Created when the inner future is pending: 300 instructions less for one that is ready at once.
         #[pin]
         sleep: Option<Sleep>,
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    fn called(inner: F, time: Time) -> Self {
+        let inner = refusal::ResponseFuture::called(inner);
+        let sleep = None;
+        Self { inner, time, sleep }
+    }
+
+    fn refused(service: &mut impl Clone, error: BoxError, time: Time) -> Self {
+        let inner = refusal::ResponseFuture::refused(service, error);
+        let sleep = None;
+        Self { inner, time, sleep }
     }
 }
 
@@ -188,16 +205,16 @@ where
         if let Poll::Ready(result) = this.inner.poll(cx) {
             return Poll::Ready(result);
         }
-        let Some(end) = this.end else {
+        let Some(end) = this.time.end else {
             return Poll::Pending;
         };
         if this.sleep.is_none() {
-            this.sleep.set(Some(tokio::time::sleep_until(*end)));
+            this.sleep.set(Some(tokio::time::sleep_until(end)));
         }
         let sleep = this.sleep.as_pin_mut().expect("it was made above");
         // Unconstrained, because the inner future may have used up the coop budget.
         ready!(pin!(unconstrained(sleep)).poll(cx));
-        Poll::Ready(Err((*this.timed_out).into()))
+        Poll::Ready(Err(this.time.timed_out.into()))
     }
 }
 
