@@ -79,8 +79,12 @@ impl Capture {
 
     /// Returns the events of this crate, in order.
     pub(crate) fn events(&self) -> Vec<Recorded> {
+        self.events_of("clerk_actor_tokens")
+    }
+
+    pub(crate) fn events_of(&self, target: &str) -> Vec<Recorded> {
         let mut events = self.events.lock().unwrap().clone();
-        events.retain(|event| event.target == "clerk_actor_tokens");
+        events.retain(|event| event.target == target);
         events
     }
 }

@@ -74,6 +74,42 @@ fn gate_shows_its_level_until_it_is_open_again() {
 }
 
 #[test]
+fn closings_and_waits_of_the_gate_are_measured() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || {
+        let mut runtime = Builder::new_current_thread();
+        let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let sandbox = Sandbox::new();
+            let client = over(&sandbox)
+                .retry(RetryConfig::disabled())
+                .attempt_layer(GateLayer::new(MemoryGate::new(), "account"))
+                .build()
+                .unwrap();
+            let retry_after = Duration::from_secs(1);
+            sandbox.inject(Fault::RateLimited { retry_after });
+            client.send(call()).await.unwrap_err();
+            client.send(call()).await.unwrap().expose_url();
+        });
+    });
+    let snapshot = snapshotter.snapshot().into_vec().into_iter();
+    let mut measured: Vec<_> = snapshot
+        .filter_map(|(key, _, _, value)| {
+            let name = key.key().name();
+            let name = name.strip_prefix("clerk.actor_tokens.policy.gate_")?;
+            match value {
+                DebugValue::Counter(count) => Some(format!("{name} {count}")),
+                DebugValue::Histogram(waits) => Some(format!("{name} {} times", waits.len())),
+                DebugValue::Gauge(_) => None,
+            }
+        })
+        .collect();
+    measured.sort();
+    assert_eq!(measured, ["closed 1", "wait 1 times"]);
+}
+
+#[test]
 fn decisions_are_counted_by_layer_and_rule() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
