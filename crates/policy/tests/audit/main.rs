@@ -1,5 +1,7 @@
 //! The audit records every call, however it ends, and refuses creates that it cannot record.
 
+#[path = "../../../../tests/support/capture.rs"]
+mod capture;
 #[path = "../../../../tests/support/probe.rs"]
 mod probe;
 
@@ -8,7 +10,9 @@ mod barrier;
 mod contract;
 mod ends;
 mod entries;
+mod events;
 mod json_lines;
+mod memory_sink;
 mod metered;
 mod redaction;
 mod writer;

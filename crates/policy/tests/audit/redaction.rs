@@ -14,7 +14,10 @@ use clerk_actor_tokens::{
 };
 use clerk_actor_tokens_policy::{
     Principal,
-    audit::{AuditBarrierLayer, AuditLayer, AuditSink, Begin, MemorySink, Spool},
+    audit::{
+        AuditBarrierLayer, AuditLayer, AuditLog, AuditSink, AuditWriter, Begin, Entry, MemorySink,
+        Spool,
+    },
 };
 use futures_util::poll;
 use http::{Request, Response};
@@ -32,6 +35,19 @@ fn request() -> ActorTokenRequest {
     let principal = Principal::new("MARKER").group("MARKER");
     request.extensions_mut().insert(principal);
     request
+}
+
+/// A log that cannot be written.
+struct Broken;
+
+impl Broken {
+    const ERROR: &str = "the log of this test is broken";
+}
+
+impl AuditLog for Broken {
+    fn append(&mut self, _: &[Entry]) -> Result<(), BoxError> {
+        Err(Self::ERROR.into())
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,7 +93,19 @@ async fn errors_and_events_show_no_secret() {
         .await
         .unwrap();
 
+    let writer = AuditWriter::start(Broken).unwrap();
+    for _ in 0..3 {
+        let error = writer.flush().await.unwrap_err();
+        assert_eq!(error.to_string(), "could not write the audit");
+    }
+
     let logged = log();
+    let failures = logged.lines().filter(|line| line.contains(Broken::ERROR));
+    assert_eq!(
+        failures.count(),
+        1,
+        "a log that goes on failing is logged once"
+    );
     for (level, message) in [
         ("DEBUG", "audit written"),
         ("WARN", "could not write the audit"),
