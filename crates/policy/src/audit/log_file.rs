@@ -165,6 +165,7 @@ mod tests {
         let mut log = LogFile::open(&path.0).unwrap();
         log.append(b"two\n").unwrap();
         assert_eq!(path.text(), "one\nhalf of\ntwo\n");
+        assert_eq!(log.length, path.text().len() as u64);
     }
 
     #[test]
@@ -179,6 +180,7 @@ mod tests {
         log.append(b"three\n").unwrap();
         log.append(b"four\n").unwrap();
         assert_eq!(path.text(), "three\nfour\n");
+        assert_eq!(log.length, path.text().len() as u64);
     }
 
     #[test]

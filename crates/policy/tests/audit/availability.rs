@@ -248,6 +248,62 @@ async fn spool_of_an_earlier_process_is_replayed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn spool_of_an_earlier_process_is_replayed_once_a_call_begins() {
+    let path = std::env::temp_dir().join(format!("spool-of-old-{}", std::process::id()));
+    let open = || {
+        let sink = ScriptedSink::new();
+        let audit = AuditLayer::with_spool(sink.clone(), Spool::open(&path).unwrap());
+        Setup::with(audit, sink)
+    };
+    // A blocking task keeps the clock from advancing while the thread of the spool writes.
+    let (end, until_end) = std::sync::mpsc::channel::<()>();
+    tokio::task::spawn_blocking(move || until_end.recv());
+    let first = open();
+    first.sink.set(Mode::Fails);
+    first.client.revoke("act_1").await.unwrap_err();
+    drop(first);
+
+    let second = open();
+    second.claim().await.unwrap();
+    assert_eq!(second.words(), ["begin", "sending", "returned"]);
+    // The task that replays has begun its wait before the clock advances.
+    tokio::task::yield_now().await;
+    tokio::time::advance(SECOND).await;
+    while second.words().len() < 6 {
+        tokio::task::yield_now().await;
+    }
+    let late = ["late begin", "late sending", "late failed rejected"];
+    assert_eq!(second.words()[3..], late);
+    // Waits for the task, which still removes the entries.
+    second.audit.replay().await.unwrap();
+    assert_eq!(second.words().len(), 6);
+    drop(end);
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn spool_is_replayed_on_another_runtime_if_the_first_one_has_ended() {
+    let runtime = || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().start_paused(true).build().unwrap()
+    };
+    let setup = Setup::new();
+    runtime().block_on(async {
+        setup.sink.set(Mode::Fails);
+        setup.client.revoke("act_1").await.unwrap_err();
+        // The task that replays has begun.
+        tokio::task::yield_now().await;
+    });
+    setup.sink.set(Mode::Up);
+    runtime().block_on(async {
+        setup.client.revoke("act_1").await.unwrap_err();
+        tokio::time::sleep(2 * SECOND).await;
+    });
+    let late = ["late begin", "late sending", "late failed rejected"];
+    assert_eq!(setup.words()[3..], late);
+}
+
+#[tokio::test(start_paused = true)]
 async fn memory_sink_that_is_full_refuses_creates_but_takes_ends() {
     let sink = MemorySink::with_capacity(4);
     let sandbox = Sandbox::new();
@@ -282,5 +338,13 @@ async fn revoke_passes_without_a_record_if_the_spool_is_unavailable_too() {
     setup.client.revoke(token).await.unwrap();
     assert_eq!(setup.sandbox.ledger().revoked().count(), 1);
     assert_eq!(setup.words(), ["begin", "sending", "returned"]);
+
+    // The mark fails, too.
+    setup.sink.set(Mode::Up);
+    let token = setup.claim().await.unwrap();
+    after(1, &setup.sink, Mode::Fails);
+    setup.client.revoke(token).await.unwrap();
+    assert_eq!(setup.sandbox.ledger().revoked().count(), 2);
+    assert_eq!(setup.words()[6..], ["begin", "returned"]);
     std::fs::remove_dir(path).unwrap();
 }

@@ -110,6 +110,22 @@ async fn end_of_a_failed_create_names_the_token_and_until_when_it_lives() {
 }
 
 #[test]
+fn lifetimes_and_the_mark_of_a_late_entry_are_read_back() {
+    let create = CreateActorToken::new("user_subject", Actor::new("user_admin"))
+        .expires_in(60 * SECOND)
+        .session_max_duration(600 * SECOND);
+    let begin = Begin::of(&ActorTokenRequest::create(create));
+    let mut entry = Entry::new(CallId::create(), Event::Begin(begin));
+    for late in [false, true] {
+        entry.late = late;
+        let json = serde_json::to_value(&entry).unwrap();
+        assert_eq!(json.get("late"), late.then_some(&json!(true)));
+        let read: Entry = serde_json::from_value(json).unwrap();
+        assert_eq!((read.late, &read.event), (late, &entry.event));
+    }
+}
+
+#[test]
 fn layer_and_entries_show_no_user_in_debug() {
     let setup = AuditLayer::new(crate::ScriptedSink::new());
     let shown = format!("{setup:?} {:?}", Begin::of(&create()));

@@ -72,6 +72,14 @@ async fn entry_is_in_the_file_when_its_future_is_ready() {
 }
 
 #[tokio::test]
+async fn file_without_a_folder_in_its_path_is_opened() {
+    let path = PathBuf::from(format!("audit-without-folder-{}", process::id()));
+    let opened = JsonLinesSink::open(&path);
+    fs::remove_file(&path).unwrap();
+    opened.unwrap();
+}
+
+#[tokio::test]
 async fn record_that_is_dropped_is_abandoned_and_an_end_without_a_future_is_written() {
     let folder = Folder::new("dropped");
     let path = folder.file("audit.jsonl");

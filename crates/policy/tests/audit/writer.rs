@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex, mpsc};
 
-use clerk_actor_tokens::BoxError;
+use clerk_actor_tokens::{BoxError, Outcome};
 use clerk_actor_tokens_policy::{
     CallId,
     audit::{
-        AuditLog, AuditRecord, AuditSink, AuditWriter, Begin, End, Entry, FollowUp, SinkUnavailable,
+        AuditLog, AuditRecord, AuditSink, AuditWriter, Begin, Effect, End, Entry, Event, FollowUp,
+        SinkUnavailable,
     },
 };
 
@@ -97,6 +98,40 @@ async fn ends_and_follow_ups_of_a_failed_batch_are_written_once_later() {
         log.words()[2..].concat(),
         ["abandoned", "Accepted", "abandoned"]
     );
+}
+
+#[tokio::test]
+async fn end_without_a_future_and_late_entries_are_written_as_they_are() {
+    let (log, writer) = Log::start();
+    let end = End::Cancelled(Effect::new(Outcome::Unknown));
+    begin(&writer).await.unwrap().end_on_drop(end);
+    let mut late = Entry::new(CallId::create(), Event::Sending);
+    late.late = true;
+    writer.late(vec![late]).await.unwrap();
+    let words = log.words().concat();
+    assert_eq!(words, ["begin", "cancelled unknown", "late sending"]);
+}
+
+#[tokio::test]
+async fn entries_that_no_caller_waits_for_before_the_thread_writes_them_are_left_out() {
+    let (log, writer) = Log::start();
+    let (release, is_released) = mpsc::channel();
+    let task = writer.run(move |_| Ok(is_released.recv()?));
+    let given_up = async {
+        let entry = Entry::new(CallId::create(), Event::Sending);
+        for _ in 0..2 {
+            let begin = std::pin::pin!(begin(&writer));
+            let write = std::pin::pin!(writer.write(vec![entry.clone()]));
+            assert!(futures_util::poll!(begin).is_pending());
+            assert!(futures_util::poll!(write).is_pending());
+        }
+        release.send(()).unwrap();
+    };
+    // The first poll queues the task, before the entries are.
+    let (ran, ()) = futures_util::join!(task, given_up);
+    ran.unwrap();
+    writer.flush().await.unwrap();
+    assert_eq!(log.words().concat(), [""; 0]);
 }
 
 #[tokio::test]
