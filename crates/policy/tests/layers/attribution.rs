@@ -205,6 +205,22 @@ async fn authorizer_sees_the_whole_reason_of_a_claim_that_was_cut() {
 }
 
 #[test]
+fn stamps_and_a_cut_reason_fill_256_bytes_to_the_last_one() {
+    let len = |request| {
+        let request = attributed(&layer(), request).ok()?;
+        Some(serde_json::to_vec(claims(&request)).unwrap().len())
+    };
+    let stamped = |id: usize| len(by(Principal::new("p".repeat(id)), create()));
+    let longest = (1..MAX_BYTES).map_while(stamped).last();
+    assert_eq!(longest, Some(MAX_BYTES));
+
+    let actor = Actor::new("user_admin").claim("reason", "x".repeat(1000));
+    let create = CreateActorToken::new("user_subject", actor);
+    let cut = len(by(Principal::new("user_admin"), create));
+    assert_eq!(cut, Some(MAX_BYTES));
+}
+
+#[test]
 fn reason_for_which_no_room_is_left_is_removed() {
     let actor = Actor::new("user_admin").claim("reason", "x".repeat(1000));
     let create = CreateActorToken::new("user_subject", actor);

@@ -60,6 +60,13 @@ fn assert_refused(error: &Error, status: StatusCode, name: &str) {
     assert!(error.to_string().contains(name), "{error}");
 }
 
+#[test]
+fn denial_returns_its_rule_and_its_sentence() {
+    let denial = Denial::new("office_hours", "Support is closed until eight.");
+    assert_eq!(denial.rule(), "office_hours");
+    assert_eq!(denial.sentence(), "Support is closed until eight.");
+}
+
 #[tokio::test]
 async fn allowed_create_is_sent_and_denied_create_is_not() {
     let sandbox = Sandbox::new();
@@ -119,6 +126,23 @@ fn call_outside_of_a_runtime_is_refused() {
         StatusCode::SERVICE_UNAVAILABLE,
         "authorizer.runtime",
     );
+}
+
+#[test]
+fn rules_in_memory_decide_outside_of_a_runtime() {
+    fn check(authorizer: impl Authorizer, expected: &str) {
+        let inner = tower::service_fn(|_: ActorTokenRequest| ready(Ok::<_, Error>(())));
+        let mut service = AuthorizeLayer::new(authorizer).layer(inner);
+        let decided = service.call(call()).now_or_never().unwrap();
+        assert_eq!(decided.as_ref().map_or_else(rule, |()| ""), expected);
+    }
+    let denying = || policy("subjects = { deny = ['*'] }");
+    check(policy(""), "");
+    check(Arc::new(denying()), "subjects.deny");
+    check(SharedPolicy::new(denying()), "subjects.deny");
+    check((policy(""), SharedPolicy::new(policy(""))), "");
+    check((policy(""), denying()), "subjects.deny");
+    check((denying(), policy("")), "subjects.deny");
 }
 
 /// An authorizer that never decides, and shows whether its future was dropped.

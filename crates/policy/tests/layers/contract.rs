@@ -11,6 +11,7 @@ use clerk_actor_tokens_policy::{
     AttributionLayer, AuthorizeLayer, Gate, GateLayer, Limit, LimitBy, MemoryGate,
     MemoryRateLimitStore, Principal, RateLimitLayer, gate::Scope,
 };
+use futures_util::poll;
 use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
 
@@ -86,6 +87,19 @@ async fn layers_call_the_instance_that_was_ready() {
         Some(SECOND),
     );
     check(layer.layer(Probe::new(responded)), encoded).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn layers_are_ready_only_when_the_service_below_is() {
+    async fn check<S: Service<R, Error: Debug>, R>(mut service: S) {
+        assert!(poll!(std::pin::pin!(service.ready())).is_pending());
+        service.ready().await.unwrap();
+    }
+    check(attribution().layer(Probe::<fn(_) -> Result<_, BoxError>>::new(token))).await;
+    check(AuthorizeLayer::new(policy("")).layer(Probe::new(token))).await;
+    check(rate_limit(1).layer(Probe::new(token))).await;
+    let gate = GateLayer::new(MemoryGate::new(), "account");
+    check(gate.layer(Probe::new(responded))).await;
 }
 
 /// Checks that a refused request releases the only permit, also while the handle exists.

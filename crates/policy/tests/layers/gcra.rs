@@ -128,6 +128,18 @@ async fn table_is_bounded_and_refuses_new_keys_until_a_cell_is_full_again() {
     assert!(store.len() <= 3);
 }
 
+#[tokio::test(start_paused = true)]
+async fn cell_leaves_its_place_at_the_moment_it_is_full_again() {
+    let store = MemoryRateLimitStore::with_capacity(1);
+    assert!(store.is_empty());
+    assert!(taken(&store, &[Cell::new("old", SECOND, 1)]).is_some());
+    assert!(!store.is_empty());
+    let new = Cell::new("new", SECOND, 1);
+    assert!(taken(&store, &[new]).is_none());
+    advance(SECOND).await;
+    assert!(taken(&store, &[new]).is_some());
+}
+
 #[test]
 fn never_more_than_the_burst_is_admitted_on_two_threads_with_a_paused_clock() {
     const BURST: u32 = 100;

@@ -83,6 +83,37 @@ async fn step_doubles_with_each_429_and_halves_each_second_without_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn step_doubles_six_times_at_most() {
+    let gate = MemoryGate::new();
+    for _ in 0..9 {
+        close(&gate, 1);
+    }
+    advance(SECOND).await;
+    assert_eq!([wait(&gate), wait(&gate)], [Duration::ZERO, 6400 * MS]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn step_and_ramp_are_those_that_were_set() {
+    let gate = MemoryGate::new().step(300 * MS).ramp(3 * SECOND);
+    gate.close(&creates(), 0, None);
+    let slots: Vec<_> = (0..12).map(|_| wait(&gate)).collect();
+    let expected = (0..10).map(|n| 3 * SECOND + n * 300 * MS);
+    let expected = expected.chain([6 * SECOND, 6150 * MS]);
+    assert_eq!(slots, expected.collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_429_for_the_same_time_leaves_the_slots_taken() {
+    let gate = MemoryGate::new();
+    close(&gate, 2);
+    assert_eq!(wait(&gate), 2 * SECOND);
+    let epoch = gate.epoch(&creates());
+    gate.close(&creates(), 0, Some(2 * SECOND));
+    assert_eq!(gate.epoch(&creates()), epoch);
+    assert_eq!(wait(&gate), 2 * SECOND + 100 * MS);
+}
+
+#[tokio::test(start_paused = true)]
 async fn old_429_moves_the_time_and_not_the_level() {
     let gate = MemoryGate::new();
     for _ in 0..50 {

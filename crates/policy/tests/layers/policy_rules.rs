@@ -142,6 +142,7 @@ fn reason_is_checked_for_the_principals_of_the_rule() {
     let of = |principal, reason| refusing_with(rules, principal, Actor::new("a"), "b", reason);
     assert_eq!(of(console("a"), "OPS-12 login"), "");
     assert_eq!(of(console("a"), "  "), "reason");
+    assert_eq!(of(console("a"), "OPS-12"), "");
     assert_eq!(of(console("a"), "OPS-1"), "reason.min_length");
     assert_eq!(of(console("a"), "ööööö"), "reason.min_length");
     assert_eq!(of(console("a"), "because I can"), "reason.pattern");
@@ -210,6 +211,21 @@ fn unknown_fields_and_contradictions_are_refused() {
         };
         assert_eq!(whole(&text), invalid.to_string());
     }
+}
+
+#[test]
+fn longest_version_and_the_default_lifetimes_of_the_api_are_accepted() {
+    let read = |version: usize, default: u32| {
+        toml::from_str::<Policy>(&format!(
+            "version = '{}'
+            lifetime = {{ default = {default}, longest = {default} }}
+            session = {{ default = 1800, longest = 1800 }}",
+            "v".repeat(version)
+        ))
+    };
+    assert_eq!(read(64, 3600).unwrap().version().len(), 64);
+    assert!(read(65, 3600).is_err());
+    assert!(read(64, 3601).is_err());
 }
 
 #[test]

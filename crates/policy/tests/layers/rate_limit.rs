@@ -74,6 +74,14 @@ async fn creates_are_counted_by_what_the_limit_names() {
     }
 }
 
+#[test]
+fn limit_that_was_written_is_read_again() {
+    let written = serde_json::to_value(limit(LimitBy::Actor, 3)).unwrap();
+    assert_eq!(written["per"], 60);
+    let read: Limit = serde_json::from_value(written).unwrap();
+    assert_eq!(read, limit(LimitBy::Actor, 3));
+}
+
 #[tokio::test(start_paused = true)]
 async fn variants_of_an_id_share_their_units() {
     let long = "é".repeat(200);
