@@ -22,6 +22,7 @@ async fn settled_token_is_an_error_event_unless_it_was_revoked() {
     const STILL_PENDING: &str = r#"{"id":"act_1","status":"pending"}"#;
     const NOW_ACCEPTED: &str = r#"{"id":"act_1","status":"accepted"}"#;
     const ACCEPTED: &str = r#"{"errors":[{"code":"actor_token_cannot_be_revoked_code","message":"its status is accepted."}]}"#;
+    const REVOKED: &str = r#"{"errors":[{"code":"actor_token_cannot_be_revoked_code","message":"its status is revoked."}]}"#;
     let (error, info) = (Level::ERROR, Level::INFO);
     for (minted, revoke, level, end, id, is_exposed) in [
         (MINTED, (200, MINTED), info, "revoked", "act_1", false),
@@ -44,6 +45,7 @@ async fn settled_token_is_an_error_event_unless_it_was_revoked() {
         (MINTED, (404, ""), error, "not_revoked", "act_1", true),
         ("", (404, ""), error, "unknown", "", true),
         (MINTED, (400, ACCEPTED), error, "accepted", "act_1", false),
+        (MINTED, (400, REVOKED), info, "revoked", "act_1", false),
         (FOREIGN, (404, ""), error, "foreign", "act_1", true),
     ] {
         let (capture, _guard) = Capture::begin();

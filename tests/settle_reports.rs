@@ -9,21 +9,22 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, resume_unwind},
     pin::Pin,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
 
 use clerk_actor_tokens::{
-    Body, Client, ClientBuilder, OperationKind, SecretKey,
+    Body, Client, ClientBuilder, Error, OperationKind, SecretKey,
     layer::{
         CollectBodyLayer, DecodeErrorLayer, JsonLayer, SettleLayer, TypedErrorLayer,
         settle::SettleEnd,
     },
 };
 use futures_util::{FutureExt, poll};
-use http::Request;
+use http::{Request, StatusCode};
 use support::{
-    peer::{Content, Delay, End, Exchange, Peer, create},
+    peer::{Content, Delay, End, Exchange, Head, Peer, create},
     reports::Reports,
 };
 use tower::{Layer, ServiceExt, util::MapRequestLayer};
@@ -190,4 +191,111 @@ async fn token_is_revoked_when_the_exchange_panics_in_drop() {
     drop(call);
     settle.drain(Duration::from_secs(60)).await;
     assert_eq!(reports.ends(), [SettleEnd::Revoked]);
+}
+
+/// Returns a peer whose creates hang like this and whose revokes succeed.
+fn hanging(create: Exchange) -> Peer {
+    let create = Exchange {
+        end: End::Hang,
+        ..create
+    };
+    Peer::new(move |received| match received.kind {
+        OperationKind::Create => create.clone(),
+        _ => Exchange::prompt(),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn token_of_another_user_is_not_revoked_when_the_call_that_received_it_is_dropped() {
+    let peer = hanging(Exchange {
+        content: Content::Foreign,
+        ..Exchange::prompt()
+    });
+    let (client, reports) = client(peer.clone());
+    drop_one_and_drain(&client, Duration::from_secs(60)).await;
+    assert_eq!(reports.ends(), [SettleEnd::Foreign, SettleEnd::Unknown]);
+    assert!(peer.ledger().revokes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn token_that_was_received_is_reported_when_drain_is_cut_short() {
+    let peer = hanging(Exchange {
+        before_head: Delay::time(Duration::from_secs(1)),
+        ..Exchange::prompt()
+    });
+    let (client, reports) = client(peer.clone());
+    let mut call = Box::pin(client.send(create()));
+    assert!(poll!(&mut call).is_pending());
+    drop(call);
+    let report = client.drain(Duration::from_secs(5)).await;
+    assert_eq!((report.cut_short(), report.in_flight()), (1, 0));
+    assert!(!report.is_complete());
+    client.drain(Duration::from_secs(60)).await;
+    let id = Some("act_0".to_owned());
+    assert_eq!(reports.ends_with_ids(), [(SettleEnd::NotRevoked, id)]);
+    assert!(peer.ledger().revokes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn drain_with_a_create_in_flight_is_not_complete() {
+    let (client, _) = client(hanging(Exchange::prompt()));
+    let mut call = Box::pin(client.send(create()));
+    assert!(poll!(&mut call).is_pending());
+    let report = client.drain(Duration::from_secs(5)).await;
+    assert_eq!((report.cut_short(), report.in_flight()), (0, 1));
+    assert!(!report.is_complete());
+}
+
+#[tokio::test(start_paused = true)]
+async fn token_of_a_dropped_call_is_revoked_even_if_unread_ones_are_not() {
+    let peer = hanging(Exchange::prompt());
+    let settle = SettleLayer::new().revoke_unread(false);
+    let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), peer.clone())
+        .settle(settle.clone())
+        .build()
+        .unwrap();
+    drop_one_and_drain(&client, Duration::from_secs(60)).await;
+    assert_eq!(settle.counts().revoked, 1);
+    assert!(peer.ledger().is_revoked("act_0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_create_is_followed_for_the_grace_period() {
+    let peer = Peer::new(|_| Exchange {
+        head: Head::Hang,
+        ..Exchange::prompt()
+    });
+    let settle = SettleLayer::new().grace(Duration::from_secs(5));
+    let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), peer)
+        .settle(settle.clone())
+        .build()
+        .unwrap();
+    let mut call = Box::pin(client.send(create()));
+    assert!(poll!(&mut call).is_pending());
+    drop(call);
+    for (seconds, unknown) in [(4, 0), (2, 1)] {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        assert_eq!(settle.counts().unknown, unknown);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn report_of_a_revoke_that_failed_has_its_error() {
+    let peer = Peer::new(|received| match received.kind {
+        OperationKind::Create => Exchange::prompt(),
+        _ => Exchange::refusal(404, None),
+    });
+    let statuses = Arc::<Mutex<Vec<_>>>::default();
+    let seen = Arc::clone(&statuses);
+    let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), peer)
+        .on_settle(move |event| {
+            let status = event.error().and_then(Error::status);
+            seen.lock().unwrap().push((event.end(), status));
+        })
+        .build()
+        .unwrap();
+    drop(client.send(create()).await.unwrap());
+    client.drain(Duration::from_secs(60)).await;
+    let expected = (SettleEnd::NotRevoked, Some(StatusCode::NOT_FOUND));
+    assert_eq!(*statuses.lock().unwrap(), [expected]);
 }
