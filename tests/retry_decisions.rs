@@ -11,7 +11,7 @@ use std::{
 use clerk_actor_tokens::{
     Actor, ActorTokenId, Body, BoxError, ClerkErrors, ClientBuilder, CreateActorToken, Error,
     KeyProvider, KeySource, OperationKind, Outcome, Payload, RetryConfig, SecretKey, TokenResponse,
-    layer::{DecodeErrorLayer, RetryLayer},
+    layer::{DecodeErrorLayer, RetryLayer, retry::Verdict},
     sandbox::{Fault, Sandbox},
 };
 use http::{Request, Response, StatusCode};
@@ -225,5 +225,35 @@ async fn key_is_renewed_once_and_only_after_an_attempt_without_effect() {
         let create = CreateActorToken::new("user_1", Actor::new("user_2"));
         let error = client.create(create).await.unwrap_err();
         assert_eq!(error.attempts(), attempts, "{outcome:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn second_backoff_is_up_to_twice_as_long() {
+    let config = RetryConfig::default().max_attempts(3);
+    let config = config.initial_interval(Duration::from_secs(1));
+    let mut longest = Duration::ZERO;
+    for _ in 0..200 {
+        let begun = Instant::now();
+        let payload = Payload::new(OperationKind::Revoke, "");
+        assert_eq!(attempts(&config, payload, || api(503).into()).await, 3);
+        longest = longest.max(begun.elapsed());
+    }
+    assert!(longest > Duration::from_millis(2100), "{longest:?}");
+    assert!(longest < Duration::from_millis(3010), "{longest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn classifier_of_the_layer_replaces_the_verdict() {
+    for (verdict, expected) in [(Verdict::Stop, ONCE), (Verdict::Retry, RETRIED)] {
+        let made = AtomicU32::new(0);
+        let attempt = service_fn(|_: Request<Payload>| {
+            made.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(Err::<(), BoxError>(api(429).into()))
+        });
+        let layer = RetryLayer::new(RetryConfig::default()).classifier(move |_, _, _| verdict);
+        let request = Request::new(Payload::new(OperationKind::Create, "{}"));
+        layer.layer(attempt).oneshot(request).await.unwrap_err();
+        assert_eq!(made.load(Ordering::SeqCst), expected, "{verdict:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Timeout and CollectBody, each used alone.
+//! Json, DecodeError, Timeout and CollectBody, each used alone.
 
 use std::{
     collections::VecDeque,
@@ -12,13 +12,15 @@ use std::{
 
 use bytes::Bytes;
 use clerk_actor_tokens::{
-    ActorTokenRequest, Body, BoxError, OperationKind, Payload, TokenResponse,
+    Actor, ActorTokenRequest, Body, BoxError, ClerkErrors, CreateActorToken, Error, ErrorKind,
+    OperationKind, Outcome, Payload, TokenResponse,
     layer::{
-        CollectBodyLayer, JsonLayer, TimeoutLayer,
+        CollectBodyLayer, DecodeErrorLayer, JsonLayer, SettleLayer, TimeoutLayer,
         timeout::{Scope, TimedOut},
     },
 };
-use http::{Request, Response};
+use futures_util::FutureExt;
+use http::{Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame};
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
@@ -138,4 +140,102 @@ fn body_is_not_polled_after_its_end_is_known() {
         panic!("no response");
     };
     assert_eq!(response.body(), "ab");
+}
+
+fn create(padding: usize) -> ActorTokenRequest {
+    let actor = Actor::new("user_2").claim("padding", "x".repeat(padding));
+    CreateActorToken::new("user_1", actor).into()
+}
+
+#[tokio::test]
+async fn create_of_more_than_64_kib_is_refused() {
+    const LIMIT: usize = 64 * 1024;
+    let attempts = service_fn(|request: Request<Payload>| {
+        let length = request.body().as_bytes().len();
+        ready(Err::<Response<TokenResponse>, BoxError>(
+            length.to_string().into(),
+        ))
+    });
+    let json = JsonLayer::new().layer(attempts);
+    let sent = async |padding| {
+        let error = json.clone().oneshot(create(padding)).await.unwrap_err();
+        error.to_string().parse::<usize>()
+    };
+    let padding = LIMIT - sent(0).await.unwrap();
+    assert_eq!(sent(padding).await, Ok(LIMIT));
+    for excess in 1..3 {
+        assert!(sent(padding + excess).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn unusable_200_to_a_request_that_was_not_sent_has_no_effect() {
+    const UNUSABLE: &str = "{}";
+    let outcome = |error: BoxError| error.downcast::<Error>().unwrap().outcome();
+    let made_up = || service_fn(|_: Request<Body>| ready(Ok::<_, BoxError>(unusable())));
+    fn unusable() -> Response<TokenResponse> {
+        Response::new(TokenResponse::new(UNUSABLE))
+    }
+    let decoded = DecodeErrorLayer::new().layer(made_up());
+    let revoke = Request::new(Payload::new(OperationKind::Revoke, ""));
+    let error = decoded.oneshot(revoke).await.unwrap_err();
+    assert_eq!(outcome(error), Outcome::NotSent);
+
+    let stack = JsonLayer::new().layer(DecodeErrorLayer::new().layer(made_up()));
+    let error = stack.oneshot(create(0)).await.unwrap_err();
+    assert_eq!(outcome(error), Outcome::NotSent);
+
+    // Without an attempt, only the response is known.
+    let alone = service_fn(|_: Request<Payload>| ready(Ok::<_, BoxError>(unusable())));
+    let error = JsonLayer::new().layer(alone).oneshot(create(0)).await;
+    assert_eq!(outcome(error.unwrap_err()), Outcome::Unknown);
+}
+
+#[tokio::test]
+async fn error_of_a_layer_below_keeps_its_status_and_outcome_after_a_part_of_a_response() {
+    const REVOKED: &str = r#"{"id":"act_1","status":"revoked"}"#;
+    for status in [200, 503] {
+        let exchange = service_fn(move |request: Request<Body>| {
+            request.into_body().into_bytes().unwrap();
+            let response = Response::builder().status(status);
+            ready(Ok::<_, BoxError>(
+                response.body(Frames([Some(REVOKED), None].into())).unwrap(),
+            ))
+        });
+        let collected = CollectBodyLayer::default().layer(exchange);
+        let settled = SettleLayer::disabled().layer(collected);
+        let impatient = service_fn(|request: Request<Body>| {
+            let response = settled.clone().oneshot(request).now_or_never();
+            assert!(response.is_none(), "the body has not ended");
+            let errors = ClerkErrors::default();
+            ready(Err::<Response<TokenResponse>, BoxError>(
+                Error::refused(StatusCode::FORBIDDEN, errors).into(),
+            ))
+        });
+        let request = Request::new(Payload::new(OperationKind::Revoke, ""));
+        let error = DecodeErrorLayer::new().layer(impatient).oneshot(request);
+        let error = error.await.unwrap_err().downcast::<Error>().unwrap();
+        assert_eq!(
+            (error.kind(), error.status(), error.outcome()),
+            (
+                ErrorKind::Refused,
+                Some(StatusCode::FORBIDDEN),
+                Outcome::NotSent
+            )
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn timeout_of_a_revoke_is_not_settled() {
+    let silent = service_fn(|request: Request<Body>| {
+        request.into_body().into_bytes().unwrap();
+        pending::<Result<Response<Bytes>, BoxError>>()
+    });
+    let settled = SettleLayer::new().layer(silent);
+    let timed = TimeoutLayer::new(ATTEMPT).layer(settled);
+    let request = Request::new(Payload::new(OperationKind::Revoke, ""));
+    let error = DecodeErrorLayer::new().layer(timed).oneshot(request);
+    let error = error.await.unwrap_err().downcast::<Error>().unwrap();
+    assert!(error.is_timeout() && !error.is_settling(), "{error:?}");
 }
