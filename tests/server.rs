@@ -20,6 +20,7 @@ use clerk_actor_tokens::{
     server::{AcceptedKeys, ActorTokensApi, Inbound, KeyName, ResponseBody},
 };
 use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower::{Layer, Service, ServiceExt, filter::FilterLayer};
@@ -436,6 +437,14 @@ async fn keys_change_while_the_api_serves() {
         shown.contains("ci") && !shown.contains("sk_test"),
         "{shown}"
     );
+}
+
+#[tokio::test]
+async fn key_with_two_equal_differences_is_refused() {
+    // The difference of both bytes is the same, so that their sum without a carry is zero.
+    let swapped = ("authorization", "Bearer sk_test_gateway_1023456789");
+    let response = send(recorded().1, post(CREATE, &[swapped, JSON], BODY)).await;
+    assert!(response.is(401, "clerk_key_invalid"));
 }
 
 #[test]
@@ -933,6 +942,28 @@ async fn foreign_error_in_a_client_before_anything_was_sent_is_a_503() {
         text.contains("Nothing has changed.") && !text.contains("marker"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn revoke_whose_200_says_accepted_is_a_400() {
+    let transport = tower::service_fn(|request: Request<Body>| async {
+        request.into_body().into_bytes()?;
+        let body = r#"{"id":"act_1","status":"accepted"}"#;
+        Ok::<_, BoxError>(Response::new(body.to_owned()))
+    });
+    let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport);
+    let api = ActorTokensApi::new(client.build().unwrap(), key()).unwrap();
+    let response = send(api, post(REVOKE, &[AUTH], "")).await;
+    assert!(response.is(400, "actor_token_cannot_be_revoked_code"));
+}
+
+#[tokio::test]
+async fn response_body_ends_with_its_only_frame() {
+    let error = Error::refused(StatusCode::FORBIDDEN, ClerkErrors::default());
+    let mut body = error.to_response().into_body();
+    assert!(!body.is_end_stream());
+    assert!(body.frame().await.is_some());
+    assert!(body.is_end_stream());
 }
 
 #[tokio::test]
