@@ -269,7 +269,9 @@ async fn spool_of_an_earlier_process_is_replayed_once_a_call_begins() {
     // The task that replays has begun its wait before the clock advances.
     tokio::task::yield_now().await;
     tokio::time::advance(SECOND).await;
+    let begun = std::time::Instant::now();
     while second.words().len() < 6 {
+        assert!(begun.elapsed() < 10 * SECOND, "{:?}", second.words());
         tokio::task::yield_now().await;
     }
     let late = ["late begin", "late sending", "late failed rejected"];
