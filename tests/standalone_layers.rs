@@ -22,6 +22,12 @@ use clerk_actor_tokens::{
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame};
+use hyper::client::conn::http1;
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioIo},
+};
+use pooled_transport::PooledTransport;
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
 
@@ -238,4 +244,55 @@ async fn timeout_of_a_revoke_is_not_settled() {
     let error = DecodeErrorLayer::new().layer(timed).oneshot(request);
     let error = error.await.unwrap_err().downcast::<Error>().unwrap();
     assert!(error.is_timeout() && !error.is_settling(), "{error:?}");
+}
+
+/// Returns the error of a port that refuses connections.
+async fn refused() -> BoxError {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    drop(listener);
+    let client = legacy::Client::builder(TokioExecutor::new()).build_http::<String>();
+    let request = Request::get(url).body(String::new()).unwrap();
+    client.request(request).await.unwrap_err().into()
+}
+
+/// Returns the error of a connection that was closed before the request was written.
+async fn canceled() -> BoxError {
+    let (io, _peer) = tokio::io::duplex(64);
+    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.unwrap();
+    drop(connection);
+    let request = Request::new(String::new());
+    sender.send_request(request).await.unwrap_err().into()
+}
+
+/// Returns the error of a pool that sends nothing, because the request has no host.
+async fn not_sent() -> BoxError {
+    let pool = PooledTransport::new(HttpConnector::new());
+    let error = pool.oneshot(Request::new(String::new())).await.unwrap_err();
+    assert!(!error.is_connect() && !error.may_have_been_sent());
+    error.into()
+}
+
+#[tokio::test]
+async fn create_that_was_taken_may_have_had_an_effect_whatever_was_not_written() {
+    for (kind, is_taken, expected) in [
+        (OperationKind::Create, false, Outcome::NotSent),
+        (OperationKind::Create, true, Outcome::Unknown),
+        (OperationKind::Revoke, true, Outcome::NotSent),
+    ] {
+        for error in [refused().await, canceled().await, not_sent().await] {
+            let mut error = Some(error);
+            let exchange = service_fn(|request: Request<Body>| {
+                if is_taken {
+                    request.into_body().into_bytes().unwrap();
+                }
+                ready(Err::<Response<TokenResponse>, _>(error.take().unwrap()))
+            });
+            let mut stack = DecodeErrorLayer::new().layer(exchange);
+            let request = Request::new(Payload::new(kind, "{}"));
+            let error = stack.call(request).await.unwrap_err();
+            let error = error.downcast::<Error>().unwrap();
+            assert_eq!(error.outcome(), expected, "{kind:?} {error:?}");
+        }
+    }
 }
