@@ -269,9 +269,11 @@ async fn spool_of_an_earlier_process_is_replayed_once_a_call_begins() {
     // The task that replays has begun its wait before the clock advances.
     tokio::task::yield_now().await;
     tokio::time::advance(SECOND).await;
-    let begun = std::time::Instant::now();
-    while second.words().len() < 6 {
-        assert!(begun.elapsed() < 10 * SECOND, "{:?}", second.words());
+    // The thread of the spool takes real time, which the paused clock does not show.
+    for _ in 0..5_000_000 {
+        if second.words().len() == 6 {
+            break;
+        }
         tokio::task::yield_now().await;
     }
     let late = ["late begin", "late sending", "late failed rejected"];

@@ -1,7 +1,5 @@
 //! The audit records every call, however it ends, and refuses creates that it cannot record.
 
-#[path = "../../../../tests/support/capture.rs"]
-mod capture;
 #[path = "../../../../tests/support/probe.rs"]
 mod probe;
 
@@ -10,7 +8,6 @@ mod barrier;
 mod contract;
 mod ends;
 mod entries;
-mod events;
 mod json_lines;
 mod memory_sink;
 mod metered;

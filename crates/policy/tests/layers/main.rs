@@ -1,7 +1,5 @@
 //! The layers Attribution, Authorize, RateLimit and Gate over the sandbox and over services of the tests.
 
-#[path = "../../../../tests/support/capture.rs"]
-mod capture;
 #[path = "../../../../tests/support/probe.rs"]
 mod probe;
 
@@ -9,7 +7,6 @@ mod attribution;
 mod authorize;
 mod contract;
 mod drop_at_every_poll;
-mod events;
 mod gate;
 mod gcra;
 mod give_back;
