@@ -18,7 +18,7 @@ use clerk_actor_tokens::{
     Body, Client, ClientBuilder, Error, OperationKind, SecretKey,
     layer::{
         CollectBodyLayer, DecodeErrorLayer, JsonLayer, SettleLayer, TypedErrorLayer,
-        settle::SettleEnd,
+        settle::{SettleCounts, SettleEnd},
     },
 };
 use futures_util::{FutureExt, poll};
@@ -298,4 +298,12 @@ async fn report_of_a_revoke_that_failed_has_its_error() {
     client.drain(Duration::from_secs(60)).await;
     let expected = (SettleEnd::NotRevoked, Some(StatusCode::NOT_FOUND));
     assert_eq!(*statuses.lock().unwrap(), [expected]);
+}
+
+#[test]
+fn total_of_the_counts_is_their_sum() {
+    let mut counts = SettleCounts::default();
+    (counts.revoked, counts.accepted, counts.not_revoked) = (1, 2, 4);
+    (counts.unknown, counts.foreign) = (8, 16);
+    assert_eq!(counts.total(), 31);
 }
