@@ -164,7 +164,7 @@ async fn create_of_more_than_64_kib_is_refused() {
     });
     let json = JsonLayer::new().layer(attempts);
     let sent = async |padding| {
-        let error = json.clone().oneshot(create(padding)).await.unwrap_err();
+        let error = json.oneshot(create(padding)).await.unwrap_err();
         error.to_string().parse::<usize>()
     };
     let padding = LIMIT - sent(0).await.unwrap();
