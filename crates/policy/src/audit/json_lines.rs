@@ -115,9 +115,9 @@ impl JsonLinesFile {
         let mut found = Vec::new();
         if !self.file.is_empty() || taken.exists() {
             let text = self.file.take(&taken)?;
-            // The process may have been killed within a line.
-            let lines = text.lines();
-            found.extend(lines.filter_map(|line| serde_json::from_str(line).ok()));
+            // The process may have been killed within a line, and there within a character.
+            let lines = text.split(|byte| *byte == b'\n');
+            found.extend(lines.filter_map(|line| serde_json::from_slice(line).ok()));
         }
         let mut depth = self.depth.lock();
         (depth.entries, depth.taken) = (found.len(), found.len());

@@ -70,20 +70,20 @@ impl LogFile {
         Ok(())
     }
 
-    /// Moves all lines to another file, behind those that are there already, and returns that file's text.
-    pub(super) fn take(&mut self, to: &Path) -> io::Result<String> {
+    /// Moves all lines to another file, behind those that are there already, and returns that file's bytes.
+    pub(super) fn take(&mut self, to: &Path) -> io::Result<Vec<u8>> {
         self.append(b"")?;
         if to.exists() {
             // An earlier take was not completed.
             let mut older = Self::open(to)?;
-            older.append(fs::read_to_string(&self.path)?.as_bytes())?;
+            older.append(&fs::read(&self.path)?)?;
             fs::remove_file(&self.path)?;
         } else {
             fs::rename(&self.path, to)?;
         }
         sync_directory(&self.path)?;
         *self = Self::open(&self.path)?;
-        fs::read_to_string(to)
+        fs::read(to)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -188,9 +188,9 @@ mod tests {
         let (path, taken) = (Temporary::new("spool"), Temporary::new("taken"));
         let mut log = LogFile::open(&path.0).unwrap();
         log.append(b"one\n").unwrap();
-        assert_eq!(log.take(&taken.0).unwrap(), "one\n");
+        assert_eq!(log.take(&taken.0).unwrap(), b"one\n");
         log.append(b"two\n").unwrap();
-        assert_eq!(log.take(&taken.0).unwrap(), "one\ntwo\n");
+        assert_eq!(log.take(&taken.0).unwrap(), b"one\ntwo\n");
         assert!(log.is_empty() && path.text().is_empty());
     }
 }

@@ -4,7 +4,7 @@ use clerk_actor_tokens::{
     ErrorKind, Outcome,
     sandbox::{Fault, Sandbox},
 };
-use clerk_actor_tokens_policy::audit::{AuditLayer, MemorySink, Spool};
+use clerk_actor_tokens_policy::audit::{AuditLayer, Entry, MemorySink, Note, Spool};
 use tokio::time::Instant;
 
 use crate::{
@@ -244,6 +244,26 @@ async fn spool_of_an_earlier_process_is_replayed() {
     );
     second.audit.replay().await.unwrap();
     assert_eq!(second.words().len(), 3);
+    std::fs::remove_file(path).unwrap();
+}
+
+#[tokio::test]
+async fn spool_that_ends_within_a_character_is_replayed() {
+    let path = std::env::temp_dir().join(format!("spool-within-{}", std::process::id()));
+    let entry = Entry::note(Note::new("whole"));
+    let mut spooled = serde_json::to_vec(&entry).unwrap();
+    spooled.extend(b"\n{\"reason\":\"St\xc3");
+    for is_being_replayed in [false, true] {
+        std::fs::write(&path, &spooled).unwrap();
+        if is_being_replayed {
+            std::fs::write(path.with_extension("replay"), &spooled).unwrap();
+        }
+        let sink = MemorySink::new();
+        let audit = AuditLayer::with_spool(sink.clone(), Spool::open(&path).unwrap());
+        audit.replay().await.unwrap();
+        let entries = sink.entries();
+        assert_eq!((entries.len(), entries[0].call), (1, entry.call));
+    }
     std::fs::remove_file(path).unwrap();
 }
 
