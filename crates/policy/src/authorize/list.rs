@@ -19,9 +19,11 @@ impl TryFrom<String> for Pattern {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
+        // Ids are compared without it, so that a pattern with it would name none.
+        let text = text.trim();
         let (start, is_prefix) = match text.strip_suffix('*') {
             Some(start) => (start, true),
-            None => (&*text, false),
+            None => (text, false),
         };
         if start.contains('*') {
             return Err("a pattern has `*` as its last character only");
@@ -32,7 +34,7 @@ impl TryFrom<String> for Pattern {
             (Some(group), false) => Self::Group(group.to_owned()),
             (None, true) => Self::Prefix(start.to_owned()),
             (None, false) if start.is_empty() => return Err("a pattern is not empty"),
-            (None, false) => Self::Id(text),
+            (None, false) => Self::Id(text.to_owned()),
         })
     }
 }

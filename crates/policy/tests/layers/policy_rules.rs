@@ -136,6 +136,20 @@ fn white_space_around_an_id_does_not_evade_a_rule() {
 }
 
 #[test]
+fn white_space_around_a_pattern_does_not_disarm_its_rule() {
+    let rules = "keys = { desk = ['*'] }
+        actors = { deny = [' bob', 'bot_* '] }
+        subjects = { deny = ['user_ceo '] }";
+    let of = |sub, user| refusing(rules, key("desk"), sub, user);
+    assert_eq!(of("bob", "user"), "actors.deny");
+    assert_eq!(of("bot_7", "user"), "actors.deny");
+    assert_eq!(of("ann", "user_ceo"), "subjects.deny");
+    let rules = "actors = { deny = [' group:interns '] }";
+    let intern = console("ann").group("interns");
+    assert_eq!(refusing(rules, intern, "ann", "user"), "actors.deny");
+}
+
+#[test]
 fn reason_is_checked_for_the_principals_of_the_rule() {
     let rules = "keys = { desk = ['*'] }
         reason = { via = ['console'], min_length = 6, pattern = '^[A-Z]+-[0-9]+' }";
