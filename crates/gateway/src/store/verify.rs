@@ -29,7 +29,7 @@ pub struct Verified {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Tampered {
-    /// The name of the instance was altered.
+    /// The name of the instance was altered, or another chain was added.
     #[error("the chain does not begin with the instance `{instance}`")]
     Instance {
         /// Its present name.
@@ -120,7 +120,8 @@ fn verified(path: &Path, anchors: Option<&Path>) -> Result<Verified> {
 /// Verifies the chain.
 fn records(connection: &Connection) -> Result<Verified> {
     let (instance, first) = link::first(connection)?;
-    if first.seq == 0 && first != Link::root(&instance) {
+    let chains: u64 = connection.query_row("SELECT count(*) FROM chain", [], |row| row.get(0))?;
+    if chains != 1 || first.seq == 0 && first != Link::root(&instance) {
         return Err(Tampered::Instance { instance }.into());
     }
     let mut link = first;
@@ -172,11 +173,13 @@ fn is_event(
     if !matches!(entry.event, Event::End(_)) {
         return Ok(event == event_word(&entry.event));
     }
-    let sql = "SELECT 1 FROM records WHERE call = ? AND event = 'end' AND seq < ?";
-    let mut ends = connection.prepare_cached(sql)?;
-    let has_end = ends.exists((entry.call.to_string(), seq))?;
+    let sql = "SELECT 1 FROM records WHERE call = ? AND event = ? AND seq < ?";
+    let mut earlier = connection.prepare_cached(sql)?;
+    let mut has = |event| earlier.exists((entry.call.to_string(), event, seq));
+    let has_end = has("end")?;
     Ok(match event {
-        LATE => has_end || is_pruned,
+        // A prune that removed the first end has removed the begin before it.
+        LATE => has_end || is_pruned && !has("begin")?,
         event => event == event_word(&entry.event) && !has_end,
     })
 }

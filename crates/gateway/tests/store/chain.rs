@@ -167,6 +167,19 @@ async fn removed_tail_is_found_with_an_anchor() {
 }
 
 #[tokio::test]
+async fn second_row_of_the_chain_does_not_stand_for_removed_records() {
+    let setup = setup().await;
+    setup.store.anchor().await.unwrap();
+    let remove = "INSERT INTO chain (instance, seq, hash)
+            SELECT instance, records.seq, records.hash FROM chain, records WHERE records.seq = 7;
+        DELETE FROM records WHERE seq > 5;";
+    setup.by_hand().execute_batch(remove).unwrap();
+    setup.store.rebuild().await.unwrap();
+    let error = verify(&setup.path(), Some(&setup.anchors())).unwrap_err();
+    assert!(matches!(error, Tampered::Instance { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn chain_that_was_written_again_is_found_with_an_anchor() {
     let setup = setup().await;
     setup.store.anchor().await.unwrap();

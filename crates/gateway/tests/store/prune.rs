@@ -2,10 +2,13 @@
 
 use std::time::SystemTime;
 
-use clerk_actor_tokens_gateway::store::{CallFilter, LeaseFilter, PAUSED, RESUMED, verify};
-use clerk_actor_tokens_policy::audit::{Entry, Note};
+use clerk_actor_tokens::Outcome;
+use clerk_actor_tokens_gateway::store::{
+    CallFilter, LeaseFilter, PAUSED, RESUMED, Tampered, verify,
+};
+use clerk_actor_tokens_policy::audit::{Entry, Event, Note};
 
-use crate::{Call, HOUR, Setup, expired, old, returned};
+use crate::{Call, HOUR, Setup, expired, failed, old, returned};
 
 fn an_hour_ago() -> SystemTime {
     SystemTime::now() - HOUR
@@ -51,6 +54,31 @@ async fn old_closed_records_are_pruned_and_the_rest_verifies() {
     assert_eq!(setup.store.prune(an_hour_ago()).await.unwrap(), 0);
     setup.write(Call::new().returned("act_3")).await;
     verify(&setup.path(), Some(&setup.anchors())).unwrap();
+}
+
+#[tokio::test]
+async fn second_end_of_a_pruned_call_verifies() {
+    let (setup, entries) = (Setup::new(), expired());
+    let mut second = entries[2].clone();
+    second.event = Event::End(failed("timeout", Outcome::Rejected));
+    second.at = SystemTime::now();
+    setup.write(entries).await;
+    setup.write([second]).await;
+    assert_eq!(setup.store.prune(an_hour_ago()).await.unwrap(), 3);
+    verify(&setup.path(), Some(&setup.anchors())).unwrap();
+}
+
+#[tokio::test]
+async fn first_end_that_was_declared_a_second_one_is_found_after_a_prune() {
+    let setup = Setup::new();
+    setup.write(expired()).await;
+    setup.write(Call::new().returned("act_2")).await;
+    assert_eq!(setup.store.prune(an_hour_ago()).await.unwrap(), 3);
+    let alter = "UPDATE records SET event = 'late' WHERE event = 'end'";
+    setup.by_hand().execute_batch(alter).unwrap();
+    setup.store.rebuild().await.unwrap();
+    let error = verify(&setup.path(), Some(&setup.anchors())).unwrap_err();
+    assert!(matches!(error, Tampered::Record { seq: 6, .. }), "{error}");
 }
 
 #[tokio::test]
