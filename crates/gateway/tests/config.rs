@@ -263,12 +263,15 @@ fn secret_in_the_file_is_not_in_the_message() {
 }
 
 #[test]
-fn value_of_a_wrong_type_is_not_in_the_message() {
+fn value_of_a_wrong_type_or_choice_is_not_in_the_message() {
     for place in [
         "[server]\ngrace = \"S\"",
         "limits = [\"S\"]",
         "keys.desk = \"S\"",
         "storage.database = [\"S\"]",
+        "leases.on_shutdown = \"S\"",
+        "limits = [{ by = \"S\", calls = 1, per = 1 }]",
+        "operators.jo = { token_sha256 = \"\", roles = [\"S\"] }",
     ] {
         let text = place.replace('S', "correct horse\\\", expected battery");
         let error = text.parse::<Config>().expect_err(place);

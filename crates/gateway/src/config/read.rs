@@ -43,7 +43,8 @@ pub enum ReadError {
     },
 }
 
-/// An invalid field of a configuration, why it is invalid, and what to do. It never holds a value of the file.
+/// An invalid field of a configuration, why it is invalid, and what to do. It holds no value of the file, except
+/// for a short word in place of a choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
@@ -248,14 +249,30 @@ fn starts_with_bearer(text: &str) -> bool {
     scheme.eq_ignore_ascii_case("bearer ")
 }
 
-/// Returns the message without the value that serde quotes, which could be a secret.
+/// The beginnings of the messages in which serde quotes a value.
+const QUOTING: [&str; 3] = [
+    "invalid type: string",
+    "invalid value: string",
+    UNKNOWN_CHOICE,
+];
+
+const UNKNOWN_CHOICE: &str = "unknown variant";
+
+/// Returns the message without the value that serde quotes, which could be a secret. A short word in place of a
+/// choice is kept, because a secret is longer or has digits.
 fn without_values(message: &str) -> String {
-    let quoted = message
-        .split_once("string \"")
-        .zip(message.rsplit_once("\", expected"));
-    match quoted {
-        Some(((before, _), (_, after))) => format!("{before}string, expected{after}"),
-        None => message.to_owned(),
+    let start = QUOTING.iter().find(|start| message.starts_with(**start));
+    // The value may have the word, too, but not behind serde's own.
+    let Some((start, (quoting, after))) = start.zip(message.rsplit_once(", expected")) else {
+        return message.to_owned();
+    };
+    let choice = quoting
+        .strip_prefix(UNKNOWN_CHOICE)
+        .map(|choice| choice.trim_matches([' ', '`']));
+    let is_word = |it: &str| it.len() <= 16 && it.bytes().all(|byte| byte.is_ascii_lowercase());
+    match choice.is_some_and(is_word) {
+        true => message.to_owned(),
+        false => format!("{start}, expected{after}"),
     }
 }
 
