@@ -109,7 +109,8 @@ impl JsonLinesFile {
         path.into()
     }
 
-    /// Moves all entries out of the file, and returns them.
+    /// Moves all entries out of the file, and returns them. Entries that were taken and not forgotten are returned
+    /// alone.
     pub(super) fn take(&mut self) -> io::Result<Vec<Entry>> {
         let taken = self.taken();
         let mut found = Vec::new();
@@ -120,7 +121,12 @@ impl JsonLinesFile {
             found.extend(lines.filter_map(|line| serde_json::from_slice(line).ok()));
         }
         let mut depth = self.depth.lock();
-        (depth.entries, depth.taken) = (found.len(), found.len());
+        depth.taken = found.len();
+        depth.entries = match self.file.is_empty() {
+            true => found.len(),
+            // How many there are beside those that were taken is known after their take.
+            false => depth.entries.max(found.len() + 1),
+        };
         Ok(found)
     }
 

@@ -17,6 +17,8 @@ pub(super) struct LogFile {
     length: u64,
     /// Whether a failed append may have left something behind `length`.
     is_dirty: bool,
+    /// Whether a process ended within the last line, which was never acknowledged.
+    is_within_line: bool,
 }
 
 impl LogFile {
@@ -27,22 +29,18 @@ impl LogFile {
         if is_new {
             sync_directory(path)?;
         }
-        let mut length = file.metadata()?.len();
+        let length = file.metadata()?.len();
+        let mut last = [b'\n'];
         if length > 0 {
-            let mut last = [0];
             file.seek(SeekFrom::End(-1))?;
             file.read_exact(&mut last)?;
-            if last != *b"\n" {
-                // The process ended within a line, which was never acknowledged.
-                file.write_all(b"\n")?;
-                length += 1;
-            }
         }
         Ok(Self {
             path: path.to_owned(),
             file,
             length,
             is_dirty: false,
+            is_within_line: last != *b"\n",
         })
     }
 
@@ -55,10 +53,17 @@ impl LogFile {
         if !self.is_at_its_path() {
             *self = Self::open(&self.path)?;
         }
+        if lines.is_empty() {
+            return Ok(());
+        }
         self.is_dirty = true;
-        let written = self.file.write_all(lines);
+        let end_of_line: &[u8] = if self.is_within_line { b"\n" } else { b"" };
+        let written = self.file.write_all(&[end_of_line, lines].concat());
         match written.and_then(|()| self.file.sync_data()) {
-            Ok(()) => self.length += lines.len() as u64,
+            Ok(()) => {
+                self.length += (end_of_line.len() + lines.len()) as u64;
+                self.is_within_line = false;
+            }
             Err(error) => {
                 // A second failure leaves the file dirty until the next append.
                 self.file.set_len(self.length)?;
@@ -70,19 +75,15 @@ impl LogFile {
         Ok(())
     }
 
-    /// Moves all lines to another file, behind those that are there already, and returns that file's bytes.
+    /// Moves all lines to another file, and returns that file's bytes. An earlier take that was not completed is
+    /// returned again, and no line is moved. It needs no room on the disk.
     pub(super) fn take(&mut self, to: &Path) -> io::Result<Vec<u8>> {
-        self.append(b"")?;
-        if to.exists() {
-            // An earlier take was not completed.
-            let mut older = Self::open(to)?;
-            older.append(&fs::read(&self.path)?)?;
-            fs::remove_file(&self.path)?;
-        } else {
+        if !to.exists() {
+            self.append(b"")?;
             fs::rename(&self.path, to)?;
+            sync_directory(&self.path)?;
+            *self = Self::open(&self.path)?;
         }
-        sync_directory(&self.path)?;
-        *self = Self::open(&self.path)?;
         fs::read(to)
     }
 
@@ -190,7 +191,10 @@ mod tests {
         log.append(b"one\n").unwrap();
         assert_eq!(log.take(&taken.0).unwrap(), b"one\n");
         log.append(b"two\n").unwrap();
-        assert_eq!(log.take(&taken.0).unwrap(), b"one\ntwo\n");
+        assert_eq!(log.take(&taken.0).unwrap(), b"one\n");
+        assert_eq!(path.text(), "two\n");
+        fs::remove_file(&taken.0).unwrap();
+        assert_eq!(log.take(&taken.0).unwrap(), b"two\n");
         assert!(log.is_empty() && path.text().is_empty());
     }
 }

@@ -274,18 +274,22 @@ impl<K: AuditSink> Recorder<K> {
     /// Replays the spool now. An empty spool probes the sink.
     pub(super) async fn replay(self: &Arc<Self>) -> Result<(), SinkUnavailable> {
         let _turn = self.replaying.lock().await;
-        let entries = self.limited(self.spool.take()).await?;
-        let mut batches: Vec<_> = entries.chunks(BATCH).collect();
-        if batches.is_empty() {
-            batches.push(&[]);
+        loop {
+            let entries = self.limited(self.spool.take()).await?;
+            let mut batches: Vec<_> = entries.chunks(BATCH).collect();
+            if batches.is_empty() {
+                batches.push(&[]);
+            }
+            for batch in batches {
+                let late = || self.sink.late(batch.to_vec());
+                self.write(Step::Replay, late).await?;
+            }
+            self.limited(self.spool.forget(entries.len())).await?;
+            telemetry::replayed(entries.len(), self.spool.depth());
+            if self.spool.depth() == 0 {
+                return Ok(());
+            }
         }
-        for batch in batches {
-            let late = || self.sink.late(batch.to_vec());
-            self.write(Step::Replay, late).await?;
-        }
-        self.limited(self.spool.forget(entries.len())).await?;
-        telemetry::replayed(entries.len(), self.spool.depth());
-        Ok(())
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {
