@@ -80,7 +80,7 @@ impl Anchor {
     ///
     /// When it cannot be written.
     pub fn write(&self, to: &Anchors) -> io::Result<()> {
-        let line = serde_json::to_string(self).expect("an anchor has string keys only") + "\n";
+        let line = serde_json::to_string(self)? + "\n";
         match to {
             Anchors::Stdout => io::stdout().write_all(line.as_bytes()),
             Anchors::File(path) => append(path, &line),
@@ -93,14 +93,21 @@ impl Anchor {
     ///
     /// When the file cannot be read.
     pub fn read(path: &Path, instance: &str) -> io::Result<Vec<Self>> {
+        let mut anchors = Self::read_all(path)?;
+        anchors.retain(|anchor| anchor.instance == instance);
+        Ok(anchors)
+    }
+
+    /// Reads the anchors of all instances.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn read_all(path: &Path) -> io::Result<Vec<Self>> {
         let text = std::fs::read_to_string(path)?;
         // The process may have been killed within a line.
-        let anchors = text
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok());
-        Ok(anchors
-            .filter(|anchor: &Self| anchor.instance == instance)
-            .collect())
+        let lines = text.lines().map(serde_json::from_str);
+        Ok(lines.filter_map(Result::ok).collect())
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`LeaseFacts`], what entries say about a token.
+//! [`LeaseFacts`], what entries say about a token, and [`LeaseChange`], what one of them says.
 
 use std::time::SystemTime;
 
@@ -27,21 +27,81 @@ pub struct LeaseFacts {
 impl LeaseFacts {
     /// Reads the ends and follow-ups of a create. `None` means that it minted no token.
     pub fn of(entries: &[Entry]) -> Option<Self> {
-        // The first end counts. A later one counts if the first one knew of no token, and may name its id.
-        let mut facts = entries.iter().find_map(Self::of_end)?;
-        for entry in entries {
-            match &entry.event {
-                Event::FollowUp(event) => facts.follow_up(entry.at, event),
-                _ => facts.learn(Self::of_end(entry).and_then(|late| late.actor_token_id)),
+        let changes = || {
+            entries
+                .iter()
+                .map(|entry| (entry.at, LeaseChange::of(entry)))
+        };
+        // The first end with a token counts. A later one may name its id.
+        let (known_at, first) = changes().find(|(_, change)| change.has_token)?;
+        let mut facts = Self {
+            actor_token_id: first.actor_token_id,
+            known_at,
+            live_until: first.live_until,
+            accepted_at: None,
+            state: first.state?,
+            ended_at: None,
+        };
+        for (at, change) in changes() {
+            if !change.has_token {
+                facts.live_until = change.live_until.or(facts.live_until);
+                facts.reach(change.state, at);
             }
+            facts.actor_token_id = facts.actor_token_id.or(change.actor_token_id);
         }
         Some(facts)
     }
 
-    fn of_end(entry: &Entry) -> Option<Self> {
-        let Event::End(end) = &entry.event else {
-            return None;
+    /// Reads the end of a revoke of the token.
+    pub fn revoke(&mut self, entry: &Entry) {
+        self.reach(LeaseChange::of_revoke(entry), entry.at);
+    }
+
+    /// Reaches a state, unless a later one is known. The order of the entries has no influence.
+    fn reach(&mut self, state: Option<LeaseState>, at: SystemTime) {
+        let Some(state) = state else {
+            return;
         };
+        let earliest = |other: Option<SystemTime>| Some(other.map_or(at, |other| other.min(at)));
+        if state == LeaseState::Accepted {
+            self.accepted_at = earliest(self.accepted_at);
+        }
+        if state > self.state {
+            (self.state, self.ended_at) = (state, None);
+        }
+        if state == self.state && !state.is_live() {
+            self.ended_at = earliest(self.ended_at);
+        }
+    }
+}
+
+/// The facts that one entry of a create says about its token.
+///
+/// Of all ends of a create, the first with a token counts: later ones only name the token. A follow-up changes the
+/// time until when the token can be used, and its state if it is a greater one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeaseChange {
+    /// The entry is an end, and a token exists or may exist.
+    pub has_token: bool,
+    /// The token, if the entry names it.
+    pub actor_token_id: Option<ActorTokenId>,
+    /// Until when the token can be used, if the entry says so.
+    pub live_until: Option<SystemTime>,
+    /// The state of the token, if the entry says so.
+    pub state: Option<LeaseState>,
+}
+
+impl LeaseChange {
+    /// Reads an entry of a create.
+    pub fn of(entry: &Entry) -> Self {
+        match &entry.event {
+            Event::End(end) => Self::of_end(end),
+            Event::FollowUp(event) => Self::of_follow_up(event),
+            _ => Self::default(),
+        }
+    }
+
+    fn of_end(end: &End) -> Self {
         let (state, actor_token_id, live_until) = match end {
             End::Returned {
                 actor_token_id,
@@ -56,75 +116,65 @@ impl LeaseFacts {
                 let id = effect.actor_token_id.as_ref();
                 (LeaseState::Lost, id, effect.exposed_until)
             }
-            _ => return None,
+            _ => return Self::default(),
         };
-        Some(Self {
+        Self {
+            has_token: true,
             actor_token_id: actor_token_id.cloned(),
-            known_at: entry.at,
             live_until,
-            accepted_at: None,
-            state,
-            ended_at: None,
-        })
+            state: Some(state),
+        }
     }
 
-    fn follow_up(&mut self, at: SystemTime, event: &FollowUp) {
+    fn of_follow_up(event: &FollowUp) -> Self {
+        let reached = |state| Self {
+            state: Some(state),
+            ..Self::default()
+        };
         match event {
-            FollowUp::Withheld => self.reach(LeaseState::Lost, at),
+            FollowUp::Withheld => reached(LeaseState::Lost),
             FollowUp::Settled {
                 settled,
                 actor_token_id,
                 exposed_until,
             } => {
-                if *settled == SettleEnd::Revoked.as_str() {
-                    self.reach(LeaseState::Revoked, at);
+                let mut change = if *settled == SettleEnd::Revoked.as_str() {
+                    reached(LeaseState::Revoked)
                 } else if *settled == SettleEnd::Accepted.as_str() {
-                    self.reach(LeaseState::Accepted, at);
+                    reached(LeaseState::Accepted)
                 } else {
-                    self.reach(LeaseState::Lost, at);
-                    self.live_until = exposed_until.or(self.live_until);
-                }
+                    Self {
+                        live_until: *exposed_until,
+                        ..reached(LeaseState::Lost)
+                    }
+                };
                 // A foreign token is not that of the call.
                 if *settled != SettleEnd::Foreign.as_str() {
-                    self.learn(actor_token_id.clone());
+                    change.actor_token_id.clone_from(actor_token_id);
                 }
+                change
             }
-            FollowUp::Accepted => self.reach(LeaseState::Accepted, at),
-            FollowUp::SessionEnded => self.reach(LeaseState::SessionEnded, at),
-            FollowUp::ExpiredUnused => self.reach(LeaseState::Expired, at),
-            _ => {}
+            FollowUp::Accepted => reached(LeaseState::Accepted),
+            FollowUp::SessionEnded => reached(LeaseState::SessionEnded),
+            FollowUp::ExpiredUnused => reached(LeaseState::Expired),
+            _ => Self::default(),
         }
     }
 
-    /// Reads the end of a revoke of the token.
-    pub fn revoke(&mut self, entry: &Entry) {
+    /// Reads the state of the token of a revoke from an end of that.
+    pub fn of_revoke(entry: &Entry) -> Option<LeaseState> {
         match &entry.event {
-            Event::End(End::Returned { .. }) => self.reach(LeaseState::Revoked, entry.at),
+            Event::End(End::Returned { .. }) => Some(LeaseState::Revoked),
             Event::End(End::Failed { error, .. }) => {
                 if *error == ErrorKind::AlreadyAccepted.as_str() {
-                    self.reach(LeaseState::Accepted, entry.at);
+                    Some(LeaseState::Accepted)
                 } else if *error == ErrorKind::AlreadyRevoked.as_str() {
-                    self.reach(LeaseState::Revoked, entry.at);
+                    Some(LeaseState::Revoked)
+                } else {
+                    None
                 }
             }
-            _ => {}
-        }
-    }
-
-    fn learn(&mut self, id: Option<ActorTokenId>) {
-        self.actor_token_id = self.actor_token_id.take().or(id);
-    }
-
-    /// Reaches a state, unless a later one is known. The order of the entries has no influence.
-    fn reach(&mut self, state: LeaseState, at: SystemTime) {
-        if state == LeaseState::Accepted {
-            self.accepted_at = self
-                .accepted_at
-                .map_or(Some(at), |other| Some(other.min(at)));
-        }
-        if state > self.state {
-            self.state = state;
-            self.ended_at = (!state.is_live()).then_some(at);
+            _ => None,
         }
     }
 }

@@ -22,8 +22,8 @@ use tokio::time::sleep;
 
 use crate::{Lease, LeaseFilter, LeaseState, LeaseStore, LeftOver};
 
-/// How many leases are ended at once.
-const AT_ONCE: usize = 8;
+/// How many leases are ended, or polled, at once.
+pub(crate) const AT_ONCE: usize = 8;
 
 /// How much earlier than its token a session may seem to have begun, because the clocks of servers differ.
 const MAX_SKEW: Duration = Duration::from_secs(10);
@@ -35,8 +35,8 @@ const MAX_BACKOFF: u64 = 60;
 /// The tokens that may be live, in a store. Clones share them.
 pub struct Leases<S, K> {
     store: S,
-    client: Client,
-    audit: AuditLayer<K>,
+    pub(crate) client: Client,
+    pub(crate) audit: AuditLayer<K>,
 }
 
 /// What became of a lease that was to end.
@@ -183,7 +183,8 @@ impl<S: LeaseStore, K: AuditSink> Leases<S, K> {
         }
     }
 
-    async fn end_sessions(
+    /// Ends the sessions of a lease, and records that they have ended.
+    pub(crate) async fn end_sessions(
         &self,
         lease: &Lease,
         by: &Principal,
@@ -213,7 +214,7 @@ impl<S: LeaseStore, K: AuditSink> Leases<S, K> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the rest, which [`LeaseStore::left_over`] finds again.
+    /// Dropping the future leaves the rest, which the store finds again.
     pub async fn clean_up(self, left: LeftOver, by: Principal) {
         let LeftOver {
             mut revokes,

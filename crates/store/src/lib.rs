@@ -6,10 +6,11 @@
 //! | derived | from |
 //! |---|---|
 //! | [`CallRow`] | [`BeginColumns`], [`EndColumns`] |
-//! | [`Lease`] | [`LeaseFacts`] |
+//! | [`Lease`] | [`LeaseFacts`], or one entry after another [`LeaseChange`] |
 //! | [`Settings`] | [`setting_of`] |
 //!
-//! [`Leases`] ends tokens, over any [`LeaseStore`].
+//! [`interrupted`] is the end of a call whose process was killed. [`Leases`] ends tokens and watches those of an
+//! unknown id, over any [`LeaseStore`].
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::print_stderr, clippy::dbg_macro)]
@@ -23,6 +24,7 @@ mod leases;
 mod recovery;
 mod settings;
 mod time;
+mod watch;
 
 use clerk_actor_tokens::BoxError;
 use clerk_actor_tokens_policy::{
@@ -34,7 +36,7 @@ pub use self::{
     calls::{CallDetail, CallFilter, CallRow, OpenCall, Page},
     chain::{Anchor, Anchors, Link},
     columns::{BeginColumns, EndColumns, LATE, event_word},
-    facts::LeaseFacts,
+    facts::{LeaseChange, LeaseFacts},
     lease::{Lease, LeaseFilter, LeaseState},
     leases::{Ended, LeaseEnd, Leases},
     recovery::{LeftOver, interrupted},
@@ -43,6 +45,11 @@ pub use self::{
     },
     time::{millis, time},
 };
+
+/// Compiles the code blocks of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// A store of leases, as [`Leases`] needs it.
 pub trait LeaseStore: Clone + Send + Sync + 'static {

@@ -15,12 +15,11 @@ pub const QUOTA_REOPENED: &str = "quota_reopened";
 pub const POLICY_LOADED: &str = "policy_loaded";
 
 /// The notes that change a setting: the name of the setting, and whether the note sets it.
-const NOTES: [(&str, &str, bool); 5] = [
+const NOTES: [(&str, &str, bool); 4] = [
     (PAUSED, "paused", true),
     (RESUMED, "paused", false),
     (QUOTA_CLOSED, "quota", true),
     (QUOTA_REOPENED, "quota", false),
-    (POLICY_LOADED, "policy", true),
 ];
 
 /// Returns the name of the setting that a note changes, and whether the note sets it.
@@ -36,8 +35,8 @@ pub struct Settings {
     pub paused: Option<Flag>,
     /// The API's quota is used up.
     pub quota_closed: Option<Flag>,
-    /// The policy that was loaded last; its version is the reason.
-    pub policy: Option<Flag>,
+    /// The version of the policy that was loaded last, where several processes share it: see [`POLICY_LOADED`].
+    pub policy: Option<String>,
 }
 
 impl Settings {
@@ -50,7 +49,7 @@ impl Settings {
         Ok(Self {
             paused: read("paused")?,
             quota_closed: read("quota")?,
-            policy: read("policy")?,
+            policy: None,
         })
     }
 }

@@ -1,0 +1,20 @@
+//! The writer keeps every entry in the chain of its instance, and instances inherit each other. They run against a real
+//! PostgreSQL.
+
+mod chain;
+mod chaos;
+mod check;
+mod commit;
+mod identity;
+mod leases;
+mod maintain;
+#[cfg(feature = "metrics")]
+mod metered;
+mod proxy;
+mod schema;
+mod settings;
+#[path = "../support/mod.rs"]
+mod support;
+mod sweep;
+mod throughput;
+mod tls;

@@ -1,0 +1,7 @@
+//! A server and entries, for all tests.
+#![allow(dead_code, reason = "no test uses all of it")]
+
+mod entries;
+mod server;
+
+pub(crate) use self::{entries::*, server::*};
