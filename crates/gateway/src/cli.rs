@@ -31,10 +31,12 @@ Examples:
   clerk-actor-tokens-gateway end --subject user_2 --sessions
   clerk-actor-tokens-gateway pause --reason 'incident 4711'
   clerk-actor-tokens-gateway audit verify --anchors anchors.jsonl audit.sqlite
+  clerk-actor-tokens-gateway audit export --config gateway.toml --since 2h
 
 Signals of `serve`:
   SIGTERM, SIGINT  refuse new calls, finish those in flight, revoke lost tokens, end leases; a second one ends at once
-  SIGHUP           read the configuration and the certificates again; an invalid one changes nothing
+  SIGHUP           read the configuration and the certificates again; an invalid one changes nothing.
+                   Gateways with one PostgreSQL follow each other: a new version of the policy reaches all of them
 
 Exit codes:
   0  done: stopped with everything settled, allowed, ended, intact
@@ -136,10 +138,10 @@ pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(cli.log_format);
     let result = match cli.command {
-        None => runtime().and_then(|it| it.block_on(serve::run(cli.serve))),
-        Some(Command::Serve(args)) => runtime().and_then(|it| it.block_on(serve::run(args))),
-        Some(Command::Check(args)) => check::run(&args),
-        Some(Command::Audit(command)) => audit::run(&command),
+        None => runtime().and_then(|it| it.block_on(serve_or_demo(cli.serve))),
+        Some(Command::Serve(args)) => runtime().and_then(|it| it.block_on(serve_or_demo(args))),
+        Some(Command::Check(args)) => runtime().and_then(|it| it.block_on(check::run(&args))),
+        Some(Command::Audit(command)) => runtime().and_then(|it| it.block_on(audit::run(command))),
         Some(Command::End(args)) => runtime().and_then(|it| it.block_on(admin::end(args))),
         Some(Command::Pause(args)) => runtime().and_then(|it| it.block_on(admin::pause(args))),
         Some(Command::Operator(args)) => operator::run(args),
@@ -155,6 +157,13 @@ pub(crate) fn run() -> ExitCode {
     })
 }
 
+async fn serve_or_demo(args: serve::ServeArgs) -> Result<ExitCode, Failure> {
+    match args.config {
+        Some(path) => serve::run(&path, args.port).await,
+        None => demo::run(args.data, args.port).await,
+    }
+}
+
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     Ok(builder.enable_all().build()?)
@@ -167,6 +176,8 @@ fn log_to_stderr(format: LogFormat) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        // It would print to stderr that stderr cannot be written, and panic in the middle of a call.
+        .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal());
     match format {
         LogFormat::Text => log.init(),

@@ -23,13 +23,16 @@
 
 mod read;
 mod secret;
+mod storage;
 mod validate;
 
 pub use clerk_actor_tokens_store::Anchors;
 
 use std::{
     collections::BTreeMap,
+    iter,
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -42,6 +45,7 @@ use self::read::{seconds, seconds_or_zero};
 pub use self::{
     read::{Problem, ReadError},
     secret::SecretFrom,
+    storage::{Engine, Postgres, Storage},
 };
 use crate::Role;
 
@@ -58,6 +62,9 @@ pub struct Config {
     pub clerk: Clerk,
     /// Where the audit is stored.
     pub storage: Storage,
+    /// Where limits and the gate are shared by several gateways. Default: each gateway has its own.
+    #[serde(default)]
+    pub redis: Option<Redis>,
     /// The rules about who may impersonate whom.
     pub policy: Policy,
     /// The limits of how often.
@@ -143,26 +150,29 @@ pub struct Clerk {
     pub issuer: String,
 }
 
-/// Where the audit is stored.
+/// Redis, by which several gateways share limits and the gate.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct Storage {
-    /// The SQLite database. A lock file and a spool are beside it.
-    pub database: PathBuf,
-    /// Where anchors of the hash chain are written: a file on another disk, or `stdout`. Default: `stdout`.
+pub struct Redis {
+    /// The URL: `redis://`, `rediss://` with TLS, or `unix://`. It may have credentials, so it is a secret.
+    pub url: SecretFrom,
+    /// The name under which gateways share limits and the gate. Default: `default`.
     #[serde(default)]
-    pub anchors: Anchors,
-    /// The time between two anchors. Default: 60 s.
-    #[serde(default = "Storage::anchor_every", deserialize_with = "seconds")]
-    pub anchor_every: Duration,
-    /// For how many days closed records are kept. Default: 400.
-    #[serde(default = "Storage::keep_days")]
-    pub keep_days: u32,
-    /// Whether the end of a create may wait in a local file while the database cannot be written, so that its
-    /// token is returned. Otherwise the token is revoked. Default: false.
+    pub namespace: Option<String>,
+    /// The number of gateways. While Redis is down, each of them allows its part of the limits. Default: 1.
+    #[serde(default = "Redis::replicas")]
+    pub replicas: NonZeroU32,
+    /// The secret that hides ids of users in the names of keys. All gateways need the same one. Default: none, so
+    /// that an id that can be guessed can be recognised.
     #[serde(default)]
-    pub spool_ends: bool,
+    pub hash_key: Option<SecretFrom>,
+    /// The authority of the server's certificate, a PEM file. Default: those of the operating system.
+    #[serde(default)]
+    pub root_certificate: Option<PathBuf>,
+    /// The time of a command, in milliseconds. Default: 50.
+    #[serde(default = "Redis::command_limit_ms")]
+    pub command_limit_ms: NonZeroU32,
 }
 
 /// The number of tokens in a period. Clerk has no endpoint to read it, so the gateway counts.
@@ -181,8 +191,8 @@ pub struct Quota {
 pub struct LeaseConfig {
     /// Whether the unused tokens of a gateway that stops or was killed are revoked. Default: revoke.
     pub on_shutdown: OnShutdown,
-    /// Whether a token that cannot be revoked because it was used has its session ended at shutdown. Default:
-    /// false.
+    /// Whether a used token that cannot be revoked has its session ended: at shutdown, and as soon as a session of a
+    /// token of an unknown id is found. Default: false.
     pub end_sessions: bool,
 }
 
@@ -268,27 +278,34 @@ impl Default for Clerk {
     }
 }
 
-impl Storage {
-    fn anchor_every() -> Duration {
-        Duration::from_secs(60)
+impl Redis {
+    fn command_limit_ms() -> NonZeroU32 {
+        const { NonZeroU32::new(50).unwrap() }
     }
 
-    fn keep_days() -> u32 {
-        400
-    }
-
-    /// Returns the path of the spool.
-    pub(crate) fn spool(&self) -> PathBuf {
-        self.database.with_extension("spool.jsonl")
+    fn replicas() -> NonZeroU32 {
+        NonZeroU32::MIN
     }
 }
 
 impl Config {
     /// Makes relative paths relative to this folder.
     fn resolve(&mut self, folder: &Path) {
-        let files = self.keys.values_mut().flatten();
-        let files = files.chain([&mut self.clerk.secret_key]);
-        let secrets = files.filter_map(|from| match from {
+        let (engine, engine_secret) = match &mut self.storage.engine {
+            Engine::Sqlite(path) => (Some(path), None),
+            Engine::Postgres(it) => (it.root_certificate.as_mut(), Some(&mut it.url)),
+        };
+        let redis = self.redis.as_mut();
+        let (redis_secrets, redis_authority) = redis.map_or((vec![], None), |it| {
+            let secrets = iter::once(&mut it.url).chain(&mut it.hash_key);
+            (secrets.collect(), it.root_certificate.as_mut())
+        });
+        let secrets = self.keys.values_mut().flatten();
+        let secrets = secrets
+            .chain([&mut self.clerk.secret_key])
+            .chain(engine_secret)
+            .chain(redis_secrets);
+        let secrets = secrets.filter_map(|from| match from {
             SecretFrom::File(path) => Some(path),
             SecretFrom::Env(_) => None,
         });
@@ -302,8 +319,8 @@ impl Config {
             Anchors::File(path) => Some(path),
             Anchors::Stdout => None,
         };
-        let storage = anchors.into_iter().chain([&mut self.storage.database]);
-        for path in secrets.chain(tls).chain(storage) {
+        let paths = secrets.chain(tls).chain(engine).chain(redis_authority);
+        for path in paths.chain(anchors).chain(&mut self.storage.spool) {
             *path = folder.join(&*path);
         }
     }

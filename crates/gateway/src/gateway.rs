@@ -1,31 +1,35 @@
-//! [`Gateway`], the service: its parts, its routes, and its end.
+//! [`Gateway`], the service: its parts, and its end.
 
-use std::{fmt, sync::Arc, time::Duration};
-
-use axum::Router;
-use clerk_actor_tokens::{
-    Client, ConfigError, InvalidSecretKey, RotatingKey, server::AcceptedKeys,
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
+use clerk_actor_tokens::{Client, RotatingKey, server::AcceptedKeys};
 use clerk_actor_tokens_policy::{
-    AuditLayer, Principal, SharedPolicy,
-    audit::{Asked, SinkUnavailable, Spool},
+    AuditLayer, SharedPolicy,
+    audit::{Note, SinkUnavailable},
 };
-use clerk_actor_tokens_store::{LeftOver, interrupted};
-use tokio::{sync::Semaphore, time::timeout};
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use clerk_actor_tokens_store::{POLICY_LOADED, Settings};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    Config, LeaseEnd, Leases, Metrics, Operators, admin,
-    config::{OnShutdown, ReadError},
-    console,
-    operators::InvalidOperator,
-    ops,
+    Config, LeaseEnd, Leases, OpenError, Operators,
+    config::OnShutdown,
+    engines,
+    follow::Followers,
     pause::Pause,
     quota::Quota,
+    recovery::{self, itself},
     stack::{self, Parts},
-    store::{LeaseFilter, LeaseState, Note, Store, StoreError, StoreOptions},
-    wire,
+    storage::{Storage, StorageError},
 };
 
 /// A gateway. Clones share it.
@@ -54,42 +58,17 @@ pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) keys: AcceptedKeys,
     pub(crate) operators: Operators,
-    pub(crate) store: Store,
+    pub(crate) storage: Storage,
     pub(crate) leases: Leases,
     pub(crate) parts: Parts,
+    /// The version of the policy that another gateway loaded last, while it is not that of this one.
+    pub(crate) other_policy: watch::Sender<Option<String>>,
     /// The places of creates over the wire protocol.
     pub(crate) places: Arc<Semaphore>,
     /// Cancelled when the gateway stops: from then on creates are refused.
     pub(crate) stopping: CancellationToken,
     /// The tasks that end with the gateway.
-    _tasks: [AbortOnDropHandle<()>; 2],
-}
-
-/// Why a gateway could not be opened or reloaded.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// A file or a variable of the configuration cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The client's configuration is invalid.
-    #[error(transparent)]
-    Client(#[from] ConfigError),
-    /// A key of callers could be guessed.
-    #[error(transparent)]
-    Key(#[from] InvalidSecretKey),
-    /// The token of an operator is invalid.
-    #[error(transparent)]
-    Operator(#[from] InvalidOperator),
-    /// The database cannot be opened.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The database cannot be written.
-    #[error("could not record what an earlier process left open")]
-    Sink(#[from] SinkUnavailable),
-    /// The spool cannot be opened.
-    #[error("could not open the spool")]
-    Spool(#[source] std::io::Error),
+    tasks: Mutex<JoinSet<()>>,
 }
 
 /// How a gateway ended.
@@ -107,82 +86,92 @@ impl Gateway {
     ///
     /// See [`OpenError`].
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let options = StoreOptions {
-            anchors: config.storage.anchors.clone(),
-            anchor_every: config.storage.anchor_every,
-            keep: Duration::from_secs(86_400) * config.storage.keep_days,
-            ..StoreOptions::new()
-        };
-        let store = Store::open(&config.storage.database, options)?;
-        let spool = match config.storage.spool_ends {
-            true => Spool::open(config.storage.spool()).map_err(OpenError::Spool)?,
-            false => Spool::in_memory(),
-        };
-        let audit = AuditLayer::with_spool(store.writer(), spool);
+        let storage = engines::storage(&config).await?;
+        let audit = AuditLayer::with_spool(storage.writer(), engines::spool(&config)?);
         // Entries that an earlier process could not write.
         audit.replay().await?;
-        let left = recover(&store, &config).await?;
+        if storage.end_open_calls(config.clerk.call_timeout).await? {
+            warn!("a gateway ended within calls");
+        }
         // Counts the tokens of calls that were left open, too.
-        let settings = store.settings().await?;
-        let quota = Quota::open(&config.quota, settings.quota_closed, store.clone()).await?;
+        let settings = storage.settings().await?;
+        let closed = settings.quota_closed.clone();
         let parts = Parts {
             key: RotatingKey::new(config.clerk.secret_key()?),
             audit,
             policy: SharedPolicy::new(config.policy.clone()),
-            pause: Pause::new(settings.paused),
-            quota,
+            pause: Pause::new(settings.paused.clone()),
+            quota: Quota::open(&config.quota, closed, storage.clone()).await?,
+            redis: engines::redis(&config).await?,
         };
         let client = stack::client(&config, &parts)?;
-        let leases = Leases::new(store.clone(), client.clone(), parts.audit.clone());
-        let maintenance = store.clone();
-        let cleaning = leases.clone();
-        let tasks = [
-            tokio::spawn(async move { maintenance.maintain().await }),
-            tokio::spawn(cleaning.clean_up(left, itself("recovery"))),
-        ];
-        let shared = Shared {
-            client,
-            keys: AcceptedKeys::new(),
-            operators: Operators::default(),
-            store,
-            leases,
-            parts,
-            places: Arc::new(Semaphore::new(config.server.max_calls)),
-            stopping: CancellationToken::new(),
-            config,
-            _tasks: tasks.map(AbortOnDropHandle::new),
-        };
+        let leases = Leases::new(storage.clone(), client.clone(), parts.audit.clone());
         let gateway = Self {
-            shared: Arc::new(shared),
+            shared: Arc::new(Shared {
+                client,
+                keys: AcceptedKeys::new(),
+                operators: Operators::default(),
+                storage,
+                leases,
+                parts,
+                other_policy: watch::Sender::default(),
+                places: Arc::new(Semaphore::new(config.server.max_calls)),
+                stopping: CancellationToken::new(),
+                config,
+                tasks: Mutex::default(),
+            }),
         };
-        gateway.replace(&gateway.shared.config)?;
+        let config = &gateway.shared.config;
+        gateway.replace(config)?;
         gateway.note(Note::new("started")).await?;
+        let version = config.policy.version();
+        if gateway.is_shared() && settings.policy.as_deref() != Some(version) {
+            gateway
+                .note(Note::new(POLICY_LOADED).detail(version))
+                .await?;
+        }
+        gateway.start_tasks(settings);
         Ok(gateway)
     }
 
-    /// Returns the routes of callers, the wire protocol, the admin API and the console, to merge into an application. It
-    /// has no fallback.
-    pub fn router(&self) -> Router {
-        wire::router(self)
-            .merge(admin::router(self))
-            .merge(console::router(self))
+    /// Starts the tasks that end with the gateway.
+    fn start_tasks(&self, settings: Settings) {
+        let shared = &self.shared;
+        let (storage, leases, config) = (&shared.storage, &shared.leases, &shared.config);
+        let mut tasks = shared.tasks();
+        let maintained = storage.clone();
+        tasks.spawn(async move { maintained.maintain().await });
+        tasks.spawn(recovery::clean_up(
+            storage.clone(),
+            leases.clone(),
+            config.clone(),
+        ));
+        tasks.spawn(recovery::watch(
+            storage.clone(),
+            leases.clone(),
+            config.clone(),
+        ));
+        if let Some(current) = storage.shared_settings() {
+            let followers = Followers {
+                pause: shared.parts.pause.clone(),
+                quota: shared.parts.quota.clone(),
+                policy: shared.parts.policy.clone(),
+                other_policy: shared.other_policy.clone(),
+            };
+            tasks.spawn(followers.follow(settings, current));
+        }
     }
 
-    /// Returns the [routes of callers](Self::router) as a whole application: any other path responds with a 404
-    /// that says what is served.
-    pub fn app(&self) -> Router {
-        wire::with_fallback(self.router())
+    /// Returns whether other gateways may have the same storage.
+    fn is_shared(&self) -> bool {
+        matches!(self.shared.storage, Storage::Postgres(_))
     }
 
-    /// Returns the routes of the host: `/livez`, `/readyz`, and with `metrics` also `/metrics`. Serve them where
-    /// only the host and its monitoring can reach them.
-    pub fn ops_router(&self, metrics: Option<Metrics>) -> Router {
-        ops::router(self, metrics)
-    }
-
-    /// Sets the gauges of the gateway. `/metrics` does so at each scrape.
-    pub async fn measure(&self) {
-        ops::measure(&self.shared).await;
+    /// Returns the version of the policy that another gateway with the same storage loaded last, while it is not that of
+    /// this one. A host then reads its configuration again and [reloads](Self::reload) the gateway, if the version
+    /// is that one.
+    pub fn other_policy(&self) -> watch::Receiver<Option<String>> {
+        self.shared.other_policy.subscribe()
     }
 
     /// Returns the leases.
@@ -201,9 +190,9 @@ impl Gateway {
         self.replace(config)?;
         self.shared.parts.key.replace(key);
         self.shared.parts.policy.replace(config.policy.clone());
-        let version = config.policy.version().to_owned();
-        self.note(Note::new("policy_loaded").detail(version))
-            .await?;
+        self.shared.other_policy.send_replace(None);
+        let version = config.policy.version();
+        self.note(Note::new(POLICY_LOADED).detail(version)).await?;
         Ok(())
     }
 
@@ -256,18 +245,33 @@ impl Gateway {
             error!("the audit is not complete");
             is_complete = false;
         }
-        let anchored = timeout(limit, shared.store.anchor()).await;
+        let anchored = timeout(limit, shared.storage.anchor()).await;
         if !matches!(anchored, Ok(Ok(_))) {
             error!(?anchored, "could not write an anchor");
+            is_complete = false;
+        }
+        // They would begin again with what is left.
+        shared.tasks().abort_all();
+        let stopped = timeout(limit, shared.storage.stop(is_complete)).await;
+        if !matches!(stopped, Ok(Ok(()))) {
+            error!(
+                ?stopped,
+                "could not end the storage: another gateway takes over"
+            );
             is_complete = false;
         }
         Shutdown { is_complete }
     }
 
     /// Ends the leases as configured for a gateway that ends. Returns whether none failed.
-    async fn end_leases(&self) -> Result<bool, StoreError> {
-        let Shared { leases, config, .. } = &*self.shared;
-        let live = leases.list(LeaseFilter::live()).await?;
+    async fn end_leases(&self) -> Result<bool, StorageError> {
+        let Shared {
+            leases,
+            config,
+            storage,
+            ..
+        } = &*self.shared;
+        let live = storage.own_leases().await?;
         // The audit has reported those of an unknown id, and nothing can revoke them.
         let (known, unknown): (Vec<_>, Vec<_>) = live
             .into_iter()
@@ -291,39 +295,14 @@ impl Gateway {
     }
 
     async fn note(&self, note: Note) -> Result<(), SinkUnavailable> {
-        self.shared.store.note(note.by(itself("process"))).await
+        self.shared.storage.note(note.by(itself("process"))).await
     }
 }
 
-/// The principal of calls that the gateway itself makes.
-fn itself(via: &str) -> Principal {
-    Principal::new("gateway").via(via)
-}
-
-/// Ends the calls that an earlier process left open, and returns the tokens that it left live.
-async fn recover(store: &Store, config: &Config) -> Result<LeftOver, OpenError> {
-    let open = store.open_calls().await?;
-    let mut left = LeftOver::default();
-    let mut ends = Vec::new();
-    for call in open {
-        ends.push(interrupted(&call, config.clerk.call_timeout));
-        if let Asked::Revoke { actor_token_id } = call.begin.asked {
-            left.revokes.push(actor_token_id);
-        }
+impl Shared {
+    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    if !ends.is_empty() {
-        warn!(calls = ends.len(), "an earlier process ended within calls");
-    }
-    store.write(ends).await?;
-    let leases = store.leases(LeaseFilter::live()).await?;
-    left.leases.extend(leases.into_iter().filter(|lease| {
-        let is_to_end = match lease.state {
-            LeaseState::Returned => config.leases.on_shutdown == OnShutdown::Revoke,
-            state => state == LeaseState::Lost,
-        };
-        is_to_end && lease.actor_token_id.is_some()
-    }));
-    Ok(left)
 }
 
 impl fmt::Debug for Gateway {

@@ -8,7 +8,7 @@ use clerk_actor_tokens::ClerkError;
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::{quota::QuotaStatus, store::LeaseState};
+use crate::store::LeaseState;
 
 const REFUSED: &str = "clerk.actor_tokens.gateway.refused";
 const UNAUTHENTICATED: &str = "clerk.actor_tokens.gateway.unauthenticated";
@@ -17,13 +17,17 @@ const PAUSED: &str = "clerk.actor_tokens.gateway.paused";
 const QUOTA_USED: &str = "clerk.actor_tokens.gateway.quota_used";
 const QUOTA_LIMIT: &str = "clerk.actor_tokens.gateway.quota_limit";
 const QUOTA_CLOSED: &str = "clerk.actor_tokens.gateway.quota_closed";
+const OTHER_POLICY: &str = "clerk.actor_tokens.gateway.other_policy";
 
 /// The histograms, all in seconds. Without buckets the exporter makes quantiles, which cannot be added up
 /// across processes.
-const HISTOGRAMS: [&str; 3] = [
+const HISTOGRAMS: [&str; 6] = [
     "http.client.request.duration",
     "clerk.actor_tokens.policy.audit_write",
     "clerk.actor_tokens.policy.gate_wait",
+    "clerk.actor_tokens.postgres.append",
+    "clerk.actor_tokens.postgres.beat",
+    "clerk.actor_tokens.redis.command",
 ];
 
 /// As OpenTelemetry advises for `http.client.request.duration`, and 1 ms for the audit.
@@ -111,12 +115,16 @@ impl From<io::Error> for MetricsError {
 /// | `clerk.actor_tokens.gateway.quota_used` | gauge | |
 /// | `clerk.actor_tokens.gateway.quota_limit` | gauge, absent without a limit | |
 /// | `clerk.actor_tokens.gateway.quota_closed` | gauge, 0 or 1 | |
+/// | `clerk.actor_tokens.gateway.other_policy` | gauge, 0 or 1: another gateway loaded another version of the policy | |
 ///
-/// The others are described at [`clerk_actor_tokens::describe_metrics`] and
-/// [`clerk_actor_tokens_policy::describe_metrics`].
+/// Gateways with one database show the same leases. The others are described at
+/// [`clerk_actor_tokens::describe_metrics`], [`clerk_actor_tokens_policy::describe_metrics`],
+/// [`clerk_actor_tokens_postgres::describe_metrics`] and [`clerk_actor_tokens_redis::describe_metrics`].
 pub fn describe_metrics() {
     clerk_actor_tokens::describe_metrics();
     clerk_actor_tokens_policy::describe_metrics();
+    clerk_actor_tokens_postgres::describe_metrics();
+    clerk_actor_tokens_redis::describe_metrics();
     let count = Unit::Count;
     describe_counter!(REFUSED, count, "Creates that the gateway refused");
     describe_counter!(
@@ -132,6 +140,11 @@ pub fn describe_metrics() {
         QUOTA_CLOSED,
         count,
         "Whether creates are closed by the API's quota"
+    );
+    describe_gauge!(
+        OTHER_POLICY,
+        count,
+        "Whether another gateway loaded another version of the policy"
     );
     // So that the first event is an increase.
     for rule in Rule::ALL {
@@ -190,19 +203,32 @@ pub(crate) fn unauthenticated() {
     counter!(UNAUTHENTICATED).increment(1);
 }
 
-/// Sets the gauges.
-pub(crate) fn measured(is_paused: bool, quota: &QuotaStatus, leases: Option<&[LeaseState]>) {
-    let flag = |is_set: bool| f64::from(u8::from(is_set));
-    gauge!(PAUSED).set(flag(is_paused));
-    gauge!(QUOTA_CLOSED).set(flag(quota.closed.is_some()));
-    gauge!(QUOTA_USED).set(quota.used as f64);
-    if let Some(limit) = quota.limit {
-        gauge!(QUOTA_LIMIT).set(limit as f64);
-    }
-    for state in LIVE {
-        if let Some(leases) = leases {
-            let count = leases.iter().filter(|it| **it == state).count();
-            gauge!(LEASES, "state" => state.as_str()).set(count as f64);
+/// The values of the gauges.
+pub(crate) struct Gauges<'a> {
+    pub(crate) is_paused: bool,
+    pub(crate) is_quota_closed: bool,
+    pub(crate) quota_used: u64,
+    pub(crate) quota_limit: Option<u64>,
+    pub(crate) has_other_policy: bool,
+    /// `None` keeps the last values.
+    pub(crate) leases: Option<&'a [LeaseState]>,
+}
+
+impl Gauges<'_> {
+    pub(crate) fn set(&self) {
+        let flag = |is_set: bool| f64::from(u8::from(is_set));
+        gauge!(PAUSED).set(flag(self.is_paused));
+        gauge!(QUOTA_CLOSED).set(flag(self.is_quota_closed));
+        gauge!(QUOTA_USED).set(self.quota_used as f64);
+        if let Some(limit) = self.quota_limit {
+            gauge!(QUOTA_LIMIT).set(limit as f64);
+        }
+        gauge!(OTHER_POLICY).set(flag(self.has_other_policy));
+        for state in LIVE {
+            if let Some(leases) = self.leases {
+                let count = leases.iter().filter(|it| **it == state).count();
+                gauge!(LEASES, "state" => state.as_str()).set(count as f64);
+            }
         }
     }
 }

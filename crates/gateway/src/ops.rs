@@ -9,7 +9,7 @@ use axum::{
 use http::{StatusCode, header::CONTENT_TYPE};
 use serde::Serialize;
 
-use crate::{Gateway, Metrics, gateway::Shared, meter, wire};
+use crate::{Gateway, Metrics, gateway::Shared, meter::Gauges, wire};
 
 pub(crate) fn router(gateway: &Gateway, metrics: Option<Metrics>) -> Router {
     let mut router = Router::new()
@@ -32,6 +32,8 @@ struct Readiness {
     is_ready: bool,
     /// Why it is not ready: `stopping`, `audit_unavailable`.
     reasons: Vec<&'static str>,
+    /// What does not work, while the gateway is ready: `redis`, so that limits and gate are its own.
+    degraded: Vec<&'static str>,
     is_paused: bool,
     is_quota_closed: bool,
 }
@@ -42,12 +44,15 @@ async fn ready(State(gateway): State<Gateway>) -> Response {
     if shared.stopping.is_cancelled() {
         reasons.push("stopping");
     }
-    if !shared.store.is_available().await {
+    if !shared.storage.is_available().await {
         reasons.push("audit_unavailable");
     }
+    let redis = shared.parts.redis.as_ref();
+    let has_no_redis = redis.is_some_and(|redis| !redis.is_available());
     let readiness = Readiness {
         is_ready: reasons.is_empty(),
         reasons,
+        degraded: has_no_redis.then_some("redis").into_iter().collect(),
         is_paused: shared.parts.pause.get().is_some(),
         is_quota_closed: shared.parts.quota.status().closed.is_some(),
     };
@@ -60,8 +65,15 @@ async fn ready(State(gateway): State<Gateway>) -> Response {
 
 /// Sets the gauges. Those of the leases stay while the database cannot be read.
 pub(crate) async fn measure(shared: &Shared) {
-    let states = shared.store.live_states().await;
-    let is_paused = shared.parts.pause.get().is_some();
+    let states = shared.storage.live_states().await;
     let quota = shared.parts.quota.status();
-    meter::measured(is_paused, &quota, states.as_deref().ok());
+    let gauges = Gauges {
+        is_paused: shared.parts.pause.get().is_some(),
+        is_quota_closed: quota.closed.is_some(),
+        quota_used: quota.used,
+        quota_limit: quota.limit,
+        has_other_policy: shared.other_policy.borrow().is_some(),
+        leases: states.as_deref().ok(),
+    };
+    gauges.set();
 }

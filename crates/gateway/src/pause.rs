@@ -32,7 +32,8 @@ use tower_service::Service;
 
 use crate::{
     meter::{self, Rule},
-    store::{Flag, Note, PAUSED, RESUMED, Store, millis},
+    storage::Storage,
+    store::{Flag, Note, PAUSED, RESUMED, millis},
 };
 
 /// The wait that a refused caller is advised to make, because the end of a pause is unknown.
@@ -63,7 +64,7 @@ impl Pause {
     /// Pauses creates, once the audit has it.
     pub(crate) async fn pause(
         &self,
-        store: &Store,
+        storage: &Storage,
         by: Principal,
         reason: Option<String>,
     ) -> Result<(), SinkUnavailable> {
@@ -73,33 +74,38 @@ impl Pause {
             reason: reason.clone(),
         };
         let note = Note::new(PAUSED).by(by);
-        self.change(store, note, reason, Some(flag)).await
+        self.change(storage, note, reason, Some(flag)).await
     }
 
     /// Resumes creates, once the audit has it.
     pub(crate) async fn resume(
         &self,
-        store: &Store,
+        storage: &Storage,
         by: Principal,
         reason: Option<String>,
     ) -> Result<(), SinkUnavailable> {
-        self.change(store, Note::new(RESUMED).by(by), reason, None)
+        self.change(storage, Note::new(RESUMED).by(by), reason, None)
             .await
     }
 
     async fn change(
         &self,
-        store: &Store,
+        storage: &Storage,
         mut note: Note,
         reason: Option<String>,
         paused: Option<Flag>,
     ) -> Result<(), SinkUnavailable> {
         let _changing = self.0.changing.lock().await;
         note.detail = reason;
-        store.note(note).await?;
+        storage.note(note).await?;
+        self.set(paused);
+        Ok(())
+    }
+
+    /// Sets what the storage says.
+    pub(crate) fn set(&self, paused: Option<Flag>) {
         let current = self.0.paused.write();
         *current.unwrap_or_else(PoisonError::into_inner) = paused;
-        Ok(())
     }
 }
 
@@ -149,9 +155,13 @@ where
         // Releases the reserved readiness, such as a concurrency permit.
         let clone = self.inner.clone();
         drop(mem::replace(&mut self.inner, clone));
+        let paused = match flag.by {
+            Some(_) => "An operator has paused creates",
+            None => "Creates are paused",
+        };
         let sentence = match flag.reason {
-            Some(reason) => format!("An operator has paused creates: {reason}"),
-            None => "An operator has paused creates.".into(),
+            Some(reason) => format!("{paused}: {reason}"),
+            None => format!("{paused}."),
         };
         let entry = meter::refused(Rule::Paused, sentence);
         let error = Error::refused(StatusCode::SERVICE_UNAVAILABLE, ClerkErrors::new(entry))
@@ -169,7 +179,7 @@ mod tests {
     use crate::{
         config,
         quota::{Quota, QuotaLayer},
-        store::StoreOptions,
+        store::{Store, StoreOptions},
     };
 
     /// Panics when it is called without being ready. A clone is not ready.
@@ -202,8 +212,9 @@ mod tests {
     async fn layers_call_the_instance_that_was_polled_ready() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("gateway.db"), StoreOptions::new()).unwrap();
+        let storage = Storage::from(store);
         let config = config::Quota { per_month: Some(1) };
-        let quota = Quota::open(&config, None, store.clone()).await.unwrap();
+        let quota = Quota::open(&config, None, storage.clone()).await.unwrap();
         let pause = Pause::default();
         let counted = QuotaLayer::new(quota).layer(Strict::default());
         let mut service = PauseLayer::new(pause.clone()).layer(counted);
@@ -222,7 +233,7 @@ mod tests {
         // The month is used up, and then creates are paused.
         call(create()).await.unwrap_err();
         call(revoke()).await.unwrap();
-        pause.pause(&store, by(), None).await.unwrap();
+        pause.pause(&storage, by(), None).await.unwrap();
         call(create()).await.unwrap_err();
         call(revoke()).await.unwrap();
     }

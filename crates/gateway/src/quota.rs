@@ -48,7 +48,8 @@ use tower_service::Service;
 use crate::{
     config,
     meter::{self, Rule},
-    store::{Flag, Note, QUOTA_CLOSED, QUOTA_REOPENED, Store, StoreError, millis},
+    storage::{Storage, StorageError},
+    store::{Flag, Note, QUOTA_CLOSED, QUOTA_REOPENED, millis},
 };
 
 type Clock = Box<dyn Fn() -> SystemTime + Send + Sync>;
@@ -59,7 +60,7 @@ pub(crate) struct Quota(Arc<Shared>);
 
 struct Shared {
     limit: Option<u64>,
-    store: Store,
+    storage: Storage,
     clock: Clock,
     period: Mutex<Period>,
     /// Held over a change, so that the audit has changes in the order in which they take effect.
@@ -88,25 +89,25 @@ impl Quota {
     pub(crate) async fn open(
         config: &config::Quota,
         closed: Option<Flag>,
-        store: Store,
-    ) -> Result<Self, StoreError> {
-        Self::with_clock(config, closed, store, Box::new(SystemTime::now)).await
+        storage: Storage,
+    ) -> Result<Self, StorageError> {
+        Self::with_clock(config, closed, storage, Box::new(SystemTime::now)).await
     }
 
     async fn with_clock(
         config: &config::Quota,
         closed: Option<Flag>,
-        store: Store,
+        storage: Storage,
         clock: Clock,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, StorageError> {
         let mut period = Period::of(clock());
-        period.used = store.minted_since(period.begins).await?;
-        let is_over = |flag: &Flag| flag.since < millis(period.begins);
-        let was_closed = closed.as_ref().is_some_and(is_over);
-        period.closed = closed.filter(|flag| !is_over(flag));
+        period.used = storage.minted_since(period.begins).await?;
+        let was_closed = closed.is_some();
+        period.closed = period.of_it(closed);
+        let was_closed = was_closed && period.closed.is_none();
         let quota = Self(Arc::new(Shared {
             limit: config.per_month,
-            store,
+            storage,
             clock,
             period: Mutex::new(period),
             changing: tokio::sync::Mutex::default(),
@@ -144,9 +145,37 @@ impl Quota {
     }
 
     async fn record(&self, note: Note) {
-        if let Err(error) = self.0.store.note(note).await {
+        if let Err(error) = self.0.storage.note(note).await {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "could not record whether creates are closed");
+        }
+    }
+
+    /// Sets what the storage says: whether creates are closed.
+    pub(crate) fn set_closed(&self, closed: Option<Flag>) {
+        let mut period = self.period();
+        period.closed = period.of_it(closed);
+    }
+
+    /// Counts the tokens of all gateways again, if there is a limit. Those of the others that were minted since the
+    /// last count are not known before.
+    pub(crate) async fn count_again(&self) {
+        if self.0.limit.is_none() {
+            return;
+        }
+        let begins = self.period().begins;
+        match self.0.storage.minted_since(begins).await {
+            Ok(used) => {
+                let mut period = self.period();
+                // This gateway also counts its calls in flight.
+                if period.begins == begins {
+                    period.used = period.used.max(used);
+                }
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "could not count the tokens of this month");
+            }
         }
     }
 
@@ -227,13 +256,18 @@ impl Quota {
         let _changing = self.0.changing.lock().await;
         let mut note = Note::new(QUOTA_REOPENED).by(by);
         note.detail = reason;
-        self.0.store.note(note).await?;
+        self.0.storage.note(note).await?;
         self.period().closed = None;
         Ok(())
     }
 }
 
 impl Period {
+    /// Returns the flag, unless it was set before the month.
+    fn of_it(&self, closed: Option<Flag>) -> Option<Flag> {
+        closed.filter(|flag| flag.since >= millis(self.begins))
+    }
+
     /// Returns the calendar month, of which nothing was used.
     fn of(now: SystemTime) -> Self {
         let first = UtcDateTime::from(now).replace_time(Time::MIDNIGHT);
@@ -367,7 +401,10 @@ mod tests {
     use clerk_actor_tokens::{Actor, CreateActorToken};
 
     use super::*;
-    use crate::{config::Anchors, store::StoreOptions};
+    use crate::{
+        config::Anchors,
+        store::{Store, StoreOptions},
+    };
 
     const DAY: Duration = Duration::from_secs(86_400);
 
@@ -401,11 +438,12 @@ mod tests {
         let mut options = StoreOptions::new();
         options.anchors = Anchors::File(folder.path().join("anchors"));
         let store = Store::open(&folder.path().join("gateway.db"), options).unwrap();
+        let storage = Storage::from(store);
         let clock = Arc::new(Mutex::new(days(30)));
         let read = Arc::clone(&clock);
         let now: Clock = Box::new(move || *read.lock().unwrap());
         let config = config::Quota { per_month: Some(1) };
-        let quota = Quota::with_clock(&config, None, store.clone(), now);
+        let quota = Quota::with_clock(&config, None, storage.clone(), now);
         let quota = quota.await.unwrap();
 
         let in_flight = quota.take(watch()).unwrap();
@@ -418,7 +456,7 @@ mod tests {
             .close(&Error::api(StatusCode::PAYMENT_REQUIRED, closed))
             .await;
         assert!(quota.status().closed.is_some());
-        let settings = store.settings().await.unwrap();
+        let settings = storage.settings().await.unwrap();
         assert!(settings.quota_closed.is_some());
 
         *clock.lock().unwrap() = days(31);
@@ -434,7 +472,7 @@ mod tests {
 
         drop(quota.take(watch()).unwrap());
         assert_eq!(quota.status().used, 0);
-        while store.settings().await.unwrap().quota_closed.is_some() {}
+        while storage.settings().await.unwrap().quota_closed.is_some() {}
 
         // A clock that is set back changes nothing.
         *clock.lock().unwrap() = days(2);

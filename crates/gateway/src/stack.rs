@@ -2,15 +2,16 @@
 
 use clerk_actor_tokens::{Client, ClientBuilder, ConfigError, RotatingKey};
 use clerk_actor_tokens_policy::{
-    AttributionLayer, AuditBarrierLayer, AuditLayer, AuthorizeLayer, GateLayer, MemoryGate,
-    MemoryRateLimitStore, RateLimitLayer, SharedPolicy,
+    AttributionLayer, AuditBarrierLayer, AuditLayer, AuthorizeLayer, Gate, GateLayer, MemoryGate,
+    MemoryRateLimitStore, RateLimitLayer, RateLimitStore, SharedPolicy,
 };
+use clerk_actor_tokens_redis::{Redis, RedisGate, RedisRateLimitStore};
 
 use crate::{
     Config,
     pause::{Pause, PauseLayer},
     quota::{Quota, QuotaLayer},
-    store::Writer,
+    storage::Writer,
 };
 
 /// The shared state of the layers.
@@ -20,10 +21,32 @@ pub(crate) struct Parts {
     pub(crate) policy: SharedPolicy,
     pub(crate) pause: Pause,
     pub(crate) quota: Quota,
+    /// Where limits and gate are shared by several gateways.
+    pub(crate) redis: Option<Redis>,
 }
 
 /// Builds the client of a gateway over the default transport.
 pub(crate) fn client(config: &Config, parts: &Parts) -> Result<Client, ConfigError> {
+    match &parts.redis {
+        Some(redis) => {
+            let (store, gate) = (RedisRateLimitStore::new(redis), RedisGate::new(redis));
+            client_over(config, parts, store, gate)
+        }
+        None => client_over(
+            config,
+            parts,
+            MemoryRateLimitStore::new(),
+            MemoryGate::new(),
+        ),
+    }
+}
+
+fn client_over(
+    config: &Config,
+    parts: &Parts,
+    limits: impl RateLimitStore,
+    gate: impl Gate,
+) -> Result<Client, ConfigError> {
     let policy = &parts.policy;
     let builder = ClientBuilder::new(parts.key.clone())
         .call_timeout(config.clerk.call_timeout)
@@ -40,10 +63,10 @@ pub(crate) fn client(config: &Config, parts: &Parts) -> Result<Client, ConfigErr
         .call_layer(PauseLayer::new(parts.pause.clone()))
         .call_layer(AuthorizeLayer::new(policy.clone()))
         // A denied call takes no unit of the limits or of the quota.
-        .call_layer(RateLimitLayer::new(MemoryRateLimitStore::new(), config.limits.clone()))
+        .call_layer(RateLimitLayer::new(limits, config.limits.clone()))
         .call_layer(QuotaLayer::new(parts.quota.clone()))
         // Nothing below refuses a call before it is sent.
         .call_layer(AuditBarrierLayer::new())
-        .attempt_layer(GateLayer::new(MemoryGate::new(), &*config.clerk.account))
+        .attempt_layer(GateLayer::new(gate, &*config.clerk.account))
         .build()
 }

@@ -1,4 +1,5 @@
-//! The admin API: roles, input, the OpenAPI document, and what operators see and end.
+//! The admin API: roles, input, the OpenAPI document, and what operators see and end. Long, because all routes share one
+//! gateway.
 
 mod world;
 

@@ -6,7 +6,7 @@ use std::{fs, path::Path, time::Duration};
 use clerk_actor_tokens::SecretKey;
 use clerk_actor_tokens_gateway::{
     Config,
-    config::{Anchors, ReadError, SecretFrom},
+    config::{Anchors, Engine, ReadError, SecretFrom},
 };
 
 /// A secret that no message may repeat.
@@ -58,7 +58,7 @@ fn invalid_field_is_named_with_line_and_remedy() {
     let cases: &[(&str, &str)] = &[
         (
             "lisen = 1",
-            "line 1: lisen: unknown field `lisen`, expected one of `server`, `clerk`, `storage`, `policy`, `limits`, `quota`, `leases`, `console`, `keys`, `operators`",
+            "line 1: lisen: unknown field `lisen`, expected one of `server`, `clerk`, `storage`, `redis`, `policy`, `limits`, `quota`, `leases`, `console`, `keys`, `operators`",
         ),
         (
             "[server]\nlisten = 4020",
@@ -282,6 +282,115 @@ fn value_of_a_wrong_type_or_choice_is_not_in_the_message() {
     }
 }
 
+/// The configuration with these lines in place of `database`.
+fn stored_by(lines: &str) -> Result<Config, ReadError> {
+    VALID.replace("database = \"audit.sqlite\"", lines).parse()
+}
+
+#[test]
+fn storage_has_either_a_database_or_postgres() {
+    let url = "postgres = { url = { file = \"postgres.url\" } }";
+    let cases = [
+        (
+            "",
+            "storage: write `database = \"/path\"`, or `postgres = { url = { file = \"/path\" } }`",
+        ),
+        (
+            &format!("database = \"a\"\n{url}"),
+            "storage: write either `database` or `postgres`, not both",
+        ),
+        (
+            &format!("{url}\nspool_ends = true"),
+            "storage: `spool_ends` with `postgres` needs `spool = \"/path\"`, a file on a local disk",
+        ),
+        (
+            "database = \"a\"\nspool = \"b\"",
+            "storage: `spool` needs `spool_ends = true`",
+        ),
+        (
+            "postgres = { url = \"postgres://user:horse@host/\" }",
+            "storage.postgres.url: a secret is never written in this file; write { file = \"/path\" } with the path of a file that holds it, or { env = \"NAME\" }",
+        ),
+        (
+            "postgres = { url = { env = \"\" } }",
+            "storage.postgres.url: the name of the variable is empty or has a `=`",
+        ),
+    ];
+    for (lines, expected) in cases {
+        let message = stored_by(lines).expect_err(lines).to_string();
+        assert!(message.ends_with(expected), "{lines}: {message}");
+        assert!(!message.contains("horse"), "{message}");
+    }
+}
+
+#[test]
+fn spool_is_beside_the_database_or_where_it_is_configured() {
+    let spool = |lines| stored_by(lines).unwrap().storage.spool;
+    assert_eq!(spool("database = \"a/b.sqlite\""), None);
+    let beside = spool("database = \"a/b.sqlite\"\nspool_ends = true");
+    assert_eq!(beside.as_deref(), Some(Path::new("a/b.spool.jsonl")));
+    let url = "postgres = { url = { env = \"URL\" } }";
+    let spool = spool(&format!("{url}\nspool_ends = true\nspool = \"c\""));
+    assert_eq!(spool.as_deref(), Some(Path::new("c")));
+}
+
+#[test]
+fn engines_that_are_not_shared_by_all_gateways_are_warnings() {
+    let warned = |more: &str| {
+        let url = "postgres = { url = { env = \"URL\" } }";
+        let config: Config = (VALID.replace("database = \"audit.sqlite\"", url) + more)
+            .parse()
+            .unwrap();
+        config.warnings()
+    };
+    let none = warned("");
+    assert!(
+        none[0].starts_with("no [redis]: each gateway has limits"),
+        "{none:?}"
+    );
+    let one = warned("[redis]\nurl = { env = \"URL\" }");
+    assert!(one[0].starts_with("redis.replicas is 1"), "{one:?}");
+    let three = warned("[redis]\nurl = { env = \"URL\" }\nreplicas = 3");
+    assert!(three.is_empty(), "{three:?}");
+    assert!(
+        message("redis = { url = { env = \"URL\" }, namespace = \"{a}\" }")
+            .ends_with("redis.namespace: must not contain `{` or `}`")
+    );
+}
+
+#[test]
+fn url_and_certificate_of_an_engine_are_read_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let engines = "[redis]\nurl = { file = \"redis.url\" }\nhash_key = { file = \"hash.key\" }\nroot_certificate = \"redis.pem\"\n";
+    let text = VALID.replace(
+        "database = \"audit.sqlite\"",
+        "postgres = { url = { file = \"postgres.url\" }, root_certificate = \"postgres.pem\" }",
+    );
+    write(folder, "gateway.toml", &format!("{text}{engines}"));
+    let config = Config::read(folder.join("gateway.toml")).unwrap();
+    let missing = |name: &str| folder.join(name).display().to_string();
+    let message = config.postgres().unwrap_err().to_string();
+    assert!(message.contains(&missing("postgres.url")), "{message}");
+    write(folder, "postgres.url", "postgres://user:horse@host/audit");
+    let message = config.postgres().unwrap_err().to_string();
+    assert!(message.contains(&missing("postgres.pem")), "{message}");
+    write(folder, "postgres.pem", "");
+    let postgres = config.postgres().unwrap().unwrap();
+    assert!(!format!("{config:?} {postgres:?}").contains("horse"));
+
+    write(folder, "redis.url", "http://user:horse@host/");
+    let message = config.redis().unwrap_err().to_string();
+    let expected =
+        "redis: could not read the URL of Redis: expected redis://, rediss:// or unix://";
+    assert_eq!(message, expected);
+    write(folder, "redis.url", "redis://user:horse@host/");
+    write(folder, "hash.key", "horse");
+    write(folder, "redis.pem", "");
+    let redis = config.redis().unwrap().unwrap();
+    assert!(!format!("{redis:?}").contains("horse"));
+}
+
 fn write(folder: &Path, name: &str, text: &str) {
     let path = folder.join(name);
     fs::write(&path, text).unwrap();
@@ -304,7 +413,10 @@ fn paths_are_relative_to_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let config = read(folder, "");
-    assert_eq!(config.storage.database, folder.join("audit.sqlite"));
+    assert_eq!(
+        config.storage.engine,
+        Engine::Sqlite(folder.join("audit.sqlite"))
+    );
     assert_eq!(
         config.keys["desk"][0],
         SecretFrom::File(folder.join("desk.key"))

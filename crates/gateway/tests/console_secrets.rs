@@ -18,8 +18,7 @@ use clerk_actor_tokens::{
 };
 use http::{StatusCode, header::LOCATION};
 use search::{MARKER, form_in};
-use sha2::{Digest, Sha256};
-use support::{Browser, Console, Page};
+use support::{Browser, Console, Page, text};
 
 const REASON: &str = "Ticket 4711: cannot pay";
 
@@ -52,10 +51,8 @@ async fn no_secret_shows_in_pages_headers_logs_and_files() {
             let body = is_create.then(|| taken.lock().unwrap().take())??;
             Some(Fault::Body(Bytes::from_static(body.as_bytes())))
         });
-    let hash = hex::encode(Sha256::digest("gwop_MARKER"));
-    let operator = format!(
-        "\n[operators.user_marked]\ntoken_sha256 = \"{hash}\"\nroles = [\"view\", \"impersonate\", \"end\", \"pause\"]\n"
-    );
+    let roles = ["view", "impersonate", "end", "pause"];
+    let operator = text::operator("user_marked", "gwop_MARKER", &roles);
     let console = Console::over(sandbox, &operator).await;
     let mut browser = console.browser();
     let mut pages = vec![

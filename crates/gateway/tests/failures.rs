@@ -1,7 +1,8 @@
 //! What happens when a part fails: rows of the table in the README that no other test has.
 //!
 //! The full, read-only and moved database are in `store/failures.rs`; limits of calls and connections in
-//! `wire.rs` and `serve.rs`; the quota in `quota.rs`; signals in `cli.rs`; a killed process in `kill.rs`.
+//! `wire.rs` and `serve.rs`; the quota in `quota.rs`; signals in `cli.rs`; a killed process in `kill.rs`; Redis, and a
+//! gateway that is killed beside another one, in `many`.
 
 use std::time::{Duration, SystemTime};
 

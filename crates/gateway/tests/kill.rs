@@ -23,7 +23,7 @@ use tokio::{task::JoinSet, time::sleep};
 
 mod support;
 
-use support::{GatewayProcess, config, database};
+use support::{GatewayProcess, config, text::database};
 
 /// How many callers are at work at once.
 const CALLERS: usize = 16;

@@ -13,8 +13,7 @@ use clerk_actor_tokens::{
 use clerk_actor_tokens_gateway::Metrics;
 use http::Request;
 use search::{MARKER, form_in};
-use sha2::{Digest, Sha256};
-use world::{World, create, received};
+use world::{World, create, received, text};
 
 /// The caller's key.
 const MARKED_KEY: &str = "sk_test_MARKER_0123456789abcdef";
@@ -27,10 +26,7 @@ async fn no_secret_shows_in_logs_responses_and_files() {
     search::begin();
     let metrics = Metrics::install().unwrap();
     let sandbox = Sandbox::new().key(SecretKey::new("sk_test_MARKER").unwrap());
-    let hash = hex::encode(Sha256::digest("token-MARKER"));
-    let operator = format!(
-        "[operators.marked]\ntoken_sha256 = \"{hash}\"\nroles = [\"view\", \"end\", \"pause\"]"
-    );
+    let operator = text::operator("marked", "token-MARKER", &["view", "end", "pause"]);
     let world = World::open_with_key(sandbox, MARKED_KEY, &operator).await;
     let served = world.serve().await;
     let sdk = served.sdk(MARKED_KEY);

@@ -27,7 +27,7 @@ pub(super) async fn list(
     Parameters(filter): Parameters<CallFilter>,
 ) -> Result<Json<Page<CallRow>>, Refused> {
     at_most(filter.limit, MAX_CALLS)?;
-    Ok(Json(gateway.shared.store.calls(filter).await?))
+    Ok(Json(gateway.shared.storage.calls(filter).await?))
 }
 
 /// Returns a call with all entries of the audit.
@@ -41,6 +41,6 @@ pub(super) async fn show(
     State(gateway): State<Gateway>,
     Id(id): Id<CallId>,
 ) -> Result<Json<CallDetail>, Refused> {
-    let call = gateway.shared.store.call(id).await?;
+    let call = gateway.shared.storage.call(id).await?;
     call.map(Json).ok_or_else(|| Refused::not_found("call"))
 }

@@ -6,7 +6,7 @@ use clerk_actor_tokens_policy::audit::SinkUnavailable;
 use http::StatusCode;
 use utoipa::ToSchema;
 
-use crate::store::StoreError;
+use crate::storage::StorageError;
 
 /// The body of an error, as the API has it.
 #[derive(ToSchema)]
@@ -64,9 +64,9 @@ impl Refused {
     }
 }
 
-impl From<StoreError> for Refused {
-    fn from(error: StoreError) -> Self {
-        if let StoreError::Cursor = error {
+impl From<StorageError> for Refused {
+    fn from(error: StorageError) -> Self {
+        if error.is_cursor() {
             return Self::invalid(StatusCode::BAD_REQUEST, format!("{error}."));
         }
         let error = &error as &dyn std::error::Error;

@@ -116,8 +116,8 @@ pub(super) async fn set_pause(
         let shared = &changed.shared;
         let pause = &shared.parts.pause;
         match paused {
-            true => pause.pause(&shared.store, by, reason).await,
-            false => pause.resume(&shared.store, by, reason).await,
+            true => pause.pause(&shared.storage, by, reason).await,
+            false => pause.resume(&shared.storage, by, reason).await,
         }
     })
     .await?;

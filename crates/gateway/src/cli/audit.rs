@@ -3,13 +3,19 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::SystemTime,
 };
 
-use clap::Subcommand;
-use clerk_actor_tokens_gateway::store::{self, Tampered};
+use clap::{Args, Subcommand};
+use clerk_actor_tokens::BoxError;
+use clerk_actor_tokens_gateway::{
+    Config,
+    config::{Anchors, Engine},
+    store,
+};
+use clerk_actor_tokens_postgres::{self as postgres, PostgresConfig};
 
 use super::{Failure, admin::time};
 
@@ -17,11 +23,12 @@ use super::{Failure, admin::time};
 pub(super) enum AuditCommand {
     /// Find altered, removed and reordered records (exit code 0 intact, 1 altered)
     Verify {
-        /// The anchors of the gateway; without them, removed newest records cannot be found
+        /// The anchors of the gateway; without them, removed newest records cannot be found. Default: the file that the
+        /// configuration names
         #[arg(long, value_name = "FILE")]
         anchors: Option<PathBuf>,
-        /// The database
-        database: PathBuf,
+        #[command(flatten)]
+        audit: Audit,
     },
     /// Write records as JSON lines
     Export {
@@ -31,63 +38,123 @@ pub(super) enum AuditCommand {
         /// Where to; without it, stdout
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
-        /// The database
-        database: PathBuf,
+        #[command(flatten)]
+        audit: Audit,
     },
 }
 
-pub(super) fn run(command: &AuditCommand) -> Result<ExitCode, Failure> {
+/// Where the audit is.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Audit {
+    /// The configuration of the gateway, which names its database
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// An SQLite database
+    database: Option<PathBuf>,
+}
+
+/// A database.
+enum Database {
+    Sqlite(PathBuf),
+    Postgres(Box<PostgresConfig>),
+}
+
+impl Audit {
+    /// Returns the database, and the file of its anchors if the configuration names one.
+    fn open(self) -> Result<(Database, Option<PathBuf>), Failure> {
+        let Some(path) = self.config else {
+            return Ok((Database::Sqlite(self.database.unwrap_or_default()), None));
+        };
+        let config = Config::read(path).map_err(Failure::invalid)?;
+        let database = match config.postgres().map_err(Failure::invalid)? {
+            Some(postgres) => Database::Postgres(Box::new(postgres)),
+            None => match &config.storage.engine {
+                Engine::Sqlite(path) => Database::Sqlite(path.clone()),
+                other => return Err(Failure::invalid(format!("unexpected storage {other:?}"))),
+            },
+        };
+        let anchors = match config.storage.anchors {
+            Anchors::File(path) => Some(path),
+            Anchors::Stdout => None,
+        };
+        Ok((database, anchors))
+    }
+}
+
+pub(super) async fn run(command: AuditCommand) -> Result<ExitCode, Failure> {
     match command {
-        AuditCommand::Verify { anchors, database } => {
-            match store::verify(database, anchors.as_deref()) {
-                Ok(verified) => {
-                    let (records, last) = (verified.records, verified.last);
-                    let mut out = io::stdout().lock();
-                    writeln!(out, "intact: {records} records, the newest is {last}")?;
-                    match verified.anchored {
-                        Some(anchored) if anchored == last => {}
-                        Some(anchored) => {
-                            writeln!(out, "no anchor yet for the records after {anchored}")?;
-                        }
-                        None => writeln!(
-                            out,
-                            "without anchors, removed newest records cannot be found"
-                        )?,
-                    }
-                    Ok(ExitCode::SUCCESS)
-                }
-                Err(unreadable @ Tampered::Unreadable(_)) => Err(Failure::failed(unreadable)),
-                Err(tampered) => Err(Failure {
-                    code: 1,
-                    error: tampered.into(),
-                }),
-            }
+        AuditCommand::Verify { anchors, audit } => {
+            let (database, configured) = audit.open()?;
+            let anchors = anchors.or(configured);
+            verify(database, anchors.as_deref()).await
         }
         AuditCommand::Export {
             since,
             output,
-            database,
+            audit,
         } => {
+            let (database, _) = audit.open()?;
             let records = match output {
                 Some(path) => {
-                    let file = File::create(path)
+                    let file = File::create(&path)
                         .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
                     let mut to = BufWriter::new(file);
-                    let records = store::export(database, *since, &mut to);
-                    let records = records.map_err(Failure::failed)?;
+                    let records = export(database, since, &mut to).await?;
                     to.into_inner().map_err(io::Error::from)?.sync_all()?;
                     records
                 }
-                None => {
-                    let mut to = BufWriter::new(io::stdout().lock());
-                    let records = store::export(database, *since, &mut to);
-                    let records = records.map_err(Failure::failed)?;
-                    to.flush()?;
-                    records
-                }
+                None => export(database, since, BufWriter::new(io::stdout())).await?,
             };
             writeln!(io::stderr(), "exported {records} records")?;
             Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn verify(database: Database, anchors: Option<&Path>) -> Result<ExitCode, Failure> {
+    let altered = |error: BoxError| Failure { code: 1, error };
+    let verified = match database {
+        Database::Sqlite(path) => match store::verify(&path, anchors) {
+            Ok(it) => vec![(None, it.records, it.last, it.anchored)],
+            Err(error @ store::Tampered::Unreadable(_)) => return Err(Failure::failed(error)),
+            Err(error) => return Err(altered(error.into())),
+        },
+        Database::Postgres(config) => match postgres::verify(*config, anchors).await {
+            Ok(all) => all
+                .into_iter()
+                .map(|it| (Some(it.instance), it.records, it.last, it.anchored))
+                .collect(),
+            Err(error @ postgres::Tampered::Unreadable(_)) => return Err(Failure::failed(error)),
+            Err(error) => return Err(altered(error.into())),
+        },
+    };
+    let mut out = io::stdout().lock();
+    for (instance, records, last, anchored) in verified {
+        let of = instance.map_or(String::new(), |instance| format!(" of {instance}"));
+        writeln!(out, "intact: {records} records{of}, the newest is {last}")?;
+        match anchored {
+            Some(anchored) if anchored == last => {}
+            Some(anchored) => writeln!(out, "no anchor yet for the records after {anchored}")?,
+            None => writeln!(
+                out,
+                "without anchors, removed newest records cannot be found"
+            )?,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn export(
+    database: Database,
+    since: Option<SystemTime>,
+    to: impl Write,
+) -> Result<u64, Failure> {
+    match database {
+        Database::Sqlite(path) => store::export(&path, since, to).map_err(Failure::failed),
+        Database::Postgres(config) => {
+            let exported = postgres::export(*config, since, to).await;
+            exported.map_err(Failure::failed)
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::Args;
-use clerk_actor_tokens::{Actor, ActorTokenRequest, CreateActorToken, Operation};
+use clerk_actor_tokens::{Actor, ActorTokenRequest, BoxError, CreateActorToken, Operation};
 use clerk_actor_tokens_gateway::{Config, serve::ServerTls};
 use clerk_actor_tokens_policy::{
     Principal, Reason,
@@ -19,7 +19,8 @@ use super::Failure;
 
 #[derive(Args)]
 #[command(after_help = "\
-Nothing is sent, and no database is opened. Pause, quota and limits are not asked.
+Nothing is sent to Clerk, and no table is opened. It connects to PostgreSQL and to Redis, if the configuration names \
+them. Pause, quota and limits are not asked.
 
 Exit codes: 0 valid, and allowed if a request is given; 1 denied; 2 invalid.")]
 pub(super) struct CheckArgs {
@@ -29,6 +30,9 @@ pub(super) struct CheckArgs {
     /// Read neither secrets nor certificates, such as on a machine that has none
     #[arg(long)]
     skip_secrets: bool,
+    /// Connect neither to PostgreSQL nor to Redis
+    #[arg(long)]
+    skip_connections: bool,
     /// A create by this named key
     #[arg(long, value_name = "NAME", conflicts_with = "operator", requires_all = ["actor", "subject"])]
     key: Option<String>,
@@ -52,12 +56,13 @@ pub(super) struct CheckArgs {
     session: Option<u32>,
 }
 
-pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let config = Config::read(&args.config).map_err(Failure::invalid)?;
     if !args.skip_secrets {
         config.accepted_keys().map_err(Failure::invalid)?;
         let tls = config.server.tls.as_ref().map(ServerTls::read);
         tls.transpose().map_err(Failure::invalid)?;
+        check_engines(&config, !args.skip_connections).await?;
     }
     let mut out = io::stdout().lock();
     for warning in config.warnings() {
@@ -119,6 +124,27 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
         }
         other => Err(Failure::failed(format!("unexpected decision {other:?}"))),
     }
+}
+
+/// Reads where PostgreSQL and Redis are, and connects to them.
+async fn check_engines(config: &Config, connect: bool) -> Result<(), Failure> {
+    let postgres = config.postgres().map_err(Failure::invalid)?;
+    let redis = config.redis().map_err(Failure::invalid)?;
+    if !connect {
+        return Ok(());
+    }
+    let named = |name: &str, error: BoxError| {
+        let error = Failure::invalid(error);
+        Failure::invalid(format!("{name}: {error}"))
+    };
+    if let Some(postgres) = postgres {
+        let checked = postgres.check().await;
+        checked.map_err(|error| named("storage.postgres", error.into()))?;
+    }
+    if let Some(redis) = redis {
+        redis.check().await.map_err(|error| named("redis", error))?;
+    }
+    Ok(())
 }
 
 /// Returns who asks, and the actor.

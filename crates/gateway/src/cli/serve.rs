@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{Failure, demo};
+use super::Failure;
 
 /// The connections at once to `/livez`, `/readyz` and `/metrics`.
 const MAX_OPS_CONNECTIONS: usize = 64;
@@ -31,20 +31,18 @@ const PROGRESS: Duration = Duration::from_secs(5);
 pub(super) struct ServeArgs {
     /// The configuration; without one, a demo is served
     #[arg(long, value_name = "FILE", env = "GATEWAY_CONFIG")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Listen on this port in place of the configured one; 0 is any free port
     #[arg(long, value_name = "PORT")]
-    port: Option<u16>,
+    pub(super) port: Option<u16>,
     /// Keep the demo's keys, configuration and audit here; without it they are removed at exit
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
-    data: Option<PathBuf>,
+    pub(super) data: Option<PathBuf>,
 }
 
-pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
-    let Some(path) = args.config else {
-        return demo::run(args.data, args.port).await;
-    };
-    let config = read(&path, args.port)?;
+/// Serves with the configuration of a file.
+pub(super) async fn run(path: &Path, port: Option<u16>) -> Result<ExitCode, Failure> {
+    let config = read(path, port)?;
     let scheme = match config.server.tls {
         Some(_) => "https",
         None => "http",
@@ -56,7 +54,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
             "gateway {scheme}://{listen}\nops http://{ops}"
         )
     };
-    until_stopped(config, Some((&path, args.port)), started).await
+    until_stopped(config, Some((path, port)), started).await
 }
 
 /// The addresses of a gateway that listens.
@@ -94,7 +92,7 @@ pub(super) async fn until_stopped(
     let gateway = Gateway::open(config.clone())
         .await
         .map_err(|error| match error {
-            OpenError::Store(_) | OpenError::Sink(_) | OpenError::Spool(_) => {
+            OpenError::Storage(_) | OpenError::Sink(_) | OpenError::Spool(_) => {
                 Failure::failed(error)
             }
             _ => Failure::invalid(error),
@@ -126,13 +124,22 @@ pub(super) async fn until_stopped(
         warn!(%error, "could not print the addresses");
     }
 
+    let mut other_policy = gateway.other_policy();
     let signal = loop {
-        match signals.next().await {
-            Signal::Stop(name) => break name,
-            Signal::Reload => match file {
-                Some((path, port)) => reload(&gateway, tls.as_ref(), &config, path, port).await,
-                None => info!("a demo has no configuration to read again"),
+        // The version that the file must have, if another gateway loaded it.
+        let version = tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Stop(name) => break name,
+                Signal::Reload => None,
             },
+            Ok(()) = other_policy.changed() => match other_policy.borrow_and_update().clone() {
+                Some(version) => Some(version),
+                None => continue,
+            },
+        };
+        match file {
+            Some(file) => reload(&gateway, tls.as_ref(), &config, file, version).await,
+            None => info!("a demo has no configuration to read again"),
         }
     };
     info!(signal, "stopping: new calls are refused");
@@ -188,16 +195,23 @@ async fn bind(field: &str, address: SocketAddr) -> Result<TcpListener, Failure> 
     })
 }
 
-/// Puts a new configuration in place, or keeps the old one and logs why.
+/// Puts a new configuration in place, or keeps the old one and logs why. `version` is the only policy that is
+/// accepted, if another gateway loaded it: gateways with different files would reload each other without end.
 async fn reload(
     gateway: &Gateway,
     tls: Option<&ServerTls>,
     old: &Config,
-    path: &Path,
-    port: Option<u16>,
+    (path, port): (&Path, Option<u16>),
+    version: Option<String>,
 ) {
     let replaced = async {
         let config = read(path, port)?;
+        let found = config.policy.version();
+        if let Some(version) = version.filter(|version| version != found) {
+            return Err(Failure::invalid(format!(
+                "another gateway loaded the policy {version}, and the file has {found}: deploy the file, then send SIGHUP"
+            )));
+        }
         let new_tls = config.server.tls.as_ref().map(ServerTls::read);
         let new_tls = new_tls.transpose().map_err(Failure::invalid)?;
         gateway.reload(&config).await.map_err(Failure::failed)?;
@@ -239,6 +253,7 @@ fn unchanged(old: &Config, new: &Config) -> impl Iterator<Item = &'static str> {
         ("server", server(old) != server(new)),
         ("clerk", clerk(old) != clerk(new)),
         ("storage", old.storage != new.storage),
+        ("redis", old.redis != new.redis),
         ("limits", old.limits != new.limits),
         ("quota", old.quota != new.quota),
         ("leases", old.leases != new.leases),

@@ -78,7 +78,7 @@ impl fmt::Display for SecretFrom {
 
 impl SecretFrom {
     /// Reads the secret of a field. A file that every user can read is a warning in the log.
-    fn read(&self, field: &str) -> Result<SecretString, ReadError> {
+    pub(crate) fn read(&self, field: &str) -> Result<SecretString, ReadError> {
         let text = match self {
             Self::File(path) => read_file(path).map_err(|error| match error.kind() {
                 io::ErrorKind::InvalidData => "is not UTF-8 text".to_owned(),

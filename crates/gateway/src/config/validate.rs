@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Anchors, Config, SecretFrom, read::FieldPath};
+use super::{Anchors, Config, Engine, SecretFrom, read::FieldPath};
 
 /// The longest name of a key or an operator, and the longest issuer, in bytes.
 const MAX_NAME: usize = 64;
@@ -68,11 +68,19 @@ impl Config {
             let is_wrong = text.trim().is_empty() || text.len() > MAX_NAME;
             refuse_if(is_wrong, format!("must have 1 to {MAX_NAME} bytes"))
         };
-        let database = storage.database.as_os_str();
+        let (database, url) = match &storage.engine {
+            Engine::Sqlite(path) => (Some(path), None),
+            Engine::Postgres(postgres) => (None, Some(&postgres.url)),
+        };
+        let is_empty = database.is_some_and(|path| path.as_os_str().is_empty());
         let is_database = match &storage.anchors {
-            Anchors::File(path) => *path == storage.database,
+            Anchors::File(path) => Some(path) == database,
             Anchors::Stdout => false,
         };
+        let check_source_of = |from: Option<&SecretFrom>| from.map_or(Ok(()), check_source);
+        let redis = self.redis.as_ref();
+        let namespace = redis.and_then(|it| it.namespace.as_ref());
+        let has_brace = namespace.is_some_and(|name| name.contains(['{', '}']));
         let anchors = "is the database; anchors are worth most on another disk or machine";
         let none = "0 refuses every create; leave it out for no limit, or pause the gateway";
         vec![
@@ -84,7 +92,20 @@ impl Config {
             ),
             (
                 path!["storage", "database"],
-                refuse_if(database.is_empty(), "is empty; write the path of a file"),
+                refuse_if(is_empty, "is empty; write the path of a file"),
+            ),
+            (path!["storage", "postgres", "url"], check_source_of(url)),
+            (
+                path!["redis", "url"],
+                check_source_of(redis.map(|it| &it.url)),
+            ),
+            (
+                path!["redis", "hash_key"],
+                check_source_of(redis.and_then(|it| it.hash_key.as_ref())),
+            ),
+            (
+                path!["redis", "namespace"],
+                refuse_if(has_brace, "must not contain `{` or `}`"),
             ),
             (path!["storage", "anchors"], refuse_if(is_database, anchors)),
             (
@@ -164,7 +185,18 @@ impl Config {
         let is_closed = self.keys.is_empty() && self.operators.is_empty();
         let closed =
             is_closed.then(|| "neither [keys] nor [operators]: every caller is refused".to_owned());
-        silent.chain(unknown).chain(closed).collect()
+        let is_shared = matches!(self.storage.engine, Engine::Postgres(_));
+        let alone = match &self.redis {
+            None => Some(
+                "no [redis]: each gateway has limits and a gate of its own, so that several allow several times as much",
+            ),
+            Some(redis) if redis.replicas.get() == 1 => Some(
+                "redis.replicas is 1: while Redis is down, each gateway allows all of the limits; write the number of gateways",
+            ),
+            Some(_) => None,
+        };
+        let alone = alone.filter(|_| is_shared).map(str::to_owned);
+        silent.chain(unknown).chain(closed).chain(alone).collect()
     }
 }
 

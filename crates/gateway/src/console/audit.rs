@@ -202,7 +202,7 @@ pub(super) async fn search(
     let (rows, next) = match problem {
         Some(_) => (Vec::new(), None),
         None => {
-            let found = console.shared.store.calls(filter).await?;
+            let found = console.shared.storage.calls(filter).await?;
             (found.items.iter().map(Call::of).collect(), found.next)
         }
     };

@@ -53,7 +53,7 @@ pub(super) async fn show(
     user.require(Role::View)?;
     let detail = console
         .shared
-        .store
+        .storage
         .call(call)
         .await?
         .ok_or(Failure::NotFound)?;

@@ -56,7 +56,7 @@ use self::{
     session::Sessions,
     user::{Frame, Place, User, home},
 };
-use crate::{Gateway, Role, gateway::Shared, store::StoreError};
+use crate::{Gateway, Role, gateway::Shared, storage::StorageError};
 
 /// The longest body of a form, in bytes.
 const MAX_BODY: usize = 16 * 1024;
@@ -304,9 +304,9 @@ impl IntoResponse for Failure {
     }
 }
 
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        if let StoreError::Cursor = error {
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        if error.is_cursor() {
             return Self::NotFound;
         }
         tracing::error!(

@@ -2,7 +2,8 @@
 //!
 //! A session is in memory and is found by the SHA-256 of its cookie, so that neither memory nor a log has
 //! the cookie. It ends when it is idle, when it is old, when its operator is removed or gets another token,
-//! and when its operator loses a role.
+//! and when its operator loses a role. It belongs to one gateway: with several of them, a load balancer keeps an
+//! operator at one.
 
 use std::{
     collections::{HashMap, VecDeque},

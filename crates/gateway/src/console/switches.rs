@@ -175,14 +175,14 @@ pub(super) async fn set_pause(
     if !console.sessions.take_form(user.session, &form.form) {
         return Err(Failure::Repeated);
     }
-    let (pause, store) = (&console.shared.parts.pause, &console.shared.store);
+    let (pause, storage) = (&console.shared.parts.pause, &console.shared.storage);
     let text = match is_paused {
         true => {
-            pause.pause(store, user.principal(), reason).await?;
+            pause.pause(storage, user.principal(), reason).await?;
             "Paused. No impersonation can begin; ending still works."
         }
         false => {
-            pause.resume(store, user.principal(), None).await?;
+            pause.resume(storage, user.principal(), None).await?;
             "Resumed. Impersonations can begin again."
         }
     };

@@ -1,5 +1,6 @@
 //! Reads of calls.
 
+use clerk_actor_tokens::ActorTokenId;
 use clerk_actor_tokens_policy::{
     CallId,
     audit::{Entry, Event},
@@ -71,6 +72,20 @@ pub(super) fn open(connection: &Connection) -> Result<Vec<OpenCall>> {
             sending_at: row.get::<_, Option<u64>>("sending_at")?.map(time),
         })
     })
+}
+
+/// Reads the tokens of revokes that a killed process left, unless a later revoke took effect or was rejected. A 429
+/// rejects nothing for good.
+pub(super) fn owed_revokes(connection: &Connection) -> Result<Vec<ActorTokenId>> {
+    let sql = "SELECT DISTINCT actor_token_id FROM calls c
+        WHERE operation = 'revoke' AND end = 'interrupted' AND NOT EXISTS (
+            SELECT 1 FROM calls later WHERE later.operation = 'revoke'
+            AND later.actor_token_id = c.actor_token_id AND later.seq > c.seq
+            AND later.outcome IN ('applied', 'rejected') AND later.status IS NOT 429
+        )";
+    let mut statement = connection.prepare(sql)?;
+    let ids = statement.query_map([], |row| row.get::<_, String>(0))?;
+    ids.map(|id| Ok(id?.parse()?)).collect()
 }
 
 fn read(row: &Row<'_>) -> Result<CallRow> {

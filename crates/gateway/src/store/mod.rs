@@ -70,7 +70,7 @@ pub use self::{
 pub use clerk_actor_tokens_policy::audit::Note;
 pub use clerk_actor_tokens_store::{
     Anchor, Anchors, CallDetail, CallFilter, CallRow, Flag, Lease, LeaseFilter, LeaseState,
-    OpenCall, PAUSED, Page, QUOTA_CLOSED, QUOTA_REOPENED, RESUMED, Settings, millis,
+    LeftOver, OpenCall, PAUSED, Page, QUOTA_CLOSED, QUOTA_REOPENED, RESUMED, Settings, millis,
 };
 
 /// How long a probe of the writer takes at most.
@@ -267,6 +267,30 @@ impl Store {
     /// When the database cannot be read.
     pub async fn open_calls(&self) -> Result<Vec<OpenCall>, StoreError> {
         self.read(|connection, _| calls::open(connection)).await
+    }
+
+    /// Returns what processes left that were killed: revokes that may not have reached the API, and live leases of a
+    /// known id that were lost or, with `unused`, returned.
+    ///
+    /// A revoke is owed until a later one of its token took effect or was rejected.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn left_over(&self, unused: bool) -> Result<LeftOver, StoreError> {
+        let mut leases = self.leases(LeaseFilter::live()).await?;
+        leases.retain(|lease| {
+            let is_to_end = match lease.state {
+                LeaseState::Returned => unused,
+                state => state == LeaseState::Lost,
+            };
+            is_to_end && lease.actor_token_id.is_some()
+        });
+        let revokes = self.read(|connection, _| calls::owed_revokes(connection));
+        Ok(LeftOver {
+            revokes: revokes.await?,
+            leases,
+        })
     }
 
     /// Writes an anchor of the newest record.

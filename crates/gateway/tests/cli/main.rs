@@ -148,14 +148,18 @@ fn lines_of(stream: impl AsyncRead + Send + Unpin + 'static) -> mpsc::UnboundedR
 
 impl Running {
     fn start(args: &[&str]) -> Self {
+        Self::start_with(args, Stdio::piped())
+    }
+
+    fn start_with(args: &[&str], stderr: Stdio) -> Self {
         let mut program = tokio::process::Command::from(program());
-        let program = program
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let program = program.args(args).stdout(Stdio::piped()).stderr(stderr);
         let mut child = program.kill_on_drop(true).spawn().unwrap();
         let stdout = lines_of(child.stdout.take().unwrap());
-        let stderr = lines_of(child.stderr.take().unwrap());
+        let stderr = match child.stderr.take() {
+            Some(stderr) => lines_of(stderr),
+            None => mpsc::unbounded_channel().1,
+        };
         Self {
             child,
             stdout,

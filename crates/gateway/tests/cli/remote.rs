@@ -146,7 +146,8 @@ async fn remote_command_presents_a_certificate_and_sighup_renews_the_gateways() 
 async fn audit_verify_exits_with_1_if_a_record_was_altered() {
     let folder = tempfile::tempdir().unwrap();
     let clerk = sandbox().spawn().await.unwrap();
-    let mut gateway = Running::serve(&write_config(folder.path(), &clerk.base_url().to_string()));
+    let config = write_config(folder.path(), &clerk.base_url().to_string());
+    let mut gateway = Running::serve(&config);
     let address = gateway.printed("gateway ").await;
     assert!(client(&address, WIRE_KEY).create(create()).await.is_ok());
     let database = folder.path().join("audit.sqlite");
@@ -174,6 +175,17 @@ async fn audit_verify_exits_with_1_if_a_record_was_altered() {
     assert!(fs::read_to_string(file).unwrap().starts_with(out));
     assert_eq!(run(&["audit", "verify", database]).status.code(), Some(0));
     assert_eq!(gateway.stop().await, 0);
+
+    // The configuration names the database and its anchors, and a gateway that stops writes an anchor.
+    let config = config.to_str().unwrap();
+    let verified = run(&["audit", "verify", "--config", config]);
+    let (code, out, error) = parts(&verified);
+    assert_eq!(code, 0, "{error}");
+    assert_eq!(out.lines().count(), 1, "all is anchored: {out}");
+    for either in [&["--config", config, database][..], &[]] {
+        let refused = run(&[&["audit", "export"], either].concat());
+        assert_eq!(refused.status.code(), Some(2), "{either:?}");
+    }
 
     let connection = rusqlite::Connection::open(database).unwrap();
     let altered = connection.execute(

@@ -72,6 +72,24 @@ async fn sigterm_lets_the_call_in_flight_finish_and_exits_with_0() {
     assert_eq!(ledger.pending().count(), 0);
 }
 
+/// Every write to this file fails, as on a full disk.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn gateway_whose_log_cannot_be_written_serves_and_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = sandbox();
+    let clerk = sandbox.spawn().await.unwrap();
+    let config = write_config(folder.path(), &clerk.base_url().to_string());
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let args = ["serve", "--config", config.to_str().unwrap()];
+    let mut gateway = Running::start_with(&args, full.into());
+    let address = gateway.printed("gateway ").await;
+    let token = client(&address, WIRE_KEY).create(create()).await.unwrap();
+    token.expose_url();
+    gateway.signal("-TERM");
+    assert_eq!(gateway.ended().await, 0);
+}
+
 #[tokio::test]
 async fn sigterm_exits_with_1_if_a_lease_could_not_be_ended() {
     let folder = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clerk_actor_tokens::sandbox::{Fault, Sandbox};
 use http::StatusCode;
 
-use crate::support::Console;
+use crate::support::{Console, text};
 
 #[tokio::test]
 async fn begin_redirects_to_the_link_of_a_new_token() {
@@ -351,7 +351,7 @@ async fn audit_that_cannot_be_written_stops_begins_and_the_pause_but_no_end() {
         .await;
     let end = format!("/console/impersonations/{}/end", browser.calls().await[0]);
 
-    let path = console.folder.path().join("audit.sqlite");
+    let path = text::database(console.folder.path());
     let blocker = rusqlite::Connection::open(path).unwrap();
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
     let page = browser.begin("user_2", "Ticket 4712: cannot pay").await;

@@ -177,13 +177,13 @@ async fn session_ends_when_its_operator_is_removed_or_loses_a_role() {
     let mut view = console.signed_in("view").await;
     let mut twin = console.signed_in("user_twin").await;
     let rest: Vec<_> = OPERATORS.into_iter().skip(3).collect();
-    let with = |more: &[(&'static str, &'static str)]| [more, &rest].concat();
+    let with = |more: &[(&'static str, &'static [&'static str])]| [more, &rest].concat();
     let twins = OPERATORS[1];
     console
         .reload(&with(&[
-            ("user_all", r#"["view", "impersonate", "end"]"#),
+            ("user_all", &["view", "impersonate", "end"]),
             twins,
-            ("view", r#"["view", "end"]"#),
+            ("view", &["view", "end"]),
         ]))
         .await;
     assert!(!is_signed_in(&mut all).await, "lost a role");

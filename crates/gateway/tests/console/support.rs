@@ -12,9 +12,11 @@ use http::{
     header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE},
 };
 use http_body_util::BodyExt;
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tower::ServiceExt;
+
+#[path = "../text/mod.rs"]
+pub(crate) mod text;
 
 /// Returns the token of an operator.
 pub(crate) fn token(operator: &str) -> String {
@@ -22,13 +24,13 @@ pub(crate) fn token(operator: &str) -> String {
 }
 
 /// Each operator has the role of the same name; `all` and its twin have each.
-pub(crate) const OPERATORS: [(&str, &str); 6] = [
-    ("user_all", r#"["view", "impersonate", "end", "pause"]"#),
-    ("user_twin", r#"["view", "impersonate", "end", "pause"]"#),
-    ("view", r#"["view"]"#),
-    ("impersonate", r#"["impersonate"]"#),
-    ("end", r#"["end"]"#),
-    ("pause", r#"["pause"]"#),
+pub(crate) const OPERATORS: [(&str, &[&str]); 6] = [
+    ("user_all", &["view", "impersonate", "end", "pause"]),
+    ("user_twin", &["view", "impersonate", "end", "pause"]),
+    ("view", &["view"]),
+    ("impersonate", &["impersonate"]),
+    ("end", &["end"]),
+    ("pause", &["pause"]),
 ];
 
 pub(crate) struct Console {
@@ -62,7 +64,7 @@ impl Console {
     }
 
     /// Reloads the gateway with these operators.
-    pub(crate) async fn reload(&self, operators: &[(&str, &str)]) {
+    pub(crate) async fn reload(&self, operators: &[(&str, &[&str])]) {
         let config: Config = config(&self.folder, &self.api, operators).parse().unwrap();
         self.gateway.reload(&config).await.unwrap();
     }
@@ -86,32 +88,17 @@ impl Console {
     }
 }
 
-fn config(folder: &TempDir, api: &SandboxServer, operators: &[(&str, &str)]) -> String {
-    let folder = folder.path().display();
-    let mut text = format!(
-        r#"
-        [clerk]
-        api_url = "{api}"
-        secret_key = {{ file = "{folder}/key" }}
-
-        [storage]
-        database = "{folder}/audit.sqlite"
-        anchors = "{folder}/anchors"
-
-        [policy]
-        version = "test"
-        lifetime = {{ default = 300, longest = 900 }}
-        session = {{ default = 600, longest = 1800 }}
-        reason = {{ min_length = 10 }}
-        subjects = {{ deny = ["user_ceo"] }}
-        "#,
-        api = api.base_url(),
-    );
-    for (name, roles) in operators {
-        let hash = hex::encode(Sha256::digest(token(name)));
-        text += &format!("\n[operators.{name}]\ntoken_sha256 = \"{hash}\"\nroles = {roles}\n");
-    }
-    text
+fn config(folder: &TempDir, api: &SandboxServer, operators: &[(&str, &[&str])]) -> String {
+    const RULES: &str = r#"
+reason = { min_length = 10 }
+subjects = { deny = ["user_ceo"] }
+"#;
+    let folder = folder.path();
+    let key = format!("{{ file = \"{}\" }}", folder.join("key").display());
+    let mut config = text::config(folder, &api.base_url().to_string(), &key) + RULES;
+    let operators = operators.iter();
+    config.extend(operators.map(|(name, roles)| text::operator(name, &token(name), roles)));
+    config
 }
 
 /// A browser: it keeps the cookie of a session, and says where its requests come from.

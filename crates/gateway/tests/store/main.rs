@@ -7,6 +7,7 @@ mod model;
 mod projections;
 mod prune;
 mod reads;
+mod recovery;
 mod replay;
 mod throughput;
 

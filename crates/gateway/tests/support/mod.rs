@@ -14,6 +14,10 @@ use tokio::{
     process::{Child, Command},
 };
 
+#[allow(clippy::duplicate_mod, reason = "a test may also have `world`")]
+#[path = "../text/mod.rs"]
+pub(crate) mod text;
+
 /// The key of callers.
 pub(crate) const WIRE_KEY: &str = "sk_test_q8Zt3vN0cXwL5rYd";
 
@@ -23,51 +27,23 @@ pub(crate) const OPERATOR_TOKEN: &str = "op_9fT2kLw7vXcB4nQm1sZd8rHy3gPj6aEu";
 /// Writes the configuration of a gateway with its files in `folder`, and returns where it stands. `more` is
 /// added to the text.
 pub(crate) fn config(folder: &Path, clerk: &str, more: &str) -> PathBuf {
-    let token = sha256(OPERATOR_TOKEN);
-    let text = format!(
-        r#"
-{more}
-
-[server]
-listen = "127.0.0.1:0"
-ops_listen = "127.0.0.1:0"
-
-[clerk]
-api_url = "{clerk}"
-secret_key = {{ env = "CLERK_SECRET_KEY" }}
-
-[storage]
-database = "{database}"
-
-[policy]
-version = "test"
-lifetime = {{ default = 600, longest = 900 }}
-session = {{ default = 600, longest = 1800 }}
-
+    const SERVER: &str = r#"
 [policy.keys]
 desk = ["user_*"]
 
 [keys]
-desk = [{{ env = "DESK_KEY" }}]
+desk = [{ env = "DESK_KEY" }]
 
-[operators.olga]
-token_sha256 = "{token}"
-roles = ["view", "impersonate", "end", "pause"]
-"#,
-        database = database(folder).display(),
-    );
+[server]
+listen = "127.0.0.1:0"
+ops_listen = "127.0.0.1:0"
+"#;
+    let config = text::config(folder, clerk, r#"{ env = "CLERK_SECRET_KEY" }"#);
+    let roles = ["view", "impersonate", "end", "pause"];
+    let operator = text::operator("olga", OPERATOR_TOKEN, &roles);
     let path = folder.join("gateway.toml");
-    fs::write(&path, text).unwrap();
+    fs::write(&path, [more, &config, SERVER, &operator].concat()).unwrap();
     path
-}
-
-pub(crate) fn database(folder: &Path) -> PathBuf {
-    folder.join("gateway.db")
-}
-
-fn sha256(text: &str) -> String {
-    use sha2::Digest as _;
-    hex::encode(sha2::Sha256::digest(text))
 }
 
 /// Returns the gateway's program. Cargo names it for tests; for examples it stands one folder above.

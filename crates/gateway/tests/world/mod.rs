@@ -18,16 +18,19 @@ use clerk_actor_tokens::{
 use clerk_actor_tokens_gateway::{
     Config, Gateway, OpenError,
     serve::{ServeOptions, middleware, serve},
+    storage::StorageError,
     store::StoreError,
 };
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
+
+#[path = "../text/mod.rs"]
+pub(crate) mod text;
 
 /// The key of the caller `billing`.
 pub(crate) const KEY: &str = "sk_test_q8Zt3vN0cXwL5rYd";
@@ -111,11 +114,13 @@ impl World {
         let shutdown = self.gateway.shutdown(Duration::from_secs(30)).await;
         assert!(shutdown.is_complete);
         drop(self.gateway);
-        between(&self.folder.path().join("gateway.db")).await;
+        between(&text::database(self.folder.path())).await;
         let gateway = loop {
             match Gateway::open(parse(&self.config)).await {
                 // The thread of the writer ends after its last handle.
-                Err(OpenError::Store(StoreError::InUse { .. })) => tokio::task::yield_now().await,
+                Err(OpenError::Storage(StorageError::Sqlite(StoreError::InUse { .. }))) => {
+                    tokio::task::yield_now().await;
+                }
                 opened => break opened.unwrap(),
             }
         };
@@ -123,7 +128,7 @@ impl World {
     }
 
     pub(crate) fn database(&self) -> PathBuf {
-        self.folder.path().join("gateway.db")
+        text::database(self.folder.path())
     }
 
     /// Returns the contents of all files of the gateway, except the secrets.
@@ -146,35 +151,34 @@ impl World {
         body: &str,
         operator: &str,
     ) -> Received {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("/admin/v1{path}"))
-            .header("authorization", format!("Bearer token-{operator}"));
-        let request = match body {
-            "" => request.body(Body::empty()),
-            body => request
-                .header("content-type", "application/json")
-                .body(Body::from(body.to_owned())),
-        };
-        received(self.gateway.app(), request.unwrap()).await
+        ask(&self.gateway, method, path, body, operator).await
     }
 
     /// Serves the gateway over TCP.
     pub(crate) async fn serve(&self) -> Served {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let app = middleware(self.gateway.app(), Duration::from_secs(10));
-        let options = ServeOptions::default();
-        let task = tokio::spawn(async move {
-            serve(listener, app, options, pending::<()>())
-                .await
-                .unwrap();
-        });
-        Served {
-            addr,
-            _task: AbortOnDropHandle::new(task),
-        }
+        Served::start(&self.gateway).await
     }
+}
+
+/// Sends a request of an operator to the admin API.
+pub(crate) async fn ask(
+    gateway: &Gateway,
+    method: &str,
+    path: &str,
+    body: &str,
+    operator: &str,
+) -> Received {
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/admin/v1{path}"))
+        .header("authorization", format!("Bearer token-{operator}"));
+    let request = match body {
+        "" => request.body(Body::empty()),
+        body => request
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_owned())),
+    };
+    received(gateway.app(), request.unwrap()).await
 }
 
 /// A gateway that is served until this is dropped.
@@ -184,6 +188,22 @@ pub(crate) struct Served {
 }
 
 impl Served {
+    pub(crate) async fn start(gateway: &Gateway) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let app = middleware(gateway.app(), Duration::from_secs(10));
+        let options = ServeOptions::default();
+        let task = tokio::spawn(async move {
+            serve(listener, app, options, pending::<()>())
+                .await
+                .unwrap();
+        });
+        Self {
+            addr,
+            _task: AbortOnDropHandle::new(task),
+        }
+    }
+
     /// Returns a client that has this key and does not retry.
     pub(crate) fn sdk(&self, key: &str) -> Client {
         Client::builder(SecretKey::new(key).unwrap())
@@ -208,44 +228,38 @@ pub(crate) fn create() -> CreateActorToken {
     CreateActorToken::new("user_subject", Actor::new("user_admin"))
 }
 
-fn parse(config: &str) -> Config {
+pub(crate) fn parse(config: &str) -> Config {
     toml::from_str(config).unwrap()
 }
 
-fn config(folder: &Path, sandbox: &Sandbox, server: &SandboxServer, key: &str) -> String {
+/// Writes the keys, and returns the text of a configuration.
+pub(crate) fn config(
+    folder: &Path,
+    sandbox: &Sandbox,
+    server: &SandboxServer,
+    key: &str,
+) -> String {
     let secret = |name: &str, key: &str| {
         let path = folder.join(name);
         fs::write(&path, key).unwrap();
-        path.display().to_string()
+        format!("{{ file = \"{}\" }}", path.display())
     };
     let own = secret("own", sandbox.secret_key().expose());
     let key = secret("key", key);
-    let database = folder.join("gateway.db").display().to_string();
-    let anchors = folder.join("anchors").display().to_string();
-    let url = server.base_url();
-    let mut config = format!(
+    let mut config = text::config(folder, &server.base_url().to_string(), &own);
+    config += &format!(
         r#"
-        [clerk]
-        secret_key = {{ file = "{own}" }}
-        api_url = "{url}"
-        [storage]
-        database = "{database}"
-        anchors = "{anchors}"
-        [policy]
-        version = "test"
-        lifetime = {{ default = 300, longest = 900 }}
-        session = {{ default = 600, longest = 1800 }}
-        [policy.subjects]
-        deny = ["user_denied"]
-        [policy.keys]
-        billing = ["user_*"]
-        [keys]
-        billing = [{{ file = "{key}" }}]
-        "#
+[policy.subjects]
+deny = ["user_denied"]
+[policy.keys]
+billing = ["user_*"]
+[keys]
+billing = [{key}]
+"#
     );
-    for (name, roles) in OPERATORS {
-        let hash = hex::encode(Sha256::digest(format!("token-{name}")));
-        config += &format!("[operators.{name}]\ntoken_sha256 = \"{hash}\"\nroles = {roles:?}\n");
-    }
+    let operators = OPERATORS.iter();
+    let operators =
+        operators.map(|(name, roles)| text::operator(name, &format!("token-{name}"), roles));
+    config.extend(operators);
     config
 }
