@@ -1,4 +1,4 @@
-//! Any `Retry-After` and `Date` of a 429.
+//! Any `Retry-After` and `Date` of a 429: the error has its time, and no call waits longer than its limit.
 //!
 //! Input: lines, first a `Date`, then values of `Retry-After`.
 
@@ -12,9 +12,17 @@ use clerk_actor_tokens_fuzz::{
 };
 use http::{HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
+use tokio::time::Instant;
 
 /// From 1970 to the end of 9999, the last year of an HTTP date.
 const ALL_TIME: Duration = Duration::from_secs(253_402_300_800);
+
+/// The longest `Retry-After` that a call waits for by default, and the number of its retries.
+const LONGEST: Duration = Duration::from_secs(10);
+const RETRIES: u32 = 2;
+
+/// The resolution of timers.
+const TICKS: Duration = Duration::from_millis(10);
 
 fuzz_target!(|text: &[u8]| {
     let mut lines = text
@@ -42,7 +50,17 @@ fuzz_target!(|text: &[u8]| {
         let error = result.expect_err("a 429 is an error");
         check(error.retry_after(), &waits, date.as_ref());
     }
-    let _ = block_on(call(&client, Op::Create)).expect_err("a 429 is an error");
+    let (result, took) = block_on(async {
+        let begun = Instant::now();
+        (call(&client, Op::Create).await, begun.elapsed())
+    });
+    let error = result.expect_err("a 429 is an error");
+    let is_too_long = error.retry_after() > Some(LONGEST);
+    assert!(took < RETRIES * LONGEST + TICKS, "{took:?}");
+    assert!(
+        !is_too_long || took.is_zero(),
+        "it waited {took:?} before it failed"
+    );
 });
 
 fn check(found: Option<Duration>, waits: &[HeaderValue], date: Option<&HeaderValue>) {

@@ -1,6 +1,7 @@
 //! Shared by the targets: calls on a paused clock, responses from fuzzed bytes, and the oracles.
 
 pub mod oracle;
+pub mod request;
 pub mod response;
 pub mod transport;
 
@@ -75,4 +76,20 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         static RUNTIME: &'static Runtime = Box::leak(Box::new(paused_runtime()));
     }
     RUNTIME.with(|runtime| runtime.block_on(future))
+}
+
+/// Returns a runtime with I/O and the clock of the system.
+pub fn io_runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().expect("a runtime")
+}
+
+/// Returns a folder for the files of a target, in memory if there is such a file system.
+pub fn workspace() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let folder = match memory.is_dir() {
+        true => tempfile::tempdir_in(memory),
+        false => tempfile::tempdir(),
+    };
+    folder.expect("a folder")
 }

@@ -59,7 +59,7 @@ pub fn with_key(text: &[u8]) -> Vec<u8> {
     replace(&text, b"~K~", KEY.as_bytes())
 }
 
-fn headers(lines: &[u8]) -> HeaderMap {
+pub fn headers(lines: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for line in lines.split(|byte| *byte == b'\n').take(32) {
         let Some((name, value)) = split_once(line, b":") else {
@@ -75,12 +75,12 @@ fn headers(lines: &[u8]) -> HeaderMap {
     headers
 }
 
-fn split_once<'a>(text: &'a [u8], at: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+pub fn split_once<'a>(text: &'a [u8], at: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let position = text.windows(at.len()).position(|window| window == at)?;
     Some((&text[..position], &text[position + at.len()..]))
 }
 
-fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+pub fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut replaced = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = split_once(rest, from) {
