@@ -11,20 +11,14 @@ use std::{
 
 use http::{Request, Response, StatusCode, uri::Authority};
 use hyper::rt::Executor;
-use hyper_util::{
-    client::legacy::{
-        self,
-        connect::{CaptureConnection, capture_connection},
-    },
-    rt::TokioTimer,
-};
+use hyper_util::{client::legacy, rt::TokioTimer};
 use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 use tower_service::Service;
 
 pub use pooled_transport::ResponseBody;
 
-use super::{ConnectError, Connector, TlsError, TransportConfig, stream::Refusals};
+use super::{ConnectError, Connector, TlsError, TransportConfig};
 use crate::{Body, BoxError, lock};
 
 /// hyper-util's client over rustls, with a connection pool that all clones share: an alternative to
@@ -33,13 +27,20 @@ use crate::{Body, BoxError, lock};
 /// Use it from one runtime, because a connection stops with the runtime that opened it. Between two
 /// `block_on` it does not notice the end of a connection, and a call may fail.
 ///
-/// Plain HTTP connects to loopback addresses only. A response with status 421 retires its connection. The
-/// exchanges and connections of all clones are polled one at a time, so that they use at most one core.
+/// Plain HTTP connects to loopback addresses only. A response with status 421 retires all connections; requests
+/// in flight end on theirs. The exchanges and connections of all clones are polled one at a time, so that they
+/// use at most one core.
 #[derive(Clone, Debug)]
 pub struct HyperTransport {
-    // Shared, because its clone is large.
-    client: Arc<legacy::Client<Connector, Body>>,
-    refusals: Refusals,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    builder: legacy::Builder,
+    connector: Connector,
+    /// Replaced by one without connections after a response with status 421.
+    client: Mutex<legacy::Client<Connector, Body>>,
     tasks: Tasks,
 }
 
@@ -68,22 +69,25 @@ impl HyperTransport {
     /// If there is no cryptography provider, no root certificate, or an invalid one.
     pub fn new(config: &TransportConfig) -> Result<Self, TlsError> {
         let connector = super::connector(config)?;
-        let refusals = connector.refusals.clone();
         // With the default timeout shorter than an attempt, so that the next attempt uses another connection.
         let keep_alive = config.http2_keep_alive_interval;
         let keep_alive = keep_alive.unwrap_or(Some(Duration::from_secs(5)));
         let tasks = Tasks::default();
-        let client = legacy::Client::builder(tasks.clone())
+        let mut builder = legacy::Client::builder(tasks.clone());
+        builder
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(config.pool_idle_timeout)
             .http2_keep_alive_interval(keep_alive)
-            .http2_keep_alive_timeout(config.http2_keep_alive_timeout)
-            .build(connector);
-        Ok(Self {
-            client: Arc::new(client),
-            refusals,
+            .http2_keep_alive_timeout(config.http2_keep_alive_timeout);
+        let shared = Shared {
+            client: Mutex::new(builder.build(connector.clone())),
+            builder,
+            connector,
             tasks,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
         })
     }
 }
@@ -97,13 +101,11 @@ impl Service<Request<Body>> for HyperTransport {
         Poll::Ready(Handle::try_current().map(drop).map_err(Into::into))
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> ResponseFuture {
+    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
         ResponseFuture {
             server: request.uri().authority().cloned(),
-            connection: capture_connection(&mut request),
-            inner: self.client.request(request),
-            refusals: self.refusals.clone(),
-            tasks: self.tasks.clone(),
+            inner: lock(&self.shared.client).request(request),
+            shared: Arc::clone(&self.shared),
         }
     }
 }
@@ -114,10 +116,8 @@ pin_project! {
     pub struct ResponseFuture {
         #[pin]
         inner: legacy::ResponseFuture,
-        connection: CaptureConnection,
         server: Option<Authority>,
-        refusals: Refusals,
-        tasks: Tasks,
+        shared: Arc<Shared>,
     }
 }
 
@@ -133,14 +133,15 @@ impl Future for ResponseFuture {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let polled = {
-            let _polling = lock(&this.tasks.0);
+            let _polling = lock(&this.shared.tasks.0);
             this.inner.poll(cx)
         };
         let response = match ready!(polled) {
             Ok(response) => response,
             Err(error) => {
                 let server = this.server.as_ref().filter(|_| is_unsent(&error));
-                let reason = server.and_then(|it| lock(this.refusals).get(it).cloned());
+                let reason =
+                    server.and_then(|it| lock(&this.shared.connector.refusals).get(it).cloned());
                 return Poll::Ready(Err(match reason {
                     Some(reason) => ConnectError::HandshakeRefused(reason).into(),
                     None => error.into(),
@@ -148,9 +149,10 @@ impl Future for ResponseFuture {
             }
         };
         if response.status() == StatusCode::MISDIRECTED_REQUEST {
-            if let Some(connected) = &*this.connection.connection_metadata() {
-                connected.poison();
-            }
+            let Shared {
+                builder, connector, ..
+            } = &**this.shared;
+            *lock(&this.shared.client) = builder.build(connector.clone());
         }
         Poll::Ready(Ok(response.map(ResponseBody::from)))
     }
@@ -169,7 +171,8 @@ mod tests {
 
     #[tokio::test]
     async fn neither_task_nor_exchange_is_polled_while_another_one_is() {
-        let tasks = Tasks::default();
+        let HyperTransport { shared } = HyperTransport::new(&TransportConfig::default()).unwrap();
+        let tasks = shared.tasks.clone();
         let (seen, mut all_seen) = unbounded_channel();
         let Tasks(polling) = tasks.clone();
         let see = move || seen.send(polling.try_lock().is_err()).unwrap();
@@ -182,13 +185,10 @@ mod tests {
         });
         let client = legacy::Client::builder(tasks.clone()).build(connector);
         let request = Request::get("https://localhost/").body(Empty::<&[u8]>::new());
-        let mut request = request.unwrap();
         let exchange = ResponseFuture {
-            connection: capture_connection(&mut request),
-            inner: client.request(request),
+            inner: client.request(request.unwrap()),
             server: None,
-            refusals: Refusals::default(),
-            tasks: tasks.clone(),
+            shared,
         };
         assert!(exchange.await.is_err());
         tasks.execute(Box::pin(async move { see() }));
