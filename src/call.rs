@@ -26,6 +26,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
+use smallvec::SmallVec;
 
 use crate::{
     ActorTokenId, BaseUrl, InvalidRequest, Outcome, RetryConfig, lock, response_head::ResponseHead,
@@ -51,9 +52,8 @@ pub(crate) struct CallRecord {
 
 #[derive(Default)]
 struct CallState {
-    // Separate, so that a call with one attempt allocates no `Vec`.
-    first: Option<AttemptState>,
-    later: Vec<AttemptState>,
+    /// Most calls have one.
+    attempts: SmallVec<[AttemptState; 1]>,
     /// No body of the call can be taken.
     closed: bool,
     /// A token was delivered or a revoke confirmed.
@@ -128,17 +128,13 @@ impl CallRecord {
         if state.closed {
             attempt.phase = Phase::Withdrawn;
         }
-        let index = state.attempts();
-        if state.first.is_none() {
-            state.first = Some(attempt);
-        } else {
-            state.later.push(attempt);
-        }
+        let index = state.attempts.len();
+        state.attempts.push(attempt);
         self.attempt(index)
     }
 
     /// Returns the attempt with this index, which has begun.
-    pub(crate) fn attempt(self: &Arc<Self>, index: u32) -> Attempt {
+    pub(crate) fn attempt(self: &Arc<Self>, index: usize) -> Attempt {
         let record = Arc::clone(self);
         Attempt { record, index }
     }
@@ -172,7 +168,7 @@ impl CallRecord {
         let mut state = self.lock();
         if state.outcome().is_without_effect() {
             state.closed = true;
-            for attempt in state.iter_mut() {
+            for attempt in &mut state.attempts {
                 attempt.withdraw();
             }
         }
@@ -207,23 +203,14 @@ impl CallRecord {
 
 impl CallState {
     fn attempts(&self) -> u32 {
-        let later = u32::try_from(self.later.len()).unwrap_or(u32::MAX);
-        later.saturating_add(self.first.is_some().into())
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &AttemptState> {
-        self.first.iter().chain(&self.later)
-    }
-
-    fn iter_mut(&mut self) -> impl Iterator<Item = &mut AttemptState> {
-        self.first.iter_mut().chain(&mut self.later)
+        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
     }
 
     fn outcome(&self) -> Outcome {
         if self.applied {
             return Outcome::Applied;
         }
-        let outcomes = self.iter().map(|attempt| match attempt.phase {
+        let outcomes = self.attempts.iter().map(|attempt| match attempt.phase {
             Phase::Open | Phase::Withdrawn => Outcome::NotSent,
             Phase::Taken => Outcome::Unknown,
             Phase::Ended(outcome) => outcome,
@@ -235,7 +222,7 @@ impl CallState {
         CallSummary {
             outcome: self.outcome(),
             attempts: self.attempts(),
-            is_settling: self.iter().any(|attempt| attempt.followed),
+            is_settling: self.attempts.iter().any(|attempt| attempt.followed),
             lost: self.lost.clone(),
             lifetime: self.lifetime,
         }
@@ -288,7 +275,7 @@ impl AttemptState {
 #[derive(Clone)]
 pub(crate) struct Attempt {
     pub(crate) record: Arc<CallRecord>,
-    pub(crate) index: u32,
+    pub(crate) index: usize,
 }
 
 impl Attempt {
@@ -394,16 +381,12 @@ impl Attempt {
 
     /// Returns the number of the attempt within its call, counted from one.
     pub(crate) fn number(&self) -> u32 {
-        self.index.saturating_add(1)
+        u32::try_from(self.index + 1).unwrap_or(u32::MAX)
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut AttemptState) -> T) -> T {
-        let state = &mut *self.record.lock();
-        let attempt = match self.index {
-            0 => state.first.as_mut(),
-            index => state.later.get_mut(index as usize - 1),
-        };
-        change(attempt.expect("an attempt is never removed from its record"))
+        // An attempt is never removed from its record.
+        change(&mut self.record.lock().attempts[self.index])
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::{
     fmt,
-    hint::black_box,
     sync::{Arc, Mutex},
 };
+
+use subtle::ConstantTimeEq;
 
 use crate::{InvalidSecretKey, SecretKey, lock, text::display_as_str};
 
@@ -106,7 +107,8 @@ impl AcceptedKeys {
     pub(super) fn find(all: &[Self], presented: &[u8]) -> Option<Option<KeyName>> {
         all.iter().fold(None, |found, Self { keys }| {
             let keys = lock(keys);
-            let matches = keys.iter().filter(|(_, key)| is_equal(key, presented));
+            let is_equal = |key: &SecretKey| bool::from(key.expose().as_bytes().ct_eq(presented));
+            let matches = keys.iter().filter(|(_, key)| is_equal(key));
             matches.fold(found, |found, (name, _)| {
                 found.or_else(|| Some(name.clone()))
             })
@@ -131,14 +133,6 @@ pub(super) fn strong(key: SecretKey) -> Result<SecretKey, InvalidSecretKey> {
         true => Ok(key),
         false => Err(InvalidSecretKey::Weak),
     }
-}
-
-/// Compares in a time that depends on the lengths only.
-fn is_equal(key: &SecretKey, presented: &[u8]) -> bool {
-    let key = key.expose().as_bytes();
-    let pairs = key.iter().zip(presented);
-    let difference = pairs.fold(0, |sum, (a, b)| black_box(sum | (a ^ b)));
-    key.len() == presented.len() && black_box(difference) == 0
 }
 
 impl fmt::Debug for AcceptedKeys {
