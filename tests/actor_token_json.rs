@@ -1,9 +1,12 @@
 //! An actor token survives a round trip through JSON, and other JSON is refused.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    iter,
+    time::{Duration, SystemTime},
+};
 
 use clerk_actor_tokens::{Actor, ActorToken, ActorTokenStatus};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const FULL: &str = r#"{"object":"actor_token","id":"act_1","user_id":"user_1","actor":{"sub":"user_2","reason":"r"},"status":"pending","token":"eyJ","url":"https://x/v1/tickets/accept?ticket=eyJ","created_at":1700000000123,"updated_at":1700000000456}"#;
 
@@ -157,5 +160,20 @@ fn token_and_url_of_a_ticket_are_kept_whether_or_not_they_overlap() {
         let token_read = read(&json);
         let ticket = token_read.ticket().unwrap();
         assert_eq!((ticket.expose_token(), ticket.expose_url()), (token, url));
+    }
+}
+
+#[test]
+fn number_in_a_claim_is_read_exactly() {
+    let mut random = fastrand::Rng::with_seed(1);
+    let random = iter::repeat_with(|| f64::from_bits(random.u64(..))).filter(|it| it.is_finite());
+    let edges = [1.2222222222222219e64, 0.1, f64::MAX, f64::MIN_POSITIVE];
+    for number in edges.into_iter().chain(random.take(10_000)) {
+        let claim = Value::from(number);
+        let actor = format!(r#"{{"sub":"user_2","claim":{claim}}}"#);
+        let token = read(&format!(r#"{{"id":"act_1","actor":{actor}}}"#));
+        assert_eq!(token.actor().unwrap().claims()["claim"], claim);
+        let actor: Actor = serde_json::from_str(&actor).unwrap();
+        assert_eq!(actor.claims()["claim"], claim);
     }
 }

@@ -7,7 +7,8 @@ use crate::{InvalidRequest, lenient::Text};
 
 /// The person or program that signs in as a user: a JSON object with a `sub` and any other claims.
 ///
-/// Clerk copies the object into the `act` claim of the session. `sub` need not be the id of a Clerk user.
+/// Clerk copies the object into the `act` claim of the session. `sub` need not be the id of a Clerk user. The
+/// numbers in it are integers of 64 bits and doubles, which are read and written exactly.
 /// `Debug` shows neither `sub` nor the values of claims, because they may name people.
 ///
 /// ```
