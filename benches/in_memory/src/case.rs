@@ -81,6 +81,7 @@ pub fn cases() -> Vec<Case> {
         case(Alone, "wire/api_headers", "wire/bare", layers::api_headers),
         case(Alone, "wire/bearer_auth", "wire/bare", layers::bearer_auth),
         case(Whole, "policy/none", "floor/create", policy::none),
+        case(Whole, "policy/by_hand", "floor/create", policy::by_hand),
         case(Whole, "policy/create", "floor/create", policy::all),
         case(Alone, "policy/bare", "policy/bare", policy::no_layer),
         case(Alone, "policy/attribution", "policy/bare", policy::attribution),

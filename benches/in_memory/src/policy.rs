@@ -2,7 +2,9 @@
 
 use std::{hint::black_box, mem, num::NonZeroU32, time::Duration};
 
-use clerk_actor_tokens::{ActorToken, ActorTokenRequest, BoxError, Error, layer::TypedErrorLayer};
+use clerk_actor_tokens::{
+    ActorToken, ActorTokenRequest, BoxError, CreateActorToken, Error, layer::TypedErrorLayer,
+};
 use clerk_actor_tokens_policy::{
     AttributionLayer, AuditBarrierLayer, AuditLayer, AuthorizeLayer, GateLayer, Limit, LimitBy,
     MemoryGate, MemoryRateLimitStore, Policy, Principal, RateLimitLayer, Reason, SharedPolicy,
@@ -20,13 +22,34 @@ use crate::{
     transport::InMemory,
 };
 
+const REASON: &str = "ticket 4711: cannot log in";
+
 /// Returns a create with a principal and a reason.
 fn asked() -> ActorTokenRequest {
-    let mut request = ActorTokenRequest::create(create());
+    by_principal(create())
+}
+
+/// Returns the same create as the layers send it.
+fn stamped() -> ActorTokenRequest {
+    let mut create = create().session_max_duration(Duration::from_secs(600));
+    let claims = create.actor_mut().claims_mut();
+    for (name, value) in [
+        ("call", "0193792a5c3e7c3e8f3e7c3e8f3e7c3e"),
+        ("by", ADMIN_ID),
+        ("iss", "support-gateway"),
+        ("policy", "2026-11-30"),
+        ("reason", REASON),
+    ] {
+        claims.insert(name.into(), value.into());
+    }
+    by_principal(create)
+}
+
+fn by_principal(create: CreateActorToken) -> ActorTokenRequest {
+    let mut request = ActorTokenRequest::create(create);
     let principal = Principal::new(ADMIN_ID).via("console").group("support");
     request.extensions_mut().insert(principal);
-    let reason = Reason::new("ticket 4711: cannot log in");
-    request.extensions_mut().insert(reason);
+    request.extensions_mut().insert(Reason::new(REASON));
     request
 }
 
@@ -114,6 +137,13 @@ pub(crate) fn gate() -> Calls {
 pub(crate) fn none() -> Calls {
     let stack = builder(InMemory::responding(StatusCode::OK, MINTED)).service();
     creates(stack.expect("a stack"))
+}
+
+/// Returns creates with the claims and lifetimes that the layers set, through the stack without them.
+pub(crate) fn by_hand() -> Calls {
+    let stack = builder(InMemory::responding(StatusCode::OK, MINTED)).service();
+    let read = |token: &ActorToken| _ = black_box(token.expose_url());
+    reading(stack.expect("a stack"), stamped, read)
 }
 
 /// Returns creates through the whole stack with all policy layers.
