@@ -1,7 +1,7 @@
 //! Compares the audit with the ledger of the sandbox and with what the callers know.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     time::{Duration, SystemTime},
 };
 
@@ -12,13 +12,7 @@ use clerk_actor_tokens_store::{Anchors, Lease, LeaseFilter, LeaseState};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::NoTls;
 
-use crate::{
-    Result,
-    clerk::Clerk,
-    driver::Seen,
-    replica::{BURST, IN_TEN_SECONDS},
-    servers::Postgres,
-};
+use crate::{Result, clerk::Clerk, driver::Seen, limits::over_limit, servers::Postgres};
 
 /// How far ahead the clock of a gateway is at most.
 const SKEW: Duration = Duration::from_secs(20);
@@ -64,7 +58,7 @@ pub(crate) async fn check(
     postgres: &Postgres,
     clerk: &Clerk,
     seen: &Seen,
-    bursts: u64,
+    changes: &[SystemTime],
     open: i64,
 ) -> Result<Found> {
     let mut found = Found::default();
@@ -101,7 +95,10 @@ pub(crate) async fn check(
             Err(problem) => found.problems.push(problem),
         }
     }
-    found.over_limit = over_limit(ledger.minted(), bursts);
+    let minted = ledger
+        .minted()
+        .map(|it| (it.actor().sub(), it.created_at()));
+    found.over_limit = over_limit(minted, changes);
     Ok(found)
 }
 
@@ -165,18 +162,4 @@ fn accounted(
         }
     }
     Ok(is_known)
-}
-
-/// Counts the tokens that an actor got beyond its limit, at any time since its first one.
-fn over_limit<'a>(minted: impl Iterator<Item = &'a LedgerEntry>, bursts: u64) -> u64 {
-    let mut actors: BTreeMap<&str, (SystemTime, u64, u64)> = BTreeMap::new();
-    for token in minted {
-        let at = token.created_at();
-        let (first, count, over) = actors.entry(token.actor().sub()).or_insert((at, 0, 0));
-        *count += 1;
-        let since = at.duration_since(*first).unwrap_or_default();
-        let refilled = since.as_millis() as u64 * IN_TEN_SECONDS / 10_000 + 1;
-        *over = (*over).max(count.saturating_sub(BURST * (1 + bursts) + refilled));
-    }
-    actors.values().map(|(.., over)| over).sum()
 }

@@ -1,6 +1,10 @@
 //! [`Faults`], what happens to the gateways and to their servers.
 
-use std::{collections::BTreeMap, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
 
 use fastrand::Rng;
 use serde::Serialize;
@@ -15,6 +19,9 @@ use crate::{
 
 /// Longer than the age of a beat from which an instance counts as stopped.
 const PAST_THE_BEAT: Duration = Duration::from_secs(22);
+
+/// A window of the check of limits, after the slack for the loss and before that for the return, is in it.
+const REDIS_ABSENT: Duration = Duration::from_secs(25);
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -32,7 +39,7 @@ pub(crate) enum Kind {
     RedisFlush,
     /// Redis ends and starts again without data.
     RedisRestart,
-    /// Redis is absent for some seconds.
+    /// Redis is absent for a while.
     RedisAbsent,
     /// The connections of a gateway to PostgreSQL are cut for a moment.
     PostgresCut,
@@ -56,15 +63,12 @@ impl Kind {
         ("clock_skew", Self::ClockSkew),
     ];
 
-    /// Returns how many bursts more a limit may admit: one for each change between Redis and local limits, and
-    /// one for each loss of the data of Redis or of a process.
-    fn bursts(self) -> u64 {
-        match self {
-            Self::Kill | Self::RedisRestart | Self::RedisAbsent => 3,
-            Self::Stop | Self::StopAndCut | Self::RedisCut => 2,
-            Self::RedisFlush => 1,
-            Self::PostgresRestart | Self::PostgresCut | Self::ClockSkew => 0,
-        }
+    /// Returns whether Redis or a process loses the units that were taken.
+    fn loses_units(self) -> bool {
+        matches!(
+            self,
+            Self::Kill | Self::RedisFlush | Self::RedisRestart | Self::RedisAbsent
+        )
     }
 }
 
@@ -110,6 +114,8 @@ pub(crate) struct Faults {
     choice: Choice,
     random: Rng,
     pub(crate) happened: BTreeMap<Kind, u64>,
+    /// When units that were taken were lost.
+    pub(crate) losses: Vec<SystemTime>,
 }
 
 impl Faults {
@@ -119,15 +125,8 @@ impl Faults {
             choice,
             random: Rng::with_seed(seed),
             happened: happened.into_iter().collect(),
+            losses: Vec::new(),
         }
-    }
-
-    /// Returns how many bursts more a limit may have admitted.
-    pub(crate) fn count(&self) -> u64 {
-        self.happened
-            .iter()
-            .map(|(kind, times)| kind.bursts() * times)
-            .sum()
     }
 
     /// Waits some time, and lets a fault happen from its beginning to its end.
@@ -154,6 +153,9 @@ impl Faults {
         let Some(kind) = kind else { return Ok(()) };
         let replica = self.random.choice(&fleet.replicas).ok_or("no replica")?;
         *self.happened.entry(kind).or_default() += 1;
+        if kind.loses_units() {
+            self.losses.push(SystemTime::now());
+        }
         let short = Duration::from_millis(self.random.u64(200..1500));
         match kind {
             Kind::Kill => {
@@ -185,7 +187,7 @@ impl Faults {
             }
             Kind::RedisAbsent => {
                 redis.stop();
-                sleep(Duration::from_secs(5)).await;
+                sleep(REDIS_ABSENT).await;
                 redis.restart()?;
             }
             Kind::PostgresCut => {

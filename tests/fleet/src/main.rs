@@ -12,6 +12,7 @@ mod check;
 mod clerk;
 mod driver;
 mod faults;
+mod limits;
 mod proxy;
 mod replica;
 mod report;
@@ -115,7 +116,8 @@ async fn main() -> Result<ExitCode> {
     println!("\nwaiting for recovery");
     let open = check::recovered(&postgres, RECOVERY).await?;
     let stopped = fleet.stop().await;
-    let found = check::check(&postgres, &clerk, &seen, faults.count(), open).await?;
+    let changes = [fleet.changes(), faults.losses.clone()].concat();
+    let found = check::check(&postgres, &clerk, &seen, &changes, open).await?;
     let report = Report::new(&options.seed, during, seen, &clerk, &faults, stopped, found);
     report.print();
     if let Some(path) = &options.report {

@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use clerk_actor_tokens::{Client, RetryConfig, SecretKey};
@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{
     fs::File,
-    io::{AsyncBufReadExt, AsyncRead, BufReader, copy, sink},
+    io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader},
     process::{Child, Command},
     time::{sleep, timeout},
 };
@@ -47,6 +47,9 @@ const LIFETIME: u32 = 60;
 pub(crate) const BURST: u64 = 40;
 pub(crate) const IN_TEN_SECONDS: u64 = 100;
 
+/// When gateways changed between Redis and local limits.
+type Changes = Arc<Mutex<Vec<SystemTime>>>;
+
 /// The gateways.
 pub(crate) struct Fleet {
     folder: TempDir,
@@ -54,6 +57,7 @@ pub(crate) struct Fleet {
     key: String,
     pub(crate) replicas: Vec<Replica>,
     pub(crate) kills: AtomicU64,
+    changes: Changes,
 }
 
 /// One gateway.
@@ -103,6 +107,7 @@ impl Fleet {
             key: clerk.sandbox.secret_key().expose().to_owned(),
             replicas,
             kills: AtomicU64::new(0),
+            changes: Changes::default(),
         };
         for replica in &fleet.replicas {
             fleet.run(replica).await?;
@@ -154,7 +159,7 @@ impl Fleet {
             .kill_on_drop(true)
             .spawn()?;
         let stderr = process.stderr.take().ok_or("no log")?;
-        tokio::spawn(keep(stderr, replica.log.clone()));
+        tokio::spawn(keep(stderr, replica.log.clone(), Arc::clone(&self.changes)));
         let stdout = process.stdout.take().ok_or("no output")?;
         let mut lines = BufReader::new(stdout).lines();
         let address = async {
@@ -180,6 +185,12 @@ impl Fleet {
             is_stopped: false,
         };
         Ok(())
+    }
+
+    /// Returns when gateways changed between Redis and local limits.
+    pub(crate) fn changes(&self) -> Vec<SystemTime> {
+        let changes = self.changes.lock();
+        changes.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Kills the process of a gateway.
@@ -255,15 +266,23 @@ impl Replica {
     }
 }
 
-/// Appends the log of a process to a file, outside of the process, which may not be able to write files.
-async fn keep(mut log: impl AsyncRead + Unpin, path: Option<PathBuf>) -> std::io::Result<u64> {
-    match path {
-        Some(path) => {
-            let mut file = File::options().create(true).append(true).open(path).await?;
-            copy(&mut log, &mut file).await
+/// Reads the log of a process, and appends it to a file. The process itself may not be able to write files.
+async fn keep(
+    log: impl AsyncRead + Unpin,
+    path: Option<PathBuf>,
+    changes: Changes,
+) -> std::io::Result<()> {
+    let path = path.unwrap_or_else(|| "/dev/null".into());
+    let mut file = File::options().create(true).append(true).open(path).await?;
+    let mut lines = BufReader::new(log).lines();
+    while let Some(line) = lines.next_line().await? {
+        if line.contains("limits are local") || line.contains("limits are shared") {
+            let mut changes = changes.lock().unwrap_or_else(PoisonError::into_inner);
+            changes.push(SystemTime::now());
         }
-        None => copy(&mut log, &mut sink()).await,
+        file.write_all(format!("{line}\n").as_bytes()).await?;
     }
+    Ok(())
 }
 
 fn config(replica: &Replica, clerk: &str, folder: &Path, replicas: usize) -> String {
