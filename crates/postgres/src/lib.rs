@@ -39,8 +39,9 @@ pub use self::{
     export::export,
     log::PostgresLog,
     store::{PostgresStore, Writer},
-    verify::{Tampered, Verified, verify},
+    verify::verify,
 };
+pub use clerk_actor_tokens_store::{Tampered, Verified, VerifyError};
 
 /// Compiles the code blocks of the README.
 #[cfg(doctest)]

@@ -9,8 +9,8 @@
 //! | [`Lease`] | [`LeaseFacts`], or one entry after another [`LeaseChange`] |
 //! | [`Settings`] | [`setting_of`] |
 //!
-//! [`interrupted`] is the end of a call whose process was killed. [`Leases`] ends tokens and watches those of an
-//! unknown id, over any [`LeaseStore`].
+//! [`Verifier`] shows whether records were altered. [`interrupted`] is the end of a call whose process was killed.
+//! [`Leases`] ends tokens and watches those of an unknown id, over any [`LeaseStore`].
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::print_stderr, clippy::dbg_macro)]
@@ -24,6 +24,7 @@ mod leases;
 mod recovery;
 mod settings;
 mod time;
+mod verify;
 mod watch;
 
 use clerk_actor_tokens::BoxError;
@@ -44,6 +45,7 @@ pub use self::{
         Flag, PAUSED, POLICY_LOADED, QUOTA_CLOSED, QUOTA_REOPENED, RESUMED, Settings, setting_of,
     },
     time::{millis, time},
+    verify::{Record, Tampered, Verified, Verifier, VerifyError},
 };
 
 /// Compiles the code blocks of the README.

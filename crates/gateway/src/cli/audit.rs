@@ -1,6 +1,7 @@
 //! Verifies and exports the audit, read-only.
 
 use std::{
+    error::Error,
     fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
@@ -9,11 +10,10 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use clerk_actor_tokens::BoxError;
 use clerk_actor_tokens_gateway::{
     Config,
     config::{Anchors, Engine},
-    store,
+    store::{self, VerifyError},
 };
 use clerk_actor_tokens_postgres::{self as postgres, PostgresConfig};
 
@@ -113,27 +113,22 @@ pub(super) async fn run(command: AuditCommand) -> Result<ExitCode, Failure> {
 }
 
 async fn verify(database: Database, anchors: Option<&Path>) -> Result<ExitCode, Failure> {
-    let altered = |error: BoxError| Failure { code: 1, error };
     let verified = match database {
-        Database::Sqlite(path) => match store::verify(&path, anchors) {
-            Ok(it) => vec![(None, it.records, it.last, it.anchored)],
-            Err(error @ store::Tampered::Unreadable(_)) => return Err(Failure::failed(error)),
-            Err(error) => return Err(altered(error.into())),
-        },
-        Database::Postgres(config) => match postgres::verify(*config, anchors).await {
-            Ok(all) => all
-                .into_iter()
-                .map(|it| (Some(it.instance), it.records, it.last, it.anchored))
-                .collect(),
-            Err(error @ postgres::Tampered::Unreadable(_)) => return Err(Failure::failed(error)),
-            Err(error) => return Err(altered(error.into())),
-        },
+        Database::Sqlite(path) => {
+            let verified = store::verify(&path, anchors).map_err(not_verified)?;
+            vec![(String::new(), verified)]
+        }
+        Database::Postgres(config) => {
+            let all = postgres::verify(*config, anchors).await;
+            let all = all.map_err(not_verified)?.into_iter();
+            all.map(|it| (format!(" of {}", it.instance), it)).collect()
+        }
     };
     let mut out = io::stdout().lock();
-    for (instance, records, last, anchored) in verified {
-        let of = instance.map_or(String::new(), |instance| format!(" of {instance}"));
+    for (of, it) in verified {
+        let (records, last) = (it.records, it.last);
         writeln!(out, "intact: {records} records{of}, the newest is {last}")?;
-        match anchored {
+        match it.anchored {
             Some(anchored) if anchored == last => {}
             Some(anchored) => writeln!(out, "no anchor yet for the records after {anchored}")?,
             None => writeln!(
@@ -143,6 +138,16 @@ async fn verify(database: Database, anchors: Option<&Path>) -> Result<ExitCode, 
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn not_verified(error: VerifyError<impl Error + Send + Sync + 'static>) -> Failure {
+    match error {
+        VerifyError::Tampered(error) => Failure {
+            code: 1,
+            error: error.into(),
+        },
+        error => Failure::failed(error),
+    }
 }
 
 async fn export(

@@ -60,17 +60,13 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-pub use self::{
-    error::StoreError,
-    export::export,
-    log::SqliteLog,
-    verify::{Tampered, Verified, verify},
-};
+pub use self::{error::StoreError, export::export, log::SqliteLog, verify::verify};
 
 pub use clerk_actor_tokens_policy::audit::Note;
 pub use clerk_actor_tokens_store::{
     Anchor, Anchors, CallDetail, CallFilter, CallRow, Flag, Lease, LeaseFilter, LeaseState,
-    LeftOver, OpenCall, PAUSED, Page, QUOTA_CLOSED, QUOTA_REOPENED, RESUMED, Settings, millis,
+    LeftOver, OpenCall, PAUSED, Page, QUOTA_CLOSED, QUOTA_REOPENED, RESUMED, Settings, Tampered,
+    Verified, VerifyError, millis,
 };
 
 /// How long a probe of the writer takes at most.

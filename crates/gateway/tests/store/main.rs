@@ -20,7 +20,10 @@ use std::{
 use clerk_actor_tokens::{Actor, ActorTokenId, ActorTokenRequest, CreateActorToken, Outcome};
 use clerk_actor_tokens_gateway::{
     config::Anchors,
-    store::{Lease, LeaseFilter, LeaseState, Store, StoreOptions},
+    store::{
+        Lease, LeaseFilter, LeaseState, Store, StoreError, StoreOptions, Tampered, Verified,
+        VerifyError,
+    },
 };
 use clerk_actor_tokens_policy::{
     CallId,
@@ -181,6 +184,14 @@ fn settled(word: &'static str, token: Option<&str>) -> FollowUp {
         settled: word.into(),
         actor_token_id: token.map(id),
         exposed_until: Some(in_an_hour()),
+    }
+}
+
+/// Returns how the audit was altered.
+fn tampered(verified: Result<Verified, VerifyError<StoreError>>) -> Tampered {
+    match verified {
+        Err(VerifyError::Tampered(error)) => error,
+        other => panic!("{other:?}"),
     }
 }
 

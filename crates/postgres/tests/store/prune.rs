@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use clerk_actor_tokens_policy::audit::{Entry, FollowUp, Note};
-use clerk_actor_tokens_postgres::{PostgresStore, verify};
+use clerk_actor_tokens_postgres::{PostgresStore, Tampered, VerifyError, verify};
 use clerk_actor_tokens_store::{
     CallFilter, LeaseFilter, LeaseState, PAUSED, POLICY_LOADED, RESUMED,
 };
@@ -111,6 +111,22 @@ async fn chain_of_which_all_was_pruned_goes_on() {
     assert_eq!(setup.prune().await, 3);
     setup.write(0, Call::new().returned("act_2")).await;
     assert_eq!(setup.verify().await, [3, 0]);
+}
+
+#[tokio::test]
+async fn first_end_that_was_declared_a_second_one_is_found_after_a_prune() {
+    let setup = Setup::new().await;
+    setup.write(0, expired()).await;
+    setup.write(1, Call::new().returned("act_2")).await;
+    assert_eq!(setup.prune().await, 3);
+    let alter = "UPDATE records SET event = 'late' WHERE event = 'end'";
+    setup.admin.0.batch_execute(alter).await.unwrap();
+    let error = verify(setup.server.config(), None).await.unwrap_err();
+    let is_found = matches!(
+        error,
+        VerifyError::Tampered(Tampered::Record { seq: 3, .. })
+    );
+    assert!(is_found, "{error}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A record, an instance or a derived row that was altered, removed or moved is found and named.
 
 use clerk_actor_tokens_policy::audit::{Entry, FollowUp, Note};
-use clerk_actor_tokens_postgres::{PostgresStore, Tampered, verify};
+use clerk_actor_tokens_postgres::{PostgresError, PostgresStore, VerifyError, verify};
 use clerk_actor_tokens_store::PAUSED;
 
 use crate::support::{Admin, Call, Server, returned};
@@ -66,11 +66,13 @@ impl Setup {
         }
     }
 
-    async fn verify(&self) -> Result<(), Tampered> {
+    async fn verify(&self) -> Result<(), VerifyError<PostgresError>> {
         verify(self.server.config(), None).await.map(drop)
     }
 
-    async fn verify_with_anchors(&self) -> Result<Vec<(u64, u64, Option<u64>)>, Tampered> {
+    async fn verify_with_anchors(
+        &self,
+    ) -> Result<Vec<(u64, u64, Option<u64>)>, VerifyError<PostgresError>> {
         let anchors = self.server.anchors();
         let verified = verify(self.server.config(), Some(&anchors)).await?;
         let numbers = verified.iter().map(|it| (it.records, it.last, it.anchored));
@@ -254,12 +256,14 @@ async fn records_that_no_anchor_covers_are_shown() {
     std::fs::write(setup.server.anchors(), "").unwrap();
     let error = setup.verify_with_anchors().await.unwrap_err();
     assert!(
-        error.to_string().ends_with("there is none of any instance"),
+        error
+            .to_string()
+            .ends_with("there is no anchor of this instance"),
         "{error}"
     );
     std::fs::remove_file(setup.server.anchors()).unwrap();
     let error = setup.verify_with_anchors().await.unwrap_err();
-    assert!(matches!(error, Tampered::Unreadable(_)), "{error}");
+    assert!(matches!(error, VerifyError::Unreadable(_)), "{error}");
 }
 
 #[tokio::test]
