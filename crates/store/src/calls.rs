@@ -83,7 +83,7 @@ pub struct CallRow {
     pub rule: Option<String>,
     /// The status of the last response, or of the refusal.
     pub status: Option<u16>,
-    /// The token that was minted, or was to be revoked.
+    /// The token that was minted, as far as any entry of the call names it, or was to be revoked.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub actor_token_id: Option<ActorTokenId>,
 }

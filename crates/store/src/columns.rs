@@ -1,6 +1,6 @@
 //! The columns of a call, as its entries give them.
 
-use clerk_actor_tokens::{ActorTokenId, Outcome};
+use clerk_actor_tokens::Outcome;
 use clerk_actor_tokens_policy::audit::{Asked, Begin, End, Event};
 
 /// The event of a second end of a call.
@@ -90,8 +90,6 @@ pub struct EndColumns<'a> {
     pub code: Option<&'a str>,
     /// The rule or limit that refused it.
     pub rule: Option<&'a str>,
-    /// The token that was minted.
-    pub actor_token_id: Option<&'a ActorTokenId>,
 }
 
 impl<'a> EndColumns<'a> {
@@ -103,7 +101,6 @@ impl<'a> EndColumns<'a> {
             status: None,
             code: None,
             rule: None,
-            actor_token_id: None,
         };
         match end {
             End::Abandoned => columns("abandoned"),
@@ -113,33 +110,15 @@ impl<'a> EndColumns<'a> {
                 rule: rule.as_deref(),
                 ..columns("refused")
             },
-            End::Returned { actor_token_id, .. } => Self {
-                actor_token_id: Some(actor_token_id),
-                ..columns("returned")
-            },
-            End::Failed {
-                status,
-                code,
-                effect,
-                ..
-            } => Self {
+            End::Returned { .. } => columns("returned"),
+            End::Failed { status, code, .. } => Self {
                 status: *status,
                 code: code.as_deref(),
-                actor_token_id: effect.actor_token_id.as_ref(),
                 ..columns("failed")
             },
-            End::Cancelled(effect) => Self {
-                actor_token_id: effect.actor_token_id.as_ref(),
-                ..columns("cancelled")
-            },
-            End::Panicked(effect) => Self {
-                actor_token_id: effect.actor_token_id.as_ref(),
-                ..columns("panicked")
-            },
-            End::Interrupted(effect) => Self {
-                actor_token_id: effect.actor_token_id.as_ref(),
-                ..columns("interrupted")
-            },
+            End::Cancelled(_) => columns("cancelled"),
+            End::Panicked(_) => columns("panicked"),
+            End::Interrupted(_) => columns("interrupted"),
             _ => columns("other"),
         }
     }

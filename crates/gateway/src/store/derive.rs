@@ -4,7 +4,9 @@ use std::time::SystemTime;
 
 use clerk_actor_tokens::ActorTokenId;
 use clerk_actor_tokens_policy::audit::{Begin, End, Entry, Event, Note};
-use clerk_actor_tokens_store::{BeginColumns, EndColumns, LATE, LeaseFacts, millis, setting_of};
+use clerk_actor_tokens_store::{
+    BeginColumns, EndColumns, LATE, LeaseChange, LeaseFacts, millis, setting_of,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Result;
@@ -79,8 +81,7 @@ fn begun(
 fn ended(connection: &Connection, call: &str, at: SystemTime, end: &End) -> rusqlite::Result<()> {
     let columns = EndColumns::of(end);
     let mut statement = connection.prepare_cached(
-        "UPDATE calls SET ended_at = ?, end = ?, outcome = ?, status = ?, code = ?, rule = ?,
-            actor_token_id = coalesce(actor_token_id, ?)
+        "UPDATE calls SET ended_at = ?, end = ?, outcome = ?, status = ?, code = ?, rule = ?
          WHERE call = ?",
     )?;
     statement.execute(params![
@@ -90,7 +91,6 @@ fn ended(connection: &Connection, call: &str, at: SystemTime, end: &End) -> rusq
         columns.status,
         columns.code,
         columns.rule,
-        columns.actor_token_id.map(ActorTokenId::as_str),
         call,
     ])?;
     Ok(())
@@ -125,7 +125,7 @@ fn revoked(connection: &Connection, seq: u64, revoke: &str) -> Result<()> {
     Ok(())
 }
 
-/// Derives the lease of a create from the records up to a number.
+/// Derives the token of a create and its lease from the records up to a number.
 fn lease(connection: &Connection, seq: u64, call: &str) -> Result<()> {
     let is_create: Option<bool> = connection
         .prepare_cached("SELECT operation = 'create' FROM calls WHERE call = ?")?
@@ -137,7 +137,18 @@ fn lease(connection: &Connection, seq: u64, call: &str) -> Result<()> {
     let own = "SELECT text FROM records WHERE call = ? AND seq <= ? AND event IN ('end', 'late', 'follow_up')
         ORDER BY seq";
     let own = entries(connection, own, call, seq)?;
-    let Some(mut facts) = LeaseFacts::of(&own) else {
+    let mut named = own
+        .iter()
+        .map(|entry| LeaseChange::of(entry).actor_token_id);
+    let facts = LeaseFacts::of(&own);
+    let token = match &facts {
+        Some(facts) => facts.actor_token_id.clone(),
+        None => named.find_map(|id| id),
+    };
+    connection
+        .prepare_cached("UPDATE calls SET actor_token_id = ? WHERE call = ?")?
+        .execute(params![token.as_ref().map(ActorTokenId::as_str), call])?;
+    let Some(mut facts) = facts else {
         return Ok(());
     };
     if let Some(id) = &facts.actor_token_id {
