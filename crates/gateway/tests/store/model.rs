@@ -2,55 +2,16 @@
 
 use std::time::{Duration, SystemTime};
 
-use clerk_actor_tokens::Outcome;
 use clerk_actor_tokens_gateway::store::{
-    CallFilter, LeaseFilter, LeaseState, PAUSED, QUOTA_CLOSED, QUOTA_REOPENED, RESUMED, verify,
+    CallFilter, LeaseFilter, LeaseState, PAUSED, QUOTA_CLOSED, QUOTA_REOPENED, RESUMED,
 };
-use clerk_actor_tokens_policy::audit::{End, Entry, Event, FollowUp, Note};
+use clerk_actor_tokens_policy::audit::{End, Entry, Event, Note};
 use proptest::prelude::*;
 
-use crate::{Call, Setup, effect, failed, returned, settled};
-
-/// One of the calls in a sequence, and one of its tokens.
-const CALLS: usize = 6;
-const TOKENS: [&str; 3] = ["act_1", "act_2", "act_3"];
-
-fn end() -> impl Strategy<Value = End> {
-    let outcome = prop::sample::select(vec![
-        Outcome::NotSent,
-        Outcome::Rejected,
-        Outcome::Unknown,
-        Outcome::Applied,
-    ]);
-    let kind = prop::sample::select(vec![
-        "api",
-        "timeout",
-        "already_accepted",
-        "already_revoked",
-    ]);
-    prop_oneof![
-        Just(End::Abandoned),
-        prop::sample::select(&TOKENS[..]).prop_map(returned),
-        (kind, outcome.clone()).prop_map(|(kind, outcome)| failed(kind, outcome)),
-        outcome
-            .clone()
-            .prop_map(|outcome| End::Cancelled(effect(outcome))),
-        outcome.prop_map(|outcome| End::Interrupted(effect(outcome))),
-    ]
-}
-
-fn follow_up() -> impl Strategy<Value = FollowUp> {
-    let words = ["revoked", "accepted", "not_revoked", "unknown", "foreign"];
-    let token = prop::option::of(prop::sample::select(&TOKENS[..]));
-    prop_oneof![
-        Just(FollowUp::Withheld),
-        (prop::sample::select(words.to_vec()), token)
-            .prop_map(|(word, token)| settled(word, token)),
-        Just(FollowUp::Accepted),
-        Just(FollowUp::SessionEnded),
-        Just(FollowUp::ExpiredUnused),
-    ]
-}
+use crate::{
+    Call, Setup,
+    engines::model::{CALLS, TOKENS, end, follow_up},
+};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -118,10 +79,8 @@ proptest! {
             }
             let leases = setup.store.leases(LeaseFilter::default()).await.unwrap();
             let calls = setup.store.calls(CallFilter::default()).await.unwrap().items;
-            setup.store.anchor().await.unwrap();
             // Derives the tables from all records, and compares them.
-            let verified = verify(&setup.path(), Some(&setup.anchors())).unwrap();
-            prop_assert!(verified.records <= entries.len() as u64);
+            prop_assert!(setup.verify().await <= entries.len() as u64);
             setup.store.rebuild().await.unwrap();
             prop_assert_eq!(&setup.store.leases(LeaseFilter::default()).await.unwrap(), &leases);
             let rebuilt = setup.store.calls(CallFilter::default()).await.unwrap().items;

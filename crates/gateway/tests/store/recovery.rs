@@ -1,23 +1,34 @@
 //! What a killed process left.
 
-use clerk_actor_tokens::ErrorKind;
+use clerk_actor_tokens::{ActorTokenId, Outcome};
+use clerk_actor_tokens_policy::audit::{Asked, End};
 
-use super::*;
+use crate::{Call, Setup, cancelled, effect, failed, id, rejected, returned};
 
 /// Returns the tokens of the revokes that are owed.
 async fn owed(setup: &Setup) -> Vec<ActorTokenId> {
     setup.store.left_over(true).await.unwrap().revokes
 }
 
-/// Returns the end of a revoke that was rejected with a status.
-fn rejected(status: u16) -> End {
-    End::Failed {
-        error: ErrorKind::Api.as_str().into(),
-        status: Some(status),
-        code: None,
-        trace_id: None,
-        effect: effect(Outcome::Rejected),
-    }
+#[tokio::test]
+async fn open_calls_are_those_without_an_end() {
+    let (setup, create, revoke) = (Setup::new(), Call::new(), Call::new());
+    setup.write(Call::new().returned("act_1")).await;
+    setup
+        .write([create.create(), create.sending(), revoke.revoke("act_1")])
+        .await;
+    let open = setup.store.open_calls().await.unwrap();
+    let [newest, oldest] = &open[..] else {
+        panic!("{open:?}");
+    };
+    assert_eq!((newest.call, oldest.call), (revoke.0, create.0));
+    assert!(
+        matches!(&newest.begin.asked, Asked::Revoke { actor_token_id } if *actor_token_id == "act_1")
+    );
+    assert!(newest.sending_at.is_none() && oldest.sending_at.is_some());
+    let ends = open.iter().map(|open| Call(open.call).end(End::Abandoned));
+    setup.write(ends.collect::<Vec<_>>()).await;
+    assert!(setup.store.open_calls().await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -36,7 +47,7 @@ async fn interrupted_revoke_is_owed_until_a_later_one_has_an_outcome() {
             interrupted(Outcome::Unknown),
             failed("timeout", Outcome::Unknown),
             failed("connect", Outcome::NotSent),
-            rejected(429),
+            rejected("api", 429),
         ] {
             let again = Call::new();
             setup.write([again.revoke("act_1"), again.end(end)]).await;
@@ -44,7 +55,7 @@ async fn interrupted_revoke_is_owed_until_a_later_one_has_an_outcome() {
         }
         let last = Call::new();
         let end = match outcome {
-            Outcome::NotSent => rejected(404),
+            Outcome::NotSent => rejected("api", 404),
             _ => returned("act_1"),
         };
         setup.write([last.revoke("act_1"), last.end(end)]).await;
@@ -57,15 +68,10 @@ async fn live_leases_of_a_known_id_are_left_over() {
     let setup = Setup::new();
     let (returned, lost, unknown) = (Call::new(), Call::new(), Call::new());
     setup.write(returned.returned("act_1")).await;
-    let mut of_lost = effect(Outcome::Applied);
-    of_lost.actor_token_id = Some(id("act_2"));
-    setup
-        .write([lost.create(), lost.end(End::Cancelled(of_lost))])
-        .await;
-    let of_unknown = End::Cancelled(effect(Outcome::Unknown));
-    setup
-        .write([unknown.create(), unknown.end(of_unknown)])
-        .await;
+    let of_lost = lost.end(cancelled(Outcome::Applied, Some(id("act_2"))));
+    setup.write([lost.create(), of_lost]).await;
+    let of_unknown = unknown.end(cancelled(Outcome::Unknown, None));
+    setup.write([unknown.create(), of_unknown]).await;
     let left = async |unused| {
         let left = setup.store.left_over(unused).await.unwrap();
         let calls = left.leases.into_iter().map(|lease| lease.call);

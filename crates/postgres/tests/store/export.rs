@@ -5,10 +5,7 @@ use std::{io, time::SystemTime};
 use clerk_actor_tokens_policy::audit::{Entry, Note};
 use clerk_actor_tokens_postgres::export;
 
-use crate::{
-    HOUR,
-    support::{Call, Server},
-};
+use crate::support::{Call, HOUR, Server};
 
 #[tokio::test]
 async fn export_is_the_records_of_all_instances() {

@@ -6,9 +6,8 @@ use clerk_actor_tokens::Outcome;
 use clerk_actor_tokens_policy::audit::{Effect, End, Entry};
 use clerk_actor_tokens_postgres::PostgresStore;
 
-use crate::{
-    HOUR, cancelled, rejected, returned_until,
-    support::{Call, Server, effect, failed, id, returned},
+use crate::support::{
+    Call, HOUR, Server, cancelled, effect, failed, id, rejected, returned, returned_until,
 };
 
 /// Two instances of which the second one inherited the first one.

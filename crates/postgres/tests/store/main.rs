@@ -1,52 +1,77 @@
 //! The store shows what follows from the entries of all instances, notices when a record was altered, and deletes old
 //! ones.
 
+#[path = "../../../store/tests/engines/mod.rs"]
+mod engines;
 mod export;
 mod left_over;
-mod model;
 mod prune;
-mod reads;
+mod restart;
 #[path = "../support/mod.rs"]
 mod support;
 mod verify;
 
-use std::time::{Duration, SystemTime};
+use std::{cell::Cell, time::Duration};
 
-use clerk_actor_tokens::{ActorTokenId, Outcome};
-use clerk_actor_tokens_policy::audit::{End, Entry};
-use support::{effect, id};
+use clerk_actor_tokens_policy::audit::Entry;
+use clerk_actor_tokens_postgres::PostgresStore;
+use support::{Server, entries};
 
-const HOUR: Duration = Duration::from_secs(3600);
+/// Whether several processes share the store.
+const IS_SHARED: bool = true;
 
-fn returned_until(token: &str, expires_at: SystemTime) -> End {
-    End::Returned {
-        actor_token_id: id(token),
-        expires_at: Some(expires_at),
+/// Two instances.
+struct Setup {
+    server: Server,
+    store: PostgresStore,
+    other: PostgresStore,
+    /// Whether the other one writes next.
+    is_others_turn: Cell<bool>,
+}
+
+impl Setup {
+    async fn open(session_lifetime: Option<Duration>) -> Self {
+        let server = Server::start();
+        let connect = async || {
+            let config = server.config();
+            let config = match session_lifetime {
+                Some(lifetime) => config.session_lifetime(lifetime),
+                None => config,
+            };
+            config.connect().await.unwrap()
+        };
+        Self {
+            store: connect().await,
+            other: connect().await,
+            server,
+            is_others_turn: Cell::new(false),
+        }
     }
-}
 
-fn rejected(error: &'static str, status: u16) -> End {
-    End::Failed {
-        error: error.into(),
-        status: Some(status),
-        code: None,
-        trace_id: None,
-        effect: effect(Outcome::Rejected),
+    async fn write(&self, entries: impl Into<Vec<Entry>>) {
+        let is_others_turn = self.is_others_turn.get();
+        self.is_others_turn.set(!is_others_turn);
+        let store = match is_others_turn {
+            true => &self.other,
+            false => &self.store,
+        };
+        store.write(entries.into()).await.unwrap();
     }
-}
 
-/// Returns the end of a create that was cancelled and minted a token of this id, if it is known.
-fn cancelled(outcome: Outcome, actor_token_id: Option<ActorTokenId>) -> End {
-    let mut effect = effect(outcome);
-    effect.actor_token_id = actor_token_id;
-    End::Cancelled(effect)
-}
+    async fn empty(&mut self) {
+        let empty = "TRUNCATE records, calls, settings; UPDATE instances SET
+            seq = 0, hash = sha256(convert_to(instance, 'UTF8'))";
+        self.server
+            .admin()
+            .await
+            .0
+            .batch_execute(empty)
+            .await
+            .unwrap();
+    }
 
-/// Returns the entries as if they were two hours old.
-fn old(entries: impl IntoIterator<Item = Entry>) -> Vec<Entry> {
-    let aged = entries.into_iter().map(|mut entry| {
-        entry.at = SystemTime::now() - 2 * HOUR;
-        entry
-    });
-    aged.collect()
+    async fn verify(&self) -> u64 {
+        let verified = clerk_actor_tokens_postgres::verify(self.server.config(), None).await;
+        verified.unwrap().iter().map(|it| it.records).sum()
+    }
 }

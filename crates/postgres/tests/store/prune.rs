@@ -8,20 +8,10 @@ use clerk_actor_tokens_store::{
     CallFilter, LeaseFilter, LeaseState, PAUSED, POLICY_LOADED, RESUMED,
 };
 
-use crate::{
-    HOUR, old, returned_until,
-    support::{Admin, Call, Server, returned},
-};
+use crate::support::{Admin, Call, HOUR, Server, expired, old, returned, returned_until};
 
 fn an_hour_ago() -> SystemTime {
     SystemTime::now() - HOUR
-}
-
-/// A create whose token and session are over.
-fn expired() -> Vec<Entry> {
-    let call = Call::new();
-    let end = call.end(returned_until("act_expired", an_hour_ago()));
-    old([call.create(), call.sending(), end])
 }
 
 fn note(note: &'static str) -> Vec<Entry> {

@@ -1,4 +1,4 @@
-//! Random entries of two instances: the chains verify, and what reads find is what the entries say.
+//! Random entries of all instances: the chains verify, and what reads find is what the entries say.
 
 use std::{
     collections::HashMap,
@@ -7,24 +7,25 @@ use std::{
 
 use clerk_actor_tokens::{ActorTokenId, Outcome};
 use clerk_actor_tokens_policy::audit::{Asked, End, Entry, Event, FollowUp, Note};
-use clerk_actor_tokens_postgres::{PostgresStore, verify};
 use clerk_actor_tokens_store::{
     BeginColumns, CallFilter, CallRow, EndColumns, Flag, Lease, LeaseChange, LeaseFacts,
     LeaseFilter, LeaseState, PAUSED, POLICY_LOADED, QUOTA_CLOSED, QUOTA_REOPENED, RESUMED,
     Settings, millis, setting_of, time,
 };
 use proptest::prelude::*;
+use tokio::sync::Mutex;
 
 use crate::{
-    cancelled, returned_until,
-    support::{Call, Server, effect, failed, returned, settled},
+    IS_SHARED, Setup,
+    entries::{Call, cancelled, effect, failed, refused, returned, returned_until, settled},
 };
 
-const CALLS: usize = 6;
-const TOKENS: [&str; 3] = ["act_1", "act_2", "act_3"];
+/// One of the calls in a sequence, and one of its tokens.
+pub(crate) const CALLS: usize = 6;
+pub(crate) const TOKENS: [&str; 3] = ["act_1", "act_2", "act_3"];
 const SESSION: Duration = Duration::from_secs(30 * 60);
 
-fn end() -> impl Strategy<Value = End> {
+pub(crate) fn end() -> impl Strategy<Value = End> {
     let outcome = prop::sample::select(vec![
         Outcome::NotSent,
         Outcome::Rejected,
@@ -34,15 +35,10 @@ fn end() -> impl Strategy<Value = End> {
     let kinds = vec!["api", "timeout", "already_accepted", "already_revoked"];
     let kind = prop::sample::select(kinds);
     let token = || prop::sample::select(&TOKENS[..]);
-    let refused = End::Refused {
-        status: Some(403),
-        code: Some("policy_denied".into()),
-        rule: Some("subjects.deny".into()),
-    };
     let over = |token| returned_until(token, SystemTime::now() - 2 * SESSION);
     prop_oneof![
         Just(End::Abandoned),
-        Just(refused),
+        Just(refused()),
         token().prop_map(returned),
         token().prop_map(over),
         (kind, outcome.clone()).prop_map(|(kind, outcome)| failed(kind, outcome)),
@@ -53,7 +49,7 @@ fn end() -> impl Strategy<Value = End> {
     ]
 }
 
-fn follow_up() -> impl Strategy<Value = FollowUp> {
+pub(crate) fn follow_up() -> impl Strategy<Value = FollowUp> {
     let words = ["revoked", "accepted", "not_revoked", "unknown", "foreign"];
     let token = prop::option::of(prop::sample::select(&TOKENS[..]));
     prop_oneof![
@@ -286,44 +282,32 @@ impl Model {
         Settings {
             paused: self.settings.get("paused").cloned(),
             quota_closed: self.settings.get("quota").cloned(),
-            policy: self.policy.clone(),
+            policy: self.policy.clone().filter(|_| IS_SHARED),
         }
     }
 }
 
-async fn check(server: &Server, stores: &[PostgresStore; 2], entries: &[Entry], batch: usize) {
-    for (index, batch) in entries.chunks(batch).enumerate() {
-        stores[index % 2].write(batch.to_vec()).await.unwrap();
+async fn check(setup: &Setup, entries: &[Entry], batch: usize) {
+    for batch in entries.chunks(batch) {
+        setup.write(batch).await;
     }
-    let (model, store) = (Model::of(entries), &stores[0]);
-    let calls = store.calls(CallFilter::default()).await.unwrap().items;
-    assert_eq!(calls, model.calls());
-    let now = SystemTime::now();
-    let leases = store.leases(LeaseFilter::default()).await.unwrap();
-    let expected = model.leases(now);
-    assert_eq!(leases, expected);
-    let live = store.leases(LeaseFilter::live()).await.unwrap();
-    let expected: Vec<_> = expected
-        .into_iter()
-        .filter(|it| it.state.is_live())
-        .collect();
-    assert_eq!(live, expected);
-    assert_eq!(store.settings().await.unwrap(), model.settings());
-    let verified = verify(server.config(), None).await.unwrap();
-    let records: u64 = verified.iter().map(|it| it.records).sum();
+    let model = Model::of(entries);
+    let calls = setup.store.calls(CallFilter::default()).await.unwrap();
+    assert_eq!(calls.items, model.calls());
+    let mut expected = model.leases(SystemTime::now());
+    assert_eq!(setup.leases(LeaseFilter::default()).await, expected);
+    expected.retain(|lease| lease.state.is_live());
+    assert_eq!(setup.leases(LeaseFilter::live()).await, expected);
+    let settings = setup.store.settings().await.unwrap();
+    assert_eq!(settings, model.settings());
+    let records = setup.verify().await;
     assert!(records <= u64::try_from(entries.len()).unwrap());
 }
 
 #[test]
 fn reads_find_what_the_entries_say() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let server = Server::start();
-    let (stores, admin) = runtime.block_on(async {
-        (
-            [server.connect().await, server.connect().await],
-            server.admin().await,
-        )
-    });
+    let setup = Mutex::new(runtime.block_on(Setup::open(None)));
     let steps = prop::collection::vec((0..CALLS, step(), 0_u64..1_000), 1..60);
     let config = ProptestConfig {
         failure_persistence: None,
@@ -331,10 +315,9 @@ fn reads_find_what_the_entries_say() {
     };
     proptest!(config, |(steps in steps, batch in 1_usize..8)| {
         runtime.block_on(async {
-            let empty = "TRUNCATE records, calls, settings; UPDATE instances SET
-                seq = 0, hash = sha256(convert_to(instance, 'UTF8'))";
-            admin.0.batch_execute(empty).await.unwrap();
-            check(&server, &stores, &entries(steps), batch).await;
+            let mut setup = setup.lock().await;
+            setup.empty().await;
+            check(&setup, &entries(steps), batch).await;
         });
     });
 }

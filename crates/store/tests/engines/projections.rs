@@ -1,24 +1,20 @@
 //! Each end of a create, and each fact that follows, makes the lease that it should.
 
-use clerk_actor_tokens::Outcome;
-use clerk_actor_tokens_gateway::store::{
-    CallFilter, LeaseFilter, LeaseState, PAUSED, QUOTA_CLOSED, QUOTA_REOPENED, RESUMED,
-};
+use clerk_actor_tokens::{Actor, ActorTokenRequest, CreateActorToken, Outcome};
 use clerk_actor_tokens_policy::{
     Principal,
-    audit::{End, FollowUp, Note},
+    audit::{End, Entry, FollowUp, Note},
+};
+use clerk_actor_tokens_store::{
+    CallFilter, LeaseFilter, LeaseState, PAUSED, POLICY_LOADED, QUOTA_CLOSED, QUOTA_REOPENED,
+    RESUMED, Settings,
 };
 
-use crate::{Call, HOUR, Setup, effect, failed, id, in_an_hour, returned, settled};
+use crate::{
+    IS_SHARED, Setup,
+    entries::{Call, HOUR, effect, failed, id, in_an_hour, refused, returned, settled},
+};
 use LeaseState::{Accepted, Expired, Lost, Returned, Revoked, SessionEnded};
-
-fn refused() -> End {
-    End::Refused {
-        status: Some(403),
-        code: Some("policy_denied".into()),
-        rule: Some("subjects.deny".into()),
-    }
-}
 
 /// Returns all facts that may follow, each with the state of a lease after it.
 fn facts() -> Vec<(FollowUp, LeaseState)> {
@@ -51,15 +47,8 @@ async fn end_and_fact_of_a_create_make_its_lease() {
         (End::Interrupted(effect(Outcome::NotSent)), None),
         (End::Interrupted(effect(Outcome::Unknown)), Some(Lost)),
     ];
-    let setup = Setup::new();
-    let state = async |call: Call| {
-        let filter = LeaseFilter {
-            call: Some(call.0),
-            ..LeaseFilter::default()
-        };
-        let leases = setup.store.leases(filter).await.unwrap();
-        leases.first().map(|lease| lease.state)
-    };
+    let setup = Setup::open(None).await;
+    let state = async |call| setup.lease_of(call).await.map(|lease| lease.state);
     for (end, expected) in ends {
         let call = Call::new();
         setup.write([call.create(), call.sending()]).await;
@@ -98,14 +87,16 @@ async fn end_of_a_revoke_changes_the_lease_of_its_token() {
         (End::Cancelled(effect(Outcome::Unknown)), Returned),
         (End::Abandoned, Returned),
     ];
-    for (end, state) in revokes {
+    let setup = Setup::open(None).await;
+    for (index, (end, state)) in revokes.into_iter().enumerate() {
         for is_first in [false, true] {
-            let (setup, create, revoke) = (Setup::new(), Call::new(), Call::new());
-            let [begin, sending, minted] = create.returned("act_1");
+            let (create, revoke) = (Call::new(), Call::new());
+            let token = format!("act_{index}_{is_first}");
+            let [begin, sending, minted] = create.returned(&token);
             setup.write([begin, sending]).await;
             let mut rest = vec![
                 minted,
-                revoke.revoke("act_1"),
+                revoke.revoke(&token),
                 revoke.sending(),
                 revoke.end(end.clone()),
             ];
@@ -114,7 +105,7 @@ async fn end_of_a_revoke_changes_the_lease_of_its_token() {
                 rest.rotate_left(1);
             }
             setup.write(rest).await;
-            let lease = setup.lease().await.unwrap();
+            let lease = setup.lease_of(create).await.unwrap();
             assert_eq!(lease.state, state, "{end:?} {is_first}");
             assert_eq!(lease.ended_at.is_some(), state == Revoked);
         }
@@ -123,7 +114,7 @@ async fn end_of_a_revoke_changes_the_lease_of_its_token() {
 
 #[tokio::test]
 async fn revoke_of_another_token_changes_no_lease() {
-    let setup = Setup::new();
+    let setup = Setup::open(None).await;
     setup.write(Call::new().returned("act_1")).await;
     setup.write(Call::new().revoked("act_2")).await;
     assert_eq!(setup.state().await, Some(Returned));
@@ -131,7 +122,7 @@ async fn revoke_of_another_token_changes_no_lease() {
 
 #[tokio::test]
 async fn lost_token_is_known_by_the_id_that_settling_found() {
-    let (setup, call) = (Setup::new(), Call::new());
+    let (setup, call) = (Setup::open(None).await, Call::new());
     let end = call.end(failed("timeout", Outcome::Unknown));
     setup.write([call.create(), call.sending(), end]).await;
     assert_eq!(setup.lease().await.unwrap().actor_token_id, None);
@@ -143,15 +134,17 @@ async fn lost_token_is_known_by_the_id_that_settling_found() {
     let lease = setup.lease().await.unwrap();
     assert_eq!(lease.actor_token_id, Some(id("act_1")));
     assert_eq!((lease.state, lease.live_until), (Lost, Some(in_an_hour())));
+    let calls = setup.store.calls(CallFilter::default()).await.unwrap();
+    assert_eq!(calls.items[0].actor_token_id, lease.actor_token_id);
     setup.write(Call::new().revoked("act_1")).await;
     assert_eq!(setup.state().await, Some(Revoked));
 }
 
 #[tokio::test]
 async fn session_may_last_until_its_lifetime_after_the_token() {
-    let setup = Setup::new();
+    let setup = Setup::open(None).await;
     let (create, other) = (Call::new(), Call::new());
-    let request = crate::CreateActorToken::new("user_subject", crate::Actor::new("user_admin"))
+    let request = CreateActorToken::new("user_subject", Actor::new("user_admin"))
         .session_max_duration(2 * HOUR)
         .into();
     let expires_at = in_an_hour();
@@ -159,57 +152,24 @@ async fn session_may_last_until_its_lifetime_after_the_token() {
         .write([create.begin(&request), create.end(returned("act_1"))])
         .await;
     setup.write(other.returned("act_2")).await;
-    let leases = setup.store.leases(LeaseFilter::default()).await.unwrap();
+    let leases = setup.leases(LeaseFilter::default()).await;
     let until = |index: usize| leases[index].session_until.unwrap();
     // The newest one is the first.
     assert_eq!(until(1), expires_at + 2 * HOUR);
     assert_eq!(until(0), expires_at + HOUR / 2);
 
-    let accepted = other.at(
-        expires_at - HOUR / 2,
-        other.follow_up(FollowUp::Accepted).event,
-    );
+    let mut accepted = other.follow_up(FollowUp::Accepted);
+    accepted.at = expires_at - HOUR / 2;
     setup.write([accepted]).await;
-    let leases = setup.store.leases(LeaseFilter::default()).await.unwrap();
+    let leases = setup.leases(LeaseFilter::default()).await;
     assert_eq!(leases[0].session_until, Some(expires_at));
 }
 
 #[tokio::test]
-async fn lease_is_expired_when_its_token_and_its_session_are() {
-    let setup = Setup::new();
-    let now = std::time::SystemTime::now();
-    for (ago, state) in [(HOUR / 4, Returned), (HOUR, Expired)] {
-        let call = Call::new();
-        let end = End::Returned {
-            actor_token_id: id("act_1"),
-            expires_at: Some(now - ago),
-        };
-        setup.write([call.create(), call.end(end)]).await;
-        let filter = LeaseFilter {
-            call: Some(call.0),
-            ..LeaseFilter::default()
-        };
-        let lease = setup.store.leases(filter).await.unwrap().pop().unwrap();
-        assert_eq!(lease.state, state);
-        let ended_at = lease.session_until.filter(|_| state == Expired);
-        assert_eq!(lease.ended_at, ended_at);
-    }
-    // The response of a lost token was lost, so that it has no session.
-    let call = Call::new();
-    let mut effect = effect(Outcome::Unknown);
-    effect.exposed_until = Some(now - HOUR / 4);
-    let end = End::Interrupted(effect);
-    setup.write([call.create(), call.end(end)]).await;
-    let newest = setup.store.leases(LeaseFilter::default()).await.unwrap();
-    assert_eq!(newest[0].state, Expired);
-}
-
-#[tokio::test]
 async fn row_of_a_call_names_what_was_asked_and_how_it_ended() {
-    let (setup, call) = (Setup::new(), Call::new());
-    let actor = crate::Actor::new("user_admin").claim("reason", "ticket 4711");
-    let mut request: crate::ActorTokenRequest =
-        crate::CreateActorToken::new("user_subject", actor).into();
+    let (setup, call) = (Setup::open(None).await, Call::new());
+    let actor = Actor::new("user_admin").claim("reason", "ticket 4711");
+    let mut request: ActorTokenRequest = CreateActorToken::new("user_subject", actor).into();
     let principal = Principal::new("support").via("console");
     request.extensions_mut().insert(principal);
     setup
@@ -229,23 +189,31 @@ async fn row_of_a_call_names_what_was_asked_and_how_it_ended() {
 }
 
 #[tokio::test]
-async fn notes_change_the_settings() {
-    let setup = Setup::new();
-    let note = async |note: Note| setup.store.note(note).await.unwrap();
+async fn notes_of_any_instance_change_the_settings() {
+    let setup = Setup::open(None).await;
+    let note = async |note: Note| setup.write([Entry::note(note)]).await;
     let settings = async || setup.store.settings().await.unwrap();
     note(Note::new("started")).await;
-    assert_eq!(settings().await, Default::default());
+    assert_eq!(settings().await, Settings::default());
     let by = Principal::new("user_admin").via("console");
     note(Note::new(PAUSED).by(by).detail("incident 12")).await;
     note(Note::new(QUOTA_CLOSED)).await;
+    note(Note::new(POLICY_LOADED).detail("one")).await;
+    note(Note::new(POLICY_LOADED).detail("two")).await;
+    let policy = IS_SHARED.then(|| "two".to_owned());
     let set = settings().await;
     let paused = set.paused.unwrap();
     assert_eq!(paused.by.as_deref(), Some("user_admin"));
     assert_eq!(paused.reason.as_deref(), Some("incident 12"));
+    assert_eq!(set.policy, policy);
     assert!(paused.since > 0 && set.quota_closed.unwrap().by.is_none());
     note(Note::new(RESUMED)).await;
     let set = settings().await;
     assert!(set.paused.is_none() && set.quota_closed.is_some());
     note(Note::new(QUOTA_REOPENED)).await;
-    assert_eq!(settings().await, Default::default());
+    let expected = Settings {
+        policy,
+        ..Settings::default()
+    };
+    assert_eq!(settings().await, expected);
 }

@@ -1,4 +1,5 @@
 //! The entries of calls.
+#![allow(dead_code, reason = "no test uses all of it")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,6 +8,8 @@ use clerk_actor_tokens_policy::{
     CallId,
     audit::{Begin, Effect, End, Entry, Event, FollowUp},
 };
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 /// The entries of one call.
 #[derive(Clone, Copy)]
@@ -59,7 +62,7 @@ pub(crate) fn create() -> ActorTokenRequest {
 /// A time to which milliseconds are enough.
 pub(crate) fn in_an_hour() -> SystemTime {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    UNIX_EPOCH + Duration::from_secs(now.as_secs() + 3600)
+    UNIX_EPOCH + Duration::from_secs(now.as_secs()) + HOUR
 }
 
 pub(crate) fn id(id: &str) -> ActorTokenId {
@@ -67,9 +70,13 @@ pub(crate) fn id(id: &str) -> ActorTokenId {
 }
 
 pub(crate) fn returned(token: &str) -> End {
+    returned_until(token, in_an_hour())
+}
+
+pub(crate) fn returned_until(token: &str, expires_at: SystemTime) -> End {
     End::Returned {
         actor_token_id: id(token),
-        expires_at: Some(in_an_hour()),
+        expires_at: Some(expires_at),
     }
 }
 
@@ -92,10 +99,51 @@ pub(crate) fn failed(kind: &'static str, outcome: Outcome) -> End {
     }
 }
 
+pub(crate) fn rejected(error: &'static str, status: u16) -> End {
+    End::Failed {
+        error: error.into(),
+        status: Some(status),
+        code: None,
+        trace_id: None,
+        effect: effect(Outcome::Rejected),
+    }
+}
+
+pub(crate) fn refused() -> End {
+    End::Refused {
+        status: Some(403),
+        code: Some("policy_denied".into()),
+        rule: Some("subjects.deny".into()),
+    }
+}
+
+/// Returns the end of a create that was cancelled and minted a token of this id, if it is known.
+pub(crate) fn cancelled(outcome: Outcome, actor_token_id: Option<ActorTokenId>) -> End {
+    let mut effect = effect(outcome);
+    effect.actor_token_id = actor_token_id;
+    End::Cancelled(effect)
+}
+
 pub(crate) fn settled(word: &'static str, token: Option<&str>) -> FollowUp {
     FollowUp::Settled {
         settled: word.into(),
         actor_token_id: token.map(id),
         exposed_until: Some(in_an_hour()),
     }
+}
+
+/// Returns the entries as if they were two hours old.
+pub(crate) fn old(entries: impl IntoIterator<Item = Entry>) -> Vec<Entry> {
+    let aged = entries.into_iter().map(|mut entry| {
+        entry.at = SystemTime::now() - 2 * HOUR;
+        entry
+    });
+    aged.collect()
+}
+
+/// A create whose token and session are over.
+pub(crate) fn expired() -> Vec<Entry> {
+    let call = Call::new();
+    let end = call.end(returned_until("act_expired", SystemTime::now() - HOUR));
+    old([call.create(), call.sending(), end])
 }
