@@ -1,6 +1,10 @@
 //! Bodies and errors of this crate over the default transport. `crates/pooled-transport` tests the pool itself.
 #![cfg(all(feature = "ring", feature = "webpki-roots"))]
 
+mod support {
+    pub(crate) mod in_memory;
+}
+
 use std::{
     convert::Infallible,
     io,
@@ -27,6 +31,7 @@ use hyper_util::{
     client::legacy::connect::{Connected, Connection},
     rt::{TokioExecutor, TokioIo},
 };
+use support::in_memory::{connected, pool};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tower::{Service, util::MapFutureLayer};
 
@@ -49,14 +54,7 @@ impl Server {
 
     /// Returns the default transport with this server as its connector.
     fn transport(&self) -> pooled_transport::PooledTransport<Self, Body> {
-        pooled_transport::Builder::new()
-            .before_send(
-                |request: &Request<Body>| match request.body().may_be_sent() {
-                    true => Ok(()),
-                    false => Err("withdrawn".into()),
-                },
-            )
-            .build(self.clone())
+        pool(self.clone())
     }
 }
 
@@ -96,12 +94,7 @@ struct Pipe {
 
 impl Connection for Pipe {
     fn connected(&self) -> Connected {
-        let connected = Connected::new();
-        if self.http2 {
-            connected.negotiated_h2()
-        } else {
-            connected
-        }
+        connected(self.http2)
     }
 }
 

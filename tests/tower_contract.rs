@@ -8,7 +8,6 @@ mod support {
 }
 
 use std::{
-    fmt::Debug,
     future::{self, pending},
     sync::{
         Arc, Mutex,
@@ -33,7 +32,7 @@ use clerk_actor_tokens::{
 use futures_util::{FutureExt, poll};
 use http::{HeaderName, HeaderValue, Request, Response};
 use support::{
-    probe::Probe,
+    probe::{Probe, check},
     response::{FullResponse, response},
     tower_policies::RetryOnce,
 };
@@ -115,21 +114,6 @@ fn busy_at_first(request: Request<Body>) -> Result<FullResponse, BoxError> {
         (OperationKind::Create, 1) => response(429, &[("retry-after", "1")], ""),
         _ => prompt,
     })
-}
-
-/// Calls a service several times, and each time also a clone of the ready instance.
-async fn check<S, R>(mut service: S, request: impl Fn() -> R)
-where
-    S: Service<R> + Clone,
-    S::Error: Debug,
-{
-    for _ in 0..3 {
-        service.ready().await.unwrap();
-        let mut clone = service.clone();
-        assert!(service.call(request()).await.is_ok());
-        clone.ready().await.unwrap();
-        assert!(clone.call(request()).await.is_ok());
-    }
 }
 
 #[tokio::test(start_paused = true)]

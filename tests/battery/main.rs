@@ -9,6 +9,8 @@
 //! `cargo test --test battery -- <part of a row's name>` runs the matching rows.
 
 mod harness;
+#[path = "../support/in_memory.rs"]
+mod in_memory;
 mod rows;
 #[path = "../support/search/mod.rs"]
 mod search;

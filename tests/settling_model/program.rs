@@ -250,46 +250,22 @@ fn revoke() -> impl Strategy<Value = Exchange> {
     ]
 }
 
-fn exchange(
-    head: impl Strategy<Value = Head>,
-    content: impl Strategy<Value = Content>,
-    effect: impl Strategy<Value = Effect>,
-) -> impl Strategy<Value = Exchange> {
-    let length = prop_oneof![2 => Just(1000), 1 => 0..1000_usize];
-    (
-        delay(),
-        delay(),
-        head,
-        content,
-        length,
-        1..5_usize,
-        delay(),
-        end(),
-        effect,
-    )
-        .prop_map(
-            |(
-                before_taking,
-                before_head,
-                head,
-                content,
-                length,
-                frames,
-                before_frame,
-                end,
-                effect,
-            )| {
-                Exchange {
-                    before_taking,
-                    before_head,
-                    head,
-                    content,
-                    length,
-                    frames,
-                    before_frame,
-                    end,
-                    effect,
-                }
-            },
-        )
+prop_compose! {
+    fn exchange(
+        head: impl Strategy<Value = Head>,
+        content: impl Strategy<Value = Content>,
+        effect: impl Strategy<Value = Effect>,
+    )(
+        before_taking in delay(),
+        before_head in delay(),
+        head in head,
+        content in content,
+        length in prop_oneof![2 => Just(1000), 1 => 0..1000_usize],
+        frames in 1..5_usize,
+        before_frame in delay(),
+        end in end(),
+        effect in effect,
+    ) -> Exchange {
+        Exchange { before_taking, before_head, head, content, length, frames, before_frame, end, effect }
+    }
 }

@@ -1,11 +1,28 @@
 //! A service that checks tower's contract.
 
 use std::{
+    fmt::Debug,
     future::{Ready, ready},
     task::{Context, Poll},
 };
 
-use tower::Service;
+use tower::{Service, ServiceExt};
+
+/// Calls a service several times, and each time also a clone of the ready instance.
+pub(crate) async fn check<S, R>(mut service: S, request: impl Fn() -> R)
+where
+    S: Service<R, Error: Debug> + Clone,
+{
+    for _ in 0..3 {
+        service.ready().await.unwrap();
+        let mut clone = service.clone();
+        let result = service.call(request()).await;
+        assert!(result.is_ok(), "{:?}", result.err());
+        clone.ready().await.unwrap();
+        let result = clone.call(request()).await;
+        assert!(result.is_ok(), "{:?}", result.err());
+    }
+}
 
 /// Responds with the result of `respond`. An instance is ready at the second poll and panics if it is called
 /// earlier. A clone starts unready.

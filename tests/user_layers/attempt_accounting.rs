@@ -34,13 +34,25 @@ use crate::{
 type AttemptResult = Result<Response<TokenResponse>, BoxError>;
 type AttemptFuture = Pin<Box<dyn Future<Output = AttemptResult> + Send>>;
 
-/// How many tokens a test has, by their end.
+/// How many tokens that were minted were not returned, by their end.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Tokens {
-    minted: usize,
-    returned: usize,
+struct Lost {
     revoked: usize,
     reported: usize,
+}
+
+fn revoked(revoked: usize) -> Lost {
+    Lost {
+        revoked,
+        ..Lost::default()
+    }
+}
+
+fn reported(reported: usize) -> Lost {
+    Lost {
+        reported,
+        ..Lost::default()
+    }
 }
 
 /// Returns a builder over a peer that responds to creates with `plans`, one after the other, and then
@@ -88,9 +100,17 @@ fn revoke() -> (ActorTokenRequest, CallWatch) {
     watched(ActorTokenRequest::revoke("act_9".parse().unwrap()))
 }
 
-/// Checks that the peer minted what the client returned, revoked or reported.
+/// Creates a token and claims it.
+async fn claimed(client: &Client) -> (ActorToken, CallWatch) {
+    let (request, watch) = create();
+    let token = client.send(request).await.unwrap();
+    claim(&token);
+    (token, watch)
+}
+
+/// Checks that the peer minted the tokens that the client returned, and as many others as it revoked or reported.
 #[track_caller]
-fn check(peer: &Peer, counts: SettleCounts, returned: &[&ActorToken], expected: Tokens) {
+fn check(peer: &Peer, counts: SettleCounts, returned: &[&ActorToken], expected: Lost) {
     let ledger = peer.ledger();
     for token in returned {
         assert!(!ledger.is_revoked(token.id().as_str()), "{token:?}");
@@ -99,15 +119,9 @@ fn check(peer: &Peer, counts: SettleCounts, returned: &[&ActorToken], expected: 
     let is_revoked = |id: &str| ledger.is_revoked(id);
     let revoked = minted.iter().filter(|it| is_revoked(&it.id)).count();
     assert_eq!(counts.revoked as usize, revoked);
-    let tokens = Tokens {
-        minted: minted.len(),
-        returned: returned.len(),
-        revoked,
-        reported: (counts.total() - counts.revoked) as usize,
-    };
-    assert_eq!(tokens, expected);
-    let accounted = tokens.returned + tokens.revoked + tokens.reported;
-    assert_eq!(tokens.minted, accounted);
+    let reported = (counts.total() - counts.revoked) as usize;
+    assert_eq!(Lost { revoked, reported }, expected);
+    assert_eq!(minted.len(), returned.len() + revoked + reported);
 }
 
 async fn drained(client: &Client) -> SettleCounts {
@@ -176,19 +190,12 @@ async fn retry_layer_of_tower_retries_as_its_policy_says() {
         (vec![rejected(), rejected()], 3),
     ] {
         let (peer, client) = with_policy(&plans, without_effect);
-        let (request, watch) = create();
-        let token = client.send(request).await.unwrap();
-        claim(&token);
+        let (token, watch) = claimed(&client).await;
         assert_eq!(
             (watch.attempts(), watch.outcome()),
             (attempts, Outcome::Applied)
         );
-        let expected = Tokens {
-            minted: 1,
-            returned: 1,
-            ..Tokens::default()
-        };
-        check(&peer, drained(&client).await, &[&token], expected);
+        check(&peer, drained(&client).await, &[&token], Lost::default());
     }
 
     let (peer, client) = with_policy(&[rejected(), rejected(), rejected()], without_effect);
@@ -196,7 +203,7 @@ async fn retry_layer_of_tower_retries_as_its_policy_says() {
     let error = client.send(request).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts()), (Outcome::Rejected, 3));
     assert_eq!((watch.outcome(), watch.attempts()), (Outcome::Rejected, 3));
-    check(&peer, drained(&client).await, &[], Tokens::default());
+    check(&peer, drained(&client).await, &[], Lost::default());
 }
 
 #[tokio::test(start_paused = true)]
@@ -206,44 +213,23 @@ async fn policy_that_stops_at_an_unknown_outcome_mints_once() {
     let error = client.send(request).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 1));
     assert_eq!(watch.attempts(), 1);
-    let expected = Tokens {
-        minted: 1,
-        reported: 1,
-        ..Tokens::default()
-    };
-    check(&peer, drained(&client).await, &[], expected);
+    check(&peer, drained(&client).await, &[], reported(1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn policy_that_replays_an_unknown_create_loses_no_token() {
     // The first token is reported, because the response does not hold its id.
     let (peer, client) = with_policy(&[unavailable()], always);
-    let (request, watch) = create();
-    let token = client.send(request).await.unwrap();
-    claim(&token);
+    let (token, watch) = claimed(&client).await;
     assert_eq!(watch.attempts(), 2);
-    let expected = Tokens {
-        minted: 2,
-        returned: 1,
-        reported: 1,
-        ..Tokens::default()
-    };
-    check(&peer, drained(&client).await, &[&token], expected);
+    check(&peer, drained(&client).await, &[&token], reported(1));
 
     // The first attempt times out and is followed, so that its token is revoked.
     let (peer, client) = with_policy(&[after(20 * SECOND)], always);
-    let (request, watch) = create();
-    let token = client.send(request).await.unwrap();
-    claim(&token);
+    let (token, watch) = claimed(&client).await;
     assert_eq!(watch.attempts(), 2);
     assert!(watch.is_settling());
-    let expected = Tokens {
-        minted: 2,
-        returned: 1,
-        revoked: 1,
-        ..Tokens::default()
-    };
-    check(&peer, drained(&client).await, &[&token], expected);
+    check(&peer, drained(&client).await, &[&token], revoked(1));
     assert!(!watch.is_settling());
 
     // The rejection of the last attempt does not hide an earlier one that may have taken effect.
@@ -253,12 +239,7 @@ async fn policy_that_replays_an_unknown_create_loses_no_token() {
     let (request, _) = create();
     let error = client.send(request).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 2));
-    let expected = Tokens {
-        minted: 1,
-        reported: 1,
-        ..Tokens::default()
-    };
-    check(&peer, drained(&client).await, &[], expected);
+    check(&peer, drained(&client).await, &[], reported(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -272,7 +253,7 @@ async fn call_cancelled_or_timed_out_in_the_backoff_of_a_policy_sends_nothing_mo
             .is_err()
     );
     assert_eq!((watch.outcome(), watch.attempts()), (Outcome::Rejected, 1));
-    check(&peer, drained(&client).await, &[], Tokens::default());
+    check(&peer, drained(&client).await, &[], Lost::default());
     assert_eq!(peer.ledger().creates.len(), 1);
 
     let (peer, client) = with_policy(&[Exchange::refusal(429, None)], always);
@@ -280,7 +261,7 @@ async fn call_cancelled_or_timed_out_in_the_backoff_of_a_policy_sends_nothing_mo
     let error = client.send(request.timeout(half)).await.unwrap_err();
     assert!(error.is_timeout());
     assert_eq!((error.outcome(), error.attempts()), (Outcome::Rejected, 1));
-    check(&peer, drained(&client).await, &[], Tokens::default());
+    check(&peer, drained(&client).await, &[], Lost::default());
     assert_eq!(peer.ledger().creates.len(), 1);
 }
 
@@ -296,16 +277,9 @@ fn hedged(plans: &[Exchange]) -> (Peer, Client) {
 #[tokio::test(start_paused = true)]
 async fn fast_attempt_is_not_hedged() {
     let (peer, client) = hedged(&[]);
-    let (request, watch) = create();
-    let token = client.send(request).await.unwrap();
-    claim(&token);
+    let (token, watch) = claimed(&client).await;
     assert_eq!(watch.attempts(), 1);
-    let expected = Tokens {
-        minted: 1,
-        returned: 1,
-        ..Tokens::default()
-    };
-    check(&peer, drained(&client).await, &[&token], expected);
+    check(&peer, drained(&client).await, &[&token], Lost::default());
 }
 
 #[tokio::test(start_paused = true)]
@@ -316,18 +290,10 @@ async fn slower_attempt_of_a_hedge_is_settled() {
         [after(SECOND), after(2 * SECOND)],
     ] {
         let (peer, client) = hedged(&plans);
-        let (request, watch) = create();
-        let token = client.send(request).await.unwrap();
-        claim(&token);
+        let (token, watch) = claimed(&client).await;
         assert_eq!((watch.attempts(), watch.outcome()), (2, Outcome::Applied));
         assert!(watch.is_settling());
-        let expected = Tokens {
-            minted: 2,
-            returned: 1,
-            revoked: 1,
-            ..Tokens::default()
-        };
-        check(&peer, drained(&client).await, &[&token], expected);
+        check(&peer, drained(&client).await, &[&token], revoked(1));
         assert!(!watch.is_settling());
     }
 }
@@ -350,24 +316,21 @@ async fn failed_hedge_reports_the_outcome_of_both_attempts() {
     assert_eq!(error.kind(), ErrorKind::Api);
     assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 2));
     assert!(error.is_settling() && watch.is_settling());
-    let expected = Tokens {
-        minted: 1,
-        revoked: 1,
-        ..Tokens::default()
-    };
-    check(&peer, drained(&client).await, &[], expected);
+    check(&peer, drained(&client).await, &[], revoked(1));
 
     let (peer, client) = hedged(&[reset, after(2 * SECOND)]);
     let (request, _) = create();
     let error = client.send(request).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 2));
-    let expected = Tokens {
-        minted: 2,
-        revoked: 1,
-        reported: 1,
-        ..Tokens::default()
-    };
-    check(&peer, drained(&client).await, &[], expected);
+    check(
+        &peer,
+        drained(&client).await,
+        &[],
+        Lost {
+            revoked: 1,
+            reported: 1,
+        },
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -378,12 +341,7 @@ async fn cancelled_hedge_settles_both_attempts() {
     assert!(call.await.is_err());
     assert_eq!((watch.attempts(), watch.outcome()), (2, Outcome::Unknown));
     assert!(watch.is_settling());
-    let expected = Tokens {
-        minted: 2,
-        revoked: 2,
-        ..Tokens::default()
-    };
-    check(&peer, drained(&client).await, &[], expected);
+    check(&peer, drained(&client).await, &[], revoked(2));
 }
 
 /// Spawns every attempt, so that it continues when its caller is dropped.
@@ -423,16 +381,9 @@ fn spawned(plans: &[Exchange]) -> (Peer, Client) {
 #[tokio::test(start_paused = true)]
 async fn spawned_attempts_are_returned_and_retried() {
     let (peer, client) = spawned(&[Exchange::refusal(429, Some(0))]);
-    let (request, watch) = create();
-    let token = client.send(request).await.unwrap();
-    claim(&token);
+    let (token, watch) = claimed(&client).await;
     assert_eq!((watch.attempts(), watch.outcome()), (2, Outcome::Applied));
-    let expected = Tokens {
-        minted: 1,
-        returned: 1,
-        ..Tokens::default()
-    };
-    check(&peer, drained(&client).await, &[&token], expected);
+    check(&peer, drained(&client).await, &[&token], Lost::default());
 }
 
 #[tokio::test(start_paused = true)]
@@ -449,12 +400,7 @@ async fn token_of_a_spawned_attempt_is_revoked_when_its_caller_is_dropped() {
             assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 1));
         }
         assert_eq!((watch.attempts(), watch.outcome()), (1, Outcome::Unknown));
-        let expected = Tokens {
-            minted: 1,
-            revoked: 1,
-            ..Tokens::default()
-        };
-        check(&peer, drained(&client).await, &[], expected);
+        check(&peer, drained(&client).await, &[], revoked(1));
     }
 }
 
@@ -480,7 +426,7 @@ async fn spawned_attempt_cannot_be_sent_after_its_call_was_not_sent() {
             assert!(!ledger.revokes.iter().any(|revoke| revoke.taken));
         }
         assert_eq!(watch.outcome(), Outcome::NotSent);
-        check(&peer, drained(&client).await, &[], Tokens::default());
+        check(&peer, drained(&client).await, &[], Lost::default());
     }
 }
 
@@ -532,6 +478,6 @@ async fn attempts_that_are_begun_by_hand_are_recorded() {
         let error = client.send(request).await.unwrap_err();
         assert_eq!((error.outcome(), error.attempts()), (outcome, 2));
         assert_eq!((watch.outcome(), watch.attempts()), (outcome, 2));
-        check(&peer, drained(&client).await, &[], Tokens::default());
+        check(&peer, drained(&client).await, &[], Lost::default());
     }
 }

@@ -7,10 +7,12 @@
 use std::time::{Duration, SystemTime};
 
 use clerk_actor_tokens::{
-    Outcome,
+    ActorToken, Error, Outcome,
     sandbox::{Fault, Sandbox},
 };
-use clerk_actor_tokens_gateway::store::{LeaseFilter, LeaseState, Note, Store, StoreOptions};
+use clerk_actor_tokens_gateway::store::{
+    Lease, LeaseFilter, LeaseState, Note, Store, StoreOptions,
+};
 use clerk_actor_tokens_policy::audit::Entry;
 use http::StatusCode;
 use rusqlite::Connection;
@@ -18,6 +20,7 @@ use serde_json::Value;
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
+    task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
 
@@ -47,6 +50,29 @@ fn lock(world: &World) -> Connection {
     let blocker = Connection::open(world.database()).unwrap();
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
     blocker
+}
+
+/// Begins a create, and locks the database when its token is minted.
+async fn create_and_lock(world: &World) -> (JoinHandle<Result<ActorToken, Error>>, Connection) {
+    let delay = Fault::DelayAfter(Duration::from_millis(500));
+    world.sandbox.inject(delay);
+    let served = world.serve().await;
+    let call = tokio::spawn(async move { served.sdk(KEY).create(create()).await });
+    minted(&world.sandbox, 1).await;
+    (call, lock(world))
+}
+
+async fn leases(world: &World, filter: LeaseFilter) -> Vec<Lease> {
+    world.gateway.leases().list(filter).await.unwrap()
+}
+
+/// Waits until there is one lease, which is revoked.
+async fn lease_is_revoked(world: &World) {
+    eventually(async || {
+        let leases = leases(world, LeaseFilter::default()).await;
+        leases.len() == 1 && leases[0].state == LeaseState::Revoked
+    })
+    .await;
 }
 
 async fn calls(world: &World, query: &str) -> Vec<Value> {
@@ -86,41 +112,18 @@ async fn database_that_hangs_delays_a_create_by_two_seconds_until_it_is_known() 
 #[tokio::test]
 async fn create_whose_end_cannot_be_written_is_revoked() {
     let world = World::open(Sandbox::new(), "").await;
-    world
-        .sandbox
-        .inject(Fault::DelayAfter(Duration::from_millis(500)));
-    let served = world.serve().await;
-    let sdk = served.sdk(KEY);
-    let call = tokio::spawn(async move { sdk.create(create()).await });
-    minted(&world.sandbox, 1).await;
-    let blocker = lock(&world);
+    let (call, blocker) = create_and_lock(&world).await;
     let error = call.await.unwrap().unwrap_err();
     assert_eq!(error.code(), Some("audit_unavailable"));
     eventually(async || world.sandbox.ledger().revoked().count() == 1).await;
     drop(blocker);
-    let leases = async || {
-        let leases = world
-            .gateway
-            .leases()
-            .list(LeaseFilter::default())
-            .await
-            .unwrap();
-        leases.iter().map(|lease| lease.state).collect::<Vec<_>>()
-    };
-    eventually(async || leases().await == [LeaseState::Revoked]).await;
+    lease_is_revoked(&world).await;
 }
 
 #[tokio::test]
 async fn create_whose_end_waits_in_the_spool_is_returned() {
     let world = World::open_with_line(Sandbox::new(), "[storage]", "spool_ends = true").await;
-    world
-        .sandbox
-        .inject(Fault::DelayAfter(Duration::from_millis(500)));
-    let served = world.serve().await;
-    let sdk = served.sdk(KEY);
-    let call = tokio::spawn(async move { sdk.create(create()).await });
-    minted(&world.sandbox, 1).await;
-    let blocker = lock(&world);
+    let (call, blocker) = create_and_lock(&world).await;
     let token = call.await.unwrap().unwrap();
     assert!(token.expose_url().is_some());
     drop(blocker);
@@ -137,15 +140,7 @@ async fn create_while_clerk_is_unreachable_is_a_503_and_was_not_sent() {
     assert_eq!(error.status(), Some(StatusCode::SERVICE_UNAVAILABLE));
     let calls = calls(&world, "end=failed").await;
     assert_eq!(calls[0]["outcome"], "not_sent");
-    assert_eq!(
-        world
-            .gateway
-            .leases()
-            .list(LeaseFilter::default())
-            .await
-            .unwrap(),
-        []
-    );
+    assert_eq!(leases(&world, LeaseFilter::default()).await, []);
 }
 
 #[tokio::test]
@@ -155,12 +150,7 @@ async fn create_that_clerk_does_not_respond_to_is_a_504_and_its_token_a_lost_lea
     let served = world.serve().await;
     let error = served.sdk(KEY).create(create()).await.unwrap_err();
     assert_eq!(error.status(), Some(StatusCode::GATEWAY_TIMEOUT));
-    let leases = world
-        .gateway
-        .leases()
-        .list(LeaseFilter::live())
-        .await
-        .unwrap();
+    let leases = leases(&world, LeaseFilter::live()).await;
     assert_eq!(leases.len(), 1);
     assert_eq!(
         (leases[0].state, &leases[0].actor_token_id),
@@ -182,12 +172,7 @@ async fn token_of_a_response_that_comes_after_the_timeout_is_revoked() {
     let error = served.sdk(KEY).create(create()).await.unwrap_err();
     assert_eq!(error.status(), Some(StatusCode::GATEWAY_TIMEOUT));
     eventually(async || world.sandbox.ledger().revoked().count() == 1).await;
-    eventually(async || {
-        let leases = world.gateway.leases().list(LeaseFilter::default());
-        let leases = leases.await.unwrap();
-        leases.len() == 1 && leases[0].state == LeaseState::Revoked
-    })
-    .await;
+    lease_is_revoked(&world).await;
 }
 
 #[tokio::test]
@@ -244,16 +229,7 @@ async fn token_of_a_caller_that_disconnects_is_revoked_and_recorded() {
     drop(caller);
     eventually(async || world.sandbox.ledger().revoked().count() == 1).await;
     eventually(async || calls(&world, "end=cancelled").await.len() == 1).await;
-    eventually(async || {
-        let leases = world
-            .gateway
-            .leases()
-            .list(LeaseFilter::default())
-            .await
-            .unwrap();
-        leases.len() == 1 && leases[0].state == LeaseState::Revoked
-    })
-    .await;
+    lease_is_revoked(&world).await;
 }
 
 #[tokio::test]

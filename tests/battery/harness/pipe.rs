@@ -12,7 +12,7 @@ use std::{
 };
 
 use clerk_actor_tokens::Body;
-use http::{Request, Uri};
+use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::{
     client::legacy::{
@@ -21,9 +21,10 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use pooled_transport::PooledTransport;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tower::Service;
+
+use crate::in_memory::{connected, pool};
 
 use super::{
     script::{self, Op, Seen, Step, play},
@@ -68,18 +69,6 @@ pub(crate) fn transport(
         TransportKind::Pooled => Split::new(op, pool(connector)),
     };
     (split, seen)
-}
-
-/// Returns the default transport over another connector.
-pub(crate) fn pool<C>(connector: C) -> PooledTransport<C, Body> {
-    pooled_transport::Builder::new()
-        .before_send(
-            |request: &Request<Body>| match request.body().may_be_sent() {
-                true => Ok(()),
-                false => Err("withdrawn".into()),
-            },
-        )
-        .build(connector)
 }
 
 impl Service<Uri> for PipeConnector {
@@ -175,12 +164,7 @@ impl AsyncWrite for PeerEnd {
 
 impl Connection for Pipe {
     fn connected(&self) -> Connected {
-        let connected = Connected::new();
-        if self.http2 {
-            connected.negotiated_h2()
-        } else {
-            connected
-        }
+        connected(self.http2)
     }
 }
 

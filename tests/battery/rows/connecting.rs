@@ -186,13 +186,8 @@ pub(crate) fn https(
     count: Option<u32>,
 ) -> SocketRow {
     SocketRow {
-        name,
-        over: TransportKind::default(),
         scheme: "https",
-        host: "localhost",
-        accept,
-        expected,
-        also: count.map(connections).into_iter().collect(),
+        ..http(name, "localhost", accept, expected, count)
     }
 }
 

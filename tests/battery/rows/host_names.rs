@@ -24,16 +24,18 @@ use super::{
     Runnable,
     connecting::{SECTION, https},
 };
-use crate::harness::{
-    caller::Caller,
-    checks::{attempts, connections, timed_out, took},
-    pipe,
-    row::paused,
-    run::{NS, OK, Run},
-    script::{Op, Seen, Step, play},
-    sockets::{Accept, CONNECT, Certificate},
-    split::{Log, Split},
-    transport_kind::TransportKind,
+use crate::{
+    harness::{
+        caller::Caller,
+        checks::{attempts, connections, timed_out, took},
+        row::paused,
+        run::{NS, OK, Run},
+        script::{Op, Seen, Step, play},
+        sockets::{Accept, CONNECT, Certificate},
+        split::{Log, Split},
+        transport_kind::TransportKind,
+    },
+    in_memory::pool,
 };
 
 type Check = fn(TransportKind) -> Result<(), String>;
@@ -63,7 +65,7 @@ where
                 legacy::Client::builder(TokioExecutor::new()).build(connector);
             Split::new(op, client)
         }
-        TransportKind::Pooled => Split::new(op, pipe::pool(connector)),
+        TransportKind::Pooled => Split::new(op, pool(connector)),
     }
 }
 

@@ -5,15 +5,23 @@ use std::time::Duration;
 use clerk_actor_tokens::sandbox::{Fault, Sandbox};
 use http::StatusCode;
 
-use crate::support::{Console, text};
+use crate::support::{Browser, Console, text};
+
+const REASON: &str = "Ticket 4711: cannot pay";
+
+/// Begins an impersonation, and returns its link.
+async fn begun() -> (Console, Browser, String) {
+    let console = Console::open().await;
+    let mut browser = console.signed_in("user_all").await;
+    let page = browser.begin("user_customer", REASON).await;
+    (console, browser, page.location().to_owned())
+}
 
 #[tokio::test]
 async fn begin_redirects_to_the_link_of_a_new_token() {
     let console = Console::open().await;
     let mut browser = console.signed_in("user_all").await;
-    let page = browser
-        .begin("user_customer", "Ticket 4711: cannot pay")
-        .await;
+    let page = browser.begin("user_customer", REASON).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{page:?}");
     assert_eq!(page.body, "");
     let token = console.sandbox.accept(page.location()).unwrap();
@@ -22,7 +30,7 @@ async fn begin_redirects_to_the_link_of_a_new_token() {
     let list = browser.get("/console/impersonations").await;
     list.has("user_customer")
         .has("user_all")
-        .has("Ticket 4711: cannot pay")
+        .has(REASON)
         .has("Link open");
     let call = browser.calls().await.remove(0);
     let detail = browser.get(&format!("/console/audit/{call}")).await;
@@ -86,9 +94,7 @@ async fn begin_with_a_lost_response_says_so_and_shows_an_open_item() {
     let console = Console::open().await;
     let mut browser = console.signed_in("user_all").await;
     console.sandbox.inject(Fault::DisconnectAfter);
-    let page = browser
-        .begin("user_customer", "Ticket 4711: cannot pay")
-        .await;
+    let page = browser.begin("user_customer", REASON).await;
     assert_eq!(page.status, StatusCode::BAD_GATEWAY, "{page:?}");
     page.has("It is unknown whether a token was created");
     browser
@@ -103,23 +109,16 @@ async fn begin_with_a_lost_response_says_so_and_shows_an_open_item() {
 async fn begin_says_when_the_quota_of_the_api_is_used_up_and_an_operator_reopens_it() {
     let console = Console::over(Sandbox::new().quota(1), "").await;
     let mut browser = console.signed_in("user_all").await;
-    let reason = "Ticket 4711: cannot pay";
-    assert_eq!(
-        browser.begin("user_1", reason).await.status,
-        StatusCode::SEE_OTHER
-    );
+    let page = browser.begin("user_1", REASON).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
     for _ in 0..2 {
-        let page = browser.begin("user_2", reason).await;
+        let page = browser.begin("user_2", REASON).await;
         assert!(page.status.is_client_error(), "{page:?}");
     }
     let requests = console.sandbox.requests();
     browser.get("/console/quota").await.has("Closed");
     let page = browser
-        .submit(
-            "/console/quota",
-            "/console/quota",
-            &[("reason", "new plan")],
-        )
+        .submit_to("/console/quota", &[("reason", "new plan")])
         .await;
     assert_eq!(page.location(), "/console/quota");
     browser
@@ -127,26 +126,20 @@ async fn begin_says_when_the_quota_of_the_api_is_used_up_and_an_operator_reopens
         .await
         .has("The quota is open")
         .has(">Open<");
-    browser.begin("user_2", reason).await;
+    browser.begin("user_2", REASON).await;
     assert_eq!(console.sandbox.requests(), requests + 1);
 }
 
 #[tokio::test]
 async fn end_revokes_a_link_that_was_not_used() {
-    let console = Console::open().await;
-    let mut browser = console.signed_in("user_all").await;
-    let link = browser
-        .begin("user_customer", "Ticket 4711: cannot pay")
-        .await
-        .location()
-        .to_owned();
+    let (console, mut browser, link) = begun().await;
     let path = format!("/console/impersonations/{}/end", browser.calls().await[0]);
     browser
         .get(&path)
         .await
         .has("End this impersonation?")
         .has("user_customer");
-    let page = browser.submit(&path, &path, &[("scope", "token")]).await;
+    let page = browser.submit_to(&path, &[("scope", "token")]).await;
     assert_eq!(page.location(), "/console/impersonations");
     let list = browser.get("/console/impersonations").await;
     list.has("The link to user_customer is revoked.")
@@ -162,20 +155,14 @@ async fn end_revokes_a_link_that_was_not_used() {
 
 #[tokio::test]
 async fn end_of_a_used_link_ends_its_session_when_asked_to() {
-    let console = Console::open().await;
-    let mut browser = console.signed_in("user_all").await;
-    let link = browser
-        .begin("user_customer", "Ticket 4711: cannot pay")
-        .await
-        .location()
-        .to_owned();
+    let (console, mut browser, link) = begun().await;
     console.sandbox.accept(&link).unwrap();
     let path = format!("/console/impersonations/{}/end", browser.calls().await[0]);
-    let page = browser.submit(&path, &path, &[("scope", "token")]).await;
+    let page = browser.submit_to(&path, &[("scope", "token")]).await;
     assert_eq!(page.location(), path);
     browser.get(&path).await.has("a session may be live");
     assert_eq!(console.sandbox.ledger().live_sessions().count(), 1);
-    browser.submit(&path, &path, &[("scope", "session")]).await;
+    browser.submit_to(&path, &[("scope", "session")]).await;
     browser
         .get("/console/impersonations")
         .await
@@ -188,17 +175,12 @@ async fn pause_is_shown_everywhere_and_stops_begins_until_it_is_resumed() {
     let console = Console::open().await;
     let mut browser = console.signed_in("user_all").await;
     let page = browser
-        .submit(
-            "/console/pause",
-            "/console/pause",
-            &[("set", "paused"), ("reason", "  ")],
-        )
+        .submit_to("/console/pause", &[("set", "paused"), ("reason", "  ")])
         .await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     page.has("Say why");
     browser
-        .submit(
-            "/console/pause",
+        .submit_to(
             "/console/pause",
             &[("set", "paused"), ("reason", "key rotation")],
         )
@@ -208,9 +190,7 @@ async fn pause_is_shown_everywhere_and_stops_begins_until_it_is_resumed() {
         .await
         .has(">Paused<")
         .has("key rotation");
-    let page = browser
-        .begin("user_customer", "Ticket 4711: cannot pay")
-        .await;
+    let page = browser.begin("user_customer", REASON).await;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
     page.has("An operator has paused the gateway");
     browser
@@ -219,11 +199,9 @@ async fn pause_is_shown_everywhere_and_stops_begins_until_it_is_resumed() {
         .has("user_all")
         .has("Resume");
     browser
-        .submit("/console/pause", "/console/pause", &[("set", "resumed")])
+        .submit_to("/console/pause", &[("set", "resumed")])
         .await;
-    let page = browser
-        .begin("user_customer", "Ticket 4711: cannot pay")
-        .await;
+    let page = browser.begin("user_customer", REASON).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER);
 }
 
@@ -292,7 +270,7 @@ async fn begin_whose_browser_disconnects_revokes_its_token() {
     let fields = [
         ("form", &*form),
         ("subject", "user_customer"),
-        ("reason", "Ticket 4711: cannot pay"),
+        ("reason", REASON),
     ];
     tokio::select! {
         page = browser.post("/console/impersonations", &fields) => panic!("{page:?}"),
@@ -319,9 +297,7 @@ async fn link_that_is_no_header_is_not_opened_and_its_token_is_revoked() {
     let mut browser = console.signed_in("user_all").await;
     let body = r#"{"id":"act_odd","user_id":"user_customer","actor":{"sub":"user_all"},"status":"pending","url":"https://x/\n"}"#;
     console.sandbox.inject(Fault::Body(body.into()));
-    let page = browser
-        .begin("user_customer", "Ticket 4711: cannot pay")
-        .await;
+    let page = browser.begin("user_customer", REASON).await;
     assert_eq!(page.status, StatusCode::BAD_GATEWAY);
     page.has("The API returned no usable link");
     let revoke = async {
@@ -344,11 +320,7 @@ async fn link_that_is_no_header_is_not_opened_and_its_token_is_revoked() {
 
 #[tokio::test]
 async fn audit_that_cannot_be_written_stops_begins_and_the_pause_but_no_end() {
-    let console = Console::open().await;
-    let mut browser = console.signed_in("user_all").await;
-    browser
-        .begin("user_customer", "Ticket 4711: cannot pay")
-        .await;
+    let (console, mut browser, _) = begun().await;
     let end = format!("/console/impersonations/{}/end", browser.calls().await[0]);
 
     let path = text::database(console.folder.path());
@@ -360,15 +332,11 @@ async fn audit_that_cannot_be_written_stops_begins_and_the_pause_but_no_end() {
         .has("The audit cannot be written")
         .has("value=\"user_2\"");
     let page = browser
-        .submit(
-            "/console/pause",
-            "/console/pause",
-            &[("set", "paused"), ("reason", "a test")],
-        )
+        .submit_to("/console/pause", &[("set", "paused"), ("reason", "a test")])
         .await;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
     page.has("Audit unavailable");
-    browser.submit(&end, &end, &[("scope", "token")]).await;
+    browser.submit_to(&end, &[("scope", "token")]).await;
     assert_eq!(console.sandbox.ledger().pending().count(), 0);
     drop(blocker);
     assert_eq!(console.sandbox.ledger().minted().len(), 1);

@@ -191,6 +191,11 @@ impl Browser {
         self.post(to, &all).await
     }
 
+    /// Sends the form of a page to the same path.
+    pub(crate) async fn submit_to(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+        self.submit(path, path, fields).await
+    }
+
     /// Begins an impersonation.
     pub(crate) async fn begin(&mut self, subject: &str, reason: &str) -> Page {
         let fields = [

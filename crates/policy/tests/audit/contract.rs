@@ -13,7 +13,7 @@ use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn
 
 use crate::{
     Setup, create,
-    probe::Probe,
+    probe::{Probe, check},
     support::scripted_sink::{Mode, ScriptedSink},
 };
 
@@ -24,21 +24,6 @@ fn token(_: ActorTokenRequest) -> Result<ActorToken, Error> {
 
 fn revoke() -> ActorTokenRequest {
     ActorTokenRequest::revoke("act_1".parse().unwrap())
-}
-
-/// Calls a service several times, and each time also a clone of the ready instance.
-async fn check<S>(mut service: S, request: fn() -> ActorTokenRequest)
-where
-    S: Service<ActorTokenRequest> + Clone,
-    S::Error: Debug,
-{
-    for _ in 0..3 {
-        service.ready().await.unwrap();
-        let mut clone = service.clone();
-        assert!(service.call(request()).await.is_ok());
-        clone.ready().await.unwrap();
-        assert!(clone.call(request()).await.is_ok());
-    }
 }
 
 fn audit() -> AuditLayer<MemorySink> {

@@ -16,7 +16,7 @@ use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
 
 use crate::{
-    probe::Probe,
+    probe::{Probe, check},
     setup::{HOUR, SECOND, actor, by, call, create, policy, revoke, soon},
 };
 
@@ -39,27 +39,6 @@ fn attribution() -> AttributionLayer {
 fn rate_limit(calls: u32) -> RateLimitLayer<MemoryRateLimitStore> {
     let limit = Limit::new(LimitBy::Global, calls.try_into().unwrap(), HOUR);
     RateLimitLayer::new(MemoryRateLimitStore::new(), [limit])
-}
-
-/// Calls a service several times, and each time also a clone of the ready instance.
-async fn check<S, R>(mut service: S, request: impl Fn() -> R)
-where
-    S: Service<R> + Clone,
-    S::Error: Debug,
-{
-    for _ in 0..3 {
-        service.ready().await.unwrap();
-        let mut clone = service.clone();
-        service
-            .call(request())
-            .await
-            .unwrap_or_else(|error| panic!("{error:?}"));
-        clone.ready().await.unwrap();
-        clone
-            .call(request())
-            .await
-            .unwrap_or_else(|error| panic!("{error:?}"));
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use clerk_actor_tokens::{
-    ActorTokenRequest, RetryConfig,
+    ActorTokenRequest, Client, RetryConfig,
     sandbox::{Fault, Sandbox},
 };
 use clerk_actor_tokens_policy::{
@@ -38,11 +38,13 @@ fn values(snapshotter: &Snapshotter, name: &str) -> Vec<String> {
     values
 }
 
-#[test]
-fn gate_shows_its_level_until_it_is_open_again() {
+/// Records the metrics of calls through a gate, on a paused clock.
+fn gated(
+    account: &'static str,
+    calls: impl AsyncFnOnce(Sandbox, Client, &Snapshotter),
+) -> Snapshotter {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
-    let level = || values(&snapshotter, "clerk.actor_tokens.policy.gate_level");
     metrics::with_local_recorder(&recorder, || {
         let mut runtime = Builder::new_current_thread();
         let runtime = runtime.enable_all().start_paused(true).build().unwrap();
@@ -50,48 +52,43 @@ fn gate_shows_its_level_until_it_is_open_again() {
             let sandbox = Sandbox::new();
             let client = over(&sandbox)
                 .retry(RetryConfig::disabled())
-                .attempt_layer(GateLayer::new(MemoryGate::new(), "production"))
+                .attempt_layer(GateLayer::new(MemoryGate::new(), account))
                 .build()
                 .unwrap();
-            let token = client.send(call()).await.unwrap();
-            // Not revoked, which would take the fault.
-            token.expose_url();
-            assert!(level().is_empty());
-            for expected in 1..=2 {
-                let retry_after = Duration::from_secs(1);
-                sandbox.inject(Fault::RateLimited { retry_after });
-                client.send(call()).await.unwrap_err();
-                assert_eq!(
-                    level(),
-                    [format!("account=production operation=create {expected}")]
-                );
-            }
-            advance(HOUR).await;
-            client.send(call()).await.unwrap();
-            assert_eq!(level(), ["account=production operation=create 0"]);
+            calls(sandbox, client, &snapshotter).await;
         });
+    });
+    snapshotter
+}
+
+#[test]
+fn gate_shows_its_level_until_it_is_open_again() {
+    gated("production", async |sandbox, client, snapshotter| {
+        let level = || values(snapshotter, "clerk.actor_tokens.policy.gate_level");
+        let token = client.send(call()).await.unwrap();
+        // Not revoked, which would take the fault.
+        token.expose_url();
+        assert!(level().is_empty());
+        for expected in 1..=2 {
+            let retry_after = Duration::from_secs(1);
+            sandbox.inject(Fault::RateLimited { retry_after });
+            client.send(call()).await.unwrap_err();
+            let expected = format!("account=production operation=create {expected}");
+            assert_eq!(level(), [expected]);
+        }
+        advance(HOUR).await;
+        client.send(call()).await.unwrap();
+        assert_eq!(level(), ["account=production operation=create 0"]);
     });
 }
 
 #[test]
 fn closings_and_waits_of_the_gate_are_measured() {
-    let recorder = DebuggingRecorder::new();
-    let snapshotter = recorder.snapshotter();
-    metrics::with_local_recorder(&recorder, || {
-        let mut runtime = Builder::new_current_thread();
-        let runtime = runtime.enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(async {
-            let sandbox = Sandbox::new();
-            let client = over(&sandbox)
-                .retry(RetryConfig::disabled())
-                .attempt_layer(GateLayer::new(MemoryGate::new(), "account"))
-                .build()
-                .unwrap();
-            let retry_after = Duration::from_secs(1);
-            sandbox.inject(Fault::RateLimited { retry_after });
-            client.send(call()).await.unwrap_err();
-            client.send(call()).await.unwrap().expose_url();
-        });
+    let snapshotter = gated("account", async |sandbox, client, _| {
+        let retry_after = Duration::from_secs(1);
+        sandbox.inject(Fault::RateLimited { retry_after });
+        client.send(call()).await.unwrap_err();
+        client.send(call()).await.unwrap().expose_url();
     });
     let snapshot = snapshotter.snapshot().into_vec().into_iter();
     let mut measured: Vec<_> = snapshot
