@@ -121,6 +121,17 @@ impl CallFilter {
     pub fn page_limit(&self) -> u32 {
         self.limit.unwrap_or(Self::MAX_LIMIT).min(Self::MAX_LIMIT)
     }
+
+    /// Returns the pattern of `LIKE` for the text, in which `\` is the escape character.
+    pub fn text_pattern(&self) -> Option<String> {
+        let escape = |c| {
+            let escape = matches!(c, '%' | '_' | '\\').then_some('\\');
+            escape.into_iter().chain([c])
+        };
+        let text = self.text.as_ref()?;
+        let text: String = text.chars().flat_map(escape).collect();
+        Some(format!("%{text}%"))
+    }
 }
 
 impl<T> Page<T> {

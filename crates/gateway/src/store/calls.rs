@@ -19,7 +19,7 @@ pub(super) fn page(connection: &Connection, filter: &CallFilter) -> Result<Page<
     query.and_prefix("actor", filter.actor.as_ref());
     query.and_prefix("subject", filter.subject.as_ref());
     query.and_prefix("principal", filter.principal.as_ref());
-    query.and_contains("reason", filter.text.as_ref());
+    query.and("reason LIKE ? ESCAPE '\\'", filter.text_pattern());
     query.and("operation = ?", filter.operation.clone());
     match filter.end.as_deref() {
         Some("open") => query.push("end IS NULL"),

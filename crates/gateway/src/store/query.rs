@@ -51,20 +51,6 @@ impl Query {
         }
     }
 
-    /// Adds the condition that a column contains a text, in upper or lower case.
-    pub(super) fn and_contains(&mut self, column: &str, text: Option<&String>) {
-        let pattern = text.map(|text| {
-            let escape = |c| {
-                matches!(c, '%' | '_' | '\\')
-                    .then_some('\\')
-                    .into_iter()
-                    .chain([c])
-            };
-            format!("%{}%", text.chars().flat_map(escape).collect::<String>())
-        });
-        self.and(&format!("{column} LIKE ? ESCAPE '\\'"), pattern);
-    }
-
     /// Prefers the index of a condition, after which rows are sorted, to a scan in order. A scan of a million rows
     /// takes 0.6 s.
     pub(super) fn sort(&mut self) {

@@ -22,7 +22,7 @@ pub(crate) async fn calls(client: &Client, filter: &CallFilter) -> Result<Page<C
     query.and_prefix("actor", filter.actor.as_ref());
     query.and_prefix("subject", filter.subject.as_ref());
     query.and_prefix("principal", filter.principal.as_ref());
-    query.and_contains("reason", filter.text.as_ref());
+    query.and("reason ILIKE", filter.text_pattern());
     query.and("operation =", filter.operation.clone());
     match filter.end.as_deref() {
         Some("open") => query.push("ended_at IS NULL"),

@@ -58,17 +58,6 @@ impl Query {
         self.and(&format!("{column} ^@"), prefix.cloned());
     }
 
-    /// Adds the condition that a column contains a text, in upper or lower case.
-    pub(super) fn and_contains(&mut self, column: &str, text: Option<&String>) {
-        let escape = |c| {
-            let escape = matches!(c, '%' | '_' | '\\').then_some('\\');
-            escape.into_iter().chain([c])
-        };
-        let pattern =
-            text.map(|text| format!("%{}%", text.chars().flat_map(escape).collect::<String>()));
-        self.and(&format!("{column} ILIKE"), pattern);
-    }
-
     /// Reads rows, the newest first.
     pub(super) async fn rows<T>(
         mut self,
