@@ -59,13 +59,8 @@ async fn kept_lease_is_not_revoked() {
 #[tokio::test(start_paused = true)]
 async fn revoked_lease_is_revoked_once() {
     let it = fixture();
-    it.client
-        .lease(create())
-        .await
-        .unwrap()
-        .revoke()
-        .await
-        .unwrap();
+    let lease = it.client.lease(create()).await.unwrap();
+    lease.revoke().await.unwrap();
     assert!(it.drained().await.is_empty());
     assert_eq!((it.live(), it.sandbox.requests()), (0, 2));
 }

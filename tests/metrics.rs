@@ -2,12 +2,12 @@
 #![cfg(feature = "metrics")]
 
 mod support {
+    pub(crate) mod measured;
     pub(crate) mod response;
     pub(crate) mod scripted;
 }
 
 use std::{
-    collections::BTreeMap,
     future::{Future, pending},
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
@@ -20,8 +20,9 @@ use clerk_actor_tokens::{
 use futures_util::{FutureExt, poll};
 use http::Request;
 use metrics::{Unit, with_local_recorder};
-use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use metrics_util::debugging::{DebuggingRecorder, Snapshotter};
 use support::{
+    measured::{self, Measured},
     response::{FullResponse, response},
     scripted::Scripted,
 };
@@ -59,27 +60,9 @@ fn revoke() -> ActorTokenRequest {
     ActorTokenRequest::revoke("act_marker".parse().unwrap())
 }
 
-/// The value of each metric by its name and labels, or all values of a histogram.
-type Measured = BTreeMap<String, Vec<f64>>;
-
 /// Returns the metrics since the last snapshot, and checks that no name and no label holds an id.
 fn measured(snapshotter: &Snapshotter) -> Measured {
-    let mut all = Measured::new();
-    for (key, _, _, value) in snapshotter.snapshot().into_vec() {
-        let mut labels: Vec<_> = key
-            .key()
-            .labels()
-            .map(|label| format!("{}={}", label.key(), label.value()))
-            .collect();
-        labels.sort();
-        let values = match value {
-            DebugValue::Counter(value) => vec![value as f64],
-            DebugValue::Gauge(value) => vec![value.into_inner()],
-            DebugValue::Histogram(values) => values.into_iter().map(f64::from).collect(),
-        };
-        let name = format!("{} {}", key.key().name(), labels.join(" "));
-        all.insert(name.trim_end().to_owned(), values);
-    }
+    let all = measured::measured(snapshotter, "");
     let names = format!("{:?}", all.keys());
     assert!(!names.contains("marker"), "{names}");
     all

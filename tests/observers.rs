@@ -700,13 +700,8 @@ async fn observer_around_a_wrapped_client_sees_every_outcome() {
 #[tokio::test(start_paused = true)]
 async fn create_and_revoke_of_a_lease_are_observed_and_its_drop_is_not() {
     let (observer, client) = observed(&[]);
-    client
-        .lease(create())
-        .await
-        .unwrap()
-        .revoke()
-        .await
-        .unwrap();
+    let lease = client.lease(create()).await.unwrap();
+    lease.revoke().await.unwrap();
     drop(client.lease(create()).await.unwrap());
     client.drain(60 * SECOND).await;
     let returned = Observed::harmless(Ended::Returned, Outcome::Applied, 1);

@@ -51,6 +51,12 @@ fn client(sandbox: &Sandbox) -> Client {
     builder(sandbox).build().unwrap()
 }
 
+/// Returns a client that does not retry.
+fn unretried(sandbox: &Sandbox) -> Client {
+    let builder = builder(sandbox).retry(RetryConfig::disabled());
+    builder.build().unwrap()
+}
+
 fn create(user: &str, actor: &str) -> CreateActorToken {
     CreateActorToken::new(user, Actor::new(actor)).expires_in(300 * S)
 }
@@ -219,10 +225,7 @@ async fn sessions_of_all_pages_are_ended() {
     for _ in 0..203 {
         begin(&sandbox, create("user_1", "jo")).await;
     }
-    let client = builder(&sandbox)
-        .retry(RetryConfig::disabled())
-        .build()
-        .unwrap();
+    let client = unretried(&sandbox);
     let ended = client.end_impersonation("user_1", any).await.unwrap();
     assert_eq!((ended.len(), live(&sandbox).len()), (203, 0));
     assert_eq!(sandbox.requests(), 3 + 203);
@@ -333,10 +336,7 @@ async fn outcome_of_a_listing_that_failed_is_without_effect() {
     ] {
         let sandbox = Sandbox::new();
         begin(&sandbox, create("user_1", "jo")).await;
-        let client = builder(&sandbox)
-            .retry(RetryConfig::disabled())
-            .build()
-            .unwrap();
+        let client = unretried(&sandbox);
         sandbox.inject(fault.clone());
         let error = nothing_ended(client.end_impersonation("user_1", any).await);
         assert_eq!(
@@ -377,10 +377,7 @@ async fn session_that_could_not_be_ended_is_returned_with_its_outcome() {
         begin(&sandbox, create("user_1", "jo")).await;
         tokio::time::advance(S).await;
         begin(&sandbox, create("user_1", "kim")).await;
-        let client = builder(&sandbox)
-            .retry(RetryConfig::disabled())
-            .build()
-            .unwrap();
+        let client = unretried(&sandbox);
         sandbox.inject(Fault::Delay(Duration::ZERO));
         sandbox.inject(fault.clone());
         let error = client.end_impersonation("user_1", any).await.unwrap_err();
@@ -418,10 +415,7 @@ async fn failed_end_of_a_session_that_is_not_live_any_more_is_success() {
     ] {
         let sandbox = Sandbox::new();
         begin(&sandbox, create("user_1", "jo")).await;
-        let client = builder(&sandbox)
-            .retry(RetryConfig::disabled())
-            .build()
-            .unwrap();
+        let client = unretried(&sandbox);
         sandbox.inject(Fault::Delay(Duration::ZERO));
         sandbox.inject(fault.clone());
         let ended = client.end_impersonation("user_1", any).await.unwrap();
@@ -805,10 +799,7 @@ async fn lease_of_an_expired_token_ends_its_session() {
 #[tokio::test(start_paused = true)]
 async fn lease_that_could_not_be_revoked_returns_the_error_and_is_settled() {
     let sandbox = Sandbox::new();
-    let client = builder(&sandbox)
-        .retry(RetryConfig::disabled())
-        .build()
-        .unwrap();
+    let client = unretried(&sandbox);
     let lease = client.lease(create("user_1", "jo")).await.unwrap();
     sandbox.inject(Fault::DisconnectBefore);
     let error = nothing_ended(lease.end_session().await);

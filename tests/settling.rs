@@ -449,13 +449,8 @@ async fn token_that_a_layer_drops_is_revoked() {
         })
         .service(it.client.clone());
     let request = ActorTokenRequest::create(create());
-    dropping
-        .ready()
-        .await
-        .unwrap()
-        .call(request)
-        .await
-        .unwrap_err();
+    let ready = dropping.ready().await.unwrap();
+    ready.call(request).await.unwrap_err();
     it.client.drain(LONG).await;
     assert_eq!((it.minted(), it.live()), (1, 0));
 }

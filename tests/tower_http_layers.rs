@@ -19,13 +19,8 @@ async fn create_that_exceeds_the_timeout_of_tower_http_has_an_unknown_outcome() 
         .build()
         .unwrap();
     let create = || CreateActorToken::new("user_1", Actor::new("user_2"));
-    client
-        .create(create())
-        .await
-        .unwrap()
-        .ticket()
-        .unwrap()
-        .claim();
+    let token = client.create(create()).await.unwrap();
+    token.ticket().unwrap().claim();
     // The layer drops the exchange and creates a response, so the outcome is unknown.
     sandbox.inject(Fault::HangBefore);
     let error = client.create(create()).await.unwrap_err();

@@ -96,13 +96,8 @@ async fn lease_of_a_wrapped_client_is_settled_below_its_layer() {
     assert_eq!(*ends.lock().unwrap(), [SettleEnd::Revoked]);
     assert_eq!((calls.load(SeqCst), live(&sandbox)), (1, 0));
 
-    client
-        .lease(create())
-        .await
-        .unwrap()
-        .revoke()
-        .await
-        .unwrap();
+    let lease = client.lease(create()).await.unwrap();
+    lease.revoke().await.unwrap();
     assert_eq!((calls.load(SeqCst), live(&sandbox)), (3, 0));
 }
 
@@ -127,13 +122,8 @@ async fn layers_of_a_wrapped_client_run_outside_in_and_may_refuse() {
             }
         }))
         .wrap(recording("outer"));
-    client
-        .create(create())
-        .await
-        .unwrap()
-        .ticket()
-        .unwrap()
-        .claim();
+    let token = client.create(create()).await.unwrap();
+    token.ticket().unwrap().claim();
     assert_eq!(*seen.lock().unwrap(), ["outer", "inner"]);
 
     let mut refused = ActorTokenRequest::create(create());

@@ -10,6 +10,7 @@ mod tokens;
 #[path = "../support"]
 mod support {
     pub(crate) mod peer;
+    pub(crate) mod repeatable;
     pub(crate) mod shown;
 }
 mod world;

@@ -107,43 +107,23 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn call() -> impl Strategy<Value = Call> {
-    let retrying = prop_oneof![
-        Just(Retrying::Default),
-        Just(Retrying::Never),
-        Just(Retrying::SettledTimeouts),
-    ];
-    (
-        prop::bool::weighted(0.3),
-        option::of((10..90_u64).prop_map(Duration::from_secs)),
-        option::weighted(0.3, time()),
-        option::weighted(0.4, time()),
-        retrying,
-        option::weighted(0.2, intercept()),
-        vec(create(), 0..4),
-        vec(revoke(), 0..7),
-    )
-        .prop_map(
-            |(
-                leased,
-                lifetime,
-                timeout,
-                attempt_timeout,
-                retrying,
-                intercept,
-                creates,
-                revokes,
-            )| Call {
-                leased,
-                lifetime,
-                timeout,
-                attempt_timeout,
-                retrying,
-                intercept,
-                creates,
-                revokes,
-            },
-        )
+prop_compose! {
+    fn call()(
+        leased in prop::bool::weighted(0.3),
+        lifetime in option::of((10..90_u64).prop_map(Duration::from_secs)),
+        timeout in option::weighted(0.3, time()),
+        attempt_timeout in option::weighted(0.4, time()),
+        retrying in prop_oneof![
+            Just(Retrying::Default),
+            Just(Retrying::Never),
+            Just(Retrying::SettledTimeouts),
+        ],
+        intercept in option::weighted(0.2, intercept()),
+        creates in vec(create(), 0..4),
+        revokes in vec(revoke(), 0..7),
+    ) -> Call {
+        Call { leased, lifetime, timeout, attempt_timeout, retrying, intercept, creates, revokes }
+    }
 }
 
 fn intercept() -> impl Strategy<Value = (u16, Delay)> {

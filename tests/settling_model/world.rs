@@ -22,6 +22,7 @@ use crate::{
     program::{Call, Program, Retrying, Step},
     support::{
         peer::{CallNumber, Exchange, MARKER, Peer, ReceivedRequest, USER},
+        repeatable::repeatable,
         shown::shown,
     },
     tokens::Slot,
@@ -66,14 +67,7 @@ pub(crate) struct CallResult {
 
 impl World {
     pub(crate) fn run(program: &Program, layer: SettleLayer, retry: RetryConfig) -> Self {
-        // Backoffs use the random generator of the thread. A fixed seed makes them repeatable.
-        fastrand::seed(0);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+        repeatable(async {
             let mut world = Self::new(layer, retry, program.hook_panics);
             for step in &program.steps {
                 world.step(step).await;

@@ -17,32 +17,18 @@ use clerk_actor_tokens_policy::audit::Entry;
 use http::StatusCode;
 use rusqlite::Connection;
 use serde_json::Value;
-use tokio::{
-    io::AsyncWriteExt,
-    net::TcpStream,
-    task::JoinHandle,
-    time::{Instant, sleep, timeout},
-};
+use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinHandle, time::Instant};
 
+#[path = "../../../tests/support/wait.rs"]
+mod wait;
 mod world;
 
+use wait::until;
 use world::{KEY, World, create};
-
-/// How long a condition may take to become true.
-const LIMIT: Duration = Duration::from_secs(30);
 
 /// Waits until the ledger has this many tokens.
 async fn minted(sandbox: &Sandbox, count: usize) {
-    eventually(async || sandbox.ledger().minted().len() == count).await;
-}
-
-async fn eventually(condition: impl AsyncFn() -> bool) {
-    let wait = async {
-        while !condition().await {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(LIMIT, wait).await.expect("it did not become true");
+    until(async || sandbox.ledger().minted().len() == count).await;
 }
 
 /// Locks the database, as another process could, until it is dropped.
@@ -68,7 +54,7 @@ async fn leases(world: &World, filter: LeaseFilter) -> Vec<Lease> {
 
 /// Waits until there is one lease, which is revoked.
 async fn lease_is_revoked(world: &World) {
-    eventually(async || {
+    until(async || {
         let leases = leases(world, LeaseFilter::default()).await;
         leases.len() == 1 && leases[0].state == LeaseState::Revoked
     })
@@ -106,7 +92,7 @@ async fn database_that_hangs_delays_a_create_by_two_seconds_until_it_is_known() 
     );
     assert_eq!(world.sandbox.ledger().minted().len(), 0);
     drop(blocker);
-    eventually(async || sdk.create(create()).await.is_ok()).await;
+    until(async || sdk.create(create()).await.is_ok()).await;
 }
 
 #[tokio::test]
@@ -115,7 +101,7 @@ async fn create_whose_end_cannot_be_written_is_revoked() {
     let (call, blocker) = create_and_lock(&world).await;
     let error = call.await.unwrap().unwrap_err();
     assert_eq!(error.code(), Some("audit_unavailable"));
-    eventually(async || world.sandbox.ledger().revoked().count() == 1).await;
+    until(async || world.sandbox.ledger().revoked().count() == 1).await;
     drop(blocker);
     lease_is_revoked(&world).await;
 }
@@ -127,7 +113,7 @@ async fn create_whose_end_waits_in_the_spool_is_returned() {
     let token = call.await.unwrap().unwrap();
     assert!(token.expose_url().is_some());
     drop(blocker);
-    eventually(async || calls(&world, "end=returned").await.len() == 1).await;
+    until(async || calls(&world, "end=returned").await.len() == 1).await;
     assert_eq!(world.sandbox.ledger().pending().count(), 1);
 }
 
@@ -171,7 +157,7 @@ async fn token_of_a_response_that_comes_after_the_timeout_is_revoked() {
     let served = world.serve().await;
     let error = served.sdk(KEY).create(create()).await.unwrap_err();
     assert_eq!(error.status(), Some(StatusCode::GATEWAY_TIMEOUT));
-    eventually(async || world.sandbox.ledger().revoked().count() == 1).await;
+    until(async || world.sandbox.ledger().revoked().count() == 1).await;
     lease_is_revoked(&world).await;
 }
 
@@ -227,8 +213,8 @@ async fn token_of_a_caller_that_disconnects_is_revoked_and_recorded() {
     caller.write_all(request.as_bytes()).await.unwrap();
     minted(&world.sandbox, 1).await;
     drop(caller);
-    eventually(async || world.sandbox.ledger().revoked().count() == 1).await;
-    eventually(async || calls(&world, "end=cancelled").await.len() == 1).await;
+    until(async || world.sandbox.ledger().revoked().count() == 1).await;
+    until(async || calls(&world, "end=cancelled").await.len() == 1).await;
     lease_is_revoked(&world).await;
 }
 

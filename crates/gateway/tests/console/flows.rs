@@ -5,7 +5,10 @@ use std::time::Duration;
 use clerk_actor_tokens::sandbox::{Fault, Sandbox};
 use http::StatusCode;
 
-use crate::support::{Browser, Console, text};
+use crate::{
+    support::{Browser, Console, text},
+    wait::until,
+};
 
 const REASON: &str = "Ticket 4711: cannot pay";
 
@@ -274,21 +277,10 @@ async fn begin_whose_browser_disconnects_revokes_its_token() {
     ];
     tokio::select! {
         page = browser.post("/console/impersonations", &fields) => panic!("{page:?}"),
-        () = until(|| console.sandbox.ledger().minted().len() == 1) => {}
+        () = until(async || console.sandbox.ledger().minted().len() == 1) => {}
     }
-    until(|| console.sandbox.ledger().pending().count() == 0).await;
+    until(async || console.sandbox.ledger().pending().count() == 0).await;
     assert_eq!(console.sandbox.ledger().revoked().count(), 1);
-}
-
-async fn until(mut is_so: impl FnMut() -> bool) {
-    let poll = async {
-        while !is_so() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), poll)
-        .await
-        .expect("never so");
 }
 
 #[tokio::test]

@@ -5,3 +5,5 @@ mod flows;
 mod roles;
 mod sessions;
 mod support;
+#[path = "../../../../tests/support/wait.rs"]
+mod wait;

@@ -52,13 +52,8 @@ async fn request_that_takes_longer_than_the_head_timeout_is_served() {
     options.head_timeout = Duration::from_millis(500);
     let held = Held::new();
     let server = Server::start(router(&held), options).await;
-    let mut stream = server.connect().await;
     let mut idle = server.connect().await;
-    stream
-        .write_all(b"GET /held HTTP/1.1\r\nhost: gateway\r\n\r\n")
-        .await
-        .unwrap();
-    held.wait_for(1).await;
+    let mut stream = server.hold(&held).await;
     // It was closed, so the head timeout is over.
     read_to_end(&mut idle).await;
     held.release.add_permits(1);

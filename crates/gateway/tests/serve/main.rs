@@ -110,6 +110,14 @@ impl Server {
         TcpStream::connect(self.addr).await.unwrap()
     }
 
+    /// Returns a connection whose request waits in the handler of `/held`.
+    async fn hold(&self, held: &Held) -> TcpStream {
+        let mut stream = self.connect().await;
+        stream.write_all(HELD).await.unwrap();
+        held.wait_for(1).await;
+        stream
+    }
+
     async fn stop(self) -> Served {
         self.stop.cancel();
         timeout(LONG, self.serving)

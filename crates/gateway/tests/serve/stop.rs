@@ -6,12 +6,9 @@ use super::*;
 async fn stopping_server_finishes_the_request_in_flight_and_closes_idle_connections() {
     let held = Held::new();
     let server = Server::start(router(&held), options()).await;
-    let (mut busy, mut idle) = (server.connect().await, server.connect().await);
+    let mut idle = server.connect().await;
     assert!(get_over(&mut idle, "/").await.starts_with("HTTP/1.1 200"));
-    busy.write_all(b"GET /held HTTP/1.1\r\nhost: gateway\r\n\r\n")
-        .await
-        .unwrap();
-    held.wait_for(1).await;
+    let mut busy = server.hold(&held).await;
     server.stop.cancel();
     assert_eq!(read_to_end(&mut idle).await, b"");
     assert!(
@@ -101,12 +98,7 @@ async fn serve_does_not_return_while_an_http2_stream_runs() {
     let request = get_request("http://gateway/blocked");
     let response = tokio::spawn(async move { client.send_request(request).await.map(drop) });
     has_entered.recv().await.unwrap();
-    let mut other = server.connect().await;
-    other
-        .write_all(b"GET /held HTTP/1.1\r\nhost: gateway\r\n\r\n")
-        .await
-        .unwrap();
-    held.wait_for(1).await;
+    let mut other = server.hold(&held).await;
     server.stop.cancel();
     // It is cut, so the grace is over.
     assert_eq!(read_to_end(&mut other).await, b"");
@@ -123,12 +115,7 @@ async fn serve_does_not_return_while_an_http2_stream_runs() {
 async fn dropped_server_drops_its_requests() {
     let held = Held::new();
     let server = Server::start(router(&held), options()).await;
-    let mut stream = server.connect().await;
-    stream
-        .write_all(b"GET /held HTTP/1.1\r\nhost: gateway\r\n\r\n")
-        .await
-        .unwrap();
-    held.wait_for(1).await;
+    let mut stream = server.hold(&held).await;
     server.serving.abort();
     held.wait_for(0).await;
     assert_eq!(read_to_end(&mut stream).await, b"");

@@ -1,5 +1,8 @@
 //! The audit records every call, however it ends, and refuses creates that it cannot record.
 
+#[cfg(feature = "metrics")]
+#[path = "../../../../tests/support/measured.rs"]
+mod measured;
 #[path = "../../../../tests/support/probe.rs"]
 mod probe;
 

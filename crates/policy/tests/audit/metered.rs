@@ -6,34 +6,18 @@ use clerk_actor_tokens_policy::{
     audit::{AuditLayer, AuditSink, FollowUp, MemorySink, Spool},
     describe_metrics,
 };
-use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use metrics_util::debugging::{DebuggingRecorder, Snapshotter};
 use tokio::runtime::Builder;
 
 use crate::{
     SECOND, Setup, create,
+    measured::{Measured, measured},
     support::scripted_sink::{Mode, ScriptedSink},
 };
 
-/// Returns the metrics of the audit since the last snapshot, with their labels and values.
-fn measured(snapshotter: &Snapshotter) -> Vec<String> {
-    let snapshot = snapshotter.snapshot().into_vec().into_iter();
-    let mut measured: Vec<_> = snapshot
-        .filter_map(|(key, _, _, value)| {
-            let key = key.key().clone();
-            let name = key
-                .name()
-                .strip_prefix("clerk.actor_tokens.policy.audit_")?;
-            let labels: Vec<_> = key.labels().map(|label| label.value()).collect();
-            let value = match value {
-                DebugValue::Counter(count) => count.to_string(),
-                DebugValue::Gauge(value) => value.to_string(),
-                DebugValue::Histogram(values) => format!("{} times", values.len()),
-            };
-            Some([&[name][..], &labels, &[&value]].concat().join(" "))
-        })
-        .collect();
-    measured.sort();
-    measured
+/// Returns the metrics of the audit since the last snapshot.
+fn audited(snapshotter: &Snapshotter) -> Measured {
+    measured(snapshotter, "clerk.actor_tokens.policy.audit_")
 }
 
 /// Runs a future with this recorder.
@@ -57,8 +41,7 @@ fn spool_depth_is_the_number_of_entries_that_wait() {
             let setup = Setup::with(audit, sink);
             setup.sink.set(Mode::Fails);
             setup.client.revoke("act_1").await.unwrap_err();
-            let measured = measured(&snapshotter);
-            assert!(measured.contains(&"spool_depth 3".to_owned()));
+            assert_eq!(audited(&snapshotter)["spool_depth"], [3.0]);
             assert_eq!(spool.depth(), 3);
             setup.sink.set(Mode::Up);
             setup.audit.replay().await.unwrap();
@@ -97,9 +80,14 @@ fn what_the_audit_lacks_is_counted() {
         }
     });
     std::fs::remove_dir(path).unwrap();
-    let measured = measured(&snapshotter);
-    for expected in ["follow_ups_dropped 1", "unaudited 1", "up 0", "withheld 1"] {
-        assert!(measured.iter().any(|it| it == expected), "{measured:?}");
+    let all = audited(&snapshotter);
+    for (expected, value) in [
+        ("follow_ups_dropped", 1.0),
+        ("unaudited", 1.0),
+        ("up", 0.0),
+        ("withheld", 1.0),
+    ] {
+        assert_eq!(all[expected], [value], "{all:?}");
     }
 }
 
@@ -123,20 +111,29 @@ fn writes_refusals_and_the_spool_are_measured() {
             tokio::time::sleep(2 * SECOND).await;
         });
     });
+    let mut all = audited(&snapshotter);
+    let writes = all.split_off("write");
+    let all: Vec<_> = all.iter().map(|(k, v)| (&**k, v[0])).collect();
     assert_eq!(
-        measured(&snapshotter),
+        all,
         [
-            "follow_ups_dropped 0",
-            "refused 4",
-            "spool_depth 0",
-            "unaudited 0",
-            "up 1",
-            "withheld 0",
-            "write begin error 3 times",
-            "write begin ok 1 times",
-            "write end ok 1 times",
-            "write replay ok 1 times",
-            "write sending ok 1 times",
+            ("follow_ups_dropped", 0.0),
+            ("refused", 4.0),
+            ("spool_depth", 0.0),
+            ("unaudited", 0.0),
+            ("up", 1.0),
+            ("withheld", 0.0),
+        ]
+    );
+    let writes: Vec<_> = writes.iter().map(|(k, v)| (&**k, v.len())).collect();
+    assert_eq!(
+        writes,
+        [
+            ("write result=error step=begin", 3),
+            ("write result=ok step=begin", 1),
+            ("write result=ok step=end", 1),
+            ("write result=ok step=replay", 1),
+            ("write result=ok step=sending", 1),
         ]
     );
 }

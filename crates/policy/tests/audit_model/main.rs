@@ -7,6 +7,8 @@
 mod account;
 mod layers;
 mod program;
+#[path = "../../../../tests/support/repeatable.rs"]
+mod repeatable;
 #[path = "../support"]
 mod support {
     pub(crate) mod scripted_sink;

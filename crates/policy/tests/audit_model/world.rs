@@ -26,6 +26,7 @@ use tower::{layer::layer_fn, util::Either};
 use crate::{
     layers::{Above, Below},
     program::{Call, Program, Step},
+    repeatable::repeatable,
     support::scripted_sink::{Mode, ScriptedSink},
 };
 
@@ -97,14 +98,7 @@ pub(crate) struct Remains {
 
 impl World {
     pub(crate) fn run(program: &Program, planted: Planted) -> Remains {
-        // Backoff is drawn from the thread's generator: the program alone decides.
-        fastrand::seed(0);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+        repeatable(async {
             let mut world = Self::new(planted, program.hook_panics);
             for step in &program.steps {
                 world.step(step).await;

@@ -1,5 +1,8 @@
 //! The layers Attribution, Authorize, RateLimit and Gate over the sandbox and over services of the tests.
 
+#[cfg(feature = "metrics")]
+#[path = "../../../../tests/support/measured.rs"]
+mod measured;
 #[path = "../../../../tests/support/probe.rs"]
 mod probe;
 

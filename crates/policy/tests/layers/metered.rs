@@ -11,32 +11,13 @@ use clerk_actor_tokens_policy::{
     AttributionLayer, AuthorizeLayer, GateLayer, Limit, LimitBy, MemoryGate, MemoryRateLimitStore,
     RateLimitLayer, describe_metrics,
 };
-use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use metrics_util::debugging::{DebuggingRecorder, Snapshotter};
 use tokio::{runtime::Builder, time::advance};
 
-use crate::setup::{HOUR, call, create, over, policy};
-
-/// Returns the labels and values of a metric.
-fn values(snapshotter: &Snapshotter, name: &str) -> Vec<String> {
-    let metrics = snapshotter.snapshot().into_vec().into_iter();
-    let mut values: Vec<_> = metrics
-        .filter(|(key, ..)| key.key().name() == name)
-        .map(|(key, _, _, value)| {
-            let labels = key.key().labels();
-            let labels: Vec<_> = labels
-                .map(|it| format!("{}={}", it.key(), it.value()))
-                .collect();
-            let value = match value {
-                DebugValue::Counter(count) => count.to_string(),
-                DebugValue::Gauge(level) => level.to_string(),
-                DebugValue::Histogram(_) => String::new(),
-            };
-            format!("{} {value}", labels.join(" "))
-        })
-        .collect();
-    values.sort();
-    values
-}
+use crate::{
+    measured::measured,
+    setup::{HOUR, call, create, over, policy},
+};
 
 /// Records the metrics of calls through a gate, on a paused clock.
 fn gated(
@@ -64,21 +45,27 @@ fn gated(
 #[test]
 fn gate_shows_its_level_until_it_is_open_again() {
     gated("production", async |sandbox, client, snapshotter| {
-        let level = || values(snapshotter, "clerk.actor_tokens.policy.gate_level");
+        let level = || measured(snapshotter, "clerk.actor_tokens.policy.gate_level");
+        let is = |level| {
+            [(
+                "account=production operation=create".to_owned(),
+                vec![level],
+            )]
+            .into()
+        };
         let token = client.send(call()).await.unwrap();
         // Not revoked, which would take the fault.
         token.expose_url();
         assert!(level().is_empty());
-        for expected in 1..=2 {
+        for expected in [1.0, 2.0] {
             let retry_after = Duration::from_secs(1);
             sandbox.inject(Fault::RateLimited { retry_after });
             client.send(call()).await.unwrap_err();
-            let expected = format!("account=production operation=create {expected}");
-            assert_eq!(level(), [expected]);
+            assert_eq!(level(), is(expected));
         }
         advance(HOUR).await;
         client.send(call()).await.unwrap();
-        assert_eq!(level(), ["account=production operation=create 0"]);
+        assert_eq!(level(), is(0.0));
     });
 }
 
@@ -90,20 +77,12 @@ fn closings_and_waits_of_the_gate_are_measured() {
         client.send(call()).await.unwrap_err();
         client.send(call()).await.unwrap().expose_url();
     });
-    let snapshot = snapshotter.snapshot().into_vec().into_iter();
-    let mut measured: Vec<_> = snapshot
-        .filter_map(|(key, _, _, value)| {
-            let name = key.key().name();
-            let name = name.strip_prefix("clerk.actor_tokens.policy.gate_")?;
-            match value {
-                DebugValue::Counter(count) => Some(format!("{name} {count}")),
-                DebugValue::Histogram(waits) => Some(format!("{name} {} times", waits.len())),
-                DebugValue::Gauge(_) => None,
-            }
-        })
-        .collect();
-    measured.sort();
-    assert_eq!(measured, ["closed 1", "wait 1 times"]);
+    let mut all = measured(&snapshotter, "clerk.actor_tokens.policy.gate_");
+    assert_eq!(all.remove("closed operation=create"), Some(vec![1.0]));
+    let waits = all.remove("wait operation=create").unwrap();
+    assert_eq!(waits.len(), 1);
+    let rest: Vec<_> = all.keys().collect();
+    assert_eq!(rest, ["level account=account operation=create"]);
 }
 
 #[test]
@@ -128,15 +107,16 @@ fn decisions_are_counted_by_layer_and_rule() {
             _ = client.send(ActorTokenRequest::create(create())).await;
         });
     });
-    let counted = values(&snapshotter, "clerk.actor_tokens.policy.decisions");
+    let counted = measured(&snapshotter, "clerk.actor_tokens.policy.decisions");
+    let counted: Vec<_> = counted.iter().map(|(k, v)| (&**k, v[0])).collect();
     assert_eq!(
         counted,
         [
-            "layer=authorize decision=passed 3",
-            "layer=authorize decision=refused rule=principal 1",
-            "layer=gate decision=passed 2",
-            "layer=rate_limit decision=passed 2",
-            "layer=rate_limit decision=refused rule=actor 1",
+            ("decision=passed layer=authorize", 3.0),
+            ("decision=passed layer=gate", 2.0),
+            ("decision=passed layer=rate_limit", 2.0),
+            ("decision=refused layer=authorize rule=principal", 1.0),
+            ("decision=refused layer=rate_limit rule=actor", 1.0),
         ]
     );
 }

@@ -9,6 +9,9 @@ mod identity;
 mod leases;
 mod maintain;
 #[cfg(feature = "metrics")]
+#[path = "../../../../tests/support/measured.rs"]
+mod measured;
+#[cfg(feature = "metrics")]
 mod metered;
 mod proxy;
 mod schema;

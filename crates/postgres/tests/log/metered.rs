@@ -1,12 +1,13 @@
 //! Appends, beats, sweeps and reconnects are measured. The writer's thread is measured by the recorder of the process,
 //! so that this is the only test of the metrics.
 
-use std::collections::BTreeMap;
-
 use clerk_actor_tokens_postgres::describe_metrics;
-use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use metrics_util::debugging::DebuggingRecorder;
 
-use crate::support::{Call, Server};
+use crate::{
+    measured::measured,
+    support::{Call, Server},
+};
 
 #[tokio::test]
 async fn appends_beats_sweeps_and_reconnects_are_measured() {
@@ -28,32 +29,16 @@ async fn appends_beats_sweeps_and_reconnects_are_measured() {
     assert_eq!(sweeper.sweep().await.unwrap(), 1);
     store.write(vec![Call::new().create()]).await.unwrap();
 
-    let mut measured = BTreeMap::new();
-    for (key, _, _, value) in snapshotter.snapshot().into_vec() {
-        let name = key
-            .key()
-            .name()
-            .strip_prefix("clerk.actor_tokens.postgres.");
-        let Some(name) = name else { continue };
-        let labels = key
-            .key()
-            .labels()
-            .map(|it| format!(" {}={}", it.key(), it.value()));
-        measured.insert(format!("{name}{}", labels.collect::<String>()), value);
-    }
+    let all = measured(&snapshotter, "clerk.actor_tokens.postgres.");
     // Other tests of the process count too.
-    for expected in ["append result=ok", "batch", "beat result=ok"] {
-        let value = measured.get(expected);
-        assert!(
-            matches!(value, Some(DebugValue::Histogram(all)) if !all.is_empty()),
-            "{expected}"
-        );
+    for histogram in ["append result=ok", "batch", "beat result=ok"] {
+        assert!(!all[histogram].is_empty(), "{histogram}");
     }
-    for (expected, least) in [("inherited", 1), ("reconnected", 1), ("swept_calls", 2)] {
-        let value = measured.get(expected);
-        assert!(
-            matches!(value, Some(DebugValue::Counter(count)) if *count >= least),
-            "{expected}"
-        );
+    for (counter, least) in [
+        ("inherited", 1.0),
+        ("reconnected", 1.0),
+        ("swept_calls", 2.0),
+    ] {
+        assert!(all[counter][0] >= least, "{counter}");
     }
 }

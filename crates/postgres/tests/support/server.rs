@@ -1,12 +1,15 @@
 //! A real PostgreSQL, which ends with the last test that uses it.
 
+#[allow(clippy::duplicate_mod, reason = "a test may have several servers")]
+#[path = "../../../../tests/support/wait.rs"]
+mod wait;
+
 use std::{
     fs::File,
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    thread,
     time::Duration,
 };
 
@@ -14,14 +17,12 @@ use clerk_actor_tokens_postgres::{PostgresConfig, PostgresStore};
 use clerk_actor_tokens_store::Anchors;
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
-use tokio::time::Instant;
 use tokio_postgres::{
     Client, NoTls,
     types::{FromSqlOwned, ToSql},
 };
 
-/// Longer than any wait of a test that passes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use self::wait::{PATIENCE, soon, until, wait_until};
 
 /// A database of its own. It ends with its value.
 pub(crate) struct Server {
@@ -272,31 +273,4 @@ fn binary(name: &str) -> PathBuf {
         name.parse::<u32>().unwrap_or_default()
     });
     newest.map_or_else(|| name.into(), |path| path.join("bin").join(name))
-}
-
-/// Waits for a condition that another process brings about.
-#[track_caller]
-pub(crate) fn wait_until(mut is_true: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_true() {
-        assert!(begun.elapsed() < PATIENCE, "it did not become true");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Waits for a condition that the server brings about.
-pub(crate) async fn until(mut is_true: impl AsyncFnMut() -> bool) {
-    soon(async {
-        while !is_true().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
-}
-
-/// Waits for a future that would otherwise hang the test.
-pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .expect("it did not end")
 }

@@ -109,7 +109,7 @@ async fn connection_ends_with_its_last_clone() {
     drop(redis);
     assert_eq!(take_all(&store, cell()).await, 5);
     drop(store);
-    until(|| count() == 0).await;
+    until(async || count() == 0).await;
 }
 
 /// Forwards connections to the server. Returns the port, and the sender that freezes the connections so far: they stay

@@ -63,7 +63,7 @@ pub(crate) async fn leave(gate: &RedisGate) -> Instant {
 
 /// Waits until a replica has learned of a close.
 pub(crate) async fn learns(gate: &RedisGate) {
-    until(|| gate.epoch(&creates()) > 0).await;
+    until(async || gate.epoch(&creates()) > 0).await;
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn replica_that_starts_later_finds_the_gate_closed() {
     let server = Server::start();
     let one = replica(&server).await;
     close(&one, 60 * SECOND);
-    until(|| server.count("hset") > 0).await;
+    until(async || server.count("hset") > 0).await;
     let later = RedisGate::new(&server.connect().await);
     assert!(wait(&later).await > 59 * SECOND);
 }
@@ -144,7 +144,7 @@ async fn storm_of_429s_counts_one_level() {
             gate.close(&creates(), epoch, Some(30 * SECOND));
         }
     }
-    until(|| gates.iter().all(|gate| gate.epoch(&creates()) > 50)).await;
+    until(async || gates.iter().all(|gate| gate.epoch(&creates()) > 50)).await;
     let first = slot_of(&gates[0]).await;
     let second = slot_of(&gates[1]).await;
     assert_step(second - first, Duration::from_millis(100));
@@ -172,7 +172,7 @@ async fn attempt_of_another_replica_raises_the_level() {
     leave(&other).await;
     let epoch = one.epoch(&creates());
     close(&other, 30 * SECOND);
-    until(|| one.epoch(&creates()) > epoch).await;
+    until(async || one.epoch(&creates()) > epoch).await;
     let [first, second] = [slot_of(&other).await, slot_of(&one).await];
     assert_step(second - first, Duration::from_millis(200));
 }
@@ -182,7 +182,7 @@ async fn slot_beyond_the_patience_is_refused_and_stays_free() {
     let server = Server::start();
     let gate = replica(&server).await;
     close(&gate, 60 * SECOND);
-    until(|| server.count("hset") > 0).await;
+    until(async || server.count("hset") > 0).await;
     let begun = Instant::now();
     for _ in 0..10 {
         let refused = gate.pass(&creates(), 10 * SECOND).await.unwrap();
@@ -217,9 +217,9 @@ async fn keys_expire_when_the_gate_is_open() {
     let [step, ramp] = [20, 10].map(Duration::from_millis);
     let gate = RedisGate::with_pace(&server.connect().await, step, ramp);
     close(&gate, Duration::from_millis(10));
-    until(|| server.count("hset") > 0).await;
+    until(async || server.count("hset") > 0).await;
     leave(&gate).await;
-    until(|| !keys(&server).iter().any(|key| key.contains("gate"))).await;
+    until(async || !keys(&server).iter().any(|key| key.contains("gate"))).await;
     // The replica sees the end of the ramp a bit later than the server. From then on, an attempt costs nothing.
     soon(async {
         let mut commands = 0;

@@ -33,7 +33,7 @@ async fn close_without_redis_is_sent_when_it_starts() {
     let one = RedisGate::new(&redis);
     let other = replica(&server).await;
     server.kill();
-    until(|| !redis.is_available()).await;
+    until(async || !redis.is_available()).await;
     close(&one, 60 * SECOND);
     // A third of the pace for each of three replicas.
     let [first, second] = [wait(&one).await, wait(&one).await];
@@ -69,14 +69,14 @@ async fn restarted_redis_learns_of_the_close_and_so_does_a_new_replica() {
     let redis = server.connect().await;
     let one = RedisGate::new(&redis);
     close(&one, 60 * SECOND);
-    until(|| server.count("hset") > 0).await;
+    until(async || server.count("hset") > 0).await;
     server.kill();
-    until(|| !redis.is_available()).await;
+    until(async || !redis.is_available()).await;
     assert!(wait(&one).await > 50 * SECOND);
     server.restart();
     soon(redis.available()).await;
     // The gate is read on the new connection, which restores it.
-    until(|| server.count("hset") > 0).await;
+    until(async || server.count("hset") > 0).await;
     let later = RedisGate::new(&server.connect().await);
     assert!(wait(&later).await > 50 * SECOND);
 }

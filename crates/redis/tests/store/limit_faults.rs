@@ -31,7 +31,7 @@ async fn replicas(server: &Server) -> [(Redis, RedisRateLimitStore); 2] {
 
 async fn lose(replicas: &[(Redis, RedisRateLimitStore)]) {
     for (redis, _) in replicas {
-        until(|| !redis.is_available()).await;
+        until(async || !redis.is_available()).await;
     }
 }
 
@@ -106,7 +106,7 @@ async fn heartbeat_notices_a_stopped_redis_without_a_call() {
     let limit = Duration::from_millis(50);
     let redis = connected(server.config().command_limit(limit)).await;
     server.pause();
-    until(|| !redis.is_available()).await;
+    until(async || !redis.is_available()).await;
     server.resume();
     soon(redis.available()).await;
 }

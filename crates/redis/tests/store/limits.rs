@@ -85,7 +85,7 @@ async fn units_given_back_can_be_taken_in_another_process() {
     for receipt in receipts {
         one.give_back(receipt);
     }
-    until(|| server.count("evalsha") == 4 + 1 + 3).await;
+    until(async || server.count("evalsha") == 4 + 1 + 3).await;
     assert_eq!(take_all(&other, cell).await, 3);
 }
 
@@ -99,7 +99,7 @@ async fn units_are_given_back_from_a_thread_without_a_runtime() {
     std::thread::spawn(move || other.give_back(receipt))
         .join()
         .unwrap();
-    until(|| server.count("evalsha") == 2).await;
+    until(async || server.count("evalsha") == 2).await;
     take(&store, &[cell]).await.unwrap();
 }
 
@@ -120,7 +120,7 @@ async fn keys_expire_when_their_cells_are_full() {
             .query::<u64>(&mut server.admin())
             .unwrap()
     };
-    until(|| size() == 0).await;
+    until(async || size() == 0).await;
 
     take(&store, &[Cell::new("c", HOUR, 5)]).await.unwrap();
     for key in keys(&server).iter().filter(|key| key.contains("limits")) {

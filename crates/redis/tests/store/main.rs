@@ -7,6 +7,9 @@ mod gate_script;
 mod limit_faults;
 mod limit_script;
 mod limits;
+#[cfg(feature = "metrics")]
+#[path = "../../../../tests/support/measured.rs"]
+mod measured;
 mod metered;
 mod redaction;
 mod scripts;

@@ -1,16 +1,17 @@
 //! Commands and decisions are measured under a bounded number of labels.
 #![cfg(feature = "metrics")]
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use clerk_actor_tokens_policy::{Gate, RateLimitStore, rate_limit::Cell};
 use clerk_actor_tokens_redis::{RedisGate, RedisRateLimitStore, describe_metrics};
-use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use metrics_util::debugging::DebuggingRecorder;
 use tokio::runtime::Builder;
 
 use crate::{
     gate::{SECOND, close, creates, wait},
     limits::{take, take_all},
+    measured::measured,
     server::{Server, until},
 };
 
@@ -23,43 +24,24 @@ fn commands_connection_local_decisions_and_gate_are_measured() {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(play());
     });
-    let mut measured = BTreeSet::new();
-    for (key, _, _, value) in snapshotter.snapshot().into_vec() {
-        let key = key.key();
-        let labels = key
-            .labels()
-            .map(|it| format!(" {}={}", it.key(), it.value()));
-        let name = key
-            .name()
-            .strip_prefix("clerk.actor_tokens.redis.")
-            .unwrap();
-        let name = format!("{name}{}", labels.collect::<String>());
-        measured.insert(match value {
-            DebugValue::Counter(count) => format!("{name} {count}"),
-            DebugValue::Gauge(value) => format!("{name} {value}"),
-            DebugValue::Histogram(_) => name,
-        });
+    let all = measured(&snapshotter, "clerk.actor_tokens.redis.");
+    for command in ["close", "connect", "give_back", "pass", "take"] {
+        let name = format!("command command={command} result=ok");
+        assert!(all.contains_key(&name), "{name} is not in {all:#?}");
     }
-    for expected in [
-        "available 0",
-        "command command=close result=ok",
-        "command command=connect result=ok",
-        "command command=give_back result=ok",
-        "command command=pass result=ok",
-        "command command=take result=ok",
-        "disconnected cause=connection_lost 1",
-        "gate_epochs operation=create source=elsewhere 1",
-        "gate_epochs operation=create source=here 1",
-        "gate_level operation=create 1",
-        "local_decisions layer=gate decision=waits 1",
-        "local_decisions layer=rate_limit decision=passed 5",
-        "local_decisions layer=rate_limit decision=refused 1",
-        "not_given_back 1",
+    for (name, value) in [
+        ("available", 0.0),
+        ("disconnected cause=connection_lost", 1.0),
+        ("gate_epochs operation=create source=elsewhere", 1.0),
+        ("gate_epochs operation=create source=here", 1.0),
+        ("gate_level operation=create", 1.0),
+        ("local_decisions decision=waits layer=gate", 1.0),
+        ("local_decisions decision=passed layer=rate_limit", 5.0),
+        ("local_decisions decision=refused layer=rate_limit", 1.0),
+        ("not_given_back", 1.0),
     ] {
-        assert!(
-            measured.contains(expected),
-            "{expected} is not in {measured:#?}"
-        );
+        let measured = all.get(name);
+        assert_eq!(measured, Some(&vec![value]), "{name} in {all:#?}");
     }
 }
 
@@ -72,7 +54,7 @@ async fn play() {
     let kept = take(&store, &[cell]).await.unwrap();
     let lost = take(&store, &[cell]).await.unwrap();
     store.give_back(given_back);
-    until(|| server.count("evalsha") == 4).await;
+    until(async || server.count("evalsha") == 4).await;
     drop(kept);
 
     let [one, other] = [RedisGate::new(&redis), RedisGate::new(&redis)];
@@ -80,10 +62,10 @@ async fn play() {
         assert_eq!(wait(gate).await, Duration::ZERO);
     }
     close(&one, 60 * SECOND);
-    until(|| other.epoch(&creates()) > 0).await;
+    until(async || other.epoch(&creates()) > 0).await;
 
     server.kill();
-    until(|| !redis.is_available()).await;
+    until(async || !redis.is_available()).await;
     store.give_back(lost);
     // One of six units was kept.
     assert_eq!(take_all(&store, cell).await, 5);

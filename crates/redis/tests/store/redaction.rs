@@ -71,7 +71,7 @@ async fn play() -> String {
         panic!("refused");
     };
     gate.close(&scope, 0, Some(Duration::from_secs(60)));
-    until(|| server.count("hset") > 0).await;
+    until(async || server.count("hset") > 0).await;
     let passed = gate.pass(&scope, Duration::ZERO).await.unwrap();
     let mut shown = format!("{redis:?} {store:?} {receipt:?} {gate:?} {passed:?}");
     let mut admin = server.admin();
@@ -80,7 +80,7 @@ async fn play() -> String {
         shown += &format!("{key} {}", String::from_utf8_lossy(&value));
     }
     server.kill();
-    until(|| !redis.is_available()).await;
+    until(async || !redis.is_available()).await;
     _ = store.take(&[cell]).await.unwrap();
     shown
 }

@@ -1,9 +1,12 @@
 //! A real Redis, which ends with its value.
 
+#[allow(clippy::duplicate_mod, reason = "a test may have several servers")]
+#[path = "../../../../tests/support/wait.rs"]
+mod wait;
+
 use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
-    thread,
     time::Duration,
 };
 
@@ -11,10 +14,8 @@ use clerk_actor_tokens_redis::{Redis, RedisConfig};
 use redis::{Client, Connection};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::time::Instant;
 
-/// Longer than any wait of a test that passes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) use self::wait::{soon, until, wait_until};
 
 /// Redis on a socket in a temporary folder, without persistence.
 pub(crate) struct Server {
@@ -139,33 +140,6 @@ pub(crate) async fn connected(config: RedisConfig) -> Redis {
     let redis = config.connect().unwrap();
     soon(redis.available()).await;
     redis
-}
-
-/// Waits for a condition that another process brings about.
-#[track_caller]
-pub(crate) fn wait_until(mut is_true: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_true() {
-        assert!(begun.elapsed() < PATIENCE, "it did not become true");
-        thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// Waits for a condition that tasks of this process bring about.
-pub(crate) async fn until(mut is_true: impl FnMut() -> bool) {
-    soon(async {
-        while !is_true() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
-}
-
-/// Waits for a future that would otherwise hang the test.
-pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .expect("it did not end")
 }
 
 /// Returns a port that is free now.

@@ -55,7 +55,7 @@ async fn replicas_share_limits_and_a_429() {
     });
     let begun = Instant::now();
     replicas[0].create(create()).await.unwrap_err();
-    until(|| server.count("hset") > 0).await;
+    until(async || server.count("hset") > 0).await;
     // The other one waits instead of meeting the 429 again.
     tokens.push(replicas[1].create(create()).await.unwrap());
     assert!(
@@ -83,7 +83,7 @@ async fn units_of_calls_that_sent_nothing_are_given_back() {
         retry_after: Duration::from_secs(60),
     });
     client.create(create()).await.unwrap_err();
-    until(|| server.count("hset") > 0).await;
+    until(async || server.count("hset") > 0).await;
     let commands = server.count("evalsha");
     for _ in 0..8 {
         // The slot comes too late.
@@ -91,7 +91,7 @@ async fn units_of_calls_that_sent_nothing_are_given_back() {
         assert_eq!(error.outcome(), Outcome::NotSent);
     }
     // Each of them takes a unit, asks for a slot and gives the unit back.
-    until(|| server.count("evalsha") == commands + 8 * 3).await;
+    until(async || server.count("evalsha") == commands + 8 * 3).await;
 
     let redis = server.connect().await;
     let client = ClientBuilder::over(sandbox.secret_key(), sandbox.transport())
