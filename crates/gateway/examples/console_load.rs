@@ -12,7 +12,7 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::{collections::BTreeMap, env, error::Error, time::Duration};
+use std::{collections::BTreeMap, error::Error, time::Duration};
 
 use bytes::Bytes;
 use clerk_actor_tokens::{Actor, Client, CreateActorToken, sandbox::Sandbox};
@@ -47,38 +47,6 @@ const PAGES: [&str; 8] = [
     "audit?end=failed",
 ];
 
-#[derive(Clone, Copy)]
-struct Options {
-    seconds: u64,
-    users: u64,
-    calls: u64,
-    think: u64,
-    keep: u64,
-}
-
-fn options() -> Option<Options> {
-    let mut options = Options {
-        seconds: 30,
-        users: 200,
-        calls: 64,
-        think: 1000,
-        keep: 0,
-    };
-    let mut args = env::args().skip(1);
-    while let Some(name) = args.next() {
-        let value = args.next()?.parse().ok()?;
-        match name.as_str() {
-            "--seconds" => options.seconds = value,
-            "--users" => options.users = value,
-            "--calls" => options.calls = value,
-            "--think" => options.think = value,
-            "--keep" => options.keep = value,
-            _ => return None,
-        }
-    }
-    Some(options)
-}
-
 fn token(user: u64) -> String {
     format!("gwop_{user}_9fT2kLw7vXcB4nQm1sZd8rHy3gPj6aEu")
 }
@@ -98,13 +66,14 @@ async fn sign_in(http: &Http, address: &str, user: u64) -> Result<String, Failur
 async fn browse(
     address: String,
     user: u64,
-    options: Options,
+    start: Duration,
+    think: Duration,
     until: Instant,
 ) -> Result<Vec<(&'static str, Duration)>, Failure> {
     let http: Http = legacy::Client::builder(TokioExecutor::new()).build_http();
     let cookie = sign_in(&http, &address, user).await?;
     // Not all at once.
-    sleep(Duration::from_millis(options.think) * user as u32 / options.users.max(1) as u32).await;
+    sleep(start).await;
     let (mut took, mut turn) = (Vec::new(), user as usize);
     while Instant::now() < until {
         let page = PAGES[turn % PAGES.len()];
@@ -118,7 +87,7 @@ async fn browse(
             return Err(format!("{page}: {status}").into());
         }
         took.push((page, begun.elapsed()));
-        sleep(Duration::from_millis(options.think)).await;
+        sleep(think).await;
     }
     Ok(took)
 }
@@ -159,12 +128,18 @@ fn print(name: &str, seconds: u64, mut took: Vec<Duration>) {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Failure> {
-    let options = options().ok_or(
-        "usage: console_load [--seconds N] [--users N] [--calls N] [--think MS] [--keep 1]",
-    )?;
+    let [seconds, users_count, calls_in_flight, think, keep] = support::options([
+        ("--seconds", 30),
+        ("--users", 200),
+        ("--calls", 64),
+        ("--think", 1000),
+        ("--keep", 0),
+    ])
+    .ok_or("usage: console_load [--seconds N] [--users N] [--calls N] [--think MS] [--keep 1]")?;
+    let think = Duration::from_millis(think);
     let (folder, sandbox) = (tempfile::tempdir()?, Sandbox::new());
     let clerk = sandbox.spawn().await?;
-    let operators = (0..options.users).map(|user| {
+    let operators = (0..users_count).map(|user| {
         let hash = hex::encode(Sha256::digest(token(user)));
         format!("[operators.user_{user}]\ntoken_sha256 = \"{hash}\"\nroles = [\"view\", \"impersonate\"]\n")
     });
@@ -172,13 +147,14 @@ async fn main() -> Result<(), Failure> {
     let config = support::config(folder.path(), &clerk.base_url().to_string(), &operators);
     let gateway = GatewayProcess::start(&config, &sandbox).await;
 
-    let until = Instant::now() + Duration::from_secs(options.seconds);
+    let until = Instant::now() + Duration::from_secs(seconds);
     let (mut users, mut callers) = (JoinSet::new(), JoinSet::new());
-    for user in 0..options.users {
-        users.spawn(browse(gateway.address.clone(), user, options, until));
+    for user in 0..users_count {
+        let start = think * user as u32 / users_count.max(1) as u32;
+        users.spawn(browse(gateway.address.clone(), user, start, think, until));
     }
-    for _ in 0..options.calls {
-        callers.spawn(call(gateway.client(), options.keep != 0, until));
+    for _ in 0..calls_in_flight {
+        callers.spawn(call(gateway.client(), keep != 0, until));
     }
     let late = until + Duration::from_secs(60);
     let (mut pages, mut calls) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
@@ -195,14 +171,14 @@ async fn main() -> Result<(), Failure> {
         "", "count", "each s", "p50 ms", "p99 ms", "most ms"
     );
     for (page, took) in &pages {
-        print(page, options.seconds, took.clone());
+        print(page, seconds, took.clone());
     }
     print(
         "all pages",
-        options.seconds,
+        seconds,
         pages.into_values().flatten().collect(),
     );
-    print("calls", options.seconds, calls);
+    print("calls", seconds, calls);
     gateway.kill().await;
     Ok(())
 }

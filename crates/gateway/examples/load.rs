@@ -11,7 +11,7 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::{env, fs, io, mem, sync::Arc, time::Duration};
+use std::{fs, io, mem, sync::Arc, time::Duration};
 
 use clerk_actor_tokens::{Actor, Client, CreateActorToken, Error, sandbox::Sandbox};
 use support::GatewayProcess;
@@ -25,37 +25,6 @@ use tokio::{
 
 /// The time between two lines of output.
 const LINE: Duration = Duration::from_secs(10);
-
-struct Options {
-    seconds: u64,
-    rate: u64,
-    in_flight: usize,
-    idle: usize,
-    slow: usize,
-}
-
-fn options() -> Option<Options> {
-    let mut options = Options {
-        seconds: 30,
-        rate: 500,
-        in_flight: 64,
-        idle: 0,
-        slow: 0,
-    };
-    let mut args = env::args().skip(1);
-    while let Some(name) = args.next() {
-        let value = args.next()?.parse().ok()?;
-        match name.as_str() {
-            "--seconds" => options.seconds = value,
-            "--rate" => options.rate = value,
-            "--in-flight" => options.in_flight = value as usize,
-            "--idle" => options.idle = value as usize,
-            "--slow" => options.slow = value as usize,
-            _ => return None,
-        }
-    }
-    Some(options)
-}
 
 /// Returns the resident memory of a process, in KiB.
 fn memory(process: u32) -> Option<u64> {
@@ -153,8 +122,14 @@ impl Measured {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let options = options()
-        .ok_or("usage: load [--seconds N] [--rate N] [--in-flight N] [--idle N] [--slow N]")?;
+    let [seconds, rate, in_flight, idle_connections, slow_connections] = support::options([
+        ("--seconds", 30),
+        ("--rate", 500),
+        ("--in-flight", 64),
+        ("--idle", 0),
+        ("--slow", 0),
+    ])
+    .ok_or("usage: load [--seconds N] [--rate N] [--in-flight N] [--idle N] [--slow N]")?;
     let (folder, sandbox) = (tempfile::tempdir()?, Sandbox::new());
     let clerk = sandbox.spawn().await?;
     let config = support::config(folder.path(), &clerk.base_url().to_string(), "");
@@ -163,20 +138,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = gateway.address.trim_start_matches("http://").to_owned();
 
     let mut connections = Vec::new();
-    for _ in 0..options.idle {
+    for _ in 0..idle_connections {
         connections.push(idle(&address).await?);
     }
-    for _ in 0..options.slow {
+    for _ in 0..slow_connections {
         tokio::spawn(slow(address.clone()));
     }
 
-    let places = Arc::new(Semaphore::new(options.in_flight));
-    let mut ticks = interval(Duration::from_secs(1) / options.rate as u32);
+    let places = Arc::new(Semaphore::new(in_flight as usize));
+    let mut ticks = interval(Duration::from_secs(1) / rate as u32);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let (mut calls, mut all) = (JoinSet::new(), Measured::default());
     let (begun, mut recent, mut lines) = (Instant::now(), Measured::default(), 1);
     println!("seconds  creates/s  failed  p50 ms  p99 ms  longest ms  memory KiB");
-    while begun.elapsed() < Duration::from_secs(options.seconds) {
+    while begun.elapsed() < Duration::from_secs(seconds) {
         ticks.tick().await;
         let place = Arc::clone(&places).acquire_owned().await?;
         calls.spawn(create(client.clone(), place));
@@ -194,11 +169,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     all.append(recent);
     let alive = connections.iter().filter(|it| is_open(it)).count();
-    println!(
-        "all, with {alive} of {} idle connections still open:",
-        options.idle
-    );
-    all.print(options.seconds, begun.elapsed(), process);
+    println!("all, with {alive} of {idle_connections} idle connections still open:");
+    all.print(seconds, begun.elapsed(), process);
     gateway.kill().await;
     Ok(())
 }

@@ -24,6 +24,16 @@ pub(crate) const WIRE_KEY: &str = "sk_test_q8Zt3vN0cXwL5rYd";
 /// The token of an operator who may do everything.
 pub(crate) const OPERATOR_TOKEN: &str = "op_9fT2kLw7vXcB4nQm1sZd8rHy3gPj6aEu";
 
+/// Reads the numbers that follow options such as `--seconds` on the command line, in place of these ones.
+pub(crate) fn options<const N: usize>(mut options: [(&str, u64); N]) -> Option<[u64; N]> {
+    let mut args = env::args().skip(1);
+    while let Some(name) = args.next() {
+        let (_, value) = options.iter_mut().find(|(known, _)| *known == name)?;
+        *value = args.next()?.parse().ok()?;
+    }
+    Some(options.map(|(_, value)| value))
+}
+
 /// Writes the configuration of a gateway with its files in `folder`, and returns where it stands. `more` is
 /// added to the text.
 pub(crate) fn config(folder: &Path, clerk: &str, more: &str) -> PathBuf {

@@ -22,7 +22,7 @@ use tokio_postgres::{
     types::{FromSqlOwned, ToSql},
 };
 
-pub(crate) use self::wait::{PATIENCE, soon, until, wait_until};
+pub(crate) use self::wait::*;
 
 /// A database of its own. It ends with its value.
 pub(crate) struct Server {

@@ -15,7 +15,7 @@ use redis::{Client, Connection};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-pub(crate) use self::wait::{soon, until, wait_until};
+pub(crate) use self::wait::*;
 
 /// Redis on a socket in a temporary folder, without persistence.
 pub(crate) struct Server {
