@@ -1,10 +1,6 @@
 //! A call layer expects `Error` from the layers below it.
 
-use bytes::Bytes;
-use clerk_actor_tokens::{
-    ActorToken, ActorTokenRequest, Body, BoxError, ClientBuilder, Error, SecretKey,
-};
-use http_body_util::Full;
+use clerk_actor_tokens::{ActorToken, ActorTokenRequest, Error};
 use tower::{Layer, Service};
 
 #[derive(Clone)]
@@ -41,10 +37,6 @@ where
 }
 
 fn main() {
-    let transport = tower::service_fn(|_: http::Request<Body>| async {
-        Ok::<_, BoxError>(http::Response::new(Full::<Bytes>::default()))
-    });
-    let key = SecretKey::new("sk_test_1").unwrap();
-    let builder = ClientBuilder::over(key, transport).call_layer(AuditLayer);
+    let builder = compile_fail::builder().call_layer(AuditLayer);
     let _ = builder.build();
 }

@@ -1,14 +1,8 @@
 //! A second CollectBody is passed as a wire layer.
 
-use bytes::Bytes;
-use clerk_actor_tokens::{Body, BoxError, ClientBuilder, SecretKey, layer::CollectBodyLayer};
-use http_body_util::Full;
+use clerk_actor_tokens::layer::CollectBodyLayer;
 
 fn main() {
-    let transport = tower::service_fn(|_: http::Request<Body>| async {
-        Ok::<_, BoxError>(http::Response::new(Full::<Bytes>::default()))
-    });
-    let key = SecretKey::new("sk_test_1").unwrap();
-    let builder = ClientBuilder::over(key, transport).wire_layer(CollectBodyLayer::default());
+    let builder = compile_fail::builder().wire_layer(CollectBodyLayer::default());
     let _ = builder.build();
 }

@@ -1,21 +1,17 @@
 //! A stack that is built by hand has no DecodeError between Json and Settle.
 
-use bytes::Bytes;
 use clerk_actor_tokens::{
-    Body, BoxError, Client,
+    Client,
     layer::{CollectBodyLayer, JsonLayer, SettleLayer},
 };
-use http_body_util::Full;
+use compile_fail::Transport;
 use tower::ServiceBuilder;
 
 fn main() {
-    let transport = tower::service_fn(|_: http::Request<Body>| async {
-        Ok::<_, BoxError>(http::Response::new(Full::<Bytes>::default()))
-    });
     let stack = ServiceBuilder::new()
         .layer(JsonLayer::new())
         .layer(SettleLayer::new())
         .layer(CollectBodyLayer::default())
-        .service(transport);
+        .service(Transport);
     let _ = Client::new(stack);
 }

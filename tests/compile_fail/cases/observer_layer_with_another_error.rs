@@ -1,16 +1,10 @@
 //! An observer layer changes the type of the error.
 
-use bytes::Bytes;
-use clerk_actor_tokens::{Body, BoxError, ClientBuilder, Error, SecretKey};
-use http_body_util::Full;
+use clerk_actor_tokens::{BoxError, Error};
 use tower::util::MapErrLayer;
 
 fn main() {
-    let transport = tower::service_fn(|_: http::Request<Body>| async {
-        Ok::<_, BoxError>(http::Response::new(Full::<Bytes>::default()))
-    });
-    let key = SecretKey::new("sk_test_1").unwrap();
-    let builder = ClientBuilder::over(key, transport)
+    let builder = compile_fail::builder()
         .observe_layer(MapErrLayer::new(|error: Error| BoxError::from(error)));
     let _ = builder.build();
 }

@@ -2,9 +2,7 @@
 
 use std::future::{Ready, ready};
 
-use bytes::Bytes;
-use clerk_actor_tokens::{Body, BoxError, ClientBuilder, SecretKey};
-use http_body_util::Full;
+use clerk_actor_tokens::Client;
 use tower::retry::{Policy, RetryLayer};
 
 #[derive(Clone)]
@@ -23,10 +21,6 @@ impl<Q: Clone, T, E> Policy<Q, T, E> for Always {
 }
 
 fn main() {
-    let transport = tower::service_fn(|_: http::Request<Body>| async {
-        Ok::<_, BoxError>(http::Response::new(Full::<Bytes>::default()))
-    });
-    let key = SecretKey::new("sk_test_1").unwrap();
-    let builder = ClientBuilder::over(key, transport).wire_layer(RetryLayer::new(Always));
-    let _ = builder.build();
+    let builder = compile_fail::builder().wire_layer(RetryLayer::new(Always));
+    let _: Client = builder.build().unwrap();
 }

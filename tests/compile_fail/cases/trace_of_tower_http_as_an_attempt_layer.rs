@@ -1,15 +1,9 @@
 //! tower-http's TraceLayer is passed as an attempt layer.
 
-use bytes::Bytes;
-use clerk_actor_tokens::{Body, BoxError, ClientBuilder, SecretKey};
-use http_body_util::Full;
+use clerk_actor_tokens::Client;
 
 fn main() {
-    let transport = tower::service_fn(|_: http::Request<Body>| async {
-        Ok::<_, BoxError>(http::Response::new(Full::<Bytes>::default()))
-    });
-    let key = SecretKey::new("sk_test_1").unwrap();
-    let builder = ClientBuilder::over(key, transport)
-        .attempt_layer(tower_http::trace::TraceLayer::new_for_http());
-    let _ = builder.build();
+    let builder =
+        compile_fail::builder().attempt_layer(tower_http::trace::TraceLayer::new_for_http());
+    let _: Client = builder.build().unwrap();
 }

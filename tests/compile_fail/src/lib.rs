@@ -1,1 +1,95 @@
-//! Empty: this package holds tests only.
+//! What the cases share.
+
+use std::{
+    future::{Ready, ready},
+    marker::PhantomData,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use clerk_actor_tokens::{
+    Body, BoxError, ClientBuilder, SecretKey,
+    client::{CustomTransport, Layers},
+};
+use http_body_util::Full;
+use tower::{Layer, Service};
+
+/// Returns a builder over [`Transport`].
+pub fn builder() -> ClientBuilder<Layers, CustomTransport<Transport>> {
+    ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), Transport)
+}
+
+/// A transport.
+#[derive(Clone)]
+pub struct Transport;
+
+impl Service<http::Request<Body>> for Transport {
+    type Response = http::Response<Full<Bytes>>;
+    type Error = BoxError;
+    type Future = Ready<Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
+        ready(Ok(http::Response::default()))
+    }
+}
+
+/// A user's layer of services that take requests of type `R`.
+pub struct UserLayer<R>(PhantomData<fn(R)>);
+
+impl<R> UserLayer<R> {
+    pub fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<R, S> Layer<S> for UserLayer<R> {
+    type Service = User<R, S>;
+
+    fn layer(&self, inner: S) -> User<R, S> {
+        User(inner, PhantomData)
+    }
+}
+
+/// Service of [`UserLayer`].
+pub struct User<R, S>(S, PhantomData<fn(R)>);
+
+impl<R, S: Clone> Clone for User<R, S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<R, S: Service<R>> Service<R> for User<R, S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> S::Future {
+        self.0.call(request)
+    }
+}
+
+/// A service around another one that cannot be cloned.
+pub struct NotClone<S>(pub S);
+
+impl<R, S: Service<R>> Service<R> for NotClone<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> S::Future {
+        self.0.call(request)
+    }
+}
