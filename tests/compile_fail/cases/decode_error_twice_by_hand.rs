@@ -4,7 +4,7 @@ use clerk_actor_tokens::{
     Client,
     layer::{CollectBodyLayer, DecodeErrorLayer, JsonLayer, SettleLayer},
 };
-use compile_fail::Transport;
+use compile_fail::transport;
 use tower::ServiceBuilder;
 
 fn main() {
@@ -14,6 +14,6 @@ fn main() {
         .layer(DecodeErrorLayer::new())
         .layer(SettleLayer::new())
         .layer(CollectBodyLayer::default())
-        .service(Transport);
+        .service(transport());
     let _ = Client::new(stack);
 }

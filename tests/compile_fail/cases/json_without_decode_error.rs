@@ -4,7 +4,7 @@ use clerk_actor_tokens::{
     Client,
     layer::{CollectBodyLayer, JsonLayer, SettleLayer},
 };
-use compile_fail::Transport;
+use compile_fail::transport;
 use tower::ServiceBuilder;
 
 fn main() {
@@ -12,6 +12,6 @@ fn main() {
         .layer(JsonLayer::new())
         .layer(SettleLayer::new())
         .layer(CollectBodyLayer::default())
-        .service(Transport);
+        .service(transport());
     let _ = Client::new(stack);
 }

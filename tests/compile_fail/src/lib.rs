@@ -16,32 +16,53 @@ use tower::{Layer, Service};
 
 /// Returns a builder over [`Transport`].
 pub fn builder() -> ClientBuilder<Layers, CustomTransport<Transport>> {
-    ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), Transport)
+    ClientBuilder::over(key(), transport())
 }
 
-/// A transport.
-#[derive(Clone)]
-pub struct Transport;
+pub fn transport() -> Transport {
+    Transport::default()
+}
 
-impl Service<http::Request<Body>> for Transport {
-    type Response = http::Response<Full<Bytes>>;
+pub fn key() -> SecretKey {
+    SecretKey::new("sk_test_1").unwrap()
+}
+
+/// A transport, or a service of other types.
+pub struct Transport<Q = http::Request<Body>, P = http::Response<Full<Bytes>>>(
+    PhantomData<fn(Q) -> P>,
+);
+
+impl<Q, P> Default for Transport<Q, P> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<Q, P> Clone for Transport<Q, P> {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl<Q, P: Default> Service<Q> for Transport<Q, P> {
+    type Response = P;
     type Error = BoxError;
-    type Future = Ready<Result<Self::Response, BoxError>>;
+    type Future = Ready<Result<P, BoxError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
-        ready(Ok(http::Response::default()))
+    fn call(&mut self, _: Q) -> Self::Future {
+        ready(Ok(P::default()))
     }
 }
 
 /// A user's layer of services that take requests of type `R`.
 pub struct UserLayer<R>(PhantomData<fn(R)>);
 
-impl<R> UserLayer<R> {
-    pub fn new() -> Self {
+impl<R> Default for UserLayer<R> {
+    fn default() -> Self {
         Self(PhantomData)
     }
 }
