@@ -27,10 +27,10 @@ pub fn key() -> SecretKey {
     SecretKey::new("sk_test_1").unwrap()
 }
 
+pub type TextResponse = http::Response<Full<Bytes>>;
+
 /// A transport, or a service of other types.
-pub struct Transport<Q = http::Request<Body>, P = http::Response<Full<Bytes>>>(
-    PhantomData<fn(Q) -> P>,
-);
+pub struct Transport<Q = http::Request<Body>, P = TextResponse>(PhantomData<fn(Q) -> P>);
 
 impl<Q, P> Default for Transport<Q, P> {
     fn default() -> Self {
@@ -85,23 +85,6 @@ impl<R, S: Clone> Clone for User<R, S> {
 }
 
 impl<R, S: Service<R>> Service<R> for User<R, S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: R) -> S::Future {
-        self.0.call(request)
-    }
-}
-
-/// A service around another one that cannot be cloned.
-pub struct NotClone<S>(pub S);
-
-impl<R, S: Service<R>> Service<R> for NotClone<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
