@@ -1,4 +1,4 @@
-//! Waits for what another process or task brings about.
+//! Waits for another process or task.
 #![allow(dead_code, reason = "no test uses all of it")]
 
 use std::{thread, time::Duration};

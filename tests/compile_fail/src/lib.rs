@@ -1,4 +1,4 @@
-//! What the cases share.
+//! Types that the cases share.
 
 use std::{
     future::{Ready, ready},

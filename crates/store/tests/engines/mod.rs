@@ -1,4 +1,4 @@
-//! What holds for the store of every engine. The tests of each engine include this folder.
+//! Tests that the store of every engine passes. The tests of each engine include this folder.
 //!
 //! The root of the tests has `entries`, and a `Setup`: an empty store as `store`, whose instances `write` in turn. Its
 //! `open` takes the lifetime of a session, `verify` returns how many records there are, and `empty` removes all of them.

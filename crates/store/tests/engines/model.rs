@@ -1,4 +1,4 @@
-//! Random entries of all instances: the chains verify, and what reads find is what the entries say.
+//! Random entries of all instances: the chains verify, and reads find the rows that the entries describe.
 
 use std::{
     collections::HashMap,
@@ -122,7 +122,7 @@ fn entries(steps: Vec<(usize, Step, u64)>) -> Vec<Entry> {
     entries
 }
 
-/// What entries say, by the types that all stores share.
+/// The rows that entries describe, by the types that all stores share.
 #[derive(Default)]
 struct Model {
     calls: Vec<(CallRow, Vec<Entry>)>,
