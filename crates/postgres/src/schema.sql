@@ -132,7 +132,10 @@ BEGIN
         ) THEN
             RAISE EXCEPTION 'the call has ended' USING ERRCODE = 'AT002';
         END IF;
-        CONTINUE WHEN EXISTS (SELECT FROM records r WHERE r.call = e.call AND r.text = e.text);
+        CONTINUE WHEN EXISTS (
+            SELECT FROM records r WHERE r.call = e.call
+                AND (r.text = e.text OR r.event = 'begin' AND e.event = 'begin')
+        );
         head_seq := head_seq + 1;
         head_hash := sha256(head_hash || int8send(head_seq) || convert_to(e.text, 'UTF8'));
         INSERT INTO records (instance, seq, call, at, event, text, hash)

@@ -170,7 +170,7 @@ fn write_anchor(anchor: &Anchor, options: &StoreOptions) -> Result<(), StoreErro
     written.map_err(|source| StoreError::Anchors { source })
 }
 
-/// Writes a record and brings the derived tables up to date, unless the record is there.
+/// Writes a record and brings the derived tables up to date, unless the record, or the begin of its call, is there.
 fn insert(transaction: &Transaction<'_>, head: Link, entry: &Entry) -> Result<Link> {
     let (call, text) = (entry.call.to_string(), serde_json::to_string(entry)?);
     let exists = |sql: &str, text: Option<&str>| {
@@ -179,17 +179,18 @@ fn insert(transaction: &Transaction<'_>, head: Link, entry: &Entry) -> Result<Li
             [Some(&*call), text].into_iter().flatten(),
         ))
     };
-    if exists(
+    let has = |event| {
+        let sql = format!("SELECT 1 FROM records WHERE call = ? AND event = '{event}'");
+        exists(&sql, None)
+    };
+    let is_recorded = exists(
         "SELECT 1 FROM records WHERE call = ? AND text = ?",
         Some(&text),
-    )? {
+    )?;
+    if is_recorded || matches!(entry.event, Event::Begin(_)) && has("begin")? {
         return Ok(head);
     }
-    let is_late = matches!(entry.event, Event::End(_))
-        && exists(
-            "SELECT 1 FROM records WHERE call = ? AND event = 'end'",
-            None,
-        )?;
+    let is_late = matches!(entry.event, Event::End(_)) && has("end")?;
     let event = if is_late {
         LATE
     } else {

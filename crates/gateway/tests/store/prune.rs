@@ -69,6 +69,20 @@ async fn second_end_of_a_pruned_call_verifies() {
 }
 
 #[tokio::test]
+async fn call_that_was_recorded_again_verifies_after_a_prune_between_its_ends() {
+    let (setup, entries) = (Setup::new(), expired());
+    let mut again = entries.clone();
+    for entry in &mut again {
+        entry.at = SystemTime::now();
+    }
+    again[2].event = Event::End(failed("timeout", Outcome::Rejected));
+    setup.write(entries).await;
+    setup.write(again).await;
+    assert_eq!(setup.store.prune(an_hour_ago()).await.unwrap(), 3);
+    verify(&setup.path(), Some(&setup.anchors())).unwrap();
+}
+
+#[tokio::test]
 async fn first_end_that_was_declared_a_second_one_is_found_after_a_prune() {
     let setup = Setup::new();
     setup.write(expired()).await;

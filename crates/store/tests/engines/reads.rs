@@ -343,3 +343,14 @@ async fn call_is_read_with_the_entries_that_any_instance_recorded() {
     assert_eq!(texts(&detail.entries[..3]), texts(&entries));
     assert!(setup.store.call(Call::new().0).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn begin_of_a_call_is_recorded_once() {
+    let (setup, call) = (Setup::open(None).await, Call::new());
+    setup.write([call.create()]).await;
+    let mut again = call.create();
+    again.at += HOUR;
+    setup.write([again, call.sending()]).await;
+    setup.write([call.end(returned("act_1"))]).await;
+    assert_eq!(setup.verify().await, 3);
+}
