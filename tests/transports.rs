@@ -21,7 +21,7 @@ use http::{Request, StatusCode};
 use support::tls::Identity;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
 };
 use tokio_rustls::TlsAcceptor;
 use tower::{ServiceBuilder, ServiceExt};
@@ -277,4 +277,43 @@ async fn tower_http_layers_that_need_a_default_body_compile_over_both_transports
     }
     check!(PooledTransport::new(&config).unwrap());
     check!(HyperTransport::new(&config).unwrap());
+}
+
+#[tokio::test]
+async fn hyper_transport_ends_its_exchanges_and_reuses_no_connection_after_a_421() {
+    async fn accept(listener: &TcpListener) -> TcpStream {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+        stream
+    }
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let transport = HyperTransport::new(&TransportConfig::default()).unwrap();
+    let client = ClientBuilder::over(SecretKey::new("sk_test_1").unwrap(), transport)
+        .base_url(format!("http://{}", listener.local_addr().unwrap()))
+        .retry(RetryConfig::disabled())
+        .build()
+        .unwrap();
+    let call = || {
+        let client = client.clone();
+        tokio::spawn(async move { revoke(&client).await })
+    };
+    let in_flight = call();
+    let mut first = accept(&listener).await;
+    let misdirected = call();
+    let mut second = accept(&listener).await;
+    let response = b"HTTP/1.1 421 Misdirected Request\r\ncontent-length: 0\r\n\r\n";
+    second.write_all(response).await.unwrap();
+    let error = misdirected.await.unwrap().unwrap_err();
+    assert_eq!(error.status(), Some(StatusCode::MISDIRECTED_REQUEST));
+
+    first.write_all(REVOKED.as_bytes()).await.unwrap();
+    in_flight.await.unwrap().unwrap();
+    for mut stream in [first, second] {
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    }
+    let after = call();
+    let mut third = accept(&listener).await;
+    third.write_all(REVOKED.as_bytes()).await.unwrap();
+    after.await.unwrap().unwrap();
 }
