@@ -1,7 +1,7 @@
 //! [`Gateway`], the service: its parts, and its end.
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -237,6 +237,12 @@ impl Gateway {
                 false
             }
         };
+        // Before the last record, so that it follows the ends of their calls. They would begin again with what is left.
+        let mut tasks = mem::take(&mut *shared.tasks());
+        if timeout(limit, tasks.shutdown()).await.is_err() {
+            error!("a background task does not end");
+            is_complete = false;
+        }
         let audit = async {
             shared.parts.audit.replay().await?;
             self.note(Note::new("stopped")).await
@@ -250,8 +256,6 @@ impl Gateway {
             error!(?anchored, "could not write an anchor");
             is_complete = false;
         }
-        // They would begin again with what is left.
-        shared.tasks().abort_all();
         let stopped = timeout(limit, shared.storage.stop(is_complete)).await;
         if !matches!(stopped, Ok(Ok(()))) {
             error!(

@@ -4,16 +4,22 @@
 //! `wire.rs` and `serve.rs`; the quota in `quota.rs`; signals in `cli.rs`; a killed process in `kill.rs`; Redis, and a
 //! gateway that is killed beside another one, in `many`.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use clerk_actor_tokens::{
-    ActorToken, Error, Outcome,
+    ActorToken, ActorTokenRequest, Error, Outcome,
     sandbox::{Fault, Sandbox},
 };
 use clerk_actor_tokens_gateway::store::{
-    Lease, LeaseFilter, LeaseState, Note, Store, StoreOptions,
+    Lease, LeaseFilter, LeaseState, Note, Store, StoreError, StoreOptions,
 };
-use clerk_actor_tokens_policy::audit::Entry;
+use clerk_actor_tokens_policy::{
+    CallId,
+    audit::{Begin, Entry, Event},
+};
 use http::StatusCode;
 use rusqlite::Connection;
 use serde_json::Value;
@@ -241,4 +247,37 @@ async fn records_stay_in_order_when_the_clock_jumps() {
     let calls = |entries: &[Entry]| entries.iter().map(|it| it.call).collect::<Vec<_>>();
     assert_eq!(calls(&exported), calls(&noted));
     clerk_actor_tokens_gateway::store::verify(&path, None).unwrap();
+}
+
+#[tokio::test]
+async fn revoke_of_recovery_has_an_end_when_the_gateway_ends() {
+    let keep = "[leases]\non_shutdown = \"keep\"\n";
+    let world = World::open(Sandbox::new(), keep).await;
+    let token = world.serve().await.sdk(KEY).create(create()).await.unwrap();
+    assert!(token.expose_url().is_some());
+    let (call, revoke) = (
+        CallId::create(),
+        ActorTokenRequest::revoke(token.id().clone()),
+    );
+    let interrupted = [Event::Begin(Begin::of(&revoke)), Event::Sending];
+    let interrupted = interrupted.map(|event| Entry::new(call, event));
+    world.sandbox.inject(Fault::HangBefore);
+    let requests = world.sandbox.requests();
+    let write = async |database: &Path| {
+        let store = loop {
+            match Store::open(database, StoreOptions::new()) {
+                // The thread of the writer ends after its last handle.
+                Err(StoreError::InUse { .. }) => tokio::task::yield_now().await,
+                opened => break opened.unwrap(),
+            }
+        };
+        store.write(interrupted.to_vec()).await.unwrap();
+    };
+    let world = world.reopen_after(write).await;
+    until(async || world.sandbox.requests() > requests).await;
+    world.gateway.shutdown(Duration::from_secs(30)).await;
+    let database = Connection::open(world.database()).unwrap();
+    let open = "SELECT count(*) FROM calls WHERE end IS NULL";
+    let open: u64 = database.query_row(open, [], |row| row.get(0)).unwrap();
+    assert_eq!(open, 0);
 }
