@@ -150,7 +150,7 @@ crate::text::opaque_debug!(Payload, |it| kind: it.kind(), len: it.as_bytes().len
 pub struct Body {
     pub(crate) payload: Payload,
     /// The index of the attempt in the record of its call.
-    attempt: usize,
+    attempt: u32,
     /// The bytes with which a layer replaced those of the payload.
     rewritten: Option<Box<Bytes>>,
     /// A layer records the response of the transport.

@@ -26,7 +26,6 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use smallvec::SmallVec;
 
 use crate::{
     ActorTokenId, BaseUrl, InvalidRequest, Outcome, RetryConfig, lock, response_head::ResponseHead,
@@ -52,8 +51,9 @@ pub(crate) struct CallRecord {
 
 #[derive(Default)]
 struct CallState {
-    /// Most calls have one.
-    attempts: SmallVec<[AttemptState; 1]>,
+    // Separate, so that a call with one attempt allocates no `Vec`.
+    first: Option<AttemptState>,
+    later: Vec<AttemptState>,
     /// No body of the call can be taken.
     closed: bool,
     /// A token was delivered or a revoke confirmed.
@@ -128,13 +128,17 @@ impl CallRecord {
         if state.closed {
             attempt.phase = Phase::Withdrawn;
         }
-        let index = state.attempts.len();
-        state.attempts.push(attempt);
+        let index = state.attempts();
+        if state.first.is_none() {
+            state.first = Some(attempt);
+        } else {
+            state.later.push(attempt);
+        }
         self.attempt(index)
     }
 
     /// Returns the attempt with this index, which has begun.
-    pub(crate) fn attempt(self: &Arc<Self>, index: usize) -> Attempt {
+    pub(crate) fn attempt(self: &Arc<Self>, index: u32) -> Attempt {
         let record = Arc::clone(self);
         Attempt { record, index }
     }
@@ -168,7 +172,7 @@ impl CallRecord {
         let mut state = self.lock();
         if state.outcome().is_without_effect() {
             state.closed = true;
-            for attempt in &mut state.attempts {
+            for attempt in state.iter_mut() {
                 attempt.withdraw();
             }
         }
@@ -203,14 +207,23 @@ impl CallRecord {
 
 impl CallState {
     fn attempts(&self) -> u32 {
-        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
+        let later = u32::try_from(self.later.len()).unwrap_or(u32::MAX);
+        later.saturating_add(self.first.is_some().into())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &AttemptState> {
+        self.first.iter().chain(&self.later)
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut AttemptState> {
+        self.first.iter_mut().chain(&mut self.later)
     }
 
     fn outcome(&self) -> Outcome {
         if self.applied {
             return Outcome::Applied;
         }
-        let outcomes = self.attempts.iter().map(|attempt| match attempt.phase {
+        let outcomes = self.iter().map(|attempt| match attempt.phase {
             Phase::Open | Phase::Withdrawn => Outcome::NotSent,
             Phase::Taken => Outcome::Unknown,
             Phase::Ended(outcome) => outcome,
@@ -222,7 +235,7 @@ impl CallState {
         CallSummary {
             outcome: self.outcome(),
             attempts: self.attempts(),
-            is_settling: self.attempts.iter().any(|attempt| attempt.followed),
+            is_settling: self.iter().any(|attempt| attempt.followed),
             lost: self.lost.clone(),
             lifetime: self.lifetime,
         }
@@ -275,7 +288,7 @@ impl AttemptState {
 #[derive(Clone)]
 pub(crate) struct Attempt {
     pub(crate) record: Arc<CallRecord>,
-    pub(crate) index: usize,
+    pub(crate) index: u32,
 }
 
 impl Attempt {
@@ -381,12 +394,16 @@ impl Attempt {
 
     /// Returns the number of the attempt within its call, counted from one.
     pub(crate) fn number(&self) -> u32 {
-        u32::try_from(self.index + 1).unwrap_or(u32::MAX)
+        self.index.saturating_add(1)
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut AttemptState) -> T) -> T {
-        // An attempt is never removed from its record.
-        change(&mut self.record.lock().attempts[self.index])
+        let state = &mut *self.record.lock();
+        let attempt = match self.index {
+            0 => state.first.as_mut(),
+            index => state.later.get_mut(index as usize - 1),
+        };
+        change(attempt.expect("an attempt is never removed from its record"))
     }
 }
 

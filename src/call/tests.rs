@@ -170,7 +170,7 @@ mod inside_an_outer_record {
         let (inner, outer) = nested();
         let attempt = inner.begin_attempt();
         assert!(attempt.withdraw());
-        assert!(!outer.lock().attempts[0].take(false));
+        assert!(!outer.lock().first.as_mut().unwrap().take(false));
     }
 
     #[test]
