@@ -237,7 +237,8 @@ impl Gateway {
                 false
             }
         };
-        // Before the last record, so that it follows the ends of their calls. They would begin again with what is left.
+        // The background tasks end first, so that the ends of their calls are recorded. A task of recovery would
+        // otherwise begin again with what is left.
         let mut tasks = mem::take(&mut *shared.tasks());
         if timeout(limit, tasks.shutdown()).await.is_err() {
             error!("a background task does not end");
